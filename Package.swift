@@ -1,0 +1,77 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+func system(_ name: String, pkgConfig: String? = nil) -> Target {
+    .systemLibrary(name: name, path: "Sources/System/\(name)", pkgConfig: pkgConfig)
+}
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "reel",
+    products: [.executable(name: "reel", targets: ["reel"])],
+    targets: [
+        // System libraries, from Debian's -dev packages. hiredis has no pkgConfig here on purpose:
+        // its .pc file carries a flag that the package manager refuses.
+        system("CHiredis"),
+        system("CMongo", pkgConfig: "libmongoc-1.0"),
+        system("CZstd"),
+        system("CLZ4"),
+        system("CZlib"),
+        system("CSodium"),
+        system("CCrypto"),
+        system("CPosix"),
+
+        // The core: vocabulary, ports and the domain. No I/O.
+        library("EventSourcing", ["CCrypto"]),
+        library("Recording", ["EventSourcing"]),
+
+        // Adapters. They never import each other.
+        library("RedisLog", ["EventSourcing", "CHiredis"]),
+        library("Vault", ["CZstd", "CLZ4", "CZlib", "CSodium", "CCrypto"]),
+        library("MongoViews", ["EventSourcing", "Recording", "CMongo"]),
+
+        // The runtime of workers and the stages.
+        library("Pipeline", ["EventSourcing", "Recording", "Vault"]),
+
+        // Threads, child processes, locks on folders, signals.
+        library("Supervision", ["CPosix"]),
+
+        // In-memory back ends, contract suites, real servers for tests.
+        library("Simulation", ["EventSourcing", "Recording", "Pipeline"]),
+        library("TestServers", ["Supervision"]),
+
+        .executableTarget(
+            name: "reel",
+            dependencies: [
+                "EventSourcing", "Recording", "RedisLog", "Vault", "Pipeline", "MongoViews", "Supervision",
+            ],
+            swiftSettings: strict),
+
+        tests("EventSourcingTests", ["EventSourcing"]),
+        tests("RecordingTests", ["EventSourcing", "Recording"]),
+        tests("RedisLogTests", ["EventSourcing", "RedisLog", "Simulation", "TestServers"]),
+        tests("VaultTests", ["Vault"]),
+        tests(
+            "PipelineTests",
+            ["EventSourcing", "Recording", "Pipeline", "Vault", "Simulation", "RedisLog", "TestServers"]),
+        tests("MongoViewsTests", ["EventSourcing", "Recording", "MongoViews", "Simulation", "TestServers"]),
+        tests("SupervisionTests", ["Supervision"]),
+        tests("SystemTests", ["TestServers", "Supervision"]),
+        tests("TidyTests", []),
+    ]
+)
