@@ -1,0 +1,108 @@
+/// Why a command was not carried out.
+public enum CommandError<Rejection: Error>: Error {
+    /// The rules forbid it.
+    case rejected(Rejection)
+    /// The log could not be reached or read.
+    case failed(LogFailure)
+    /// The history cannot be understood.
+    case malformed(MalformedEvent)
+}
+
+/// Carries out commands of one partition key on the log, with optimistic concurrency: decide on what is
+/// known, append expecting that version, and on a conflict take in what is new and decide again.
+public final class CommandHandler<D: Decider> {
+    /// Key of the aggregate's events.
+    public let partitionKey: String
+    /// The folded state, at `version`.
+    public private(set) var state: D.State = D.initial
+    /// Sequence of the last event that `state` contains.
+    public private(set) var version: UInt64 = 0
+
+    private let store: any EventStore
+    private let clock: any WallClock
+    private let decode: (RecordedEvent) throws(MalformedEvent) -> D.Fact
+
+    /// A handler that knows nothing yet.
+    public init(
+        partitionKey: String, store: any EventStore, clock: any WallClock,
+        decode: @escaping (RecordedEvent) throws(MalformedEvent) -> D.Fact
+    ) {
+        self.partitionKey = partitionKey
+        self.store = store
+        self.clock = clock
+        self.decode = decode
+    }
+
+    /// Takes in what was appended since the last call.
+    public func catchUp() throws(CommandError<D.Rejection>) {
+        let pageSize = 500
+        while true {
+            let page: [RecordedEvent]
+            do { page = try store.load(partitionKey, after: version, limit: pageSize) } catch {
+                throw .failed(error)
+            }
+            for event in page {
+                do { D.evolve(&state, try decode(event)) } catch { throw .malformed(error) }
+                version = event.sequence
+            }
+            if page.count < pageSize { return }
+        }
+    }
+
+    /// Decides and appends. Answers the facts; they are durable.
+    /// - Parameters:
+    ///   - eventID: the id of the n-th fact; the same command given again must answer the same ids.
+    ///   - attempts: how often a conflict is answered by deciding again. Every conflict means that
+    ///     somebody else made progress.
+    @discardableResult
+    public func handle(
+        _ command: D.Command, context: EventContext, attempts: Int = 100,
+        eventID: (Int, D.Fact) -> String
+    ) throws(CommandError<D.Rejection>) -> [D.Fact] {
+        for _ in 0..<attempts {
+            let facts: [D.Fact]
+            do { facts = try D.decide(command, state) } catch { throw .rejected(error) }
+            if facts.isEmpty { return [] }
+            let now = clock.now()
+            let events = facts.enumerated().map { index, fact in
+                ProposedEvent(fact, id: eventID(index, fact), time: now, context: context)
+            }
+            let outcome: AppendOutcome
+            do {
+                outcome = try store.append(
+                    events, to: partitionKey, expecting: version == 0 ? .absent : .exactly(version))
+            } catch { throw .failed(error) }
+            switch outcome {
+            case .appended(let appended):
+                if appended.first?.sequence == version + 1, appended.last?.wasPresent == false {
+                    for fact in facts { D.evolve(&state, fact) }
+                    version += UInt64(facts.count)
+                } else {
+                    try catchUp()
+                }
+                return facts
+            case .conflict: try catchUp()
+            case .idTaken(let id):
+                throw .failed(
+                    LogFailure(
+                        .invalid, operation: "append", key: partitionKey,
+                        text: "event id \(id) is in the log with another body"))
+            }
+        }
+        throw .failed(
+            LogFailure(
+                .timedOut, operation: "append", key: partitionKey,
+                text: "\(attempts) version conflicts in a row"))
+    }
+}
+
+extension ProposedEvent {
+    /// A domain event in its envelope.
+    public init(_ fact: some Event, id: String, time: Timestamp, context: EventContext) {
+        var writer = JSONWriter()
+        fact.encode(into: &writer)
+        self.init(
+            id: id, type: fact.typeName, version: fact.version, subject: fact.subject, time: time,
+            context: context, data: writer.bytes)
+    }
+}

@@ -1,0 +1,53 @@
+/// What went wrong between Reel and the log. Never a domain rejection.
+public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The kinds of failure that callers and operators tell apart.
+    public enum Kind: String, Sendable, Hashable {
+        /// No connection could be made, or it broke.
+        case unreachable
+        /// The server did not answer in time; the connection was thrown away.
+        case timedOut
+        /// The server is still loading its data set.
+        case loading
+        /// The server refuses writes: out of memory, a failed disk, a read-only replica.
+        case refusingWrites
+        /// The server would evict or lose data: its configuration does not suit a log.
+        case unsuitable
+        /// The consumer group has vanished.
+        case noGroup
+        /// The server side function has vanished or has another version.
+        case functionMissing
+        /// What the log holds does not follow its format.
+        case corrupt
+        /// The request itself breaks a limit or a rule; trying again cannot help.
+        case invalid
+        /// The server answered with an error that has no kind of its own here.
+        case server
+    }
+
+    /// What kind of failure.
+    public var kind: Kind
+    /// What was being done: `append`, `load`, `read group` …
+    public var operation: String
+    /// The key or address that it concerns.
+    public var key: String
+    /// Text of the server or of the C library.
+    public var text: String
+
+    /// A failure from its parts.
+    public init(_ kind: Kind, operation: String, key: String, text: String) {
+        self.kind = kind
+        self.operation = operation
+        self.key = key
+        self.text = text
+    }
+
+    /// Whether the same call may succeed later without anyone changing anything.
+    public var isTransient: Bool {
+        switch kind {
+        case .unreachable, .timedOut, .loading, .refusingWrites, .noGroup, .functionMissing: true
+        case .unsuitable, .corrupt, .invalid, .server: false
+        }
+    }
+
+    public var description: String { "\(operation) \(key): \(text) (\(kind.rawValue))" }
+}

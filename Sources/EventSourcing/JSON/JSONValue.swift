@@ -1,0 +1,83 @@
+/// A JSON value that was read (RFC 8259). Objects keep their order.
+public enum JSONValue: Sendable, Hashable {
+    /// One member of an object.
+    public struct Member: Sendable, Hashable {
+        /// Its name.
+        public var name: String
+        /// Its value.
+        public var value: JSONValue
+    }
+
+    /// null.
+    case null
+    /// true or false.
+    case bool(Bool)
+    /// A number without fraction and exponent that fits 64 bits.
+    case integer(Int64)
+    /// Any other number.
+    case number(Double)
+    /// A string.
+    case string(String)
+    /// An array.
+    case array([JSONValue])
+    /// An object, its names unique.
+    case object([Member])
+
+    /// The member of an object; nil when it is absent or this is no object.
+    public subscript(_ name: String) -> JSONValue? {
+        guard case .object(let members) = self else { return nil }
+        return members.first { $0.name == name }?.value
+    }
+
+    /// The string, if it is one.
+    public var string: String? {
+        guard case .string(let string) = self else { return nil }
+        return string
+    }
+
+    /// The integer, if it is one.
+    public var integer: Int64? {
+        guard case .integer(let integer) = self else { return nil }
+        return integer
+    }
+
+    /// The number, whole or not.
+    public var number: Double? {
+        switch self {
+        case .integer(let integer): Double(integer)
+        case .number(let number): number
+        default: nil
+        }
+    }
+
+    /// The truth value, if it is one.
+    public var bool: Bool? {
+        guard case .bool(let flag) = self else { return nil }
+        return flag
+    }
+
+    /// The elements, if it is an array.
+    public var array: [JSONValue]? {
+        guard case .array(let elements) = self else { return nil }
+        return elements
+    }
+
+    /// The members, if it is an object.
+    public var members: [Member]? {
+        guard case .object(let members) = self else { return nil }
+        return members
+    }
+
+    /// Whether it is null.
+    public var isNull: Bool { self == .null }
+}
+
+/// Text that is not the JSON that is accepted.
+public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// Offset of the offending byte.
+    public var offset: Int
+    /// What is wrong there.
+    public var text: String
+
+    public var description: String { "JSON, byte \(offset): \(text)" }
+}

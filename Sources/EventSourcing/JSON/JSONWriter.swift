@@ -1,0 +1,208 @@
+/// Writes JSON text into a buffer that its owner can use again; allocates nothing per value.
+///
+/// The caller decides order and nesting; the writer takes care of commas, quotes and escapes.
+public struct JSONWriter: Sendable {
+    /// The text so far, UTF-8.
+    public private(set) var bytes: [UInt8] = []
+    private var needsComma = false
+
+    /// An empty writer.
+    public init(reserving capacity: Int = 512) { bytes.reserveCapacity(capacity) }
+
+    /// Forgets the text and keeps the memory.
+    public mutating func removeAll() {
+        bytes.removeAll(keepingCapacity: true)
+        needsComma = false
+    }
+
+    /// The text as a string.
+    public var text: String { String(decoding: bytes, as: UTF8.self) }
+
+    private mutating func separate() {
+        if needsComma { bytes.append(0x2C) }
+    }
+
+    /// An object whose members `body` writes.
+    public mutating func object(_ body: (inout JSONWriter) -> Void) { nest(0x7B, 0x7D, body) }
+
+    /// An array whose elements `body` writes.
+    public mutating func array(_ body: (inout JSONWriter) -> Void) { nest(0x5B, 0x5D, body) }
+
+    private mutating func nest(_ open: UInt8, _ close: UInt8, _ body: (inout JSONWriter) -> Void) {
+        separate()
+        bytes.append(open)
+        needsComma = false
+        body(&self)
+        bytes.append(close)
+        needsComma = true
+    }
+
+    /// The name of the member whose value comes next.
+    public mutating func key(_ name: StaticString) {
+        separate()
+        bytes.append(0x22)
+        name.withUTF8Buffer { bytes.append(contentsOf: $0) }
+        bytes.append(0x22)
+        bytes.append(0x3A)
+        needsComma = false
+    }
+
+    /// The name of the member whose value comes next, when it is not known at compile time.
+    public mutating func key(dynamic name: String) {
+        separate()
+        quoted(name)
+        bytes.append(0x3A)
+        needsComma = false
+    }
+
+    /// A string.
+    public mutating func value(_ string: String) {
+        separate()
+        quoted(string)
+        needsComma = true
+    }
+
+    /// An integer.
+    public mutating func value(_ integer: some BinaryInteger) {
+        separate()
+        bytes.append(contentsOf: String(integer).utf8)
+        needsComma = true
+    }
+
+    /// A number; infinities and NaN, which JSON has no words for, become null.
+    public mutating func value(_ number: Double) {
+        separate()
+        if !number.isFinite {
+            bytes.append(contentsOf: "null".utf8)
+        } else if number == number.rounded(), abs(number) < 1e15 {
+            bytes.append(contentsOf: String(Int64(number)).utf8)
+        } else {
+            bytes.append(contentsOf: "\(number)".utf8)
+        }
+        needsComma = true
+    }
+
+    /// true or false.
+    public mutating func value(_ flag: Bool) {
+        separate()
+        bytes.append(contentsOf: (flag ? "true" : "false").utf8)
+        needsComma = true
+    }
+
+    /// null.
+    public mutating func null() {
+        separate()
+        bytes.append(contentsOf: "null".utf8)
+        needsComma = true
+    }
+
+    /// JSON text that is valid already.
+    public mutating func raw(_ json: some Sequence<UInt8>) {
+        separate()
+        bytes.append(contentsOf: json)
+        needsComma = true
+    }
+
+    /// A time as RFC 3339 text.
+    public mutating func value(_ time: Timestamp) { value(time.rfc3339) }
+
+    /// A member with a string.
+    public mutating func member(_ name: StaticString, _ string: String) {
+        key(name)
+        value(string)
+    }
+
+    /// A member with a string, left out when there is none.
+    public mutating func member(_ name: StaticString, _ string: String?) {
+        if let string { member(name, string) }
+    }
+
+    /// A member with an integer.
+    public mutating func member(_ name: StaticString, _ integer: some BinaryInteger) {
+        key(name)
+        value(integer)
+    }
+
+    /// A member with an integer, left out when there is none.
+    public mutating func member(_ name: StaticString, _ integer: (some BinaryInteger)?) {
+        if let integer { member(name, integer) }
+    }
+
+    /// A member with a number.
+    public mutating func member(_ name: StaticString, _ number: Double) {
+        key(name)
+        value(number)
+    }
+
+    /// A member with a number, left out when there is none.
+    public mutating func member(_ name: StaticString, _ number: Double?) {
+        if let number { member(name, number) }
+    }
+
+    /// A member with a truth value.
+    public mutating func member(_ name: StaticString, _ flag: Bool) {
+        key(name)
+        value(flag)
+    }
+
+    /// A member with a time.
+    public mutating func member(_ name: StaticString, _ time: Timestamp) {
+        key(name)
+        value(time)
+    }
+
+    /// A member with a time, left out when there is none.
+    public mutating func member(_ name: StaticString, _ time: Timestamp?) {
+        if let time { member(name, time) }
+    }
+
+    /// A member with an array of strings.
+    public mutating func member(_ name: StaticString, _ strings: [String]) {
+        key(name)
+        array { for string in strings { $0.value(string) } }
+    }
+
+    /// A member with an object.
+    public mutating func member(_ name: StaticString, object body: (inout JSONWriter) -> Void) {
+        key(name)
+        object(body)
+    }
+
+    private mutating func quoted(_ string: String) {
+        var string = string
+        bytes.append(0x22)
+        string.withUTF8 { utf8 in
+            if utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x22 && $0 != 0x5C }) {
+                bytes.append(contentsOf: utf8)
+            } else {
+                for byte in utf8 { escape(byte) }
+            }
+        }
+        bytes.append(0x22)
+    }
+
+    /// The escapes of RFC 8785: the short ones where there are, `\u00xx` for other control characters.
+    private mutating func escape(_ byte: UInt8) {
+        let short: UInt8? =
+            switch byte {
+            case 0x22, 0x5C: byte
+            case 0x08: 0x62
+            case 0x09: 0x74
+            case 0x0A: 0x6E
+            case 0x0C: 0x66
+            case 0x0D: 0x72
+            default: nil
+            }
+        if let short {
+            bytes.append(0x5C)
+            bytes.append(short)
+        } else if byte < 0x20 {
+            let digits = Array("0123456789abcdef".utf8)
+            bytes.append(contentsOf: "\\u00".utf8)
+            bytes.append(digits[Int(byte >> 4)])
+            bytes.append(digits[Int(byte & 15)])
+        } else {
+            bytes.append(byte)
+        }
+    }
+}

@@ -1,0 +1,73 @@
+/// How many partitions a log has, and which one a key belongs to. Fixed when the log is created.
+public struct Partitioning: Sendable, Hashable {
+    /// Number of partitions, 1...4096.
+    public let count: Int
+
+    /// Nil outside 1...4096.
+    public init?(count: Int) {
+        guard (1...4096).contains(count) else { return nil }
+        self.count = count
+    }
+
+    /// The first 8 bytes, big endian, of SHA-256(partition key), modulo the number of partitions.
+    public func partition(of key: String) -> Int {
+        let digest = SHA256.digest(of: key.utf8)
+        let prefix = digest.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        return Int(prefix % UInt64(count))
+    }
+}
+
+/// The place of an event in the log: partition and stream entry id.
+public struct LogPosition: Sendable, Hashable, Comparable, CustomStringConvertible {
+    /// Partition number, from 0.
+    public var partition: Int
+    /// The milliseconds part of the stream entry id.
+    public var milliseconds: UInt64
+    /// The counter part of the stream entry id.
+    public var counter: UInt64
+
+    /// A position from its parts.
+    public init(partition: Int, milliseconds: UInt64, counter: UInt64) {
+        self.partition = partition
+        self.milliseconds = milliseconds
+        self.counter = counter
+    }
+
+    /// The position before the first event of a partition.
+    public static func start(of partition: Int) -> LogPosition {
+        LogPosition(partition: partition, milliseconds: 0, counter: 0)
+    }
+
+    /// The entry id alone, as Redis writes it: `1700000000000-0`.
+    public var entryID: String { "\(milliseconds)-\(counter)" }
+
+    /// `p007/1700000000000-0`.
+    public var description: String { "\(Self.partitionName(partition))/\(entryID)" }
+
+    /// `p` and three digits at least.
+    public static func partitionName(_ partition: Int) -> String {
+        let digits = String(partition)
+        return "p" + String(repeating: "0", count: max(0, 3 - digits.count)) + digits
+    }
+
+    /// A position from a partition and an entry id; nil when the id is not `digits-digits`.
+    public init?(partition: Int, entryID: some StringProtocol) {
+        let parts = entryID.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 2, let milliseconds = UInt64(parts[0]), let counter = UInt64(parts[1]) else {
+            return nil
+        }
+        self.init(partition: partition, milliseconds: milliseconds, counter: counter)
+    }
+
+    /// Reads what `description` writes.
+    public init?(_ text: String) {
+        guard text.hasPrefix("p"), let slash = text.firstIndex(of: "/"),
+            let partition = Int(text[text.index(after: text.startIndex)..<slash]), partition >= 0
+        else { return nil }
+        self.init(partition: partition, entryID: text[text.index(after: slash)...])
+    }
+
+    public static func < (a: LogPosition, b: LogPosition) -> Bool {
+        (a.partition, a.milliseconds, a.counter) < (b.partition, b.milliseconds, b.counter)
+    }
+}

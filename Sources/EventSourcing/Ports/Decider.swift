@@ -1,0 +1,48 @@
+/// A domain event: one enum per aggregate, with its types and versions.
+public protocol Event: Sendable {
+    /// The CloudEvents type, such as `ChunkSealed`.
+    var typeName: String { get }
+    /// Version of the schema that `encode` writes.
+    var version: Int { get }
+    /// The chunk's or the session's id.
+    var subject: String { get }
+    /// Writes the payload, one JSON object.
+    func encode(into writer: inout JSONWriter)
+    /// Reads a payload of any version that was ever written (old ones are upcast).
+    init(type: String, version: Int, data: JSONValue) throws(MalformedEvent)
+}
+
+/// An event in the log that cannot be understood.
+public struct MalformedEvent: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The event's type.
+    public var type: String
+    /// What is wrong, naming the field.
+    public var text: String
+
+    /// An error from its parts.
+    public init(type: String, text: String) {
+        self.type = type
+        self.text = text
+    }
+
+    public var description: String { "event \(type): \(text)" }
+}
+
+/// The rules of one aggregate, without I/O (after Chassaing's Decider).
+public protocol Decider {
+    /// What may be asked.
+    associatedtype Command: Sendable
+    /// What is known.
+    associatedtype State: Sendable
+    /// What happens.
+    associatedtype Fact: Event
+    /// Why something may not happen.
+    associatedtype Rejection: Error
+
+    /// State before the first event.
+    static var initial: State { get }
+    /// What happens when `command` is carried out in `state`; no fact when there is nothing to do.
+    static func decide(_ command: Command, _ state: State) throws(Rejection) -> [Fact]
+    /// Takes one fact into account.
+    static func evolve(_ state: inout State, _ fact: Fact)
+}

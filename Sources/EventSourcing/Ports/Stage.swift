@@ -1,0 +1,33 @@
+/// What became of one delivery that a stage handled.
+public enum StageOutcome: Sendable {
+    /// The effects are durable; these events tell of them (none when there was nothing to do). They are
+    /// appended to the delivery's partition key, all or none, and then the delivery is acknowledged.
+    case done([ProposedEvent])
+    /// It may work later, by itself; tries are not counted (a full disk, a server that is away).
+    case wait(milliseconds: Int, reason: String)
+    /// It failed; the runtime tries it again a bounded number of times and then parks it.
+    case failed(errors: [String])
+}
+
+/// One stage of a pipeline, or several consecutive ones chained in memory. One instance per thread.
+public protocol Stage: AnyObject {
+    /// Name, and consumer group, of the (first) stage.
+    var name: String { get }
+    /// Event types that it works on.
+    var consumes: Set<String> { get }
+    /// Handles one delivery. Blocks.
+    func handle(_ delivery: Delivery) -> StageOutcome
+    /// Called once the outcome's events are durable in the log: what was kept for safety may go now.
+    func settled(_ delivery: Delivery, appended: Bool)
+}
+
+/// A read model that is built from the log, in order.
+public protocol Projection: AnyObject {
+    /// Name of its subscription and checkpoint.
+    var name: String { get }
+    /// Positions after which it has to go on; partitions that are absent start at their beginning.
+    func checkpoints() throws -> [Int: LogPosition]
+    /// Applies events, each exactly once in effect, and then saves how far it came. Blocks. When it
+    /// throws, nothing or a part was applied, and the same events may be given again.
+    func apply(_ events: [RecordedEvent]) throws
+}

@@ -1,0 +1,101 @@
+/// Name of a consumer: the process it lives in and its number there.
+public struct ConsumerName: Sendable, Hashable, CustomStringConvertible {
+    /// Id of the process, new at every start. Its liveness mark is `worker/<instance>`.
+    public var instance: String
+    /// Number of the worker in its process.
+    public var number: Int
+
+    /// A name from its parts.
+    public init(instance: String, number: Int) {
+        self.instance = instance
+        self.number = number
+    }
+
+    /// `<instance>/<number>`.
+    public var description: String { "\(instance)/\(number)" }
+
+    /// The liveness mark of an instance.
+    public static func mark(ofInstance instance: some StringProtocol) -> String { "worker/\(instance)" }
+}
+
+/// One event handed to one member of a group. It stays pending until it is acknowledged or parked.
+public struct Delivery: Sendable, Hashable {
+    /// The event.
+    public var event: RecordedEvent
+    /// How often it was delivered, this time included.
+    public var attempt: Int
+
+    /// A delivery from its parts.
+    public init(event: RecordedEvent, attempt: Int) {
+        self.event = event
+        self.attempt = attempt
+    }
+}
+
+/// Why an event was set aside.
+public struct ParkedReason: Sendable, Hashable {
+    /// The stage that gave up.
+    public var stage: String
+    /// What went wrong, outermost first.
+    public var errors: [String]
+    /// How often it was tried.
+    public var attempts: Int
+    /// When it was given up.
+    public var time: Timestamp
+
+    /// A reason from its parts.
+    public init(stage: String, errors: [String], attempts: Int, time: Timestamp) {
+        self.stage = stage
+        self.errors = errors
+        self.attempts = attempts
+        self.time = time
+    }
+}
+
+/// Membership of a consumer group over all partitions, for items that are independent of each other.
+///
+/// At least once: what is not acknowledged is delivered again, to this member after a reconnect or a
+/// restart, or to another one when this member's process is gone. Calls block; one thread.
+public protocol CompetingSubscription: AnyObject {
+    /// The next deliveries, at most `limit`: first what this member or a dead one has pending, then new
+    /// events. Waits at most `waitMilliseconds` (1000 at most) and then answers an empty batch.
+    func next(limit: Int, waitMilliseconds: Int) throws(LogFailure) -> [Delivery]
+
+    /// Acknowledges deliveries whose effects are durable.
+    func acknowledge(_ positions: [LogPosition]) throws(LogFailure)
+
+    /// Hands a delivery back: it is delivered again by a later `next`, not before `delayMilliseconds`
+    /// (measured in this process).
+    func retry(_ delivery: Delivery, afterMilliseconds: Int) throws(LogFailure)
+
+    /// Sets a delivery aside with its reason, and acknowledges it, atomically.
+    func park(_ delivery: Delivery, _ reason: ParkedReason) throws(LogFailure)
+}
+
+/// All events of some partitions, in order. Calls block; one thread.
+public protocol OrderedFeed: AnyObject {
+    /// The next events, at most `limit` per partition, in order within a partition. Waits at most
+    /// `waitMilliseconds` (1000 at most) and then answers an empty batch.
+    func next(limit: Int, waitMilliseconds: Int) throws(LogFailure) -> [RecordedEvent]
+
+    /// Goes back (or forward) to after `position` in its partition.
+    func seek(to position: LogPosition)
+}
+
+/// Marks by which a process says that it, or something it holds, is alive.
+public protocol Liveness: AnyObject {
+    /// Sets the mark for `milliseconds`.
+    func beat(_ mark: String, forMilliseconds: Int) throws(LogFailure)
+    /// Which of the marks are set.
+    func alive(_ marks: [String]) throws(LogFailure) -> [Bool]
+    /// Takes the mark away at once.
+    func end(_ mark: String) throws(LogFailure)
+}
+
+/// How far a subscription has come in each partition.
+public protocol CheckpointStore: AnyObject {
+    /// Saved positions by partition; partitions without one are absent.
+    func load(_ subscription: String) throws -> [Int: LogPosition]
+    /// Saves positions. Everything up to them is durable.
+    func save(_ subscription: String, _ positions: [LogPosition]) throws
+}

@@ -1,0 +1,13 @@
+internal import Glibc
+
+/// The machine's clock (CLOCK_REALTIME).
+public struct SystemClock: WallClock {
+    /// The machine's clock.
+    public init() {}
+
+    public func now() -> Timestamp {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+    }
+}
