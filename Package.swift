@@ -70,7 +70,7 @@ let package = Package(
             "PipelineTests",
             ["EventSourcing", "Recording", "Pipeline", "Vault", "Simulation", "RedisLog", "TestServers"]),
         tests("MongoViewsTests", ["EventSourcing", "Recording", "MongoViews", "Simulation", "TestServers"]),
-        tests("SupervisionTests", ["Supervision"]),
+        tests("SupervisionTests", ["Supervision", "TestServers"]),
         tests("SystemTests", ["TestServers", "Supervision"]),
         tests("TidyTests", []),
     ]

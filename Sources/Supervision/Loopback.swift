@@ -1,0 +1,91 @@
+import Glibc
+
+/// Ports and plain sockets on 127.0.0.1.
+public enum Loopback {
+    /// A port that nobody listens on. It is taken below the range that the system gives to outgoing
+    /// connections: a server that restarts on its port must not find it used by somebody's client.
+    public static func freePort() throws(SystemFailure) -> UInt16 {
+        for _ in 0..<200 {
+            let port = UInt16.random(in: 12_000..<32_000)
+            if isFree(port) { return port }
+        }
+        throw SystemFailure("find a free port", "127.0.0.1", code: EADDRINUSE)
+    }
+
+    /// Whether a server could listen on `port` now.
+    public static func isFree(_ port: UInt16) -> Bool {
+        let file = socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        guard file >= 0 else { return false }
+        defer { close(file) }
+        var on: CInt = 1
+        setsockopt(file, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<CInt>.size))
+        return withAddress(port) { bind(file, $0, $1) == 0 && listen(file, 1) == 0 }
+    }
+
+    fileprivate static func withAddress<Answer>(
+        _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Answer
+    ) -> Answer {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        let size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, size) }
+        }
+    }
+}
+
+/// One blocking TCP connection to 127.0.0.1 with a time limit on every call; for probes.
+struct LoopbackSocket: ~Copyable {
+    private let file: CInt
+    private let address: String
+
+    init(port: UInt16, timeoutMilliseconds: Int) throws(SystemFailure) {
+        address = "127.0.0.1:\(port)"
+        file = socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        guard file >= 0 else { throw SystemFailure("open socket to", address) }
+        var limit = timeval(tv_sec: timeoutMilliseconds / 1000, tv_usec: timeoutMilliseconds % 1000 * 1000)
+        let size = socklen_t(MemoryLayout<timeval>.size)
+        // On Linux the send limit also bounds connect.
+        setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &limit, size)
+        setsockopt(file, SOL_SOCKET, SO_SNDTIMEO, &limit, size)
+        let file = file
+        guard Loopback.withAddress(port, { connect(file, $0, $1) == 0 }) else {
+            throw SystemFailure("connect to", address)
+        }
+    }
+
+    deinit { if file >= 0 { close(file) } }
+
+    func send(_ bytes: [UInt8]) throws(SystemFailure) {
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                Glibc.send(file, $0.baseAddress?.advanced(by: sent), bytes.count - sent, CInt(MSG_NOSIGNAL))
+            }
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { throw SystemFailure("send to", address) }
+            sent += count
+        }
+    }
+
+    /// Exactly `count` bytes.
+    func receive(_ count: Int) throws(SystemFailure) -> [UInt8] {
+        var bytes: [UInt8] = []
+        while bytes.count < count { bytes += try receiveSome(upTo: count - bytes.count) }
+        return bytes
+    }
+
+    /// What comes first, one byte at least.
+    func receiveSome(upTo limit: Int) throws(SystemFailure) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: limit)
+        while true {
+            let count = recv(file, &bytes, limit, 0)
+            if count < 0 && errno == EINTR { continue }
+            guard count >= 0 else { throw SystemFailure("receive from", address) }
+            guard count > 0 else { throw SystemFailure("receive from", address, code: ECONNRESET) }
+            return Array(bytes[..<count])
+        }
+    }
+}
