@@ -83,10 +83,15 @@ public final class CommandHandler<D: Decider> {
                 return facts
             case .conflict: try catchUp()
             case .idTaken(let id):
-                throw .failed(
-                    LogFailure(
-                        .invalid, operation: "append", key: partitionKey,
-                        text: "event id \(id) is in the log with another body"))
+                // Somebody did the same thing in another way; knowing it, the rules decide.
+                let known = version
+                try catchUp()
+                if version == known {
+                    throw .failed(
+                        LogFailure(
+                            .invalid, operation: "append", key: partitionKey,
+                            text: "event id \(id) is in the log with another body"))
+                }
             }
         }
         throw .failed(

@@ -49,5 +49,6 @@ public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// Operation, key, text and kind on one line.
     public var description: String { "\(operation) \(key): \(text) (\(kind.rawValue))" }
 }

@@ -67,6 +67,7 @@ public struct LogPosition: Sendable, Hashable, Comparable, CustomStringConvertib
         self.init(partition: partition, entryID: text[text.index(after: slash)...])
     }
 
+    /// By partition, then in the order of its stream.
     public static func < (a: LogPosition, b: LogPosition) -> Bool {
         (a.partition, a.milliseconds, a.counter) < (b.partition, b.milliseconds, b.counter)
     }

@@ -5,6 +5,7 @@ public struct SystemClock: WallClock {
     /// The machine's clock.
     public init() {}
 
+    /// The time of the call.
     public func now() -> Timestamp {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)

@@ -9,6 +9,7 @@ public struct Timestamp: Sendable, Hashable, Comparable {
     /// Makes a timestamp from milliseconds since the Unix epoch.
     public init(milliseconds: Int64) { self.milliseconds = milliseconds }
 
+    /// Earlier comes first.
     public static func < (a: Timestamp, b: Timestamp) -> Bool { a.milliseconds < b.milliseconds }
 
     /// RFC 3339 in UTC with milliseconds: `2026-01-31T23:59:59.123Z`.

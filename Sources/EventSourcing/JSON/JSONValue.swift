@@ -79,5 +79,6 @@ public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
     /// What is wrong there.
     public var text: String
 
+    /// Place and text.
     public var description: String { "JSON, byte \(offset): \(text)" }
 }

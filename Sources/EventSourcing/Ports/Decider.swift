@@ -25,6 +25,7 @@ public struct MalformedEvent: Error, Sendable, Hashable, CustomStringConvertible
         self.text = text
     }
 
+    /// Type and text.
     public var description: String { "event \(type): \(text)" }
 }
 

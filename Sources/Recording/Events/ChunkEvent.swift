@@ -1,0 +1,202 @@
+public import EventSourcing
+
+/// Which chunk an event is about.
+public struct ChunkReference: Sendable, Hashable {
+    /// The session that it belongs to.
+    public var sessionID: String
+    /// Its number in the session, from 1.
+    public var sequenceNumber: Int
+    /// Its id: `<session_id>-chunk-<sequence, six digits>` unless the caller gave one.
+    public var chunkID: String
+
+    /// A reference with the usual chunk id.
+    public init(sessionID: String, sequenceNumber: Int) {
+        let digits = String(sequenceNumber)
+        let padding = String(repeating: "0", count: max(0, 6 - digits.count))
+        self.init(
+            sessionID: sessionID, sequenceNumber: sequenceNumber,
+            chunkID: "\(sessionID)-chunk-\(padding)\(digits)")
+    }
+
+    /// A reference with a chunk id of the caller's.
+    public init(sessionID: String, sequenceNumber: Int, chunkID: String) {
+        self.sessionID = sessionID
+        self.sequenceNumber = sequenceNumber
+        self.chunkID = chunkID
+    }
+}
+
+/// What every stage must know of a chunk; it goes along from event to event.
+public struct ChunkContent: Sendable, Hashable {
+    /// Recorded bytes.
+    public var sizeBytes: Int
+    /// HMAC-SHA256 of the recorded bytes under the session's digest key, 64 hexadecimal digits.
+    public var digest: String
+    /// Id of the session's data key.
+    public var keyID: String
+    /// `xchacha20poly1305` or `none`.
+    public var cipher: String
+
+    /// A description from its parts.
+    public init(sizeBytes: Int, digest: String, keyID: String, cipher: String) {
+        self.sizeBytes = sizeBytes
+        self.digest = digest
+        self.keyID = keyID
+        self.cipher = cipher
+    }
+}
+
+/// What happens to a chunk. Schemas: `schemas/events/Chunk*.v1.json`.
+///
+/// A `spoolPath` says where the next stage finds the chunk; it is absent when the next stage got it in
+/// memory, and then the next stage's event stands in the same append.
+public enum ChunkEvent: Event, Hashable {
+    /// A chunk is durable in the spool.
+    public struct Recorded: Sendable, Hashable {
+        /// Which chunk.
+        public var chunk: ChunkReference
+        /// What it holds.
+        public var content: ChunkContent
+        /// The codec that was asked for: none, zstd, lz4 or gzip.
+        public var codec: String
+        /// When its first byte was captured.
+        public var capturedAt: Timestamp
+        /// Seconds from its first to its last byte.
+        public var durationSeconds: Double
+        /// Frames in it; 0 when they are not known.
+        public var frameCount: Int
+        /// Where it is, relative to the spool.
+        public var spoolPath: String
+
+        /// A payload from its parts.
+        public init(
+            chunk: ChunkReference, content: ChunkContent, codec: String, capturedAt: Timestamp,
+            durationSeconds: Double, frameCount: Int, spoolPath: String
+        ) {
+            self.chunk = chunk
+            self.content = content
+            self.codec = codec
+            self.capturedAt = capturedAt
+            self.durationSeconds = durationSeconds
+            self.frameCount = frameCount
+            self.spoolPath = spoolPath
+        }
+    }
+
+    /// A chunk is compressed.
+    public struct Compressed: Sendable, Hashable {
+        /// Which chunk.
+        public var chunk: ChunkReference
+        /// What it holds.
+        public var content: ChunkContent
+        /// The codec of the payload: none when compression did not shrink it.
+        public var codec: String
+        /// Bytes of the codec's output.
+        public var compressedBytes: Int
+        /// Milliseconds of work.
+        public var processingMilliseconds: Double
+        /// Where the payload is, relative to the spool.
+        public var spoolPath: String?
+
+        /// A payload from its parts.
+        public init(
+            chunk: ChunkReference, content: ChunkContent, codec: String, compressedBytes: Int,
+            processingMilliseconds: Double, spoolPath: String?
+        ) {
+            self.chunk = chunk
+            self.content = content
+            self.codec = codec
+            self.compressedBytes = compressedBytes
+            self.processingMilliseconds = processingMilliseconds
+            self.spoolPath = spoolPath
+        }
+    }
+
+    /// A chunk is sealed, validated or stored.
+    public struct Sealed: Sendable, Hashable {
+        /// Which chunk.
+        public var chunk: ChunkReference
+        /// What it holds.
+        public var content: ChunkContent
+        /// The codec of the payload.
+        public var codec: String
+        /// Bytes of the codec's output.
+        public var compressedBytes: Int
+        /// Bytes of the sealed file.
+        public var sealedBytes: Int
+        /// Leaf hash of the sealed file (RFC 9162), 64 hexadecimal digits.
+        public var merkleHash: String
+        /// Milliseconds of work.
+        public var processingMilliseconds: Double
+        /// Where the sealed file is: relative to the spool, or to the chunk store once stored.
+        public var path: String?
+
+        /// A payload from its parts.
+        public init(
+            chunk: ChunkReference, content: ChunkContent, codec: String, compressedBytes: Int,
+            sealedBytes: Int, merkleHash: String, processingMilliseconds: Double, path: String?
+        ) {
+            self.chunk = chunk
+            self.content = content
+            self.codec = codec
+            self.compressedBytes = compressedBytes
+            self.sealedBytes = sealedBytes
+            self.merkleHash = merkleHash
+            self.processingMilliseconds = processingMilliseconds
+            self.path = path
+        }
+    }
+
+    /// A chunk is durable in the spool.
+    case recorded(Recorded)
+    /// Compress has done its work.
+    case compressed(Compressed)
+    /// Encrypt has done its work.
+    case sealed(Sealed)
+    /// Validate has done its work.
+    case validated(Sealed)
+    /// Store has done its work: the file is durable in the chunk store.
+    case stored(Sealed)
+    /// A stage gave it up after the last try.
+    case failed(ChunkReference, stage: String, attempts: Int, error: String)
+    /// It was removed.
+    case deleted(ChunkReference)
+
+    /// Which chunk it concerns.
+    public var chunk: ChunkReference {
+        switch self {
+        case .recorded(let payload): payload.chunk
+        case .compressed(let payload): payload.chunk
+        case .sealed(let payload), .validated(let payload), .stored(let payload): payload.chunk
+        case .failed(let chunk, _, _, _), .deleted(let chunk): chunk
+        }
+    }
+
+    /// The chunk's id.
+    public var subject: String { chunk.chunkID }
+
+    /// Every type is at its first version.
+    public var version: Int { 1 }
+
+    /// The id of the one event of this type for this chunk: a redone step has no further effect.
+    public var derivedID: String { "\(chunk.chunkID)/\(typeName)" }
+
+    /// The CloudEvents type.
+    public var typeName: String {
+        switch self {
+        case .recorded: "ChunkRecorded"
+        case .compressed: "ChunkCompressed"
+        case .sealed: "ChunkSealed"
+        case .validated: "ChunkValidated"
+        case .stored: "ChunkStored"
+        case .failed: "ChunkFailed"
+        case .deleted: "ChunkDeleted"
+        }
+    }
+
+    /// The types there are.
+    public static let typeNames: Set<String> = [
+        "ChunkRecorded", "ChunkCompressed", "ChunkSealed", "ChunkValidated", "ChunkStored", "ChunkFailed",
+        "ChunkDeleted",
+    ]
+}

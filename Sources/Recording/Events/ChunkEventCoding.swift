@@ -1,0 +1,131 @@
+public import EventSourcing
+
+extension ChunkEvent {
+    /// Writes the payload.
+    public func encode(into writer: inout JSONWriter) {
+        writer.object { json in
+            json.member("chunk_id", chunk.chunkID)
+            json.member("session_id", chunk.sessionID)
+            json.member("sequence_number", chunk.sequenceNumber)
+            switch self {
+            case .recorded(let payload): payload.encodeMembers(into: &json)
+            case .compressed(let payload): payload.encodeMembers(into: &json)
+            case .sealed(let payload), .validated(let payload):
+                payload.encodeMembers(pathName: "spool_path", into: &json)
+            case .stored(let payload): payload.encodeMembers(pathName: "storage_path", into: &json)
+            case .failed(_, let stage, let attempts, let error):
+                json.member("stage", stage)
+                json.member("attempts", attempts)
+                json.member("error", error)
+            case .deleted: break
+            }
+        }
+    }
+
+    /// Reads a payload.
+    public init(type: String, version: Int, data: JSONValue) throws(MalformedEvent) {
+        guard version == 1 else { throw MalformedEvent(type: type, text: "unknown version \(version)") }
+        let json = try FieldReader(type: type, data)
+        let chunk = ChunkReference(
+            sessionID: try json.string("session_id"), sequenceNumber: try json.integer("sequence_number"),
+            chunkID: try json.string("chunk_id"))
+        guard chunk.sequenceNumber >= 1 else {
+            throw MalformedEvent(type: type, text: "sequence_number is below 1")
+        }
+        switch type {
+        case "ChunkRecorded": self = .recorded(try Recorded(chunk, json))
+        case "ChunkCompressed": self = .compressed(try Compressed(chunk, json))
+        case "ChunkSealed": self = .sealed(try Sealed(chunk, pathName: "spool_path", json))
+        case "ChunkValidated": self = .validated(try Sealed(chunk, pathName: "spool_path", json))
+        case "ChunkStored": self = .stored(try Sealed(chunk, pathName: "storage_path", json))
+        case "ChunkFailed":
+            self = .failed(
+                chunk, stage: try json.string("stage"), attempts: try json.integer("attempts"),
+                error: try json.string("error"))
+        case "ChunkDeleted": self = .deleted(chunk)
+        default: throw MalformedEvent(type: type, text: "unknown type")
+        }
+    }
+}
+
+/// The codec's output against the original, 0 for an empty chunk.
+private func ratio(_ compressed: Int, of original: Int) -> Double {
+    original == 0 ? 0 : Double(compressed) / Double(original)
+}
+
+extension ChunkContent {
+    fileprivate func encodeMembers(into json: inout JSONWriter) {
+        json.member("size_bytes", sizeBytes)
+        json.member("content_digest", digest)
+        json.member("key_id", keyID)
+        json.member("cipher", cipher)
+    }
+
+    fileprivate init(_ json: FieldReader) throws(MalformedEvent) {
+        self.init(
+            sizeBytes: try json.integer("size_bytes"), digest: try json.string("content_digest"),
+            keyID: try json.string("key_id"), cipher: try json.string("cipher"))
+    }
+}
+
+extension ChunkEvent.Recorded {
+    fileprivate func encodeMembers(into json: inout JSONWriter) {
+        content.encodeMembers(into: &json)
+        json.member("codec", codec)
+        json.member("timestamp", capturedAt)
+        json.member("duration_seconds", durationSeconds)
+        json.member("frame_count", frameCount)
+        json.member("spool_path", spoolPath)
+    }
+
+    fileprivate init(_ chunk: ChunkReference, _ json: FieldReader) throws(MalformedEvent) {
+        self.init(
+            chunk: chunk, content: try ChunkContent(json), codec: try json.string("codec"),
+            capturedAt: try json.time("timestamp"), durationSeconds: try json.number("duration_seconds"),
+            frameCount: try json.integer("frame_count"), spoolPath: try json.string("spool_path"))
+    }
+}
+
+extension ChunkEvent.Compressed {
+    fileprivate func encodeMembers(into json: inout JSONWriter) {
+        content.encodeMembers(into: &json)
+        json.member("codec", codec)
+        json.member("compressed_bytes", compressedBytes)
+        json.member("compression_ratio", ratio(compressedBytes, of: content.sizeBytes))
+        json.member("processing_ms", processingMilliseconds)
+        json.member("spool_path", spoolPath)
+    }
+
+    fileprivate init(_ chunk: ChunkReference, _ json: FieldReader) throws(MalformedEvent) {
+        self.init(
+            chunk: chunk, content: try ChunkContent(json), codec: try json.string("codec"),
+            compressedBytes: try json.integer("compressed_bytes"),
+            processingMilliseconds: try json.number("processing_ms"),
+            spoolPath: try json.optionalString("spool_path"))
+    }
+}
+
+extension ChunkEvent.Sealed {
+    fileprivate func encodeMembers(pathName: StaticString, into json: inout JSONWriter) {
+        content.encodeMembers(into: &json)
+        json.member("codec", codec)
+        json.member("compressed_bytes", compressedBytes)
+        json.member("compression_ratio", compressionRatio)
+        json.member("sealed_bytes", sealedBytes)
+        json.member("merkle_hash", merkleHash)
+        json.member("processing_ms", processingMilliseconds)
+        json.member(pathName, path)
+    }
+
+    fileprivate init(_ chunk: ChunkReference, pathName: String, _ json: FieldReader) throws(MalformedEvent) {
+        self.init(
+            chunk: chunk, content: try ChunkContent(json), codec: try json.string("codec"),
+            compressedBytes: try json.integer("compressed_bytes"),
+            sealedBytes: try json.integer("sealed_bytes"), merkleHash: try json.string("merkle_hash"),
+            processingMilliseconds: try json.number("processing_ms"),
+            path: try json.optionalString(pathName))
+    }
+
+    /// The codec's output against the original; at most 1.
+    public var compressionRatio: Double { ratio(compressedBytes, of: content.sizeBytes) }
+}

@@ -1,0 +1,115 @@
+public import EventSourcing
+
+/// Reads the members of an event's payload; every error names the member.
+public struct FieldReader {
+    private let type: String
+    private let path: String
+    private let json: JSONValue
+
+    /// A reader of `json`, the payload of an event of the given type.
+    public init(type: String, _ json: JSONValue, path: String = "") throws(MalformedEvent) {
+        guard case .object = json else {
+            throw MalformedEvent(type: type, text: "\(path.isEmpty ? "data" : path) is not an object")
+        }
+        self.type = type
+        self.path = path
+        self.json = json
+    }
+
+    private func bad(_ name: String, _ text: String) -> MalformedEvent {
+        MalformedEvent(type: type, text: "\(path.isEmpty ? "" : path + ".")\(name) \(text)")
+    }
+
+    private func value(_ name: String) -> JSONValue? {
+        guard let value = json[name], !value.isNull else { return nil }
+        return value
+    }
+
+    /// A member that may be missing.
+    public func optionalString(_ name: String) throws(MalformedEvent) -> String? {
+        guard let value = value(name) else { return nil }
+        guard let string = value.string else { throw bad(name, "is not a string") }
+        return string
+    }
+
+    /// A member that must be there.
+    public func string(_ name: String) throws(MalformedEvent) -> String {
+        guard let string = try optionalString(name) else { throw bad(name, "is missing") }
+        return string
+    }
+
+    /// A whole number that may be missing.
+    public func optionalInteger<T: FixedWidthInteger>(_ name: String) throws(MalformedEvent) -> T? {
+        guard let value = value(name) else { return nil }
+        guard let integer = value.integer, let exact = T(exactly: integer) else {
+            throw bad(name, "is not a whole number within its bounds")
+        }
+        return exact
+    }
+
+    /// A whole number that must be there.
+    public func integer<T: FixedWidthInteger>(_ name: String) throws(MalformedEvent) -> T {
+        guard let integer: T = try optionalInteger(name) else { throw bad(name, "is missing") }
+        return integer
+    }
+
+    /// A number that may be missing.
+    public func optionalNumber(_ name: String) throws(MalformedEvent) -> Double? {
+        guard let value = value(name) else { return nil }
+        guard let number = value.number else { throw bad(name, "is not a number") }
+        return number
+    }
+
+    /// A number that must be there.
+    public func number(_ name: String) throws(MalformedEvent) -> Double {
+        guard let number = try optionalNumber(name) else { throw bad(name, "is missing") }
+        return number
+    }
+
+    /// A truth value that must be there.
+    public func bool(_ name: String) throws(MalformedEvent) -> Bool {
+        guard let value = value(name) else { throw bad(name, "is missing") }
+        guard let flag = value.bool else { throw bad(name, "is neither true nor false") }
+        return flag
+    }
+
+    /// An array of strings; empty when missing.
+    public func strings(_ name: String) throws(MalformedEvent) -> [String] {
+        guard let value = value(name) else { return [] }
+        guard let elements = value.array else { throw bad(name, "is not an array") }
+        var strings: [String] = []
+        for element in elements {
+            guard let string = element.string else { throw bad(name, "holds something else than strings") }
+            strings.append(string)
+        }
+        return strings
+    }
+
+    /// One word of an enumeration, which must be there.
+    public func choice<T: RawRepresentable>(_ name: String) throws(MalformedEvent) -> T
+    where T.RawValue == String {
+        let word = try string(name)
+        guard let choice = T(rawValue: word) else { throw bad(name, "has the unknown value \(word)") }
+        return choice
+    }
+
+    /// A time that must be there.
+    public func time(_ name: String) throws(MalformedEvent) -> Timestamp {
+        guard let time = Timestamp(rfc3339: try string(name)) else {
+            throw bad(name, "is not an RFC 3339 time")
+        }
+        return time
+    }
+
+    /// An object that may be missing.
+    public func optionalObject(_ name: String) throws(MalformedEvent) -> FieldReader? {
+        guard let value = value(name) else { return nil }
+        return try FieldReader(type: type, value, path: path.isEmpty ? name : "\(path).\(name)")
+    }
+
+    /// An object that must be there.
+    public func object(_ name: String) throws(MalformedEvent) -> FieldReader {
+        guard let object = try optionalObject(name) else { throw bad(name, "is missing") }
+        return object
+    }
+}

@@ -1,0 +1,201 @@
+public import EventSourcing
+
+/// What happens to a session. Schemas: `schemas/events/Session*.v1.json`.
+public enum SessionEvent: Event, Hashable {
+    /// A session was made.
+    public struct Created: Sendable, Hashable {
+        /// Its id.
+        public var sessionID: String
+        /// Its name, 1 to 255 characters.
+        public var name: String
+        /// The desktop that is recorded.
+        public var rdp: RDPConfig
+        /// How it is recorded.
+        public var recording: RecordingConfig
+        /// How it is kept.
+        public var storage: StorageConfig
+        /// What people say about it.
+        public var metadata: SessionMetadata
+        /// How it is cut.
+        public var capture: CaptureConfig
+
+        /// A payload from its parts.
+        public init(
+            sessionID: String, name: String, rdp: RDPConfig, recording: RecordingConfig,
+            storage: StorageConfig, metadata: SessionMetadata, capture: CaptureConfig
+        ) {
+            self.sessionID = sessionID
+            self.name = name
+            self.rdp = rdp
+            self.recording = recording
+            self.storage = storage
+            self.metadata = metadata
+            self.capture = capture
+        }
+
+        /// Every rule that is broken.
+        public var violations: [Violation] {
+            var rules = Rules()
+            rules.require(
+                "session_id", Identifier.isValid(sessionID),
+                "must have 1 to 100 letters, digits, hyphens and underscores")
+            rules.length("name", name, 1...255)
+            return rules.violations + rdp.violations + recording.violations + storage.violations
+                + metadata.violations + capture.violations
+        }
+    }
+
+    /// Parts of a session's description were replaced; absent ones stay as they were.
+    public struct Updated: Sendable, Hashable {
+        /// Its id.
+        public var sessionID: String
+        /// The new name.
+        public var name: String?
+        /// The new recording configuration.
+        public var recording: RecordingConfig?
+        /// The new storage configuration.
+        public var storage: StorageConfig?
+        /// The new metadata.
+        public var metadata: SessionMetadata?
+
+        /// A payload that changes nothing yet.
+        public init(sessionID: String) { self.sessionID = sessionID }
+    }
+
+    /// Why a recording stopped.
+    public enum StopReason: String, Sendable, CaseIterable {
+        /// The source had no more bytes.
+        case endOfSource = "end_of_source"
+        /// Somebody asked for it.
+        case requested
+        /// The recorder was interrupted by a signal.
+        case interrupted
+        /// The recorder could not go on (full disk, broken source).
+        case recorderFailed = "recorder_failed"
+        /// The recorder vanished.
+        case recorderLost = "recorder_lost"
+    }
+
+    /// Nothing more will be recorded.
+    public struct Stopped: Sendable, Hashable {
+        /// Its id.
+        public var sessionID: String
+        /// Why.
+        public var reason: StopReason
+        /// Whether something of the source is missing.
+        public var incomplete: Bool
+        /// How many chunks were recorded; they are numbered 1...chunkCount.
+        public var chunkCount: Int
+        /// Sum of their sizes in bytes.
+        public var sizeBytes: Int
+
+        /// A payload from its parts.
+        public init(
+            sessionID: String, reason: StopReason, incomplete: Bool, chunkCount: Int, sizeBytes: Int
+        ) {
+            self.sessionID = sessionID
+            self.reason = reason
+            self.incomplete = incomplete
+            self.chunkCount = chunkCount
+            self.sizeBytes = sizeBytes
+        }
+    }
+
+    /// Every chunk is stored, the tree closed.
+    public struct Completed: Sendable, Hashable {
+        /// Its id.
+        public var sessionID: String
+        /// Root of its Merkle tree, 64 hexadecimal digits.
+        public var merkleRoot: String
+        /// How many chunks.
+        public var chunkCount: Int
+        /// Recorded bytes.
+        public var sizeBytes: Int
+        /// Bytes of the sealed files.
+        public var sealedBytes: Int
+        /// Whether something of the source is missing.
+        public var incomplete: Bool
+
+        /// A payload from its parts.
+        public init(
+            sessionID: String, merkleRoot: String, chunkCount: Int, sizeBytes: Int, sealedBytes: Int,
+            incomplete: Bool
+        ) {
+            self.sessionID = sessionID
+            self.merkleRoot = merkleRoot
+            self.chunkCount = chunkCount
+            self.sizeBytes = sizeBytes
+            self.sealedBytes = sealedBytes
+            self.incomplete = incomplete
+        }
+    }
+
+    /// A session was made.
+    case created(Created)
+    /// Its description changed.
+    case updated(Updated)
+    /// It is starting (a recorder was asked for) or recording (a recorder has begun).
+    case started(sessionID: String, status: SessionStatus)
+    /// Recording rests.
+    case paused(sessionID: String)
+    /// Recording goes on.
+    case resumed(sessionID: String)
+    /// Nothing more will be recorded.
+    case stopped(Stopped)
+    /// Its last chunks are on their way.
+    case processing(sessionID: String, chunkCount: Int)
+    /// Every chunk is stored, the tree closed.
+    case completed(Completed)
+    /// It could not be completed.
+    case failed(sessionID: String, error: String)
+    /// It was removed.
+    case deleted(sessionID: String)
+    /// The tree of the stopped session is closed.
+    case merkleRootComputed(sessionID: String, root: String, leafCount: Int)
+    /// Someone took out the session's data key.
+    case keyExported(sessionID: String, keyID: String)
+
+    /// The session it concerns.
+    public var sessionID: String {
+        switch self {
+        case .created(let payload): payload.sessionID
+        case .updated(let payload): payload.sessionID
+        case .stopped(let payload): payload.sessionID
+        case .completed(let payload): payload.sessionID
+        case .started(let id, _), .paused(let id), .resumed(let id), .processing(let id, _),
+            .failed(let id, _), .deleted(let id), .merkleRootComputed(let id, _, _), .keyExported(let id, _):
+            id
+        }
+    }
+
+    /// The session's id.
+    public var subject: String { sessionID }
+
+    /// Every type is at its first version.
+    public var version: Int { 1 }
+
+    /// The CloudEvents type.
+    public var typeName: String {
+        switch self {
+        case .created: "SessionCreated"
+        case .updated: "SessionUpdated"
+        case .started: "SessionStarted"
+        case .paused: "SessionPaused"
+        case .resumed: "SessionResumed"
+        case .stopped: "SessionStopped"
+        case .processing: "SessionProcessing"
+        case .completed: "SessionCompleted"
+        case .failed: "SessionFailed"
+        case .deleted: "SessionDeleted"
+        case .merkleRootComputed: "MerkleRootComputed"
+        case .keyExported: "KeyExported"
+        }
+    }
+
+    /// The types there are.
+    public static let typeNames: Set<String> = [
+        "SessionCreated", "SessionUpdated", "SessionStarted", "SessionPaused", "SessionResumed",
+        "SessionStopped", "SessionProcessing", "SessionCompleted", "SessionFailed", "SessionDeleted",
+        "MerkleRootComputed", "KeyExported",
+    ]
+}

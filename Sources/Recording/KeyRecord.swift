@@ -1,0 +1,44 @@
+public import EventSourcing
+
+/// A session's data key as it is kept: wrapped, useless without the key-encryption key.
+public struct KeyRecord: Sendable, Hashable {
+    /// The session it belongs to.
+    public var sessionID: String
+    /// Id of the data key; it stands in events and in sealed files.
+    public var keyID: String
+    /// Id of the key-encryption key that wraps it.
+    public var keyEncryptionKeyID: String
+    /// Nonce of the wrapping, 24 bytes.
+    public var nonce: [UInt8]
+    /// The wrapped key and its tag, 48 bytes.
+    public var ciphertext: [UInt8]
+    /// When the key was made.
+    public var createdAt: Timestamp
+
+    /// A record from its parts.
+    public init(
+        sessionID: String, keyID: String, keyEncryptionKeyID: String, nonce: [UInt8], ciphertext: [UInt8],
+        createdAt: Timestamp
+    ) {
+        self.sessionID = sessionID
+        self.keyID = keyID
+        self.keyEncryptionKeyID = keyEncryptionKeyID
+        self.nonce = nonce
+        self.ciphertext = ciphertext
+        self.createdAt = createdAt
+    }
+}
+
+/// Where wrapped keys are kept, apart from everything that can be rebuilt. Calls block; one thread.
+public protocol KeyRecords: AnyObject {
+    /// Keeps a record durably unless the session has one; answers the one that is kept.
+    func keep(_ record: KeyRecord) throws -> KeyRecord
+    /// The record of a session; nil when there is none.
+    func record(ofSession sessionID: String) throws -> KeyRecord?
+}
+
+/// A factory of per-thread views of the kept keys.
+public protocol KeyArchive: Sendable {
+    /// The records, for the calling thread.
+    func open() throws -> any KeyRecords
+}

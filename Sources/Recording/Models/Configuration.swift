@@ -1,0 +1,183 @@
+/// Where a recorded desktop is. The password is not part of it: it never enters an event.
+public struct RDPConfig: Sendable, Hashable {
+    /// Host name or address, 1 to 255 characters of `[a-zA-Z0-9.-]`.
+    public var host: String
+    /// TCP port.
+    public var port: Int = 3389
+    /// Name to log in with, 1 to 255 characters.
+    public var username: String
+    /// Domain of the name, 1 to 255 characters.
+    public var domain: String?
+    /// Whether the connection is encrypted.
+    public var useTLS: Bool = true
+    /// Whether certificate errors are ignored.
+    public var ignoreCertificate: Bool = false
+
+    /// A configuration with the defaults of its other fields.
+    public init(host: String, username: String) {
+        self.host = host
+        self.username = username
+    }
+
+    /// Every rule that is broken.
+    public var violations: [Violation] {
+        var rules = Rules("rdp_config")
+        rules.length("host", host, 1...255)
+        let hostBytes = host.utf8.allSatisfy {
+            switch $0 {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E: true
+            default: false
+            }
+        }
+        rules.require("host", hostBytes, "must be a host name or an address: letters, digits, '.' and '-'")
+        rules.range("port", port, 1...65_535)
+        rules.length("username", username, 1...255)
+        rules.length("domain", domain, 1...255)
+        return rules.violations
+    }
+}
+
+/// How a session is recorded.
+public struct RecordingConfig: Sendable, Hashable {
+    /// The qualities there are.
+    public static let qualities = ["low", "medium", "high", "ultra"]
+    /// The compressions there are.
+    public static let compressions = ["none", "zstd", "lz4", "gzip"]
+
+    /// Frames a second, 1 to 120.
+    public var frameRate: Int = 30
+    /// `WIDTHxHEIGHT`, 320x240 to 7680x4320.
+    public var resolution: String = "1920x1080"
+    /// One of `qualities`.
+    public var quality: String = "high"
+    /// One of `compressions`.
+    public var compression: String = "zstd"
+    /// Kilobits a second, 1,000 to 50,000,000.
+    public var bitrate: Int?
+    /// Whether sound is recorded.
+    public var audioEnabled: Bool = true
+    /// Whether the cursor is recorded.
+    public var cursorEnabled: Bool = true
+
+    /// The defaults.
+    public init() {}
+
+    /// Every rule that is broken.
+    public var violations: [Violation] {
+        var rules = Rules("recording_config")
+        rules.range("frame_rate", frameRate, 1...120)
+        let parts = resolution.split(separator: "x", omittingEmptySubsequences: false)
+        let sizes = parts.compactMap { part in
+            part.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(part) : nil
+        }
+        if parts.count == 2, sizes.count == 2 {
+            rules.require(
+                "resolution", (320...7680).contains(sizes[0]) && (240...4320).contains(sizes[1]),
+                "must be between 320x240 and 7680x4320")
+        } else {
+            rules.require("resolution", false, "must have the form WIDTHxHEIGHT")
+        }
+        rules.oneOf("quality", quality, Self.qualities)
+        rules.oneOf("compression", compression, Self.compressions)
+        rules.range("bitrate", bitrate, 1000...50_000_000)
+        return rules.violations
+    }
+}
+
+/// How long, how much and in which form a session is kept.
+public struct StorageConfig: Sendable, Hashable {
+    /// Days, 1 to 365.
+    public var retentionDays: Int = 30
+    /// Gigabytes, 1 to 1000.
+    public var maxSizeGB: Int = 10
+    /// Whether chunks are encrypted.
+    public var encryptionEnabled: Bool = true
+    /// Whether chunks are compressed.
+    public var compressionEnabled: Bool = true
+    /// Whether it is backed up.
+    public var backupEnabled: Bool = false
+    /// Whether it is archived.
+    public var archiveEnabled: Bool = false
+
+    /// The defaults.
+    public init() {}
+
+    /// Every rule that is broken.
+    public var violations: [Violation] {
+        var rules = Rules("storage_config")
+        rules.range("retention_days", retentionDays, 1...365)
+        rules.range("max_size_gb", maxSizeGB, 1...1000)
+        return rules.violations
+    }
+}
+
+/// What people say about a session.
+public struct SessionMetadata: Sendable, Hashable {
+    /// The priorities there are.
+    public static let priorities = ["low", "normal", "high", "critical"]
+
+    /// Project, at most 100 characters.
+    public var project: String?
+    /// Environment, at most 50 characters.
+    public var environment: String?
+    /// At most 10 tags of at most 50 characters.
+    public var tags: [String] = []
+    /// Description, at most 500 characters.
+    public var description: String?
+    /// Owner, at most 100 characters.
+    public var owner: String?
+    /// One of `priorities`.
+    public var priority: String? = "normal"
+
+    /// The defaults.
+    public init() {}
+
+    /// Every rule that is broken.
+    public var violations: [Violation] {
+        var rules = Rules("metadata")
+        rules.length("project", project, 0...100)
+        rules.length("environment", environment, 0...50)
+        rules.require("tags", tags.count <= 10, "must have at most 10 tags")
+        rules.require(
+            "tags", tags.allSatisfy { $0.unicodeScalars.count <= 50 },
+            "must have tags of at most 50 characters")
+        rules.length("description", description, 0...500)
+        rules.length("owner", owner, 0...100)
+        rules.oneOf("priority", priority, Self.priorities)
+        return rules.violations
+    }
+}
+
+/// How a session's bytes are cut and sealed.
+public struct CaptureConfig: Sendable, Hashable {
+    /// Where chunks come from.
+    public enum Source: String, Sendable, CaseIterable {
+        /// A file.
+        case file
+        /// A stream such as standard input.
+        case stream
+        /// A remote desktop.
+        case rdp
+    }
+
+    /// The bounds of a chunk's size in bytes: 1 KiB to 100 MiB.
+    public static let chunkSizes = 1024...(100 * 1024 * 1024)
+
+    /// Where chunks come from.
+    public var source: Source
+    /// Largest size of a chunk in bytes.
+    public var chunkSizeBytes: Int
+
+    /// A configuration from its parts.
+    public init(source: Source, chunkSizeBytes: Int) {
+        self.source = source
+        self.chunkSizeBytes = chunkSizeBytes
+    }
+
+    /// Every rule that is broken.
+    public var violations: [Violation] {
+        var rules = Rules("capture")
+        rules.range("chunk_size_bytes", chunkSizeBytes, Self.chunkSizes)
+        return rules.violations
+    }
+}

@@ -1,0 +1,64 @@
+/// One rule that one field breaks.
+public struct Violation: Sendable, Hashable, CustomStringConvertible {
+    /// Path of the field: `recording_config.frame_rate`.
+    public var field: String
+    /// The rule: `must be between 1 and 120`.
+    public var rule: String
+
+    /// A violation from its parts.
+    public init(_ field: String, _ rule: String) {
+        self.field = field
+        self.rule = rule
+    }
+
+    /// `field rule`.
+    public var description: String { "\(field) \(rule)" }
+}
+
+/// Gathers every violation of a model, not the first alone.
+struct Rules {
+    private(set) var violations: [Violation] = []
+    let prefix: String
+
+    init(_ prefix: String = "") { self.prefix = prefix.isEmpty ? "" : prefix + "." }
+
+    mutating func length(_ field: String, _ value: String?, _ range: ClosedRange<Int>) {
+        guard let value, !range.contains(value.unicodeScalars.count) else { return }
+        let rule =
+            range.lowerBound == 0
+            ? "must have at most \(range.upperBound) characters"
+            : "must have \(range.lowerBound) to \(range.upperBound) characters"
+        violations.append(Violation(prefix + field, rule))
+    }
+
+    mutating func range<T: Comparable>(_ field: String, _ value: T?, _ range: ClosedRange<T>) {
+        guard let value, !range.contains(value) else { return }
+        violations.append(
+            Violation(prefix + field, "must be between \(range.lowerBound) and \(range.upperBound)"))
+    }
+
+    mutating func oneOf(_ field: String, _ value: String?, _ allowed: [String]) {
+        guard let value, !allowed.contains(value) else { return }
+        violations.append(
+            Violation(prefix + field, "must be one of: \(allowed.joined(separator: ", "))"))
+    }
+
+    mutating func require(_ field: String, _ holds: Bool, _ rule: String) {
+        if !holds { violations.append(Violation(prefix + field, rule)) }
+    }
+}
+
+/// What an id from outside may look like: `^[a-zA-Z0-9_-]+$`, 1 to 100 characters.
+public enum Identifier {
+    /// Whether `text` may be an id.
+    public static func isValid(_ text: String) -> Bool {
+        (1...100).contains(text.utf8.count) && text.utf8.allSatisfy(isAllowed)
+    }
+
+    private static func isAllowed(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x5F: true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,246 @@
+public import EventSourcing
+
+/// What may be asked of a session.
+public enum SessionCommand: Sendable, Hashable {
+    /// Make it.
+    case create(SessionEvent.Created)
+    /// Replace parts of its description.
+    case update(SessionEvent.Updated)
+    /// Ask for a recorder.
+    case start
+    /// A recorder begins.
+    case begin
+    /// A chunk is durable in the spool.
+    case recordChunk(ChunkEvent.Recorded)
+    /// Let recording rest.
+    case pause
+    /// Go on.
+    case resume
+    /// Record nothing more.
+    case stop(SessionEvent.StopReason, incomplete: Bool)
+    /// Wait for the last chunks.
+    case process
+    /// Close it with the root of its Merkle tree.
+    case complete(merkleRoot: String)
+    /// Give it up.
+    case fail(error: String)
+    /// Remove it.
+    case delete
+    /// Someone takes out its data key.
+    case exportKey(keyID: String)
+}
+
+/// Why something may not happen to a session.
+public enum SessionRejection: Error, Sendable, Hashable, CustomStringConvertible {
+    /// There is no such session.
+    case notFound
+    /// A session of this id exists.
+    case exists
+    /// Its state does not allow it.
+    case wrongState(SessionStatus, command: String)
+    /// Fields that break rules.
+    case invalid([Violation])
+    /// A chunk that is not the next one.
+    case outOfOrder(expected: Int, got: Int)
+    /// Chunks are not stored yet.
+    case unfinished(stored: Int, of: Int)
+
+    /// What happened, in a sentence.
+    public var description: String {
+        switch self {
+        case .notFound: "there is no such session"
+        case .exists: "a session with this id exists already"
+        case .wrongState(let status, let command): "a session that is \(status.rawValue) cannot \(command)"
+        case .invalid(let violations): violations.map(\.description).joined(separator: "; ")
+        case .outOfOrder(let expected, let got): "chunk \(got) was given where \(expected) comes next"
+        case .unfinished(let stored, let count): "only \(stored) of \(count) chunks are stored"
+        }
+    }
+}
+
+/// The rules of a session (DESIGN 3.2): its own state machine, and the pipeline's, which follows it.
+public enum SessionDecider: Decider {
+    /// Before the first event.
+    public static let initial = SessionState()
+
+    /// What happens when `command` is carried out.
+    public static func decide(
+        _ command: SessionCommand, _ state: SessionState
+    ) throws(SessionRejection) -> [RecordingEvent] {
+        if case .create(let payload) = command {
+            guard state.status == nil else { throw .exists }
+            let violations = payload.violations
+            guard violations.isEmpty else { throw .invalid(violations) }
+            return [.session(.created(payload))]
+        }
+        guard let status = state.status, status != .deleted else { throw .notFound }
+        let id = state.sessionID
+        func step(to next: SessionStatus, _ name: String) throws(SessionRejection) {
+            guard status.canBecome(next) else { throw .wrongState(status, command: name) }
+        }
+        switch command {
+        case .create: return []
+        case .update(let change): return try update(change)
+        case .start:
+            try step(to: .starting, "start")
+            return [.session(.started(sessionID: id, status: .starting))] + pipeline(state, .start)
+        case .begin:
+            guard status == .starting else { throw .wrongState(status, command: "begin recording") }
+            return [.session(.started(sessionID: id, status: .recording))] + pipeline(state, .startComplete)
+        case .recordChunk(let chunk): return try record(chunk, state, status)
+        case .pause:
+            try step(to: .paused, "pause")
+            return [.session(.paused(sessionID: id))] + pipeline(state, .pause, .pauseComplete)
+        case .resume:
+            guard status == .paused else { throw .wrongState(status, command: "resume") }
+            return [.session(.resumed(sessionID: id))] + pipeline(state, .resume)
+        case .stop(let reason, let incomplete):
+            try step(to: .stopped, "stop")
+            let stopped = SessionEvent.Stopped(
+                sessionID: id, reason: reason, incomplete: incomplete, chunkCount: state.chunkCount,
+                sizeBytes: state.sizeBytes)
+            return [.session(.stopped(stopped))] + pipeline(state, .stop)
+        case .process:
+            try step(to: .processing, "be processed")
+            return [.session(.processing(sessionID: id, chunkCount: state.chunkCount))]
+        case .complete(let root): return try complete(root, state, status)
+        case .fail(let error):
+            try step(to: .failed, "fail")
+            return [.session(.failed(sessionID: id, error: error))] + pipeline(state, .error)
+        case .delete:
+            try step(to: .deleted, "be deleted")
+            return [.session(.deleted(sessionID: id))] + pipeline(state, .destroy)
+        case .exportKey(let keyID): return [.session(.keyExported(sessionID: id, keyID: keyID))]
+        }
+    }
+
+    private static func update(
+        _ change: SessionEvent.Updated
+    ) throws(SessionRejection) -> [RecordingEvent] {
+        var rules = Rules()
+        rules.length("name", change.name, 1...255)
+        let violations =
+            rules.violations + (change.recording?.violations ?? []) + (change.storage?.violations ?? [])
+            + (change.metadata?.violations ?? [])
+        guard violations.isEmpty else { throw .invalid(violations) }
+        return [.session(.updated(change))]
+    }
+
+    private static func record(
+        _ chunk: ChunkEvent.Recorded, _ state: SessionState, _ status: SessionStatus
+    ) throws(SessionRejection) -> [RecordingEvent] {
+        guard status == .recording else { throw .wrongState(status, command: "record a chunk") }
+        guard chunk.chunk.sequenceNumber == state.chunkCount + 1 else {
+            throw .outOfOrder(expected: state.chunkCount + 1, got: chunk.chunk.sequenceNumber)
+        }
+        return [.chunk(.recorded(chunk))]
+    }
+
+    private static func complete(
+        _ root: String, _ state: SessionState, _ status: SessionStatus
+    ) throws(SessionRejection) -> [RecordingEvent] {
+        guard status == .processing else { throw .wrongState(status, command: "be completed") }
+        guard state.isEverythingStored else {
+            throw .unfinished(stored: state.merkleHashes.count, of: state.chunkCount)
+        }
+        let completed = SessionEvent.Completed(
+            sessionID: state.sessionID, merkleRoot: root, chunkCount: state.chunkCount,
+            sizeBytes: state.sizeBytes, sealedBytes: state.sealedBytes, incomplete: state.incomplete)
+        return [
+            .session(
+                .merkleRootComputed(sessionID: state.sessionID, root: root, leafCount: state.chunkCount)),
+            .session(.completed(completed)),
+        ] + pipeline(state, .stopComplete)
+    }
+
+    /// The pipeline's steps for these triggers, as far as its machine has them.
+    private static func pipeline(_ state: SessionState, _ triggers: PipelineTrigger...) -> [RecordingEvent] {
+        var at = state.pipeline
+        var steps: [RecordingEvent] = []
+        for trigger in triggers {
+            guard let step = PipelineStep(sessionID: state.sessionID, from: at, trigger) else { break }
+            steps.append(.pipeline(step))
+            at = step.to
+        }
+        return steps
+    }
+
+    /// Takes one event into account.
+    public static func evolve(_ state: inout SessionState, _ fact: RecordingEvent) {
+        switch fact {
+        case .session(let event): evolve(&state, event)
+        case .chunk(let event): evolve(&state, event)
+        case .pipeline(let step): state.pipeline = step.to
+        }
+    }
+
+    private static func evolve(_ state: inout SessionState, _ event: SessionEvent) {
+        switch event {
+        case .created(let payload):
+            state.sessionID = payload.sessionID
+            state.status = .created
+        case .updated, .keyExported: break
+        case .started(_, let status): state.status = status
+        case .paused: state.status = .paused
+        case .resumed: state.status = .recording
+        case .stopped(let payload):
+            state.status = .stopped
+            state.incomplete = payload.incomplete
+        case .processing: state.status = .processing
+        case .completed: state.status = .completed
+        case .failed: state.status = .failed
+        case .deleted: state.status = .deleted
+        case .merkleRootComputed(_, let root, _): state.merkleRoot = root
+        }
+    }
+
+    private static func evolve(_ state: inout SessionState, _ event: ChunkEvent) {
+        switch event {
+        case .recorded(let payload):
+            state.chunkCount += 1
+            state.sizeBytes += payload.content.sizeBytes
+        case .stored(let payload):
+            state.merkleHashes[payload.chunk.sequenceNumber] = payload.merkleHash
+            state.sealedBytes += payload.sealedBytes
+            state.failures[payload.chunk.sequenceNumber] = nil
+        case .failed(let chunk, _, _, let error): state.failures[chunk.sequenceNumber] = error
+        case .compressed, .sealed, .validated, .deleted: break
+        }
+    }
+}
+
+extension RecordingEvent {
+    /// The event's id in the log. What can happen once to a session or a chunk has an id derived from
+    /// it, so that doing it again has no effect; the rest is told apart by the command that caused it.
+    public func eventID(command: String, index: Int) -> String {
+        switch self {
+        case .chunk(let event): return event.derivedID
+        case .session(let event):
+            switch event {
+            case .created, .stopped, .processing, .completed, .failed, .deleted, .merkleRootComputed:
+                return "\(event.sessionID)/\(event.typeName)"
+            case .updated, .started, .paused, .resumed, .keyExported: return "\(command)/\(index)"
+            }
+        case .pipeline: return "\(command)/\(index)"
+        }
+    }
+}
+
+extension CommandHandler where D == SessionDecider {
+    /// A handler for one session.
+    public convenience init(session id: String, store: any EventStore, clock: any WallClock) {
+        self.init(partitionKey: id, store: store, clock: clock) { event throws(MalformedEvent) in
+            try RecordingEvent(event)
+        }
+    }
+
+    /// Carries out one command; `commandID` makes giving it again harmless.
+    @discardableResult
+    public func handle(
+        _ command: SessionCommand, id commandID: String, context: EventContext
+    ) throws(CommandError<SessionRejection>) -> [RecordingEvent] {
+        try handle(command, context: context) { index, fact in
+            fact.eventID(command: commandID, index: index)
+        }
+    }
+}

@@ -1,0 +1,43 @@
+/// What is known of one session: the fold of its history.
+public struct SessionState: Sendable, Hashable {
+    /// Its id; empty before it exists.
+    public internal(set) var sessionID = ""
+    /// Its state; nil before it exists.
+    public internal(set) var status: SessionStatus?
+    /// State of its pipeline.
+    public internal(set) var pipeline: PipelineState = .created
+    /// Recorded chunks; they are numbered 1...chunkCount.
+    public internal(set) var chunkCount = 0
+    /// Sum of their recorded bytes.
+    public internal(set) var sizeBytes = 0
+    /// Whether something of the source is missing.
+    public internal(set) var incomplete = false
+    /// Leaf hash of each stored chunk, by sequence number.
+    public internal(set) var merkleHashes: [Int: String] = [:]
+    /// Sum of the sealed files' bytes.
+    public internal(set) var sealedBytes = 0
+    /// Chunks that a stage gave up, with its error.
+    public internal(set) var failures: [Int: String] = [:]
+    /// The Merkle root, once computed.
+    public internal(set) var merkleRoot: String?
+
+    /// Whether nothing more will be recorded and every chunk is stored.
+    public var isEverythingStored: Bool {
+        (status == .stopped || status == .processing) && merkleHashes.count == chunkCount
+    }
+
+    /// The leaf hashes in order; nil while one is missing.
+    public var orderedMerkleHashes: [String]? {
+        guard merkleHashes.count == chunkCount else { return nil }
+        var hashes: [String] = []
+        hashes.reserveCapacity(chunkCount)
+        for number in stride(from: 1, through: chunkCount, by: 1) {
+            guard let hash = merkleHashes[number] else { return nil }
+            hashes.append(hash)
+        }
+        return hashes
+    }
+
+    /// A session that does not exist yet.
+    public init() {}
+}
