@@ -1,0 +1,69 @@
+internal import CMongo
+
+/// What to look for in a collection, and how much of it.
+struct MongoFind: Sendable {
+    var filter: BSONDocument = .empty
+    var sort: BSONDocument?
+    var projection: BSONDocument?
+    var skip: Int64 = 0
+    /// The most documents to return; 0 means all.
+    var limit: Int64 = 0
+    /// Documents the server sends in one reply; 0 leaves it to the server.
+    var batchSize: Int32 = 0
+    /// Whether only what a majority has acknowledged may be seen.
+    var majority: Bool = false
+}
+
+extension MongoClient {
+    /// Finds documents and decodes each one as it arrives.
+    func find<Found>(
+        _ query: MongoFind, in name: MongoNamespace,
+        _ decode: (BSONFields) throws(BSONError) -> Found
+    ) throws(MongoFailure) -> [Found] {
+        let target = target("find", name)
+        return try withCollection(name) { (collection) throws(MongoFailure) in
+            let cursor = query.filter.withBSON { filter in
+                Self.options(of: query).withBSON { options in
+                    mongoc_collection_find_with_opts(collection, filter, options, nil)
+                }
+            }
+            guard let cursor else { throw MongoFailure("no cursor", at: target) }
+            defer { mongoc_cursor_destroy(cursor) }
+            var found: [Found] = []
+            var next: OpaquePointer?
+            while mongoc_cursor_next(cursor, &next), let document = next {
+                do throws(BSONError) {
+                    found.append(try decode(try BSONDocument(copying: document).fields()))
+                } catch {
+                    throw MongoFailure(error, at: target)
+                }
+            }
+            var error = bson_error_t()
+            if mongoc_cursor_error(cursor, &error) { throw MongoFailure(error, at: target) }
+            return found
+        }
+    }
+
+    /// Finds the first document in the order of the query.
+    func findOne<Found>(
+        _ query: MongoFind, in name: MongoNamespace,
+        _ decode: (BSONFields) throws(BSONError) -> Found
+    ) throws(MongoFailure) -> Found? {
+        var query = query
+        query.limit = 1
+        return try find(query, in: name, decode).first
+    }
+
+    private static func options(of query: MongoFind) -> BSONDocument {
+        BSONDocument { builder in
+            if let sort = query.sort { builder.append("sort", document: sort) }
+            if let projection = query.projection { builder.append("projection", document: projection) }
+            if query.skip > 0 { builder.append("skip", int64: query.skip) }
+            if query.limit > 0 { builder.append("limit", int64: query.limit) }
+            if query.batchSize > 0 { builder.append("batchSize", int32: query.batchSize) }
+            if query.majority {
+                builder.append("readConcern") { $0.append("level", "majority") }
+            }
+        }
+    }
+}
