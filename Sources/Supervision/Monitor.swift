@@ -50,6 +50,7 @@ final class Monitor<Value>: @unchecked Sendable {
     }
 
     /// Blocks until `body` gives an answer; `nil` when the time is up first. No limit when `nil`.
+    @discardableResult
     func wait<Answer>(milliseconds: Int? = nil, for body: (inout Value) -> Answer?) -> Answer? {
         let end = milliseconds.map { deadline(after: $0) }
         pthread_mutex_lock(mutex)
