@@ -1,0 +1,180 @@
+import Foundation
+import Testing
+
+@Suite("Tidiness of the source tree")
+struct TidyTests {
+    @Test("No file has more than 500 lines, and nine of ten have at most 350")
+    func sizes() throws {
+        for part in ["Sources", "Tests"] {
+            let sizes = SourceTree.swift(under: part).map { ($0.lines.count - 1, $0.path) }.sorted {
+                $0.0 < $1.0
+            }
+            try #require(!sizes.isEmpty, "no sources found under \(part)")
+            for (size, path) in sizes where size > 500 {
+                Issue.record("\(path) has \(size) lines, more than 500")
+            }
+            let ninetieth = sizes[(sizes.count * 9 + 9) / 10 - 1]
+            #expect(ninetieth.0 <= 350, "90th percentile of \(part), at \(ninetieth.1)")
+        }
+        for file in SourceTree.files where file.path.hasSuffix(".py") {
+            #expect(file.lines.count - 1 <= 500, "\(file.path)")
+        }
+    }
+
+    @Test("Lines have at most 110 columns")
+    func columns() {
+        for file in SourceTree.swift(under: "Sources") + SourceTree.swift(under: "Tests") {
+            for (number, line) in file.lines.enumerated() where line.count > 110 {
+                Issue.record("\(file.path):\(number + 1) has \(line.count) columns")
+            }
+        }
+    }
+
+    @Test("Files end with one newline and have no trailing spaces")
+    func ends() {
+        for file in SourceTree.swift(under: "Sources") + SourceTree.swift(under: "Tests") {
+            #expect(file.lines.last == "", "\(file.path) does not end with a newline")
+            #expect(file.lines.dropLast().last != "", "\(file.path) ends with an empty line")
+            for (number, line) in file.lines.enumerated() where line.last == " " || line.last == "\t" {
+                Issue.record("\(file.path):\(number + 1) ends with a space")
+            }
+        }
+    }
+
+    @Test("Every target's folder has a source")
+    func noEmptyTargets() throws {
+        for folder in try SourceTree.folders(in: "Sources") where folder != "System" {
+            #expect(!SourceTree.swift(under: "Sources/\(folder)").isEmpty, "Sources/\(folder)")
+        }
+        for folder in try SourceTree.folders(in: "Sources/System") {
+            let files = SourceTree.files.filter { $0.path.hasPrefix("Sources/System/\(folder)/") }
+            #expect(files.contains { $0.path.hasSuffix("module.modulemap") }, "Sources/System/\(folder)")
+        }
+        for folder in try SourceTree.folders(in: "Tests") where folder.hasSuffix("Tests") {
+            #expect(!SourceTree.swift(under: "Tests/\(folder)").isEmpty, "Tests/\(folder)")
+        }
+    }
+
+    @Test("No file names a folder of somebody's machine")
+    func machinePaths() {
+        // Put together here, so that this file doesn't hold them itself.
+        let paths = ["work", "farm", "home/runner", "Users"].map { "/" + $0 + "/" }
+        for file in SourceTree.files {
+            for (number, line) in file.lines.enumerated() {
+                for path in paths where line.contains(path) {
+                    Issue.record("\(file.path):\(number + 1) holds \(path)")
+                }
+            }
+        }
+    }
+
+    @Test("Nothing is left for later")
+    func nothingLeft() {
+        let marks = ["TO" + "DO", "FIX" + "ME", "XX" + "X:", "HA" + "CK:"]
+        for file in SourceTree.files where !file.path.hasSuffix(".json") {
+            for (number, line) in file.lines.enumerated() {
+                for mark in marks where line.contains(mark) {
+                    Issue.record("\(file.path):\(number + 1) holds \(mark)")
+                }
+            }
+        }
+    }
+}
+
+@Suite("Calls that are not made")
+struct BannedCallTests {
+    private func find(
+        _ pattern: String, in files: [SourceFile], unless allowed: (SourceFile) -> Bool = { _ in false }
+    ) throws {
+        let regex = try Regex(pattern)
+        for file in files where !allowed(file) {
+            for (number, line) in file.code.enumerated() where line.contains(regex) {
+                Issue.record("\(file.path):\(number + 1): \(line.trimmingCharacters(in: .whitespaces))")
+            }
+        }
+    }
+
+    private let sources = SourceTree.swift(under: "Sources")
+    private let tests = SourceTree.swift(under: "Tests")
+
+    @Test("Nothing crashes in place of an error")
+    func traps() throws {
+        try find(#"\btry!"#, in: sources + tests)
+        try find(#"\bas!"#, in: sources + tests)
+        try find(#"\bfatalError\("#, in: sources + tests)
+        try find(#"\bunowned\(unsafe\)|\bunsafeBitCast\("#, in: sources + tests)
+    }
+
+    @Test("Tests wait for conditions, never for time")
+    func sleeps() throws {
+        try find(#"\b(Thread|Task)\.sleep\b"#, in: tests)
+        // The one place for a pause is between two looks at a condition that has a limit.
+        try find(#"\b(u|nano)?sleep\("#, in: tests) { file in
+            file.code.contains { $0.contains("func eventually(") }
+        }
+    }
+
+    @Test("Only the command line prints")
+    func prints() throws {
+        try find(#"(^|[^.\w])(debugPrint|print|dump|NSLog)\("#, in: sources) { file in
+            file.path.hasPrefix("Sources/reel/")
+        }
+    }
+
+    @Test("Formatters and coders of Foundation stay out of the hot layers")
+    func slowFoundation() throws {
+        let hot = ["EventSourcing", "Recording", "RedisLog", "Vault", "Pipeline", "MongoViews"]
+        let files = hot.flatMap { SourceTree.swift(under: "Sources/\($0)") }
+        try find(
+            #"\b(JSONEncoder|JSONDecoder|JSONSerialization|DateFormatter|ISO8601DateFormatter)\b"#, in: files)
+    }
+
+    @Test("The scanner sees calls, and no comments or literals")
+    func scanner() {
+        let cases: [(String, String)] = [
+            ("let a = b // as! c", "let a = b "),
+            (#"let a = "as! \" as!" as! B"#, #"let a = "" as! B"#),
+            (##"let a = #"try!" try!"# + c"##, #"let a = "" + c"#),
+            ("a /* try! /* x */ try! */ b", "a  b"),
+        ]
+        for (line, expected) in cases {
+            var scanner = CodeScanner()
+            #expect(scanner.code(of: line) == expected)
+        }
+        var scanner = CodeScanner()
+        let lines = ["let a = \"\"\"", "    try! x", "    \"\"\"; try! y", "/* try!", "*/ z"]
+        #expect(lines.map { scanner.code(of: $0) } == ["let a = ", "", "; try! y", "", " z"])
+    }
+}
+
+@Suite("Schemas of the log's events")
+struct SchemaTests {
+    /// The names in the sets that the events' enums declare, and constants of single types.
+    private func eventTypes() throws -> Set<String> {
+        var types: Set<String> = []
+        let word = try Regex(#""([A-Z][A-Za-z]+)""#, as: (Substring, Substring).self)
+        for file in SourceTree.swift(under: "Sources/Recording/Events") {
+            var inside = false
+            for line in file.lines {
+                if line.contains("typeNames: Set<String> = [") { inside = true }
+                if inside || line.contains("static let typeName = ") {
+                    for match in line.matches(of: word) { types.insert(String(match.output.1)) }
+                }
+                if line.contains("]") { inside = false }
+            }
+        }
+        return types
+    }
+
+    @Test("Every event type has a schema and a golden file")
+    func everyType() throws {
+        let types = try eventTypes()
+        try #require(types.count >= 20)
+        let paths = Set(SourceTree.files.map(\.path))
+        for type in types {
+            #expect(paths.contains("schemas/events/\(type).v1.json"))
+            #expect(paths.contains("schemas/events/golden/\(type).v1.json"))
+        }
+        #expect(paths.contains("schemas/events/cloudevent.json"))
+    }
+}
