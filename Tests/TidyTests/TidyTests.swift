@@ -24,8 +24,10 @@ struct TidyTests {
     @Test("Lines have at most 110 columns")
     func columns() {
         for file in SourceTree.swift(under: "Sources") + SourceTree.swift(under: "Tests") {
-            for (number, line) in file.lines.enumerated() where line.count > 110 {
-                Issue.record("\(file.path):\(number + 1) has \(line.count) columns")
+            // A long literal, such as a published test vector, stays in one piece.
+            for (number, line) in zip(file.lines, file.code).enumerated()
+            where line.0.count > 110 && (line.1.count > 110 || !line.0.contains("\"")) {
+                Issue.record("\(file.path):\(number + 1) has \(line.0.count) columns")
             }
         }
     }
