@@ -1,3 +1,2 @@
 #pragma once
 #include <zstd.h>
-#include <zstd_errors.h>

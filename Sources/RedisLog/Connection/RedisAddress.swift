@@ -1,0 +1,92 @@
+/// Where a Redis server is and how to log in there: `redis://[user:password@]host[:port][/database]`.
+///
+/// Its description names host, port and database and never a credential; errors use it.
+public struct RedisAddress: Sendable, Hashable, CustomStringConvertible {
+    /// Host name or address; an IPv6 address without its brackets.
+    public var host: String
+    /// TCP port.
+    public var port: Int
+    /// Number of the database, 0 unless given.
+    public var database: Int
+    let user: String
+    let password: String
+
+    /// Reads a URL; user and password may be percent-encoded. Nil when it is none of ours.
+    public init?(_ url: String) {
+        let scheme = "redis://"
+        guard url.hasPrefix(scheme) else { return nil }
+        var rest = Substring(url.dropFirst(scheme.count))
+        if let query = rest.firstIndex(where: { $0 == "?" || $0 == "#" }) { rest = rest[..<query] }
+        var path: Substring = ""
+        if let slash = rest.firstIndex(of: "/") {
+            path = rest[rest.index(after: slash)...]
+            rest = rest[..<slash]
+        }
+        var credentials: Substring?
+        if let at = rest.lastIndex(of: "@") {
+            credentials = rest[..<at]
+            rest = rest[rest.index(after: at)...]
+        }
+        guard let database = path.isEmpty ? 0 : Int(path), (0...65535).contains(database),
+            let (host, port) = Self.hostAndPort(rest)
+        else { return nil }
+        var user: String? = ""
+        var password: String? = ""
+        if let credentials {
+            if let colon = credentials.firstIndex(of: ":") {
+                user = Self.percentDecoded(credentials[..<colon])
+                password = Self.percentDecoded(credentials[credentials.index(after: colon)...])
+            } else {
+                user = Self.percentDecoded(credentials)
+            }
+        }
+        guard let user, let password else { return nil }
+        self.host = host
+        self.port = port
+        self.database = database
+        self.user = user
+        self.password = password
+    }
+
+    private static func hostAndPort(_ text: Substring) -> (String, Int)? {
+        var host = text
+        var portText: Substring = ""
+        if text.hasPrefix("[") {
+            guard let close = text.firstIndex(of: "]") else { return nil }
+            host = text[text.index(after: text.startIndex)..<close]
+            portText = text[text.index(after: close)...]
+            if !portText.isEmpty, !portText.hasPrefix(":") { return nil }
+            portText = portText.dropFirst()
+        } else if let colon = text.firstIndex(of: ":") {
+            host = text[..<colon]
+            portText = text[text.index(after: colon)...]
+        }
+        guard let port = portText.isEmpty ? 6379 : Int(portText), (1...65535).contains(port) else {
+            return nil
+        }
+        return host.isEmpty ? nil : (String(host), port)
+    }
+
+    private static func percentDecoded(_ text: Substring) -> String? {
+        var out: [UInt8] = []
+        var bytes = Array(text.utf8)[...]
+        while let byte = bytes.popFirst() {
+            guard byte == 0x25 else {
+                out.append(byte)
+                continue
+            }
+            guard bytes.count >= 2,
+                let value = UInt8(String(decoding: bytes.prefix(2), as: UTF8.self), radix: 16)
+            else { return nil }
+            out.append(value)
+            bytes = bytes.dropFirst(2)
+        }
+        return String(validating: out, as: UTF8.self)
+    }
+
+    /// `host:port`, with `/database` when it is not 0.
+    public var description: String {
+        let place = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        return database == 0 ? place : "\(place)/\(database)"
+    }
+}

@@ -1,0 +1,186 @@
+/// The functions that run inside the server. A script does not roll back, so each checks everything
+/// before its first write; every key is declared.
+///
+/// A library that is newer than ours is left in place: newer versions keep what older ones answer, so
+/// that processes of both versions run side by side during a deploy.
+enum FunctionLibrary {
+    static let version = 1
+
+    static let source = """
+        #!lua name=reel
+        local FIELDS_PER_EVENT = 14
+
+        local function version() return \(version) end
+
+        \(append)
+        \(groups)
+
+        redis.register_function{function_name='reel_version', callback=version, flags={'no-writes'}}
+        redis.register_function('reel_create', create)
+        redis.register_function('reel_append', append)
+        redis.register_function('reel_park', park)
+        redis.register_function('reel_unpark', unpark)
+        redis.register_function('reel_claim', claim)
+        redis.register_function('reel_touch', touch)
+        redis.register_function('reel_forget', forget)
+        redis.register_function{function_name='reel_count', callback=count, flags={'no-writes'}}
+        """
+
+    /// reel_append: keys log, index, ids, ranks; arguments the expected version (`*` for any), the
+    /// partition key, then per event: 16 bytes of id hash, 8 bytes of body digest, id, type, source,
+    /// subject, time, dataschema, authtype, authid, traceparent, correlationid, causationid, data.
+    /// Answers {0, sequence, entry, …} (the sequence negative where the id was present), {1, version}
+    /// on a conflict, {2, n} when the n-th id is taken.
+    private static let append = """
+        local function create(keys, args)
+          local call = redis.call
+          if call('EXISTS', keys[1]) == 0 then
+            if args[2] == '' then return false end
+            call('HSET', keys[1], 'format', args[1], 'partitions', args[2], 'created_at', args[3],
+              'epoch', args[4])
+          end
+          return call('HMGET', keys[1], 'format', 'partitions', 'epoch')
+        end
+
+        local function append(keys, args)
+          local call = redis.call
+          local log, index, ids = keys[1], keys[2], keys[3]
+          local n = (#args - 2) / FIELDS_PER_EVENT
+          if #keys ~= 4 or n < 1 or n ~= math.floor(n) then
+            return redis.error_reply('REELINVALID wrong number of keys or arguments')
+          end
+          local hashes = {}
+          for i = 1, n do
+            local at = 3 + (i - 1) * FIELDS_PER_EVENT
+            if #args[at] ~= 16 or #args[at + 1] ~= 8 then
+              return redis.error_reply('REELINVALID an id hash or body digest has the wrong length')
+            end
+            hashes[i] = args[at]
+          end
+          local known
+          if n == 1 then known = {call('HGET', ids, hashes[1])}
+          else known = call('HMGET', ids, unpack(hashes)) end
+
+          local answer, first, fresh = {0}, {}, 0
+          for i = 1, n do
+            local digest = args[4 + (i - 1) * FIELDS_PER_EVENT]
+            local value = known[i]
+            if value then
+              if string.sub(value, -8) ~= digest then return {2, i} end
+              local sequence = struct.unpack('>I5', value)
+              local entry = call('LINDEX', index, sequence - 1)
+              if not entry then
+                return redis.error_reply('REELCORRUPT ' .. index .. ' lacks sequence ' .. sequence)
+              end
+              answer[2 * i], answer[2 * i + 1] = -sequence, entry
+            else
+              local earlier = first[hashes[i]]
+              if not earlier then
+                first[hashes[i]] = i
+                fresh = fresh + 1
+              elseif args[4 + (earlier - 1) * FIELDS_PER_EVENT] ~= digest then return {2, i} end
+            end
+          end
+          if fresh == 0 then return answer end
+          local sequence = call('LLEN', index)
+          if args[1] ~= '*' and tonumber(args[1]) ~= sequence then return {1, sequence} end
+
+          local entries, fields = {}, {}
+          for i = 1, n do
+            local hash = hashes[i]
+            if not known[i] and first[hash] ~= i then
+              local earlier = first[hash]
+              answer[2 * i], answer[2 * i + 1] = -answer[2 * earlier], answer[2 * earlier + 1]
+            elseif not known[i] then
+              local at = 3 + (i - 1) * FIELDS_PER_EVENT
+              sequence = sequence + 1
+              local entry = call('XADD', log, '*', 'id', args[at + 2], 'type', args[at + 3],
+                'source', args[at + 4], 'specversion', '1.0', 'subject', args[at + 5],
+                'time', args[at + 6], 'dataschema', args[at + 7],
+                'datacontenttype', 'application/json', 'partitionkey', args[2],
+                'sequence', string.format('%012d', sequence), 'authtype', args[at + 8],
+                'authid', args[at + 9], 'traceparent', args[at + 10],
+                'correlationid', args[at + 11], 'causationid', args[at + 12],
+                'data', args[at + 13])
+              local count = #entries + 1
+              entries[count] = entry
+              fields[2 * count - 1] = hash
+              fields[2 * count] = struct.pack('>I5', sequence) .. args[at + 1]
+              answer[2 * i], answer[2 * i + 1] = sequence, entry
+              if string.byte(hash, 1) == 0 then
+                call('ZADD', keys[4], string.match(entry, '^%d+'),
+                  entry .. ':' .. call('XLEN', log))
+              end
+            end
+          end
+          call('RPUSH', index, unpack(entries))
+          call('HSET', ids, unpack(fields))
+          return answer
+        end
+        """
+
+    private static let groups = """
+        local function park(keys, args)
+          local call = redis.call
+          call('HSET', keys[2], args[2], args[3])
+          return call('XACK', keys[1], args[1], args[2])
+        end
+
+        local function unpark(keys, args)
+          local call = redis.call
+          if call('HEXISTS', keys[2], args[2]) == 0 then return 0 end
+          local claimed = call('XCLAIM', keys[1], args[1], args[3], 0, args[2],
+            'IDLE', 86400000, 'RETRYCOUNT', 0, 'FORCE', 'JUSTID')
+          if #claimed == 0 then return -1 end
+          call('HDEL', keys[2], args[2])
+          return 1
+        end
+
+        local function claim(keys, args)
+          local call = redis.call
+          local log, group, from, me = keys[1], args[1], args[2], args[3]
+          local pending
+          if from == '' then
+            pending = call('XPENDING', log, group, 'IDLE', args[4], '-', '+', args[5])
+          else
+            pending = call('XPENDING', log, group, 'IDLE', args[4], '-', '+', args[5], from)
+          end
+          local taken, ids = {}, {}
+          for _, item in ipairs(pending) do
+            if item[2] ~= me then
+              ids[#ids + 1] = item[1]
+              taken[#taken + 1] = {item[1], item[4]}
+            end
+          end
+          if #ids == 0 then return {{}, {}} end
+          return {taken, call('XCLAIM', log, group, me, 0, unpack(ids))}
+        end
+
+        local function touch(keys, args)
+          local call = redis.call
+          local log, group, me = keys[1], args[1], args[2]
+          local lost = {}
+          for i = 3, #args do
+            local item = call('XPENDING', log, group, args[i], args[i], 1)[1]
+            if item and item[2] == me then
+              call('XCLAIM', log, group, me, 0, args[i], 'JUSTID')
+            else
+              lost[#lost + 1] = args[i]
+            end
+          end
+          return lost
+        end
+
+        local function forget(keys, args)
+          local call = redis.call
+          if #call('XPENDING', keys[1], args[1], '-', '+', 1, args[2]) > 0 then return 0 end
+          call('XGROUP', 'DELCONSUMER', keys[1], args[1], args[2])
+          return 1
+        end
+
+        local function count(keys, args)
+          local call = redis.call
+          return #call('XRANGE', keys[1], '(' .. args[1], args[2], 'COUNT', args[3])
+        end
+        """
+}

@@ -1,0 +1,42 @@
+internal import EventSourcing
+
+/// Names of the log's keys. All keys of a partition share its hash tag, so that one server-side call
+/// may touch them together wherever the partition lives.
+enum LogKeys {
+    static let format = "1"
+    static let meta = "reel:meta"
+
+    static func log(_ partition: Int) -> String { "\(prefix(partition)):log" }
+
+    /// Entry ids of a partition key's events, in sequence order.
+    static func index(_ partition: Int, _ partitionKey: String) -> String {
+        "\(prefix(partition)):s:\(partitionKey)"
+    }
+
+    /// Hashes of a partition key's event ids, with sequence and body digest.
+    static func ids(_ partition: Int, _ partitionKey: String) -> String {
+        "\(prefix(partition)):i:\(partitionKey)"
+    }
+
+    /// Ranks of about every 256th entry of the partition, from which any rank is counted.
+    static func ranks(_ partition: Int) -> String { "\(prefix(partition)):ranks" }
+
+    static func parked(_ partition: Int, _ group: String) -> String { "\(prefix(partition)):parked:\(group)" }
+
+    static func checkpoints(_ partition: Int) -> String { "\(prefix(partition)):checkpoints" }
+
+    static func alive(_ mark: String) -> String { "reel:alive:\(mark)" }
+
+    private static func prefix(_ partition: Int) -> String {
+        "reel:{\(LogPosition.partitionName(partition))}"
+    }
+
+    /// The partition that a key of ours names, from its hash tag.
+    static func partition(of key: String) -> Int? {
+        guard let open = key.firstIndex(of: "{"), let close = key.firstIndex(of: "}"), open < close else {
+            return nil
+        }
+        let tag = key[key.index(after: open)..<close]
+        return tag.hasPrefix("p") ? Int(tag.dropFirst()) : nil
+    }
+}

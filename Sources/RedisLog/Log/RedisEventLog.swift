@@ -1,0 +1,156 @@
+public import EventSourcing
+
+/// What happened behind a subscription or a connection and was dealt with: for logs and counters.
+public enum RedisLogNotice: Sendable, Hashable {
+    /// A connection was lost; the text says why. It is made again by the next call.
+    case disconnected(String)
+    /// The server had lost the functions; they were loaded again.
+    case functionsReloaded
+    /// A consumer group had vanished in this many partitions and was created at the log's start:
+    /// everything is delivered again, and effects are idempotent.
+    case groupRecreated(group: String, partitions: Int)
+    /// Entries of a member that is gone or stuck were taken over.
+    case claimed(group: String, from: String, entries: Int)
+    /// A pending entry is no longer in the log; it was acknowledged.
+    case entryMissing(group: String, LogPosition)
+    /// An entry does not follow the format; it was parked.
+    case entryMalformed(group: String, LogPosition, String)
+    /// The name of a member that is gone and had nothing pending was removed.
+    case memberRemoved(group: String, String)
+}
+
+/// The event log in Redis, as the whole process sees it. Each opened view has a connection of its own.
+public final class RedisEventLog: EventLog {
+    /// Limits and intervals, all in milliseconds.
+    public struct Options: Sendable {
+        /// For making a connection.
+        public var connectMilliseconds = 2000
+        /// For an answer; must be above the longest wait of a blocking read (1000).
+        public var commandMilliseconds = 5000
+        /// An entry that a live member holds for longer than this is taken over by another one.
+        public var processingMilliseconds = 60_000
+        /// Between two looks for entries of members that are gone.
+        public var surveyMilliseconds = 700
+        /// Told what was dealt with. Called on the thread that noticed.
+        public var notify: @Sendable (RedisLogNotice) -> Void = { _ in }
+
+        /// The usual limits.
+        public init() {}
+    }
+
+    /// The log's partitions.
+    public let partitioning: Partitioning
+    /// Random id that the log got when it was created.
+    public let epoch: String
+    /// Where the server is.
+    public let address: RedisAddress
+    let options: Options
+
+    private init(_ address: RedisAddress, _ partitioning: Partitioning, _ epoch: String, _ options: Options) {
+        self.address = address
+        self.partitioning = partitioning
+        self.epoch = epoch
+        self.options = options
+    }
+
+    /// Finds the log, or creates it where there is none. Blocks.
+    /// - Parameters:
+    ///   - url: `redis://[user:password@]host[:port][/database]`.
+    ///   - partitions: number of partitions of a new log; nil when it must exist already. An existing
+    ///     log keeps the number that it was created with.
+    public static func open(
+        _ url: String, createWith partitions: Int?, options: Options = Options()
+    ) throws(LogFailure) -> RedisEventLog {
+        guard let address = RedisAddress(url) else {
+            throw LogFailure(
+                .invalid, operation: "open", key: "the Redis URL",
+                text: "expected redis://[user:password@]host[:port][/database]")
+        }
+        guard partitions == nil || partitions.flatMap(Partitioning.init) != nil else {
+            throw LogFailure(
+                .invalid, operation: "open", key: "\(address)", text: "a log has 1...4096 partitions")
+        }
+        guard options.commandMilliseconds >= 1500 else {
+            throw LogFailure(
+                .invalid, operation: "open", key: "\(address)",
+                text: "the limit for an answer must be 1500 ms or more, above the longest blocking read")
+        }
+        let client = RedisClient(address, options: options, epoch: nil, name: "reel/open")
+        try ServerSettings.read(client).requireSuitable(at: "\(address)")
+        let (partitioning, epoch) = try found(client, partitions)
+        return RedisEventLog(address, partitioning, epoch, options)
+    }
+
+    private static func found(
+        _ client: RedisClient, _ partitions: Int?
+    ) throws(LogFailure) -> (Partitioning, String) {
+        let now = SystemClock().now()
+        let reply = try client.command(
+            "open", LogKeys.meta,
+            [
+                "FCALL", "reel_create", "1", LogKeys.meta, LogKeys.format,
+                partitions.map(String.init) ?? "", now.rfc3339, ULID.make(at: now),
+            ])
+        let meta = reply.elements
+        guard meta.count == 3 else {
+            throw LogFailure(
+                .unsuitable, operation: "open", key: "\(client.address)",
+                text: "there is no log; create one first")
+        }
+        guard meta[0].text == LogKeys.format else {
+            throw LogFailure(
+                .unsuitable, operation: "open", key: LogKeys.meta,
+                text:
+                    "the log has format \(meta[0].text ?? "unknown"); this version reads format \(LogKeys.format)"
+            )
+        }
+        guard let partitioning = meta[1].integer.flatMap(Partitioning.init), let epoch = meta[2].text else {
+            throw LogFailure(
+                .corrupt, operation: "open", key: LogKeys.meta, text: "partitions or epoch is missing")
+        }
+        return (partitioning, epoch)
+    }
+
+    /// The server's settings that matter to a log.
+    public func inspect() throws(LogFailure) -> ServerSettings {
+        try ServerSettings.read(client("inspect"))
+    }
+
+    func client(_ role: String) -> RedisClient {
+        RedisClient(address, options: options, epoch: epoch, name: "reel/\(role)")
+    }
+
+    /// A store for the calling thread; it connects at its first call.
+    public func open() throws(LogFailure) -> any EventStore {
+        RedisEventStore(client("store"), partitioning)
+    }
+
+    /// A member of a consumer group for the calling thread. Connects, and creates the group where it is
+    /// missing. The caller's process beats `ConsumerName.mark(ofInstance:)` before it joins.
+    public func join(
+        group: String, consumer: ConsumerName, types: Set<String>
+    ) throws(LogFailure) -> any CompetingSubscription {
+        try RedisCompetingSubscription(
+            client("group"), partitioning, group: group, consumer: consumer, types: types)
+    }
+
+    /// The events of some partitions in order, for the calling thread. Connects, and refuses a position
+    /// beyond the end of its partition as `corrupt`.
+    public func follow(after positions: [LogPosition]) throws(LogFailure) -> any OrderedFeed {
+        try RedisOrderedFeed(client("feed"), positions)
+    }
+
+    /// Liveness marks for the calling thread.
+    public func liveness() throws(LogFailure) -> any Liveness { RedisLiveness(client("liveness")) }
+
+    /// Checkpoints kept beside the log, for the calling thread.
+    public func checkpoints() throws(LogFailure) -> any CheckpointStore {
+        RedisCheckpointStore(client("checkpoints"), partitioning)
+    }
+
+    /// Events that were set aside, for operators.
+    public func parkedEvents() -> RedisParkedEvents { RedisParkedEvents(client("parked"), partitioning) }
+
+    /// How far groups are behind, for operators.
+    public func groups() -> RedisGroups { RedisGroups(client("groups"), partitioning) }
+}

@@ -1,0 +1,174 @@
+internal import EventSourcing
+
+/// The log in Redis, for one thread.
+final class RedisEventStore: EventStore {
+    let partitioning: Partitioning
+    private let client: RedisClient
+    private var commands = CommandBuffer()
+
+    /// Bytes that leave in one pipeline; more are sent in several, so that neither side buffers it all.
+    private static let bytesPerPipeline = 4 << 20
+
+    init(_ client: RedisClient, _ partitioning: Partitioning) {
+        self.client = client
+        self.partitioning = partitioning
+    }
+
+    func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
+        for batch in batches { try AppendRules.check(batch) }
+        var outcomes: [AppendOutcome?] = Array(repeating: nil, count: batches.count)
+        var open = Array(batches.indices)
+        var reloaded = false
+        while !open.isEmpty {
+            var lost: [Int] = []
+            try send(batches, open, &outcomes, &lost)
+            guard !lost.isEmpty else { break }
+            guard !reloaded else {
+                throw LogFailure(
+                    .functionMissing, operation: "append", key: "reel",
+                    text: "the server keeps losing the functions")
+            }
+            try client.reloadFunctions()
+            reloaded = true
+            open = lost
+        }
+        return outcomes.compactMap { $0 }
+    }
+
+    /// Sends the batches at `indices`; those whose function was missing come back in `lost`.
+    private func send(
+        _ batches: [AppendBatch], _ indices: [Int], _ outcomes: inout [AppendOutcome?], _ lost: inout [Int]
+    ) throws(LogFailure) {
+        var at = 0
+        while at < indices.count {
+            commands.removeAll()
+            var end = at
+            while end < indices.count, commands.bytes.count < Self.bytesPerPipeline {
+                encode(batches[indices[end]])
+                end += 1
+            }
+            let start = at
+            try client.pipeline(
+                "append", "\(client.address)", commands,
+                accepting: { ServerError.kind(of: $0) == .functionMissing }
+            ) { offset, reply throws(LogFailure) in
+                let index = indices[start + offset]
+                if reply.errorText != nil {
+                    lost.append(index)
+                } else {
+                    outcomes[index] = try self.outcome(of: batches[index], reply)
+                }
+            }
+            at = end
+        }
+    }
+
+    private func encode(_ batch: AppendBatch) {
+        let partition = partitioning.partition(of: batch.partitionKey)
+        commands.begin(9 + EntryCoding.argumentsPerEvent * batch.events.count)
+        commands.add("FCALL")
+        commands.add("reel_append")
+        commands.add("4")
+        commands.add(LogKeys.log(partition))
+        commands.add(LogKeys.index(partition, batch.partitionKey))
+        commands.add(LogKeys.ids(partition, batch.partitionKey))
+        commands.add(LogKeys.ranks(partition))
+        switch batch.expected {
+        case .any: commands.add("*")
+        case .absent: commands.add("0")
+        case .exactly(let version): commands.add(String(version))
+        }
+        commands.add(batch.partitionKey)
+        for event in batch.events { EntryCoding.encode(event, into: &commands) }
+    }
+
+    private func outcome(of batch: AppendBatch, _ reply: ReplyView) throws(LogFailure) -> AppendOutcome {
+        let partition = partitioning.partition(of: batch.partitionKey)
+        let detail = reply[1]?.integer ?? 0
+        switch reply[0]?.integer {
+        case 1: return .conflict(actual: UInt64(detail))
+        case 2 where batch.events.indices.contains(detail - 1):
+            return .idTaken(eventID: batch.events[detail - 1].id)
+        case 0 where reply.count == 1 + 2 * batch.events.count:
+            var appended: [AppendedEvent] = []
+            appended.reserveCapacity(batch.events.count)
+            for index in batch.events.indices {
+                let sequence = reply[1 + 2 * index]?.integer ?? 0
+                let position = try EntryCoding.position(
+                    reply[2 + 2 * index], partition: partition, operation: "append")
+                appended.append(
+                    AppendedEvent(
+                        sequence: UInt64(sequence.magnitude), position: position, wasPresent: sequence < 0))
+            }
+            return .appended(appended)
+        default:
+            throw LogFailure(
+                .corrupt, operation: "append", key: batch.partitionKey, text: "an unexpected answer")
+        }
+    }
+
+    func load(_ partitionKey: String, after sequence: UInt64, limit: Int) throws(LogFailure)
+        -> [RecordedEvent]
+    {
+        guard limit > 0, sequence < UInt64(Int.max) else { return [] }
+        let partition = partitioning.partition(of: partitionKey)
+        let index = LogKeys.index(partition, partitionKey)
+        commands.removeAll()
+        commands.command("LRANGE", index, String(sequence), String(Int(sequence) + min(limit, 1 << 30) - 1))
+        var entries: [String] = []
+        try client.pipeline("load", partitionKey, commands) { _, reply throws(LogFailure) in
+            reply.forEach { entries.append($0.string ?? "") }
+        }
+        var events: [RecordedEvent] = []
+        events.reserveCapacity(entries.count)
+        let log = LogKeys.log(partition)
+        var at = 0
+        while at < entries.count {
+            let end = min(at + 1000, entries.count)
+            commands.removeAll()
+            for entry in entries[at..<end] { commands.command("XRANGE", log, entry, entry) }
+            try client.pipeline("load", partitionKey, commands) { offset, reply throws(LogFailure) in
+                guard let entry = reply[0] else {
+                    throw LogFailure(
+                        .corrupt, operation: "load", key: partitionKey,
+                        text: "entry \(entries[at + offset]) of \(log) is missing")
+                }
+                events.append(try EntryCoding.decode(entry, partition: partition, operation: "load"))
+            }
+            at = end
+        }
+        return events
+    }
+
+    func version(of partitionKey: String) throws(LogFailure) -> UInt64 {
+        let index = LogKeys.index(partitioning.partition(of: partitionKey), partitionKey)
+        let reply = try client.command("version", partitionKey, ["LLEN", index])
+        return UInt64(reply.integer ?? 0)
+    }
+
+    func read(after position: LogPosition, limit: Int) throws(LogFailure) -> [RecordedEvent] {
+        guard limit > 0 else { return [] }
+        let key = LogKeys.log(position.partition)
+        commands.removeAll()
+        commands.command("XRANGE", key, "(" + position.entryID, "+", "COUNT", String(limit))
+        var events: [RecordedEvent] = []
+        try client.pipeline("read", key, commands) { _, reply throws(LogFailure) in
+            events.reserveCapacity(reply.count)
+            try reply.forEach { entry throws(LogFailure) in
+                events.append(
+                    try EntryCoding.decode(entry, partition: position.partition, operation: "read"))
+            }
+        }
+        return events
+    }
+
+    func end(of partition: Int) throws(LogFailure) -> LogPosition {
+        let key = LogKeys.log(partition)
+        let reply = try client.command("end", key, ["XREVRANGE", key, "+", "-", "COUNT", "1"])
+        guard let entry = reply.elements.first?.elements.first?.text else { return .start(of: partition) }
+        guard let position = LogPosition(partition: partition, entryID: entry) else {
+            throw LogFailure(.corrupt, operation: "end", key: key, text: "not an entry id")
+        }
+        return position
+    }
+}

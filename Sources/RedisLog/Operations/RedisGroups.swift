@@ -1,0 +1,123 @@
+public import EventSourcing
+
+/// How far a group is behind.
+public struct GroupBacklog: Sendable, Hashable {
+    /// Name of the group.
+    public var group: String
+    /// Events that were not yet delivered to any member.
+    public var behind: Int
+    /// Events that were delivered and not yet acknowledged.
+    public var pending: Int
+    /// Events that were set aside.
+    public var parked: Int
+    /// `behind` by partition.
+    public var behindByPartition: [Int]
+}
+
+/// Exact figures about consumer groups. Blocks; one thread.
+///
+/// The server's own `lag` is not used: it is nil or wrong after deletions, and for groups that were made
+/// in the middle of a stream. Here a rank is counted from the nearest milestone that the append
+/// function left (about every 256th entry), so the cost does not grow with the backlog.
+public final class RedisGroups {
+    private let client: RedisClient
+    private let partitioning: Partitioning
+
+    init(_ client: RedisClient, _ partitioning: Partitioning) {
+        self.client = client
+        self.partitioning = partitioning
+    }
+
+    /// How far a group is behind; nil when no partition knows it. Appends that happen meanwhile may or
+    /// may not be counted.
+    public func backlog(of group: String) throws(LogFailure) -> GroupBacklog? {
+        var delivered: [LogPosition?] = Array(repeating: nil, count: partitioning.count)
+        var backlog = GroupBacklog(
+            group: group, behind: 0, pending: 0, parked: 0,
+            behindByPartition: Array(repeating: 0, count: partitioning.count))
+        var commands = CommandBuffer()
+        for partition in 0..<partitioning.count {
+            commands.command("XINFO", "GROUPS", LogKeys.log(partition))
+            commands.command("HLEN", LogKeys.parked(partition, group))
+        }
+        try client.pipeline("backlog", group, commands, accepting: { $0.contains("no such key") }) {
+            index, reply throws(LogFailure) in
+            let partition = index / 2
+            if !index.isMultiple(of: 2) { return backlog.parked += reply.integer ?? 0 }
+            try reply.forEach { item throws(LogFailure) in
+                let facts = Self.facts(of: Reply(item))
+                guard facts["name"]?.text == group else { return }
+                backlog.pending += facts["pending"]?.integer ?? 0
+                delivered[partition] = facts["last-delivered-id"]?.text.flatMap {
+                    LogPosition(partition: partition, entryID: $0)
+                }
+            }
+        }
+        let known = delivered.compactMap { $0 }
+        guard !known.isEmpty else { return nil }
+        for (position, count) in zip(known, try remaining(after: known)) {
+            backlog.behindByPartition[position.partition] = count
+            backlog.behind += count
+        }
+        return backlog
+    }
+
+    /// How many events stand after each of the positions in its partition.
+    public func remaining(after positions: [LogPosition]) throws(LogFailure) -> [Int] {
+        let few = 200
+        var counts = try count(positions.map { ($0, "+") }, limit: few)
+        let far = positions.indices.filter { counts[$0] >= few }
+        guard !far.isEmpty else { return counts }
+        var milestones: [(LogPosition, Int)] = []
+        var totals: [Int] = []
+        var commands = CommandBuffer()
+        for index in far {
+            let position = positions[index]
+            commands.command(
+                "ZREVRANGEBYSCORE", LogKeys.ranks(position.partition), "(\(position.milliseconds)", "-inf",
+                "LIMIT", "0", "1")
+            commands.command("XLEN", LogKeys.log(position.partition))
+        }
+        try client.pipeline("rank", "\(client.address)", commands) { index, reply throws(LogFailure) in
+            if !index.isMultiple(of: 2) { return totals.append(reply.integer ?? 0) }
+            let partition = positions[far[index / 2]].partition
+            let parts = reply[0]?.string?.split(separator: ":") ?? []
+            if parts.count == 2, let rank = Int(parts[1]),
+                let place = LogPosition(partition: partition, entryID: parts[0])
+            {
+                milestones.append((place, rank))
+            } else {
+                milestones.append((.start(of: partition), 0))
+            }
+        }
+        let ranges = zip(milestones, far).map { ($0.0, positions[$1].entryID) }
+        for (offset, steps) in try count(ranges, limit: Int(Int32.max)).enumerated() {
+            counts[far[offset]] = totals[offset] - milestones[offset].1 - steps
+        }
+        return counts
+    }
+
+    /// Entries after a position, up to an entry id, at most `limit`.
+    private func count(_ ranges: [(LogPosition, String)], limit: Int) throws(LogFailure) -> [Int] {
+        var commands = CommandBuffer()
+        for (position, end) in ranges {
+            commands.command(
+                "FCALL_RO", "reel_count", "1", LogKeys.log(position.partition), position.entryID, end,
+                String(limit))
+        }
+        var counts: [Int] = []
+        try client.pipeline("count", "\(client.address)", commands) { _, reply throws(LogFailure) in
+            counts.append(reply.integer ?? 0)
+        }
+        return counts
+    }
+
+    private static func facts(of reply: Reply) -> [String: Reply] {
+        let pairs = reply.elements
+        var facts: [String: Reply] = [:]
+        for index in stride(from: 0, to: pairs.count - 1, by: 2) {
+            if let name = pairs[index].text { facts[name] = pairs[index + 1] }
+        }
+        return facts
+    }
+}

@@ -1,0 +1,83 @@
+public import EventSourcing
+
+/// Events that were set aside: listing them, giving them another try, or letting them go. Blocks;
+/// one thread.
+public final class RedisParkedEvents {
+    /// What became of a parked event.
+    public enum Outcome: Sendable, Hashable {
+        /// Done.
+        case done
+        /// There is no such parked event.
+        case notParked
+        /// Its entry is no longer in the log, so it cannot be delivered again; it stays parked.
+        case entryMissing
+    }
+
+    private let client: RedisClient
+    private let partitioning: Partitioning
+
+    init(_ client: RedisClient, _ partitioning: Partitioning) {
+        self.client = client
+        self.partitioning = partitioning
+    }
+
+    /// How many events a group has set aside.
+    public func count(group: String) throws(LogFailure) -> Int {
+        var commands = CommandBuffer()
+        for partition in 0..<partitioning.count { commands.command("HLEN", LogKeys.parked(partition, group)) }
+        var count = 0
+        try client.pipeline("count parked", group, commands) { _, reply throws(LogFailure) in
+            count += reply.integer ?? 0
+        }
+        return count
+    }
+
+    /// Events that a group has set aside, oldest first within a partition, at most `limit`.
+    public func list(group: String, limit: Int = 1000) throws(LogFailure) -> [ParkedEvent] {
+        var events: [ParkedEvent] = []
+        for partition in 0..<partitioning.count where events.count < limit {
+            var found: [LogPosition: ParkedEvent] = [:]
+            var cursor = "0"
+            repeat {
+                let key = LogKeys.parked(partition, group)
+                let reply = try client.command("list parked", key, ["HSCAN", key, cursor, "COUNT", "200"])
+                cursor = reply.elements.first?.text ?? "0"
+                let pairs = reply.elements.last?.elements ?? []
+                for index in stride(from: 1, to: pairs.count, by: 2) {
+                    guard case .string(let bytes) = pairs[index], let event = ParkedEvent(parsing: bytes)
+                    else {
+                        throw LogFailure(
+                            .corrupt, operation: "list parked", key: key,
+                            text: "the record of \(pairs[index - 1].text ?? "an entry") cannot be read")
+                    }
+                    found[event.position] = event
+                }
+            } while cursor != "0" && events.count + found.count < limit
+            events += found.values.sorted { $0.position < $1.position }
+        }
+        return Array(events.prefix(limit))
+    }
+
+    /// Gives a parked event back to its group: it is delivered again, its tries counted anew.
+    public func retry(group: String, _ position: LogPosition) throws(LogFailure) -> Outcome {
+        let nobody = ConsumerName(instance: "parked", number: 0)
+        let reply = try client.command(
+            "retry parked", "\(position)",
+            [
+                "FCALL", "reel_unpark", "2", LogKeys.log(position.partition),
+                LogKeys.parked(position.partition, group), group, position.entryID, nobody.description,
+            ])
+        switch reply.integer {
+        case 1: return .done
+        case -1: return .entryMissing
+        default: return .notParked
+        }
+    }
+
+    /// Forgets a parked event; it stays in the log and is not delivered to the group again.
+    public func discard(group: String, _ position: LogPosition) throws(LogFailure) -> Outcome {
+        let key = LogKeys.parked(position.partition, group)
+        let reply = try client.command("discard parked", key, ["HDEL", key, position.entryID])
+        return reply.integer == 1 ? .done : .notParked
+    }
+}

@@ -1,0 +1,287 @@
+internal import EventSourcing
+
+/// A member of a consumer group over all partitions, for one thread.
+final class RedisCompetingSubscription: CompetingSubscription {
+    let client: RedisClient
+    let partitioning: Partitioning
+    let group: String
+    let consumer: ConsumerName
+    let types: Set<String>
+
+    var book = DeliveryBook()
+    /// Entries to acknowledge with the next command: effects are durable, or the type is not ours.
+    var acknowledgements: [LogPosition] = []
+    var commands = CommandBuffer()
+    var schedule: SurveySchedule
+    private var rotation: StreamRotation
+    private var joinedGeneration = 0
+    private var groupsKnown = false
+
+    init(
+        _ client: RedisClient, _ partitioning: Partitioning, group: String, consumer: ConsumerName,
+        types: Set<String>
+    ) throws(LogFailure) {
+        self.client = client
+        self.partitioning = partitioning
+        self.group = group
+        self.consumer = consumer
+        self.types = types
+        rotation = StreamRotation(partitions: partitioning.count)
+        schedule = SurveySchedule(
+            surveyMilliseconds: client.options.surveyMilliseconds,
+            processingMilliseconds: client.options.processingMilliseconds)
+        _ = try createGroups()
+        groupsKnown = true
+    }
+
+    func next(limit: Int, waitMilliseconds: Int) throws(LogFailure) -> [Delivery] {
+        let limit = max(1, limit)
+        let deadline = monotonicMilliseconds() + min(max(waitMilliseconds, 0), 1000)
+        if waitMilliseconds <= 0 { rotation.restart() }
+        var reads = 0
+        while true {
+            do throws(LogFailure) {
+                if !groupsKnown { try recreateGroups() }
+                if client.generation != joinedGeneration { try readOwnPending() }
+                try survey(room: limit - book.available(at: monotonicMilliseconds()))
+                let now = monotonicMilliseconds()
+                let room = limit - book.available(at: now)
+                if room > 0 {
+                    // Something is there already: look for more, but do not wait for it.
+                    let wait = room < limit ? 0 : deadline - now
+                    if !(rotation.isQuiet && wait <= 0) { try fetch(room: room, waitMilliseconds: wait) }
+                    reads += 1
+                }
+            } catch {
+                guard error.kind == .noGroup, reads < 100 else { throw error }
+                groupsKnown = false
+                reads += 1
+                continue
+            }
+            let now = monotonicMilliseconds()
+            let available = book.available(at: now)
+            if available >= limit || (available > 0 && (rotation.isQuiet || reads >= 4))
+                || (available == 0 && rotation.isQuiet && now >= deadline)
+            {
+                return book.take(limit, at: now)
+            }
+        }
+    }
+
+    func acknowledge(_ positions: [LogPosition]) throws(LogFailure) {
+        // Remembered before it is sent: when the connection dies now, the next command carries them.
+        acknowledgements.append(contentsOf: positions)
+        for position in positions { book.remove(position) }
+        commands.removeAll()
+        try run("acknowledge") { _, _ in }
+    }
+
+    func retry(_ delivery: Delivery, afterMilliseconds: Int) throws(LogFailure) {
+        book.delay(delivery, until: monotonicMilliseconds() + max(0, afterMilliseconds))
+    }
+
+    func park(_ delivery: Delivery, _ reason: ParkedReason) throws(LogFailure) {
+        let record = ParkedEvent(delivery.event, group: group, reason: reason)
+        try park(record)
+        book.remove(delivery.event.position)
+    }
+
+    func park(_ record: ParkedEvent) throws(LogFailure) {
+        let position = record.position
+        _ = try client.command(
+            "park", "\(position)",
+            [
+                "FCALL", "reel_park", "2", LogKeys.log(position.partition),
+                LogKeys.parked(position.partition, group), group, position.entryID, record.json,
+            ])
+    }
+
+    /// Runs what is in `commands`, the outstanding acknowledgements before it, in one round trip.
+    func run(
+        _ operation: String, _ body: (Int, ReplyView) throws(LogFailure) -> Void
+    ) throws(LogFailure) {
+        guard !acknowledgements.isEmpty else {
+            return try client.pipeline(operation, group, commands, body)
+        }
+        var all = CommandBuffer()
+        let sent = acknowledgements.count
+        var byPartition: [Int: [LogPosition]] = [:]
+        for position in acknowledgements { byPartition[position.partition, default: []].append(position) }
+        for (partition, positions) in byPartition {
+            all.begin(3 + positions.count)
+            all.add("XACK")
+            all.add(LogKeys.log(partition))
+            all.add(group)
+            for position in positions { all.add(position.entryID) }
+        }
+        let before = all.count
+        all.append(commands)
+        try client.pipeline(operation, group, all) { index, reply throws(LogFailure) in
+            if index >= before { try body(index - before, reply) }
+        }
+        acknowledgements.removeFirst(sent)
+    }
+
+    /// Takes in one entry that is now pending for this member.
+    func accept(
+        _ entry: ReplyView, partition: Int, attempt: Int, malformed: inout [(LogPosition, String)]
+    ) throws(LogFailure) {
+        let position = try EntryCoding.position(entry[0], partition: partition, operation: "read group")
+        do throws(LogFailure) {
+            let event = try EntryCoding.decode(entry, partition: partition, operation: "read group")
+            if types.contains(event.type) {
+                book.offer(Delivery(event: event, attempt: attempt))
+            } else {
+                acknowledgements.append(position)
+            }
+        } catch { malformed.append((position, error.text)) }
+    }
+
+    /// Sets aside entries that cannot be read: they would come back for ever.
+    func setAside(_ malformed: [(LogPosition, String)]) throws(LogFailure) {
+        for (position, text) in malformed {
+            try park(ParkedEvent(unreadable: position, group: group, text: text, time: SystemClock().now()))
+            client.options.notify(.entryMalformed(group: group, position, text))
+        }
+    }
+
+    /// Acknowledges entries that are pending and no longer in the log.
+    func dismiss(_ missing: [LogPosition]) {
+        for position in missing {
+            acknowledgements.append(position)
+            book.remove(position)
+            client.options.notify(.entryMissing(group: group, position))
+        }
+    }
+
+    private func fetch(room: Int, waitMilliseconds: Int) throws(LogFailure) {
+        let read = rotation.next(room: room)
+        let partitions: [Int]
+        let count: Int
+        var block: Int?
+        switch read {
+        case .window(let window, let each): (partitions, count) = (window, each)
+        case .wait(let all, let each):
+            let now = monotonicMilliseconds()
+            let due = min(book.nextDue ?? Int.max, schedule.nextSurvey)
+            (partitions, count) = (all, each)
+            block = max(1, min(waitMilliseconds, due - now, 1000))
+        }
+        commands.removeAll()
+        commands.begin(7 + (block == nil ? 0 : 2) + 2 * partitions.count)
+        commands.add("XREADGROUP")
+        commands.add("GROUP")
+        commands.add(group)
+        commands.add(consumer.description)
+        commands.add("COUNT")
+        commands.add(count)
+        if let block {
+            commands.add("BLOCK")
+            commands.add(block)
+        }
+        commands.add("STREAMS")
+        for partition in partitions { commands.add(LogKeys.log(partition)) }
+        for _ in partitions { commands.add(">") }
+        var entries = 0
+        var malformed: [(LogPosition, String)] = []
+        try run("read group") { _, reply throws(LogFailure) in
+            try reply.forEach { stream throws(LogFailure) in
+                let partition = try self.partition(of: stream)
+                try stream[1]?.forEach { entry throws(LogFailure) in
+                    entries += 1
+                    try self.accept(entry, partition: partition, attempt: 1, malformed: &malformed)
+                }
+            }
+        }
+        rotation.finished(read, entries: entries)
+        try setAside(malformed)
+    }
+
+    private func partition(of stream: ReplyView) throws(LogFailure) -> Int {
+        guard let partition = stream[0]?.string.flatMap(LogKeys.partition(of:)) else {
+            throw LogFailure(.corrupt, operation: "read group", key: group, text: "an unknown stream")
+        }
+        return partition
+    }
+
+    /// What is pending under this member's name and not known here: replies that were lost with a connection.
+    private func readOwnPending() throws(LogFailure) {
+        let pageSize = 100
+        var cursors = Dictionary(uniqueKeysWithValues: (0..<partitioning.count).map { ($0, "0") })
+        var generation = joinedGeneration
+        while !cursors.isEmpty {
+            let page = cursors.keys.sorted()
+            commands.removeAll()
+            commands.command(
+                ["XREADGROUP", "GROUP", group, consumer.description, "COUNT", String(pageSize), "STREAMS"]
+                    + page.map(LogKeys.log) + page.map { cursors[$0] ?? "0" })
+            var found: [LogPosition] = []
+            var missing: [LogPosition] = []
+            try run("read own pending") { _, reply throws(LogFailure) in
+                try reply.forEach { stream throws(LogFailure) in
+                    let partition = try self.partition(of: stream)
+                    let entries = stream[1]?.count ?? 0
+                    try stream[1]?.forEach { entry throws(LogFailure) in
+                        let position = try EntryCoding.position(
+                            entry[0], partition: partition, operation: "read own pending")
+                        cursors[partition] = position.entryID
+                        if entry[1]?.isArray != true {
+                            missing.append(position)
+                        } else if !self.book.knows(position) {
+                            found.append(position)
+                        }
+                    }
+                    if entries < pageSize { cursors[partition] = nil }
+                }
+                if reply.isNil { cursors.removeAll() }
+            }
+            generation = client.generation
+            dismiss(missing)
+            try recover(found)
+        }
+        joinedGeneration = generation
+    }
+
+    /// Fetches pending entries of this member with their delivery counts.
+    private func recover(_ positions: [LogPosition]) throws(LogFailure) {
+        guard !positions.isEmpty else { return }
+        commands.removeAll()
+        for position in positions {
+            let (key, id) = (LogKeys.log(position.partition), position.entryID)
+            commands.command("XPENDING", key, group, id, id, "1")
+            commands.command("XRANGE", key, id, id)
+        }
+        var attempt = 1
+        var malformed: [(LogPosition, String)] = []
+        try run("read own pending") { index, reply throws(LogFailure) in
+            if index.isMultiple(of: 2) {
+                attempt = reply[0]?[3]?.integer ?? 1
+            } else if let entry = reply[0] {
+                try self.accept(
+                    entry, partition: positions[index / 2].partition, attempt: attempt, malformed: &malformed)
+            }
+        }
+        try setAside(malformed)
+    }
+
+    /// Creates the group where it is missing, at the start of the log: nothing is skipped.
+    private func createGroups() throws(LogFailure) -> Int {
+        commands.removeAll()
+        for partition in 0..<partitioning.count {
+            commands.command("XGROUP", "CREATE", LogKeys.log(partition), group, "0", "MKSTREAM")
+        }
+        var created = 0
+        try client.pipeline("create group", group, commands, accepting: { $0.hasPrefix("BUSYGROUP") }) {
+            _, reply in
+            if reply.errorText == nil { created += 1 }
+        }
+        return created
+    }
+
+    private func recreateGroups() throws(LogFailure) {
+        let created = try createGroups()
+        groupsKnown = true
+        rotation.restart()
+        if created > 0 { client.options.notify(.groupRecreated(group: group, partitions: created)) }
+    }
+}

@@ -1,0 +1,49 @@
+public import EventSourcing
+
+/// A promise of a port that an implementation breaks.
+public struct ContractViolation: Error, Sendable, CustomStringConvertible {
+    /// What was expected and what came.
+    public let description: String
+}
+
+/// One promise of a port, checked on a fresh, empty log. The same cases run on every implementation.
+public struct ContractCase: Sendable, CustomStringConvertible {
+    /// The promise in a sentence.
+    public let description: String
+    /// Checks it; throws `ContractViolation` or what the log throws. Blocks.
+    public let check: @Sendable (any EventLog) throws -> Void
+
+    init(_ description: String, _ check: @escaping @Sendable (any EventLog) throws -> Void) {
+        self.description = description
+        self.check = check
+    }
+}
+
+func expect(_ condition: Bool, _ text: @autoclosure () -> String) throws {
+    guard condition else { throw ContractViolation(description: text()) }
+}
+
+func expectEqual<T: Equatable>(_ found: T, _ wanted: T, _ what: String) throws {
+    try expect(found == wanted, "\(what): expected \(wanted), found \(found)")
+}
+
+/// Events for tests: small, valid, told apart by their id.
+public enum SampleEvents {
+    /// An event with the given id; its payload is derived from `number`.
+    public static func event(
+        _ id: String, type: String = "Sampled", subject: String = "sample", number: Int = 0
+    ) -> ProposedEvent {
+        ProposedEvent(
+            id: id, type: type, version: 1, subject: subject,
+            time: Timestamp(milliseconds: 1_700_000_000_000 + Int64(number)),
+            context: EventContext(source: "/reel/test", actor: .system("test")),
+            data: Array("{\"number\":\(number)}".utf8))
+    }
+
+    /// A partition key that belongs to the given partition.
+    public static func key(in partition: Int, of partitioning: Partitioning, salt: String = "s") -> String {
+        var number = 0
+        while partitioning.partition(of: "\(salt)-\(number)") != partition { number += 1 }
+        return "\(salt)-\(number)"
+    }
+}

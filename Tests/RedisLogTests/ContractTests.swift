@@ -1,0 +1,26 @@
+import EventSourcing
+import RedisLog
+import Simulation
+import TestServers
+import Testing
+
+/// A fresh log on the shared server.
+func freshLog(partitions: Int = 4, options: RedisEventLog.Options = RedisEventLog.Options()) throws
+    -> RedisEventLog
+{
+    let server = try TestRedis.shared
+    return try RedisEventLog.open(
+        "\(server.url)/\(server.freshDatabase())", createWith: partitions, options: options)
+}
+
+@Suite("Contracts on Redis")
+struct RedisContractTests {
+    @Test("store", arguments: EventStoreContract.cases)
+    func store(_ contract: ContractCase) throws { try contract.check(try freshLog()) }
+
+    @Test("subscription", arguments: SubscriptionContract.cases)
+    func subscription(_ contract: ContractCase) throws { try contract.check(try freshLog(partitions: 8)) }
+
+    @Test("feed", arguments: FeedContract.cases)
+    func feed(_ contract: ContractCase) throws { try contract.check(try freshLog()) }
+}
