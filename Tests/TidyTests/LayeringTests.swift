@@ -12,7 +12,9 @@ private let layers: [String: Set<String>] = [
     "Gateway": ["EventSourcing", "Recording", "Vault", "CMicrohttpd", "Glibc", "Synchronization"],
     "Supervision": ["CPosix", "Glibc", "Synchronization"],
     "Console": ["Glibc"],
-    "Simulation": ["EventSourcing", "Recording", "Pipeline", "Glibc", "Synchronization", "Dispatch"],
+    "Simulation": [
+        "EventSourcing", "Recording", "Pipeline", "Foundation", "Glibc", "Synchronization", "Dispatch",
+    ],
     "TestServers": ["Supervision", "Foundation", "Glibc", "Synchronization"],
 ]
 
