@@ -1,0 +1,148 @@
+internal import Glibc
+
+/// An open file; closed once, when it goes out of scope.
+struct OpenFile: ~Copyable {
+    let descriptor: Int32
+    let path: String
+
+    deinit {
+        close(descriptor)
+    }
+
+    /// Writes everything, as often as the system takes only a part.
+    func writeAll(_ bytes: UnsafeRawBufferPointer) throws(StorageFailure) {
+        var offset = 0
+        while offset < bytes.count {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+            let written = write(descriptor, rest.baseAddress, rest.count)
+            if written < 0 {
+                if errno == EINTR { continue }
+                throw .file(FileFailure("write", path))
+            }
+            offset += written
+        }
+    }
+
+    /// Reads up to `count` bytes at `position`; fewer only at the end of the file.
+    func read(into target: UnsafeMutableRawPointer, count: Int, at position: Int) throws(StorageFailure)
+        -> Int
+    {
+        var done = 0
+        while done < count {
+            let size = pread(descriptor, target + done, count - done, off_t(position + done))
+            if size < 0 {
+                if errno == EINTR { continue }
+                throw .file(FileFailure("read", path))
+            }
+            if size == 0 { break }
+            done += size
+        }
+        return done
+    }
+
+    func synchronize() throws(StorageFailure) {
+        while fsync(descriptor) != 0 {
+            guard errno == EINTR else { throw .file(FileFailure("fsync", path)) }
+        }
+    }
+
+    func status() throws(StorageFailure) -> stat {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .file(FileFailure("fstat", path)) }
+        return status
+    }
+}
+
+/// The system calls that the stores are made of; errors carry call and path.
+enum Files {
+    static func openForReading(_ path: String) throws(StorageFailure) -> OpenFile {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard descriptor >= 0 else {
+            throw errno == ENOENT ? .missing(path: path) : .file(FileFailure("open", path))
+        }
+        return OpenFile(descriptor: descriptor, path: path)
+    }
+
+    /// A new file; fails when the name exists.
+    static func create(_ path: String, mode: mode_t) throws(StorageFailure) -> OpenFile {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
+        guard descriptor >= 0 else { throw .file(FileFailure("create", path)) }
+        return OpenFile(descriptor: descriptor, path: path)
+    }
+
+    /// Makes names that were made or removed in a folder survive a power cut.
+    static func synchronizeFolder(_ path: String) throws(StorageFailure) {
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .file(FileFailure("open", path)) }
+        try OpenFile(descriptor: descriptor, path: path).synchronize()
+    }
+
+    /// - Returns: true when the folder was made, false when it was there.
+    @discardableResult
+    static func makeFolder(_ path: String, mode: mode_t) throws(StorageFailure) -> Bool {
+        if mkdir(path, mode) == 0 { return true }
+        let code = errno
+        var status = stat()
+        if code == EEXIST, stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return false }
+        throw .file(FileFailure("mkdir", path, code: code))
+    }
+
+    /// Makes a folder and the ones above it.
+    static func makeFolders(_ path: String, mode: mode_t) throws(StorageFailure) {
+        var status = stat()
+        if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return }
+        if let slash = path.lastIndex(of: "/"), slash > path.startIndex {
+            try makeFolders(String(path[..<slash]), mode: mode)
+        }
+        try makeFolder(path, mode: mode)
+    }
+
+    /// - Returns: true when the name was removed, false when there was none.
+    @discardableResult
+    static func remove(_ path: String) throws(StorageFailure) -> Bool {
+        if unlink(path) == 0 { return true }
+        if errno == ENOENT { return false }
+        throw .file(FileFailure("unlink", path))
+    }
+
+    static func rename(_ from: String, to path: String) throws(StorageFailure) {
+        guard Glibc.rename(from, path) == 0 else { throw .file(FileFailure("rename", path)) }
+    }
+
+    /// Gives a file a second name unless that exists.
+    /// - Returns: false when the name exists already.
+    static func linkIfAbsent(_ from: String, to path: String) throws(StorageFailure) -> Bool {
+        if link(from, path) == 0 { return true }
+        if errno == EEXIST { return false }
+        throw .file(FileFailure("link", path))
+    }
+
+    /// Names in a folder, without `.` and `..`, sorted; nil when there is no such folder.
+    static func names(in path: String) throws(StorageFailure) -> [String]? {
+        guard let folder = opendir(path) else {
+            if errno == ENOENT { return nil }
+            throw .file(FileFailure("opendir", path))
+        }
+        defer { closedir(folder) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = readdir(folder) else {
+                guard errno == 0 else { throw .file(FileFailure("readdir", path)) }
+                return names.sorted()
+            }
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { name in
+                name.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+    }
+
+    /// What `lstat` says of a name; nil when there is none.
+    static func status(_ path: String) throws(StorageFailure) -> stat? {
+        var status = stat()
+        if lstat(path, &status) == 0 { return status }
+        if errno == ENOENT { return nil }
+        throw .file(FileFailure("lstat", path))
+    }
+}

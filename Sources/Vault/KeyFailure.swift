@@ -1,0 +1,40 @@
+/// Why a key could not be made, found, wrapped or unwrapped.
+public enum KeyFailure: Error, Hashable, Sendable, CustomStringConvertible {
+    /// A value breaks a rule: an id, a length.
+    case invalid(what: String, reason: String)
+    /// Someone other than the owner can read a key file, or write its folder.
+    case exposed(path: String, mode: UInt32)
+    /// A key file belongs to another user.
+    case foreignOwner(path: String, owner: UInt32)
+    /// A key file is not what this version writes.
+    case damagedFile(path: String, reason: String)
+    /// No key-encryption key with this id is in the folder.
+    case unknownKeyEncryptionKey(id: String, folder: String)
+    /// Ids, nonce or ciphertext of the wrapped key were changed, or it was wrapped by another key with that id.
+    case unwrapFailed(keyID: String, sessionID: String, keyEncryptionKeyID: String)
+    /// The file system failed.
+    case file(FileFailure)
+
+    /// True when trying again later may succeed.
+    public var isTransient: Bool {
+        if case .file(let failure) = self { failure.isTransient } else { false }
+    }
+
+    /// One line for people.
+    public var description: String {
+        switch self {
+        case .invalid(let what, let reason): "\(what) is invalid: \(reason)"
+        case .exposed(let path, let mode):
+            "\(path) has mode 0\(String(mode, radix: 8)) and is open to others: "
+                + "remove the permissions of group and others (chmod go-rwx)"
+        case .foreignOwner(let path, let owner):
+            "\(path) belongs to user \(owner): key files must belong to the user that Reel runs as"
+        case .damagedFile(let path, let reason): "key file \(path) is damaged: \(reason)"
+        case .unknownKeyEncryptionKey(let id, let folder): "no key-encryption key \(id) in \(folder)"
+        case .unwrapFailed(let keyID, let sessionID, let keyEncryptionKeyID):
+            "data key \(keyID) of \(sessionID) does not unwrap with \(keyEncryptionKeyID): "
+                + "it was changed, or wrapped for another session or by another key"
+        case .file(let failure): failure.description
+        }
+    }
+}

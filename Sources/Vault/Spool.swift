@@ -1,0 +1,186 @@
+internal import Glibc
+internal import Synchronization
+
+/// What a file in the spool holds.
+public enum SpoolKind: Hashable, Sendable {
+    /// A chunk as it was recorded.
+    case raw
+    /// What the named stage hands to the next one.
+    case handover(stage: String)
+}
+
+/// How much lies in the spool.
+public struct SpoolUsage: Hashable, Sendable {
+    /// Sum of the files' lengths.
+    public let bytes: Int
+    /// Number of files, temporary ones included.
+    public let files: Int
+}
+
+/// Chunks on their way: `<root>/<session_id>/<sequence, eight digits>.raw` as recorded, and
+/// `….<stage>-<random hex>` between stages that run in different workers.
+///
+/// What `write` has returned for is durable. May be shared by threads and processes. Calls block on the disk:
+/// make them on a thread of its own.
+public final class Spool: Sendable {
+    /// Largest file that is read unless the caller says otherwise: 1 GiB and some.
+    public static let defaultMaximumBytes = (1 << 30) + 8192
+    /// Bytes this process writes before it looks again at what others have written.
+    private static let recountBytes = 256 << 20
+
+    /// What the spool is believed to hold; nil until counted. What is removed is not subtracted: when the
+    /// estimate reaches the limit, the files are counted again.
+    private struct Estimate {
+        var usedBytes: Int?
+        var writtenSinceCount = 0
+    }
+
+    private let folders: SessionFolders
+    private let limitBytes: Int?
+    private let estimate = Mutex(Estimate())
+
+    /// The spool in a folder, which is made with those above it if need be.
+    /// - Parameter limitBytes: writes that would go beyond are refused with `StorageFailure.full`. A guard, not
+    ///   a quota: what other processes write is noticed at every 256 MiB.
+    public init(root: String, limitBytes: Int? = nil) throws(StorageFailure) {
+        folders = try SessionFolders(root: root, folderMode: 0o700, fileMode: 0o600)
+        self.limitBytes = limitBytes
+    }
+
+    /// The folder.
+    public var root: String { folders.root }
+
+    /// The whole path of a file that `write` has named.
+    public func path(relative: String) throws(StorageFailure) -> String {
+        let parts = relative.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, Identifier.isValid(String(parts[0])), Self.isFileName(parts[1]) else {
+            throw .invalidIdentifier(relative)
+        }
+        return "\(root)/\(relative)"
+    }
+
+    /// Writes a file, durably. A raw chunk replaces one of the same number: it is what a recorder left that
+    /// died before it could tell the log. Each handover gets a name of its own.
+    /// - Returns: the file's path relative to the root.
+    public func write(
+        _ bytes: UnsafeRawBufferPointer, session: String, sequence: Int, kind: SpoolKind
+    ) throws(StorageFailure) -> String {
+        let relative = try Self.relativePath(session: session, sequence: sequence, kind: kind)
+        try makeSure(thereIsRoomFor: bytes.count)
+        let final = "\(root)/\(relative)"
+        try folders.writeDurably(session: session, bytes: bytes) { temporary throws(StorageFailure) in
+            try Files.rename(temporary, to: final)
+        }
+        estimate.withLock {
+            $0.usedBytes? += bytes.count
+            $0.writtenSinceCount += bytes.count
+        }
+        return relative
+    }
+
+    /// Replaces the contents of `buffer` with a whole file.
+    /// - Parameter expectedBytes: as recorded; a file of another length is refused with its name, the
+    ///   expected and the found length.
+    public func read(
+        _ relative: String, expectedBytes: Int? = nil, into buffer: ScratchBuffer,
+        maximumBytes: Int = Spool.defaultMaximumBytes
+    ) throws(StorageFailure) {
+        try SessionFolders.read(
+            path(relative: relative), into: buffer, expectedBytes: expectedBytes,
+            maximumBytes: maximumBytes)
+    }
+
+    /// The relative path of a recorded chunk.
+    public static func rawPath(session: String, sequence: Int) throws(StorageFailure) -> String {
+        try relativePath(session: session, sequence: sequence, kind: .raw)
+    }
+
+    /// Numbers of the recorded chunks that lie in a session's folder, in order.
+    public func rawSequences(session: String) throws(StorageFailure) -> [Int] {
+        try (Files.names(in: folders.folder(session)) ?? [])
+            .filter { $0.utf8.count == 12 && $0.hasSuffix(".raw") }
+            .compactMap { SessionFolders.sequence(in: $0) }
+    }
+
+    /// Removes one file; for a handover that has been taken.
+    /// - Returns: false when there was none.
+    @discardableResult
+    public func remove(_ relative: String) throws(StorageFailure) -> Bool {
+        return try Files.remove(path(relative: relative))
+    }
+
+    /// Removes every file of a chunk, raw and handed over; nothing happens when there is none.
+    /// - Returns: how many there were.
+    @discardableResult
+    public func purge(session: String, sequence: Int) throws(StorageFailure) -> Int {
+        let prefix = try SessionFolders.digits(sequence) + "."
+        return try folders.removeFiles(session: session) { $0.hasPrefix(prefix) }
+    }
+
+    /// Removes a session's folder with everything in it.
+    /// - Returns: how many files there were.
+    @discardableResult
+    public func removeSession(_ session: String) throws(StorageFailure) -> Int {
+        return try folders.removeSession(session)
+    }
+
+    /// Sessions that have a folder.
+    public func sessions() throws(StorageFailure) -> [String] {
+        try folders.sessions()
+    }
+
+    /// Counts files and bytes.
+    public func usage() throws(StorageFailure) -> SpoolUsage {
+        var bytes = 0
+        var files = 0
+        for session in try folders.sessions() {
+            for name in try Files.names(in: "\(root)/\(session)") ?? [] {
+                guard let status = try Files.status("\(root)/\(session)/\(name)") else { continue }
+                bytes += Int(status.st_size)
+                files += 1
+            }
+        }
+        return SpoolUsage(bytes: bytes, files: files)
+    }
+
+    /// Removes what crashed writes left behind: temporary names that no write has touched for `age` seconds.
+    /// - Returns: how many there were.
+    @discardableResult
+    public func sweepTemporaries(olderThanSeconds age: Int) throws(StorageFailure) -> Int {
+        try folders.sweepTemporaries(olderThanSeconds: age)
+    }
+
+    private static func relativePath(
+        session: String, sequence: Int, kind: SpoolKind
+    ) throws(StorageFailure) -> String {
+        guard Identifier.isValid(session) else { throw .invalidIdentifier(session) }
+        let start = "\(session)/\(try SessionFolders.digits(sequence))"
+        switch kind {
+        case .raw: return start + ".raw"
+        case .handover(let stage):
+            guard Identifier.isValid(stage) else { throw .invalidIdentifier(stage) }
+            return Identifier.random(prefix: "\(start).\(stage)-", bytes: 8)
+        }
+    }
+
+    /// Eight digits, a dot, and characters of an id.
+    private static func isFileName(_ name: Substring) -> Bool {
+        guard SessionFolders.sequence(in: name) != nil else { return false }
+        let rest = name.utf8.dropFirst(8)
+        return rest.first == UInt8(ascii: ".") && rest.count > 1 && rest.count <= 150
+            && rest.dropFirst().allSatisfy(Identifier.isAllowed)
+    }
+
+    private func makeSure(thereIsRoomFor needed: Int) throws(StorageFailure) {
+        guard let limitBytes else { return }
+        let known = estimate.withLock { estimate -> Int? in
+            estimate.writtenSinceCount < Self.recountBytes ? estimate.usedBytes : nil
+        }
+        if let known, known + needed <= limitBytes { return }
+        let used = try usage().bytes
+        estimate.withLock { $0 = Estimate(usedBytes: used) }
+        guard used + needed <= limitBytes else {
+            throw .full(path: root, limitBytes: limitBytes, usedBytes: used, neededBytes: needed)
+        }
+    }
+}
