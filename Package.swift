@@ -46,7 +46,7 @@ let package = Package(
         library("MongoViews", ["EventSourcing", "Recording", "CMongo"]),
 
         // The runtime of workers and the stages.
-        library("Pipeline", ["EventSourcing", "Recording", "Vault"]),
+        library("Pipeline", ["EventSourcing", "Recording", "Vault", "Supervision"]),
 
         // Threads, child processes, locks on folders, signals.
         library("Supervision", ["CPosix"]),

@@ -8,6 +8,11 @@ public struct SealedParts: Hashable, Sendable {
     /// Where the payload begins, in bytes from the start of the file.
     public var payloadStart: Int { headerEnd + SealedLayout.nonceBytes(header.cipher) }
 
+    /// Length of the codec's output in a file of `fileBytes` bytes.
+    public func payloadBytes(inFileOf fileBytes: Int) -> Int {
+        fileBytes - payloadStart - SealedLayout.tagBytes(header.cipher)
+    }
+
     /// Reads the parts that stand before the payload. `bytes` is the file, or its beginning when `fileBytes`
     /// says how long the whole file is.
     /// - Throws: `notASealedFile`, `truncated`, `invalidHeader`.

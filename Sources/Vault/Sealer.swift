@@ -9,6 +9,9 @@ public struct SealedImage: Hashable, Sendable {
     /// SHA-256(0x00 ‖ file): the chunk's `merkle_hash`.
     public let leafHash: Digest
 
+    /// Milliseconds that compression took; 0 when the payload came compressed.
+    public internal(set) var compressionMilliseconds = 0.0
+
     /// The codec's output divided by the original; 1 for an empty chunk. Never more than 1.
     public var compressionRatio: Double {
         header.originalBytes == 0 ? 1 : Double(payloadBytes) / Double(header.originalBytes)
@@ -71,19 +74,25 @@ public final class Sealer {
         let room = compressor.room(for: original.count)
         let start = writePrefix(header, payloadRoom: room, into: image)
         let target = UnsafeMutableRawBufferPointer(start: image.base + start, count: room)
+        let began = ContinuousClock.now
         let written: Int?
         do {
             written = try compressor.encode(original, into: target)
         } catch {
             throw .payload(error)
         }
-        guard let written else {
-            return try seal(
+        let compressing = (ContinuousClock.now - began) / Duration.milliseconds(1)
+        var sealed: SealedImage
+        if let written {
+            let payload = UnsafeRawBufferPointer(start: image.base + start, count: written)
+            sealed = finish(header, payload: payload, at: start, key: key, image: image)
+        } else {
+            sealed = try seal(
                 original, of: chunk, codec: .none, originalBytes: original.count, cipher: cipher, key: key,
                 into: image)
         }
-        let payload = UnsafeRawBufferPointer(start: image.base + start, count: written)
-        return finish(header, payload: payload, at: start, key: key, image: image)
+        sealed.compressionMilliseconds = compressing
+        return sealed
     }
 
     private static func header(

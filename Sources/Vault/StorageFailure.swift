@@ -26,6 +26,15 @@ public enum StorageFailure: Error, Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// True when there is no such file.
+    public var isMissing: Bool {
+        switch self {
+        case .missing: true
+        case .file(let failure): failure.isMissing
+        default: false
+        }
+    }
+
     /// True when there is no room left, on the disk or within the spool's limit.
     public var isOutOfSpace: Bool {
         switch self {

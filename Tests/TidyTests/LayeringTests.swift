@@ -8,7 +8,7 @@ private let layers: [String: Set<String>] = [
     "RedisLog": ["EventSourcing", "CHiredis", "Glibc", "Synchronization"],
     "Vault": ["CZstd", "CLZ4", "CZlib", "CSodium", "CCrypto", "Glibc", "Synchronization"],
     "MongoViews": ["EventSourcing", "Recording", "CMongo", "Glibc", "Synchronization"],
-    "Pipeline": ["EventSourcing", "Recording", "Vault", "Glibc", "Synchronization"],
+    "Pipeline": ["EventSourcing", "Recording", "Vault", "Supervision", "Glibc", "Synchronization"],
     "Gateway": ["EventSourcing", "Recording", "Vault", "CMicrohttpd", "Glibc", "Synchronization"],
     "Supervision": ["CPosix", "Glibc", "Synchronization"],
     "Console": ["Glibc"],

@@ -1,0 +1,220 @@
+public import EventSourcing
+internal import Recording
+public import Supervision
+internal import Vault
+
+/// Cuts a source into chunks. A chunk is durable in the spool before its `ChunkRecorded` is appended,
+/// and acknowledged once that is durable in the log. Memory is one chunk, whatever the source's length.
+/// One thread.
+public final class Recorder {
+    private let log: any EventLog
+    private let spool: Spool
+    private let keys: SessionKeys
+    private let clock: any WallClock
+    private let options: RecordingOptions
+    private let progress: (RecordingProgress) -> Void
+
+    private let context: EventContext
+    private let buffer: ScratchBuffer
+    private var state = RecordingProgress()
+
+    /// A recorder that has done nothing yet.
+    /// - Parameter progress: called after every acknowledged chunk and when it begins to wait.
+    public init(
+        log: any EventLog, vault: VaultAccess, clock: any WallClock, actor: Actor,
+        options: RecordingOptions, progress: @escaping (RecordingProgress) -> Void
+    ) throws {
+        self.log = log
+        self.spool = vault.spool
+        self.keys = try vault.openKeys()
+        self.clock = clock
+        self.options = options
+        self.progress = progress
+        context = EventContext(source: "/reel/recorder", actor: actor)
+        buffer = ScratchBuffer(capacity: options.session.capture.chunkSizeBytes)
+    }
+
+    /// What a chunk's event needs of the session's key.
+    private struct Sealing {
+        var keyID: String
+        var digester: HMACSHA256
+    }
+
+    private var sessionID: String { options.session.sessionID }
+
+    /// Makes the session, records the source to its end or until `stop` is set, and stops the session.
+    public func record(_ source: ByteSource, stop: StopSignal) throws(RecordingFailure) -> RecordingSummary {
+        let violations = options.session.violations
+        guard violations.isEmpty else { throw .rejected(.invalid(violations)) }
+        let key: SessionKey
+        let handler: CommandHandler<SessionDecider>
+        let mark: RecorderMarkKeeper
+        do {
+            let store = try log.open()
+            key = try keys.make(forSession: sessionID, at: clock.now())
+            mark = try RecorderMarkKeeper(session: sessionID, log: log)
+            handler = CommandHandler(session: sessionID, store: store, clock: clock)
+            try open(handler)
+        } catch let error as CommandError<SessionRejection> {
+            throw Self.failure(error, kept: nil)
+        } catch {
+            throw .failed(error, kept: nil)
+        }
+        defer { mark.end() }
+        state.totalBytes = source.totalBytes
+        do {
+            let reason = try cut(
+                source, Sealing(keyID: key.keyID, digester: key.contentDigester()), handler, stop)
+            return try close(handler, reason, incomplete: reason != .endOfSource)
+        } catch {
+            _ = try? close(handler, .recorderFailed, incomplete: true)
+            throw error
+        }
+    }
+
+    private func open(_ handler: CommandHandler<SessionDecider>) throws(CommandError<SessionRejection>) {
+        let id = sessionID
+        try handler.handle(.create(options.session), id: "\(id)/create", context: context)
+        try handler.handle(.start, id: "\(id)/start", context: context)
+        try handler.handle(.begin, id: "\(id)/begin", context: context)
+    }
+
+    private func close(
+        _ handler: CommandHandler<SessionDecider>, _ reason: SessionEvent.StopReason, incomplete: Bool
+    ) throws(RecordingFailure) -> RecordingSummary {
+        let stop = SessionCommand.stop(reason, incomplete: incomplete)
+        try patiently(handler) { () throws(CommandError<SessionRejection>) in
+            // After an append of unknown outcome the session may be stopped already.
+            if let status = handler.state.status, status != .recording, status != .paused { return }
+            try handler.handle(stop, id: "\(sessionID)/stop", context: context)
+        }
+        return summary(reason)
+    }
+
+    private func summary(_ reason: SessionEvent.StopReason) -> RecordingSummary {
+        RecordingSummary(sessionID: sessionID, chunks: state.chunks, bytes: state.bytes, reason: reason)
+    }
+
+    /// Reads and records chunk after chunk; answers why it ended.
+    private func cut(
+        _ source: ByteSource, _ sealing: Sealing, _ handler: CommandHandler<SessionDecider>,
+        _ stop: StopSignal
+    ) throws(RecordingFailure) -> SessionEvent.StopReason {
+        let size = options.session.capture.chunkSizeBytes
+        while true {
+            buffer.removeAll()
+            var began: Timestamp?
+            var ended = false
+            while buffer.count < size, !stop.isSet, !ended {
+                var reading = ByteSource.Reading.nothingYet
+                do throws(SourceFailure) {
+                    try buffer.appendUninitialized(size - buffer.count) { target throws(SourceFailure) in
+                        reading = try source.read(into: target, waitMilliseconds: 200)
+                        guard case .bytes(let count) = reading else { return 0 }
+                        return count
+                    }
+                } catch { throw .source(error) }
+                let now = clock.now()
+                if case .bytes = reading, began == nil { began = now }
+                if case .end = reading { ended = true }
+                if let began,
+                    now.milliseconds - began.milliseconds >= Int64(options.maximumChunkMilliseconds)
+                {
+                    break
+                }
+            }
+            if !buffer.isEmpty {
+                try recordChunk(sealing, handler, began: began ?? clock.now(), stop)
+            }
+            if ended { return .endOfSource }
+            if stop.isSet { return .interrupted }
+        }
+    }
+
+    private func recordChunk(
+        _ sealing: Sealing, _ handler: CommandHandler<SessionDecider>, began: Timestamp, _ stop: StopSignal
+    ) throws(RecordingFailure) {
+        try holdBack(handler, stop)
+        let ended = clock.now()
+        let chunk = ChunkReference(sessionID: sessionID, sequenceNumber: state.chunks + 1)
+        let recorded: ChunkEvent.Recorded
+        do {
+            let digest = buffer.withBytes(sealing.digester.authenticate)
+            let path = try buffer.withBytes { bytes throws(StorageFailure) in
+                try spool.write(
+                    bytes, session: sessionID, sequence: chunk.sequenceNumber, kind: .raw)
+            }
+            recorded = ChunkEvent.Recorded(
+                chunk: chunk,
+                content: ChunkContent(
+                    sizeBytes: buffer.count, digest: digest.hex, keyID: sealing.keyID, cipher: options.cipher),
+                codec: options.codec, capturedAt: began,
+                durationSeconds: Double(max(0, ended.milliseconds - began.milliseconds)) / 1000,
+                frameCount: 0, spoolPath: path)
+        } catch { throw .failed(error, kept: summary(.recorderFailed)) }
+        try patiently(handler) { () throws(CommandError<SessionRejection>) in
+            // After an append of unknown outcome the chunk may be in the log already.
+            guard handler.state.chunkCount < chunk.sequenceNumber else { return }
+            try handler.handle(.recordChunk(recorded), id: chunk.chunkID, context: context)
+        }
+        state.chunks += 1
+        state.bytes += buffer.count
+        progress(state)
+    }
+
+    /// Waits while too much is recorded and not yet stored, so that the spool stays bounded.
+    private func holdBack(
+        _ handler: CommandHandler<SessionDecider>, _ stop: StopSignal
+    ) throws(RecordingFailure) {
+        let size = max(1, options.session.capture.chunkSizeBytes)
+        let limit = max(1, min(options.maximumChunksAhead, options.maximumBytesAhead / size))
+        func ahead() -> Int { state.chunks - handler.state.merkleHashes.count }
+        guard ahead() >= limit else { return }
+        try patiently(handler) { () throws(CommandError<SessionRejection>) in try handler.catchUp() }
+        while ahead() >= limit, !stop.isSet {
+            if state.waitingFor == nil {
+                state.waitingFor = "processing to catch up"
+                progress(state)
+            }
+            _ = stop.wait(milliseconds: 50)
+            try patiently(handler) { () throws(CommandError<SessionRejection>) in try handler.catchUp() }
+        }
+        state.waitingFor = nil
+    }
+
+    /// Does something on the log, waiting out its absence for as long as the options allow.
+    private func patiently(
+        _ handler: CommandHandler<SessionDecider>,
+        _ body: () throws(CommandError<SessionRejection>) -> Void
+    ) throws(RecordingFailure) {
+        var backoff = Backoff(capMilliseconds: 2000)
+        let deadline = ContinuousClock.now + .milliseconds(options.patienceMilliseconds)
+        let quiet = StopSignal()
+        var isRepetition = false
+        while true {
+            do throws(CommandError<SessionRejection>) {
+                if isRepetition { try handler.catchUp() }
+                try body()
+                state.waitingFor = nil
+                return
+            } catch {
+                guard case .failed(let failure) = error, failure.isTransient, ContinuousClock.now < deadline
+                else { throw Self.failure(error, kept: summary(.recorderFailed)) }
+                isRepetition = true
+                state.waitingFor = "the log: \(failure.text)"
+                progress(state)
+                _ = quiet.wait(milliseconds: backoff.next())
+            }
+        }
+    }
+
+    private static func failure(
+        _ error: CommandError<SessionRejection>, kept: RecordingSummary?
+    ) -> RecordingFailure {
+        switch error {
+        case .rejected(let rejection): .rejected(rejection)
+        case .failed(let failure): .failed(failure, kept: kept)
+        case .malformed(let event): .failed(event, kept: kept)
+        }
+    }
+}

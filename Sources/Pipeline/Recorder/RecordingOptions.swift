@@ -1,0 +1,69 @@
+public import Recording
+
+/// What is to be recorded, and in which form.
+public struct RecordingOptions: Sendable {
+    /// The session to make.
+    public var session: SessionEvent.Created
+    /// A chunk is closed after this long even when it is not full, so that a slow source has little
+    /// at risk.
+    public var maximumChunkMilliseconds: Int = 30_000
+    /// Chunks that may be recorded and not yet stored; the recorder slows its source beyond that.
+    public var maximumChunksAhead: Int = 64
+    /// Bytes that may be recorded and not yet stored.
+    public var maximumBytesAhead: Int = 1 << 30
+    /// How long the log may be away before the recording is given up.
+    public var patienceMilliseconds: Int = 300_000
+
+    /// Options with the defaults.
+    public init(session: SessionEvent.Created) { self.session = session }
+
+    /// The codec that stages shall use.
+    var codec: String { session.storage.compressionEnabled ? session.recording.compression : "none" }
+    /// The cipher that stages shall use.
+    var cipher: String { session.storage.encryptionEnabled ? "xchacha20poly1305" : "none" }
+}
+
+/// How far a recording has come.
+public struct RecordingProgress: Sendable, Hashable {
+    /// Chunks that are acknowledged: durable in the spool and in the log.
+    public var chunks = 0
+    /// Their bytes.
+    public var bytes = 0
+    /// Bytes of the source; nil when it doesn't know.
+    public var totalBytes: Int?
+    /// What it waits for; nil while it records.
+    public var waitingFor: String?
+}
+
+/// What became of a recording.
+public struct RecordingSummary: Sendable, Hashable {
+    /// The session.
+    public var sessionID: String
+    /// Acknowledged chunks.
+    public var chunks: Int
+    /// Their bytes.
+    public var bytes: Int
+    /// Why it stopped.
+    public var reason: SessionEvent.StopReason
+}
+
+/// Why a recording was not made or ended early.
+public enum RecordingFailure: Error, CustomStringConvertible {
+    /// The session may not be made like that.
+    case rejected(SessionRejection)
+    /// The source could not be read.
+    case source(SourceFailure)
+    /// The log, the keys or the spool failed: what, and what was kept.
+    case failed(any Error, kept: RecordingSummary?)
+
+    /// What happened, in a sentence.
+    public var description: String {
+        switch self {
+        case .rejected(let rejection): "\(rejection)"
+        case .source(let failure): "\(failure)"
+        case .failed(let error, nil): "\(error)"
+        case .failed(let error, let kept?):
+            "\(error); session \(kept.sessionID) keeps \(kept.chunks) chunks of \(kept.bytes) bytes"
+        }
+    }
+}

@@ -1,0 +1,183 @@
+public import EventSourcing
+public import Supervision
+
+/// How often a failing item is tried, and how long is waited in between.
+public struct RetryPolicy: Sendable, Hashable {
+    /// Tries before an item is parked.
+    public var maximumTries: Int
+    /// Deliveries before an item is parked unseen: it kills every process that touches it.
+    public var maximumDeliveries: Int
+    /// Milliseconds before the second try; doubled for each further one, with jitter.
+    public var baseMilliseconds: Int
+    /// No wait is longer.
+    public var capMilliseconds: Int
+
+    /// Three tries, from half a second.
+    public init(
+        maximumTries: Int = 3, maximumDeliveries: Int = 50, baseMilliseconds: Int = 500,
+        capMilliseconds: Int = 10_000
+    ) {
+        self.maximumTries = maximumTries
+        self.maximumDeliveries = maximumDeliveries
+        self.baseMilliseconds = baseMilliseconds
+        self.capMilliseconds = capMilliseconds
+    }
+}
+
+/// The loop around one stage on one thread: read a batch, handle it, append what it emits, acknowledge.
+///
+/// The order is what makes effects exactly-once: the stage's files are durable before its events are
+/// appended, and a delivery is acknowledged only after that. Whatever dies in between is delivered
+/// again, and the derived event ids let the repeated work have no further effect.
+public final class StageWorker {
+    private let stage: any Stage
+    private let log: any EventLog
+    private let consumer: ConsumerName
+    private let policy: RetryPolicy
+    private let clock: any WallClock
+    private let report: RoleLog
+    private let parkedEvents: (Delivery, ParkedReason) -> [ProposedEvent]
+
+    private var tries: [LogPosition: Int] = [:]
+    private var waiting: Set<LogPosition> = []
+    private var batchSize = 1
+
+    /// A worker that is not running yet.
+    /// - Parameter parkedEvents: what is appended when a delivery is given up.
+    public init(
+        stage: any Stage, log: any EventLog, consumer: ConsumerName, policy: RetryPolicy,
+        clock: any WallClock, report: RoleLog,
+        parkedEvents: @escaping (Delivery, ParkedReason) -> [ProposedEvent]
+    ) {
+        self.stage = stage
+        self.log = log
+        self.consumer = consumer
+        self.policy = policy
+        self.clock = clock
+        self.report = report
+        self.parkedEvents = parkedEvents
+    }
+
+    /// Works until `stop` is set and the batch in hand is settled. Call on a thread of its own.
+    /// - Throws: failures that waiting cannot mend; transient ones are waited out.
+    public func run(stop: StopSignal) throws(LogFailure) {
+        var backoff = Backoff()
+        while !stop.isSet {
+            do throws(LogFailure) {
+                let store = try log.open()
+                let subscription = try log.join(
+                    group: stage.name, consumer: consumer, types: stage.consumes)
+                while !stop.isSet {
+                    try turn(store, subscription)
+                    backoff.reset()
+                }
+            } catch {
+                guard error.isTransient else { throw error }
+                let delay = backoff.next()
+                report(.warning, "\(stage.name): \(error); trying again in \(delay) ms")
+                _ = stop.wait(milliseconds: delay)
+            }
+        }
+    }
+
+    /// One turn of the loop.
+    func turn(_ store: any EventStore, _ subscription: any CompetingSubscription) throws(LogFailure) {
+        let deliveries = try subscription.next(limit: batchSize, waitMilliseconds: 1000)
+        guard !deliveries.isEmpty else { return }
+        let began = ContinuousClock.now
+        var finished: [(Delivery, [ProposedEvent])] = []
+        for delivery in deliveries {
+            try handle(delivery, store, subscription, &finished)
+        }
+        try settle(finished, store, subscription)
+        adapt(to: ContinuousClock.now - began, count: deliveries.count)
+    }
+
+    /// Batches grow while they take little time, so that small chunks share round trips and large ones
+    /// are spread over the workers.
+    private func adapt(to elapsed: Duration, count: Int) {
+        let each = max(elapsed / count, .microseconds(10))
+        let fitting = Int(Duration.milliseconds(40) / each)
+        batchSize = min(max(1, fitting), min(64, batchSize * 2))
+    }
+
+    private func handle(
+        _ delivery: Delivery, _ store: any EventStore, _ subscription: any CompetingSubscription,
+        _ finished: inout [(Delivery, [ProposedEvent])]
+    ) throws(LogFailure) {
+        let position = delivery.event.position
+        if delivery.attempt > policy.maximumDeliveries {
+            try park(
+                delivery, ["delivered \(delivery.attempt) times without an outcome"], store, subscription)
+            return
+        }
+        switch stage.handle(delivery) {
+        case .done(let events):
+            finished.append((delivery, events))
+        case .wait(let milliseconds, let reason):
+            if waiting.insert(position).inserted {
+                report(.warning, "\(stage.name): \(delivery.event.subject) waits: \(reason)")
+            }
+            try subscription.retry(delivery, afterMilliseconds: milliseconds)
+        case .failed(let errors):
+            let count = (tries[position] ?? 0) + 1
+            tries[position] = count
+            guard count < policy.maximumTries else {
+                try park(delivery, errors, store, subscription)
+                return
+            }
+            let delay = Backoff.delay(
+                attempt: count - 1, base: policy.baseMilliseconds, cap: policy.capMilliseconds)
+            report(
+                .warning,
+                "\(stage.name): \(delivery.event.subject) failed (try \(count)): \(errors.first ?? "")")
+            try subscription.retry(delivery, afterMilliseconds: delay)
+        }
+    }
+
+    private func settle(
+        _ finished: [(Delivery, [ProposedEvent])], _ store: any EventStore,
+        _ subscription: any CompetingSubscription
+    ) throws(LogFailure) {
+        guard !finished.isEmpty else { return }
+        let emitting = finished.filter { !$0.1.isEmpty }
+        let outcomes =
+            emitting.isEmpty
+            ? []
+            : try store.append(
+                emitting.map { AppendBatch(to: $0.0.event.partitionKey, expecting: .any, $0.1) })
+        for ((delivery, _), outcome) in zip(emitting, outcomes) {
+            // An id that is taken by another body is a race that somebody else has won: the work is done.
+            var appended = false
+            if case .appended(let events) = outcome { appended = events.contains { !$0.wasPresent } }
+            stage.settled(delivery, appended: appended)
+        }
+        for (delivery, events) in finished where events.isEmpty { stage.settled(delivery, appended: false) }
+        try subscription.acknowledge(finished.map { $0.0.event.position })
+        for (delivery, _) in finished { forget(delivery.event.position) }
+    }
+
+    private func park(
+        _ delivery: Delivery, _ errors: [String], _ store: any EventStore,
+        _ subscription: any CompetingSubscription
+    ) throws(LogFailure) {
+        let reason = ParkedReason(
+            stage: stage.name, errors: errors,
+            attempts: max(delivery.attempt, tries[delivery.event.position] ?? 0), time: clock.now())
+        let events = parkedEvents(delivery, reason)
+        if !events.isEmpty {
+            _ = try store.append(events, to: delivery.event.partitionKey, expecting: .any)
+        }
+        try subscription.park(delivery, reason)
+        report(
+            .error,
+            "\(stage.name): \(delivery.event.subject) parked after \(reason.attempts) tries: "
+                + errors.joined(separator: ": "))
+        forget(delivery.event.position)
+    }
+
+    private func forget(_ position: LogPosition) {
+        tries[position] = nil
+        waiting.remove(position)
+    }
+}

@@ -1,0 +1,95 @@
+public import EventSourcing
+internal import Recording
+public import Supervision
+
+/// Which sessions the read model shows as not stopped. The log decides; this only says where to look.
+public protocol OpenSessions: AnyObject {
+    /// Ids of sessions that are starting, recording or paused; at most `limit`.
+    func openSessions(limit: Int) throws -> [String]
+}
+
+/// The liveness mark of a session's recorder.
+public enum RecorderMark {
+    /// Name of the mark.
+    public static func name(ofSession session: String) -> String { "recorder/\(session)" }
+    /// How long one beat lasts, in milliseconds.
+    public static let lifetimeMilliseconds = 15_000
+}
+
+/// Stops recordings whose recorder vanished, so that what was recorded completes and stays visible.
+///
+/// A recording is stopped when its recorder's mark was missing at every look for `graceMilliseconds` in a
+/// row. A look that fails (the server was away) starts the wait again: a mark may be missing only
+/// because nobody could set it.
+public final class RecorderWatch {
+    private let log: any EventLog
+    private let sessions: () throws -> any OpenSessions
+    private let clock: any WallClock
+    private let report: RoleLog
+    private let graceMilliseconds: Int
+    private var missingSince: [String: ContinuousClock.Instant] = [:]
+
+    /// A watch that is not running yet.
+    public init(
+        log: any EventLog, sessions: @escaping () throws -> any OpenSessions, clock: any WallClock,
+        report: RoleLog, graceMilliseconds: Int = 20_000
+    ) {
+        self.log = log
+        self.sessions = sessions
+        self.clock = clock
+        self.report = report
+        self.graceMilliseconds = graceMilliseconds
+    }
+
+    /// Works until `stop` is set. Call on a thread of its own.
+    public func run(stop: StopSignal) throws {
+        try waitingOutFailures(of: "recorder watch", stop: stop, report: report) { succeeded in
+            missingSince.removeAll()
+            let liveness = try log.liveness()
+            let store = try log.open()
+            let open = try sessions()
+            while !stop.isSet {
+                try look(liveness, store, open)
+                succeeded()
+                _ = stop.wait(milliseconds: min(5000, max(100, graceMilliseconds / 4)))
+            }
+        }
+    }
+
+    private func look(
+        _ liveness: any Liveness, _ store: any EventStore, _ open: any OpenSessions
+    ) throws {
+        let ids = try open.openSessions(limit: 10_000)
+        let alive = ids.isEmpty ? [] : try liveness.alive(ids.map(RecorderMark.name(ofSession:)))
+        let now = ContinuousClock.now
+        var missing: [String: ContinuousClock.Instant] = [:]
+        for (id, isAlive) in zip(ids, alive) where !isAlive {
+            let since = missingSince[id] ?? now
+            missing[id] = since
+            if now - since >= .milliseconds(graceMilliseconds) { try stopRecording(id, store) }
+        }
+        missingSince = missing
+    }
+
+    private func stopRecording(_ session: String, _ store: any EventStore) throws {
+        let handler = CommandHandler(session: session, store: store, clock: clock)
+        let context = EventContext(source: "/reel/pipeline", actor: .system("recorder-watch"))
+        do {
+            try handler.catchUp()
+            let command: SessionCommand
+            switch handler.state.status {
+            case .starting: command = .fail(error: "no recorder began to record")
+            case .recording, .paused: command = .stop(.recorderLost, incomplete: true)
+            default: return
+            }
+            try handler.handle(command, id: "\(session)/recorder-lost", context: context)
+            report(.warning, "recorder watch: session=\(session) recorder vanished, recording stopped")
+        } catch {
+            switch error {
+            case .rejected: return
+            case .failed(let failure): throw failure
+            case .malformed(let event): throw event
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+public import EventSourcing
+internal import Recording
+public import Vault
+
+/// Closes sessions: when a stopped session's last chunk is stored, computes the Merkle root over the
+/// sealed files' leaf hashes in sequence order and completes it.
+///
+/// It folds every session that is still open from the events as they come; one that it meets in the
+/// middle (after a restart) is loaded from the log first. What it appends expects the version that it
+/// decided on and has derived ids, so that a repeated event, or a second owner, changes nothing.
+public final class SessionCompletion: OrderedHandler {
+    /// Name of the subscription and its checkpoint.
+    public let name = "completion"
+
+    private struct Tracked {
+        var state: SessionState
+        var version: UInt64
+        var lastUse: UInt64
+    }
+
+    /// Open sessions that are kept in memory; the one that was idle longest makes room.
+    private static let maximumTracked = 10_000
+
+    private let spool: Spool
+    private let clock: any WallClock
+    private let report: RoleLog
+    private let context = EventContext(source: "/reel/processor", actor: .system("completion"))
+    private var tracked: [String: Tracked] = [:]
+    private var uses: UInt64 = 0
+
+    /// A handler that knows no session yet.
+    /// - Parameter spool: what a completed session left there is removed.
+    public init(spool: Spool, clock: any WallClock, report: RoleLog) {
+        self.spool = spool
+        self.clock = clock
+        self.report = report
+    }
+
+    /// Forgets all sessions; they are loaded again when their next event comes.
+    public func reset() { tracked.removeAll() }
+
+    /// Takes events in and closes what is ready.
+    public func handle(_ events: [RecordedEvent], _ store: any EventStore) throws {
+        var touched: [String: RecordedEvent] = [:]
+        for event in events {
+            try take(event, store)
+            touched[event.partitionKey] = event
+        }
+        for (session, event) in touched { try close(session, because: event, store) }
+    }
+
+    private func take(_ event: RecordedEvent, _ store: any EventStore) throws {
+        uses += 1
+        let key = event.partitionKey
+        var entry: Tracked
+        if let known = tracked[key] {
+            entry = known
+        } else {
+            makeRoom()
+            entry = Tracked(state: SessionState(), version: 0, lastUse: uses)
+        }
+        // Emptying the slot keeps the state's dictionaries unshared, so that folding does not copy them.
+        tracked[key] = nil
+        entry.lastUse = uses
+        if event.sequence == entry.version + 1 {
+            SessionDecider.evolve(&entry.state, try RecordingEvent(event))
+            entry.version = event.sequence
+        } else if event.sequence > entry.version {
+            try store.forEach(of: key, after: entry.version) { earlier in
+                SessionDecider.evolve(&entry.state, try RecordingEvent(earlier))
+                entry.version = earlier.sequence
+            }
+        }
+        tracked[key] = entry
+    }
+
+    private func makeRoom() {
+        guard tracked.count >= Self.maximumTracked else { return }
+        if let idle = tracked.min(by: { $0.value.lastUse < $1.value.lastUse }) { tracked[idle.key] = nil }
+    }
+
+    private func close(_ session: String, because event: RecordedEvent, _ store: any EventStore) throws {
+        guard let entry = tracked[session] else { return }
+        switch entry.state.status {
+        case .stopped, .processing:
+            // Chunks that were given up hold the session open, so that they can be tried again.
+            let handler = CommandHandler(session: session, store: store, clock: clock)
+            let context = context.caused(by: event)
+            if entry.state.status == .stopped {
+                try ignoringRejection { () throws(CommandError<SessionRejection>) in try handler.catchUp() }
+                try ignoringRejection { () throws(CommandError<SessionRejection>) in
+                    try handler.handle(.process, id: "\(session)/process", context: context)
+                }
+            }
+            guard entry.state.isEverythingStored else { return }
+            try complete(handler, session, context)
+        case .completed, .failed, .deleted:
+            tracked[session] = nil
+            // Leftovers cost space, not truth; the next start sweeps what could not be removed now.
+            if entry.state.status == .completed { _ = try? spool.removeSession(session) }
+        default: return
+        }
+    }
+
+    private func complete(
+        _ handler: CommandHandler<SessionDecider>, _ session: String, _ context: EventContext
+    ) throws {
+        try ignoringRejection { () throws(CommandError<SessionRejection>) in try handler.catchUp() }
+        guard handler.state.status == .processing, let hashes = handler.state.orderedMerkleHashes else {
+            return
+        }
+        let root = MerkleTree(leafHashes: hashes.compactMap { Digest(hex: $0) }).root.hex
+        try ignoringRejection { () throws(CommandError<SessionRejection>) in
+            try handler.handle(.complete(merkleRoot: root), id: "\(session)/complete", context: context)
+        }
+        report(.info, "completion: session=\(session) chunks=\(hashes.count) merkle_root=\(root)")
+    }
+
+    /// A rejection says that somebody else has done it, or that it is not the time: both are fine.
+    private func ignoringRejection(
+        _ body: () throws(CommandError<SessionRejection>) -> Void
+    ) throws {
+        do { try body() } catch {
+            switch error {
+            case .rejected: return
+            case .failed(let failure): throw failure
+            case .malformed(let event): throw event
+            }
+        }
+    }
+}

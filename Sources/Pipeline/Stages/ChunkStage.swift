@@ -1,0 +1,123 @@
+public import EventSourcing
+internal import Recording
+public import Vault
+
+/// A chain of chunk stages on one thread: reads a chunk once, hands it on in memory, writes it once.
+///
+/// With one stage it hands its result on through the spool. The results are the same but for nonces.
+public final class ChunkStage: Stage {
+    /// The stages of the chain, in order.
+    public let chain: [StageName]
+    /// Consumer group of the first stage.
+    public let name: String
+    /// What the first stage takes up.
+    public let consumes: Set<String>
+
+    private let log: any EventLog
+    private let clock: any WallClock
+    private let workshop: ChunkWorkshop
+    private let context = EventContext(source: "/reel/processor", actor: .system("processor"))
+    private var history: (any EventStore)?
+
+    /// A chain that has handled nothing yet.
+    /// - Parameters:
+    ///   - chain: consecutive stages, not empty.
+    ///   - levels: compression levels by codec; the codec's default where absent.
+    public init(
+        chain: [StageName], log: any EventLog, vault: VaultAccess, levels: [Codec: Int],
+        clock: any WallClock
+    ) throws {
+        precondition(!chain.isEmpty, "a chain has at least one stage")
+        self.chain = chain
+        self.log = log
+        self.clock = clock
+        name = chain[0].rawValue
+        consumes = [chain[0].consumes]
+        workshop = ChunkWorkshop(vault: vault, keys: try vault.openKeys(), levels: levels)
+    }
+
+    /// Takes one chunk through the chain.
+    public func handle(_ delivery: Delivery) -> StageOutcome {
+        let event: ChunkEvent
+        do {
+            guard case .chunk(let chunkEvent) = try RecordingEvent(delivery.event) else { return .done([]) }
+            event = chunkEvent
+        } catch { return .failed(errors: ["\(error)"]) }
+        // Without a place in the spool the chunk was handed on in memory: there is nothing to do here.
+        guard let item = ChunkItem(event) else { return .done([]) }
+        do {
+            let now = clock.now()
+            let context = context.caused(by: delivery.event)
+            return .done(
+                try workshop.run(item, through: chain).map {
+                    ProposedEvent(RecordingEvent.chunk($0), id: $0.derivedID, time: now, context: context)
+                })
+        } catch let failure as StorageFailure where failure.isMissing {
+            return missing(failure, item.chunk)
+        } catch let failure as StorageFailure where failure.isOutOfSpace || failure.isTransient {
+            return .wait(milliseconds: 2000, reason: "\(failure)")
+        } catch let failure as any TransientFailure where failure.isTransient {
+            return .wait(milliseconds: 1000, reason: "\(failure)")
+        } catch {
+            return .failed(errors: ["chunk \(item.chunk.chunkID): \(error)"])
+        }
+    }
+
+    /// The spool is emptied once the chunk is stored; a late redelivery then finds nothing, rightly.
+    private func missing(_ failure: StorageFailure, _ chunk: ChunkReference) -> StageOutcome {
+        do {
+            let store = try history ?? log.open()
+            history = store
+            let done = "\(chunk.chunkID)/\(chain[0].emits)"
+            var isDone = false
+            try store.forEach(of: chunk.sessionID) { if $0.id == done { isDone = true } }
+            return isDone ? .done([]) : .failed(errors: ["chunk \(chunk.chunkID): \(failure)"])
+        } catch {
+            history = nil
+            return .wait(milliseconds: 1000, reason: "\(error)")
+        }
+    }
+
+    /// Empties the spool of a chunk that is stored; removes what a lost race left there.
+    public func settled(_ delivery: Delivery, appended: Bool) {
+        guard case .chunk(let event)? = try? RecordingEvent(delivery.event), ChunkItem(event) != nil else {
+            return
+        }
+        workshop.settle(event.chunk, isStored: chain.last == .store, appended: appended)
+    }
+}
+
+/// A chunk as a stage finds it: what the event says, and where its bytes are.
+struct ChunkItem {
+    enum Form {
+        /// The recorded bytes; the codec that was asked for.
+        case raw(codec: String)
+        /// The codec's output.
+        case payload(codec: String, bytes: Int)
+        /// The sealed file, and whether it was validated.
+        case sealed(ChunkEvent.Sealed)
+    }
+
+    var chunk: ChunkReference
+    var content: ChunkContent
+    var form: Form
+    var path: String
+
+    /// Nil for events that leave nothing to take up.
+    init?(_ event: ChunkEvent) {
+        switch event {
+        case .recorded(let payload):
+            (chunk, content, path) = (payload.chunk, payload.content, payload.spoolPath)
+            form = .raw(codec: payload.codec)
+        case .compressed(let payload):
+            guard let path = payload.spoolPath else { return nil }
+            (chunk, content, self.path) = (payload.chunk, payload.content, path)
+            form = .payload(codec: payload.codec, bytes: payload.compressedBytes)
+        case .sealed(let payload), .validated(let payload):
+            guard let path = payload.path else { return nil }
+            (chunk, content, self.path) = (payload.chunk, payload.content, path)
+            form = .sealed(payload)
+        case .stored, .failed, .deleted: return nil
+        }
+    }
+}

@@ -1,0 +1,295 @@
+internal import Recording
+internal import Vault
+
+/// What a stage cannot work with; trying again does not help.
+struct ChunkDefect: Error, CustomStringConvertible {
+    var description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+/// The hands of a stage worker: buffers that are kept from chunk to chunk, codecs, keys and folders.
+/// One thread. A chunk is read once, compressed straight to where its ciphertext will stand, and written
+/// once; decrypting and decompressing for validation reuse the buffers of what came before.
+final class ChunkWorkshop {
+    private let spool: Spool
+    private let chunks: ChunkStore
+    private let keys: SessionKeys
+    private let levels: [Codec: Int]
+
+    private let sealer = Sealer()
+    private let opener = Opener()
+    private let leafHasher = LeafHasher()
+    private var compressors: [Codec: Compressor] = [:]
+    /// Recorded bytes, first as they came and then as they came back in validation.
+    private let original = ScratchBuffer()
+    /// The codec's output, when it comes from or goes to another worker.
+    private let payload = ScratchBuffer()
+    /// The sealed file.
+    private let image = ScratchBuffer()
+    /// What the current batch left in the spool, by chunk id.
+    private var handovers: [String: [String]] = [:]
+
+    init(vault: VaultAccess, keys: SessionKeys, levels: [Codec: Int]) {
+        spool = vault.spool
+        chunks = vault.chunks
+        self.keys = keys
+        self.levels = levels
+    }
+
+    /// Takes a chunk through the chain; the events tell of it, one per stage. Everything that they tell
+    /// is durable.
+    func run(_ item: ChunkItem, through chain: [StageName]) throws -> [ChunkEvent] {
+        var events: [ChunkEvent] = []
+        var stages = chain[...]
+        var item = item
+        if stages.first == .compress {
+            stages.removeFirst()
+            let isSealedToo = stages.first == .encrypt
+            if isSealedToo { stages.removeFirst() }
+            try compress(&item, sealing: isSealedToo, handsOver: stages.isEmpty, &events)
+        } else if stages.first == .encrypt {
+            stages.removeFirst()
+            try encrypt(&item, handsOver: stages.isEmpty, &events)
+        } else {
+            try loadImage(item)
+        }
+        guard case .sealed(var sealed) = item.form else { return events }
+        if stages.first == .validate {
+            stages.removeFirst()
+            try validate(&sealed)
+            sealed.path = stages.isEmpty ? item.path : nil
+            events.append(.validated(sealed))
+        }
+        if stages.first == .store { try store(sealed, item, &events) }
+        return events
+    }
+
+    /// After the append: empties the spool of a stored chunk, or takes back what nobody will pick up.
+    func settle(_ chunk: ChunkReference, isStored: Bool, appended: Bool) {
+        let left = handovers.removeValue(forKey: chunk.chunkID) ?? []
+        // Failing to clean up costs space, not truth: the session's folder goes when it is completed.
+        if isStored {
+            _ = try? spool.purge(session: chunk.sessionID, sequence: chunk.sequenceNumber)
+        } else if !appended {
+            for path in left { _ = try? spool.remove(path) }
+        }
+    }
+
+    private func compress(
+        _ item: inout ChunkItem, sealing: Bool, handsOver: Bool, _ events: inout [ChunkEvent]
+    ) throws {
+        guard case .raw(let name) = item.form else { throw ChunkDefect("\(item.path) is no recorded chunk") }
+        let watch = Stopwatch()
+        try spool.read(item.path, expectedBytes: item.content.sizeBytes, into: original)
+        let compressor = try compressor(for: name)
+        if sealing {
+            let identity = try identity(item.chunk)
+            let sealed = try original.withBytes { bytes in
+                try sealer.compressAndSeal(
+                    bytes, of: identity, with: compressor, cipher: try cipher(item.content),
+                    key: try key(item), into: image)
+            }
+            let compressing = min(sealed.compressionMilliseconds, watch.milliseconds)
+            events.append(
+                .compressed(
+                    ChunkEvent.Compressed(
+                        chunk: item.chunk, content: item.content, codec: sealed.header.codec.rawValue,
+                        compressedBytes: sealed.payloadBytes, processingMilliseconds: compressing.rounded3,
+                        spoolPath: nil)))
+            try finishSealing(
+                &item, sealed, milliseconds: watch.milliseconds - compressing, handsOver: handsOver, &events)
+        } else {
+            let codec = try original.withBytes { try compressor.compress($0, into: payload) }
+            let output = codec == .none ? original : payload
+            let path = try handOver(output, from: .compress, item.chunk)
+            events.append(
+                .compressed(
+                    ChunkEvent.Compressed(
+                        chunk: item.chunk, content: item.content, codec: codec.rawValue,
+                        compressedBytes: output.count, processingMilliseconds: watch.milliseconds.rounded3,
+                        spoolPath: path)))
+        }
+    }
+
+    private func encrypt(_ item: inout ChunkItem, handsOver: Bool, _ events: inout [ChunkEvent]) throws {
+        guard case .payload(let name, let count) = item.form else {
+            throw ChunkDefect("\(item.path) is no compressed chunk")
+        }
+        let watch = Stopwatch()
+        try spool.read(item.path, expectedBytes: count, into: payload)
+        let identity = try identity(item.chunk)
+        let sealed = try payload.withBytes { bytes in
+            try sealer.seal(
+                bytes, of: identity, codec: try codec(named: name), originalBytes: item.content.sizeBytes,
+                cipher: try cipher(item.content), key: try key(item), into: image)
+        }
+        try finishSealing(
+            &item, sealed, milliseconds: watch.milliseconds, handsOver: handsOver, &events)
+    }
+
+    private func finishSealing(
+        _ item: inout ChunkItem, _ image: SealedImage, milliseconds: Double, handsOver: Bool,
+        _ events: inout [ChunkEvent]
+    ) throws {
+        var sealed = Self.sealed(item, image, milliseconds: milliseconds)
+        if handsOver {
+            sealed.path = try handOver(self.image, from: .encrypt, item.chunk)
+        }
+        item.form = .sealed(sealed)
+        events.append(.sealed(sealed))
+    }
+
+    private func handOver(
+        _ buffer: ScratchBuffer, from stage: StageName, _ chunk: ChunkReference
+    ) throws -> String {
+        let path = try buffer.withBytes { bytes throws(StorageFailure) in
+            try spool.write(
+                bytes, session: chunk.sessionID, sequence: chunk.sequenceNumber,
+                kind: .handover(stage: stage.rawValue))
+        }
+        handovers[chunk.chunkID, default: []].append(path)
+        return path
+    }
+
+    private static func sealed(
+        _ item: ChunkItem, _ image: SealedImage, milliseconds: Double
+    ) -> ChunkEvent.Sealed {
+        ChunkEvent.Sealed(
+            chunk: item.chunk, content: item.content, codec: image.header.codec.rawValue,
+            compressedBytes: image.payloadBytes, sealedBytes: image.fileBytes,
+            merkleHash: image.leafHash.hex, processingMilliseconds: milliseconds.rounded3, path: nil)
+    }
+
+    /// Fetches a sealed file that another worker left in the spool, and checks that it is that file.
+    private func loadImage(_ item: ChunkItem) throws {
+        guard case .sealed(let sealed) = item.form else { throw ChunkDefect("\(item.path) is not sealed") }
+        try spool.read(item.path, expectedBytes: sealed.sealedBytes, into: image)
+        let found = image.withBytes(leafHasher.hash)
+        guard found.hex == sealed.merkleHash else {
+            throw ChunkDefect("\(item.path) was changed: its hash is \(found.hex), not \(sealed.merkleHash)")
+        }
+    }
+
+    /// Decrypts and decompresses the sealed file in `image` and compares the digest with the recorded one.
+    private func validate(_ sealed: inout ChunkEvent.Sealed) throws {
+        let watch = Stopwatch()
+        _ = try open(sealed.chunk, sealed.content)
+        sealed.processingMilliseconds = watch.milliseconds.rounded3
+    }
+
+    private func open(_ chunk: ChunkReference, _ content: ChunkContent) throws -> SealedHeader {
+        guard let digest = Digest(hex: content.digest) else {
+            throw ChunkDefect("content_digest is not 64 hexadecimal digits")
+        }
+        let key = try keys.key(ofSession: chunk.sessionID)
+        let identity = try identity(chunk)
+        return try image.withBytes { bytes in
+            try opener.open(
+                bytes, key: key, expecting: identity, contentDigest: digest,
+                maximumOriginalBytes: content.sizeBytes, into: original)
+        }
+    }
+
+    /// Makes the file in `image` the chunk's file. When there is one already it stays and is adopted: a
+    /// worker that wakes up late must never replace a file that the log may describe.
+    private func store(
+        _ sealed: ChunkEvent.Sealed, _ item: ChunkItem, _ events: inout [ChunkEvent]
+    ) throws {
+        let watch = Stopwatch()
+        var stored = sealed
+        let (session, sequence) = (item.chunk.sessionID, item.chunk.sequenceNumber)
+        let outcome = try image.withBytes { bytes throws(StorageFailure) in
+            try chunks.store(bytes, session: session, sequence: sequence)
+        }
+        if outcome != .stored {
+            try chunks.read(session: session, sequence: sequence, into: image)
+            let header = try open(item.chunk, item.content)
+            let leaf = image.withBytes(leafHasher.hash)
+            if leaf.hex != sealed.merkleHash {
+                stored.codec = header.codec.rawValue
+                stored.sealedBytes = image.count
+                stored.merkleHash = leaf.hex
+                stored.compressedBytes = try image.withBytes { bytes throws(SealFailure) in
+                    try SealedParts(inspecting: bytes).payloadBytes(inFileOf: bytes.count)
+                }
+                events = events.map { $0.adopting(stored) }
+            }
+        }
+        stored.path = try ChunkStore.relativePath(session: session, sequence: sequence)
+        stored.processingMilliseconds = watch.milliseconds.rounded3
+        events.append(.stored(stored))
+    }
+
+    private func identity(_ chunk: ChunkReference) throws -> ChunkIdentity {
+        try ChunkIdentity(
+            chunkID: chunk.chunkID, sessionID: chunk.sessionID, sequenceNumber: chunk.sequenceNumber)
+    }
+
+    private func key(_ item: ChunkItem) throws -> SessionKey {
+        let key = try keys.key(ofSession: item.chunk.sessionID)
+        guard key.keyID == item.content.keyID else {
+            throw ChunkDefect("the session's key is \(key.keyID), not \(item.content.keyID)")
+        }
+        return key
+    }
+
+    private func cipher(_ content: ChunkContent) throws -> Cipher {
+        guard let cipher = Cipher(rawValue: content.cipher) else {
+            throw ChunkDefect("unknown cipher \(content.cipher)")
+        }
+        return cipher
+    }
+
+    private func codec(named name: String) throws -> Codec {
+        guard let codec = Codec(rawValue: name) else { throw ChunkDefect("unknown codec \(name)") }
+        return codec
+    }
+
+    private func compressor(for name: String) throws -> Compressor {
+        let codec = try codec(named: name)
+        if let compressor = compressors[codec] { return compressor }
+        let compressor = try Compressor(codec: codec, level: levels[codec])
+        compressors[codec] = compressor
+        return compressor
+    }
+}
+
+/// Milliseconds since it was made.
+struct Stopwatch {
+    private let began = ContinuousClock.now
+
+    var milliseconds: Double {
+        let elapsed = (ContinuousClock.now - began).components
+        return Double(elapsed.seconds) * 1000 + Double(elapsed.attoseconds) / 1e15
+    }
+}
+
+extension Double {
+    /// Rounded to three decimals: microseconds of a time in milliseconds.
+    var rounded3: Double { (self * 1000).rounded() / 1000 }
+}
+
+extension ChunkEvent {
+    /// The same event about the file that was there first.
+    fileprivate func adopting(_ stored: Sealed) -> ChunkEvent {
+        switch self {
+        case .compressed(var payload):
+            payload.codec = stored.codec
+            payload.compressedBytes = stored.compressedBytes
+            return .compressed(payload)
+        case .sealed(let payload): return .sealed(payload.adopting(stored))
+        case .validated(let payload): return .validated(payload.adopting(stored))
+        case .recorded, .stored, .failed, .deleted: return self
+        }
+    }
+}
+
+extension ChunkEvent.Sealed {
+    fileprivate func adopting(_ stored: Self) -> Self {
+        var adopted = stored
+        adopted.processingMilliseconds = processingMilliseconds
+        adopted.path = path
+        return adopted
+    }
+}

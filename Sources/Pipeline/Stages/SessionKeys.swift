@@ -1,0 +1,58 @@
+public import EventSourcing
+public import Recording
+public import Vault
+
+/// The data keys of sessions, unwrapped and kept for a while. One thread.
+public final class SessionKeys {
+    private static let maximumKept = 256
+
+    private let ring: KeyRing
+    private let records: any KeyRecords
+    private var kept: [String: SessionKey] = [:]
+
+    /// Keys that are kept in `records`, wrapped by a key of `ring`.
+    public init(ring: KeyRing, records: any KeyRecords) {
+        self.ring = ring
+        self.records = records
+    }
+
+    /// Makes a session's key and keeps it durably; a session that has one already keeps that.
+    public func make(forSession session: String, at time: Timestamp) throws -> SessionKey {
+        let wrapped = try ring.wrap(try SessionKey.generate(sessionID: session))
+        let record = try records.keep(
+            KeyRecord(
+                sessionID: session, keyID: wrapped.keyID, keyEncryptionKeyID: wrapped.keyEncryptionKeyID,
+                nonce: wrapped.nonce, ciphertext: wrapped.ciphertext, createdAt: time))
+        return try unwrap(record)
+    }
+
+    /// A session's key.
+    /// - Throws: `KeyMissing` when there is none; whatever the records and the ring throw.
+    public func key(ofSession session: String) throws -> SessionKey {
+        if let key = kept[session] { return key }
+        guard let record = try records.record(ofSession: session) else {
+            throw KeyMissing(sessionID: session)
+        }
+        let key = try unwrap(record)
+        if kept.count >= Self.maximumKept { kept.removeAll(keepingCapacity: true) }
+        kept[session] = key
+        return key
+    }
+
+    private func unwrap(_ record: KeyRecord) throws -> SessionKey {
+        try ring.unwrap(
+            WrappedKey(
+                sessionID: record.sessionID, keyID: record.keyID,
+                keyEncryptionKeyID: record.keyEncryptionKeyID,
+                nonce: record.nonce, ciphertext: record.ciphertext))
+    }
+}
+
+/// A session has no data key: it was destroyed, or never was.
+public struct KeyMissing: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The session.
+    public var sessionID: String
+
+    /// What is missing, in a sentence.
+    public var description: String { "session \(sessionID) has no data key" }
+}
