@@ -24,3 +24,15 @@ struct RedisContractTests {
     @Test("feed", arguments: FeedContract.cases)
     func feed(_ contract: ContractCase) throws { try contract.check(try freshLog()) }
 }
+
+@Suite("Contracts in memory")
+struct InMemoryContractTests {
+    @Test("store", arguments: EventStoreContract.cases)
+    func store(_ contract: ContractCase) throws { try contract.check(InMemoryEventLog()) }
+
+    @Test("subscription", arguments: SubscriptionContract.cases)
+    func subscription(_ contract: ContractCase) throws { try contract.check(InMemoryEventLog(partitions: 8)) }
+
+    @Test("feed", arguments: FeedContract.cases)
+    func feed(_ contract: ContractCase) throws { try contract.check(InMemoryEventLog()) }
+}

@@ -15,7 +15,7 @@ final class RedisEventStore: EventStore {
     }
 
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
-        for batch in batches { try AppendRules.check(batch) }
+        for batch in batches { try batch.requireWithinLimits() }
         var outcomes: [AppendOutcome?] = Array(repeating: nil, count: batches.count)
         var open = Array(batches.indices)
         var reloaded = false

@@ -1,0 +1,116 @@
+public import EventSourcing
+
+/// An event log in memory that keeps the same promises as the real one. Any number of threads.
+///
+/// With `blocks` false, or with a simulated clock, nothing ever waits: an empty answer comes at once,
+/// and the caller moves the clock.
+public final class InMemoryEventLog: EventLog {
+    /// What a fault does to a call.
+    public enum Fault: Sendable {
+        /// The call never reached the log.
+        case before(LogFailure)
+        /// The call took effect and its answer was lost.
+        case after(LogFailure)
+    }
+
+    /// The log's partitions.
+    public let partitioning: Partitioning
+    let clock: any WallClock
+    let blocks: Bool
+    let processingMilliseconds: Int
+    let state: Monitor<InMemoryState>
+
+    /// An empty log.
+    /// - Parameters:
+    ///   - partitions: 1...4096; anything else is clamped.
+    ///   - clock: gives entry ids their time, and decides when marks and delays are over.
+    ///   - blocks: whether reads wait for events.
+    ///   - processingMilliseconds: an entry that a live member holds for longer is taken over.
+    public init(
+        partitions: Int = 4, clock: any WallClock = SystemClock(), blocks: Bool = true,
+        processingMilliseconds: Int = 60_000
+    ) {
+        let single = Partitioning(count: 1)
+        guard let partitioning = Partitioning(count: min(max(partitions, 1), 4096)) ?? single else {
+            preconditionFailure("1...4096 partitions are always possible")
+        }
+        self.partitioning = partitioning
+        self.clock = clock
+        self.blocks = blocks
+        self.processingMilliseconds = processingMilliseconds
+        state = Monitor(InMemoryState(partitioning))
+    }
+
+    /// Decides for each call, by its operation (`append`, `load`, `read`, `read group`, `read group answer`, `acknowledge`,
+    /// `park`, `follow`, `beat`, `alive`, `load checkpoints`, `save checkpoints`), whether it fails.
+    public func inject(_ fault: (@Sendable (String) -> Fault?)?) { state.with { $0.fault = fault } }
+
+    /// Everything in the log, partition by partition.
+    public func allEvents() -> [RecordedEvent] { state.with { $0.partitions.flatMap { $0 } } }
+
+    /// What a group has set aside.
+    public func parked(group: String) -> [LogPosition: ParkedReason] {
+        state.with { $0.groups[group]?.parked ?? [:] }
+    }
+
+    /// How many deliveries of a group are not acknowledged.
+    public func pendingCount(group: String) -> Int { state.with { $0.groups[group]?.pending.count ?? 0 } }
+
+    /// How many events of a group were not delivered yet.
+    public func behindCount(group: String) -> Int {
+        state.with { state in
+            let next = state.groups[group]?.next ?? []
+            return state.partitions.enumerated().reduce(0) {
+                $0 + $1.element.count - (next.isEmpty ? 0 : next[$1.offset])
+            }
+        }
+    }
+
+    /// Runs one call with its faults.
+    func call<R>(
+        _ operation: String, _ body: (inout InMemoryState) throws(LogFailure) -> R
+    ) throws(LogFailure) -> R {
+        try state.with { state throws(LogFailure) in
+            let fault = state.fault?(operation)
+            if case .before(let failure) = fault { throw failure }
+            let result = try body(&state)
+            if case .after(let failure) = fault { throw failure }
+            return result
+        }
+    }
+
+    /// A store for the calling thread.
+    public func open() throws(LogFailure) -> any EventStore { InMemoryEventStore(self) }
+
+    /// A member of a consumer group for the calling thread.
+    public func join(
+        group: String, consumer: ConsumerName, types: Set<String>
+    ) throws(LogFailure) -> any CompetingSubscription {
+        InMemorySubscription(self, group: group, consumer: consumer, types: types)
+    }
+
+    /// The events of some partitions in order, for the calling thread.
+    public func follow(after positions: [LogPosition]) throws(LogFailure) -> any OrderedFeed {
+        try InMemoryFeed(self, positions)
+    }
+
+    /// Liveness marks for the calling thread.
+    public func liveness() throws(LogFailure) -> any Liveness { InMemoryLiveness(self) }
+
+    /// Checkpoints for the calling thread.
+    public func checkpoints() throws(LogFailure) -> any CheckpointStore { InMemoryCheckpoints(self) }
+}
+
+/// A clock that stands still until it is moved.
+public final class SimulatedClock: WallClock {
+    private let time: Monitor<Timestamp>
+
+    /// A clock that shows `start`.
+    public init(_ start: Timestamp = Timestamp(milliseconds: 1_700_000_000_000)) { time = Monitor(start) }
+
+    /// What it shows.
+    public func now() -> Timestamp { time.with { $0 } }
+
+    /// Moves it; backwards too, as real clocks do.
+    public func advance(milliseconds: Int64) { time.with { $0.milliseconds += milliseconds } }
+}

@@ -1,0 +1,120 @@
+internal import EventSourcing
+
+final class InMemoryEventStore: EventStore {
+    private let log: InMemoryEventLog
+
+    init(_ log: InMemoryEventLog) { self.log = log }
+
+    var partitioning: Partitioning { log.partitioning }
+
+    func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
+        for batch in batches { try batch.requireWithinLimits() }
+        let now = log.clock.now()
+        return try log.call("append") { state in batches.map { state.append($0, at: now) } }
+    }
+
+    func load(_ partitionKey: String, after sequence: UInt64, limit: Int) throws(LogFailure)
+        -> [RecordedEvent]
+    {
+        try log.call("load") { state in
+            let history = state.histories[partitionKey] ?? []
+            guard sequence < UInt64(history.count), limit > 0 else { return [] }
+            return Array(history[Int(sequence)...].prefix(limit))
+        }
+    }
+
+    func version(of partitionKey: String) throws(LogFailure) -> UInt64 {
+        try log.call("version") { UInt64($0.histories[partitionKey]?.count ?? 0) }
+    }
+
+    func read(after position: LogPosition, limit: Int) throws(LogFailure) -> [RecordedEvent] {
+        try log.call("read") { $0.read(after: position, limit: limit) }
+    }
+
+    func end(of partition: Int) throws(LogFailure) -> LogPosition {
+        try log.call("end") { state in
+            guard state.partitions.indices.contains(partition) else { return .start(of: partition) }
+            return state.partitions[partition].last?.position ?? .start(of: partition)
+        }
+    }
+}
+
+final class InMemoryFeed: OrderedFeed {
+    private let log: InMemoryEventLog
+    private var positions: [LogPosition]
+
+    init(_ log: InMemoryEventLog, _ positions: [LogPosition]) throws(LogFailure) {
+        self.log = log
+        self.positions = positions
+        try log.call("follow") { state throws(LogFailure) in
+            guard Set(positions.map(\.partition)).count == positions.count else {
+                throw LogFailure(.invalid, operation: "follow", key: "", text: "a partition stands twice")
+            }
+            for position in positions {
+                let last =
+                    state.partitions.indices.contains(position.partition)
+                    ? state.partitions[position.partition].last?.position : nil
+                guard position <= last ?? .start(of: position.partition) else {
+                    throw LogFailure(
+                        .corrupt, operation: "follow", key: "\(position)",
+                        text: "the partition ends before it")
+                }
+            }
+        }
+    }
+
+    func next(limit: Int, waitMilliseconds: Int) throws(LogFailure) -> [RecordedEvent] {
+        // Faults strike a call once, not each look while it waits.
+        try log.call("follow") { _ in }
+        let positions = positions
+        let wait = log.blocks ? min(waitMilliseconds, 1000) : 0
+        let events =
+            log.state.wait(milliseconds: wait) { state -> [RecordedEvent]? in
+                let found = positions.flatMap { state.read(after: $0, limit: max(1, limit)) }
+                return found.isEmpty ? nil : found
+            } ?? []
+        for event in events { seek(to: event.position) }
+        return events
+    }
+
+    func seek(to position: LogPosition) {
+        guard let place = positions.firstIndex(where: { $0.partition == position.partition }) else { return }
+        positions[place] = position
+    }
+}
+
+final class InMemoryLiveness: Liveness {
+    private let log: InMemoryEventLog
+
+    init(_ log: InMemoryEventLog) { self.log = log }
+
+    func beat(_ mark: String, forMilliseconds: Int) throws(LogFailure) {
+        let until = Timestamp(milliseconds: log.clock.now().milliseconds + Int64(max(1, forMilliseconds)))
+        try log.call("beat") { $0.marks[mark] = until }
+    }
+
+    func alive(_ marks: [String]) throws(LogFailure) -> [Bool] {
+        let now = log.clock.now()
+        return try log.call("alive") { state in marks.map { state.isAlive($0, at: now) } }
+    }
+
+    func end(_ mark: String) throws(LogFailure) { try log.call("beat") { $0.marks[mark] = nil } }
+}
+
+final class InMemoryCheckpoints: CheckpointStore {
+    private let log: InMemoryEventLog
+
+    init(_ log: InMemoryEventLog) { self.log = log }
+
+    func load(_ subscription: String) throws -> [Int: LogPosition] {
+        try log.call("load checkpoints") { $0.checkpoints[subscription] ?? [:] }
+    }
+
+    func save(_ subscription: String, _ positions: [LogPosition]) throws {
+        try log.call("save checkpoints") { state in
+            for position in positions {
+                state.checkpoints[subscription, default: [:]][position.partition] = position
+            }
+        }
+    }
+}
