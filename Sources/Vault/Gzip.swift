@@ -52,9 +52,10 @@ final class GzipEncoder: FrameEncoder {
         }
     }
 
-    /// deflate spends a quarter of a second on 10 MB that do not shrink; Zstandard sees the same in 2 ms, and
-    /// its window and entropy coding find all that deflate would. Samples first, so that data which shrinks
-    /// pays almost nothing.
+    /// deflate spends a quarter of a second on 10 MB that do not shrink; Zstandard sees the same in 2 ms.
+    /// Samples first, so that data which shrinks pays almost nothing. Zstandard skips ahead where it finds
+    /// nothing and drops gains below 1/64, so a chunk that deflate would shrink by one or two percent may
+    /// stay as it is.
     private func mayShrink(
         _ source: UnsafeRawBufferPointer, scratch: UnsafeMutableRawBufferPointer
     ) throws(CodecFailure) -> Bool {

@@ -106,12 +106,10 @@ struct KeyFiles: Sendable {
         let temporary = folder + "/" + Identifier.random(prefix: SessionFolders.temporaryPrefix, bytes: 12)
         do {
             let file = try Files.create(temporary, mode: 0o600)
-            var rest = bytes
-            defer { rest.withUnsafeMutableBytes { Sodium.wipe($0) } }
-            let start = ScratchBuffer(capacity: rest.count)
-            start.append(rest)
-            defer { start.withMutableBytes { Sodium.wipe($0) } }
-            try start.withBytes { bytes throws(StorageFailure) in try file.writeAll(bytes) }
+            let line = ScratchBuffer(capacity: bytes.count)
+            line.append(bytes)
+            defer { line.withMutableBytes { Sodium.wipe($0) } }
+            try line.withBytes { line throws(StorageFailure) in try file.writeAll(line) }
             try file.synchronize()
             let result = try name(temporary)
             try Files.synchronizeFolder(folder)
@@ -125,26 +123,24 @@ struct KeyFiles: Sendable {
 
     /// The one line of a file without its line feed; nil when there is no such file.
     private func line(of path: String) throws(KeyFailure) -> [UInt8]? {
+        let buffer = ScratchBuffer(capacity: Self.maximumFileBytes)
+        defer { buffer.withMutableBytes { Sodium.wipe($0) } }
+        let status: stat
         do {
             let file = try Files.openForReading(path)
-            let status = try file.status()
-            let buffer = ScratchBuffer(capacity: Self.maximumFileBytes)
-            defer { buffer.withMutableBytes { Sodium.wipe($0) } }
+            status = try file.status()
             buffer.setCount(try file.read(into: buffer.base, count: Self.maximumFileBytes, at: 0))
-            try Self.check(status, path: path, forbidden: 0o077)
-            let bytes = buffer.copyBytes()
-            guard bytes.last == UInt8(ascii: "\n") else {
-                throw KeyFailure.damagedFile(path: path, reason: "it does not end with a line feed")
-            }
-            return Array(bytes.dropLast())
-        } catch let failure as KeyFailure {
-            throw failure
-        } catch let failure as StorageFailure {
-            if case .missing = failure { return nil }
-            throw Self.failure(failure)
+        } catch .missing {
+            return nil
         } catch {
-            throw .damagedFile(path: path, reason: "\(error)")
+            throw Self.failure(error)
         }
+        try Self.check(status, path: path, forbidden: 0o077)
+        let bytes = buffer.copyBytes()
+        guard bytes.last == UInt8(ascii: "\n") else {
+            throw .damagedFile(path: path, reason: "it does not end with a line feed")
+        }
+        return Array(bytes.dropLast())
     }
 
     private static func check(_ status: stat, path: String, forbidden: mode_t) throws(KeyFailure) {
