@@ -109,14 +109,15 @@ public final class BareSealing {
     private func authenticate(_ bytes: UnsafeMutableRawBufferPointer) throws {
         var digest = [UInt8](repeating: 0, count: 32)
         var count = 0
-        let name = Array("SHA256".utf8CString)
-        let done = name.withUnsafeBufferPointer { name -> Bool in
-            let parameters = [
-                OSSL_PARAM_construct_utf8_string(
-                    "digest", UnsafeMutablePointer(mutating: name.baseAddress), 0),
-                OSSL_PARAM_construct_end(),
-            ]
-            return EVP_MAC_init(mac, key, key.count, parameters) == 1
+        // The parameter keeps pointers to both strings: they must outlive the call.
+        let done = OSSL_MAC_PARAM_DIGEST.withCString { name in
+            "SHA256".withCString { digest -> Bool in
+                let parameters = [
+                    OSSL_PARAM_construct_utf8_string(name, UnsafeMutablePointer(mutating: digest), 0),
+                    OSSL_PARAM_construct_end(),
+                ]
+                return EVP_MAC_init(mac, key, key.count, parameters) == 1
+            }
         }
         guard done,
             EVP_MAC_update(mac, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count) == 1,

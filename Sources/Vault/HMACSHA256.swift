@@ -22,17 +22,16 @@ public final class HMACSHA256 {
 
     /// Forgets everything seen; the key stays.
     public func reset() {
-        // libcrypto copies the name; the array only has to live through the call. The parameter wants a
-        // mutable pointer although it is only read.
-        var name = [CChar]("SHA256".utf8CString)
-        let status = name.withUnsafeMutableBufferPointer { name in
-            let parameters = [
-                OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name.baseAddress, 0),
-                OSSL_PARAM_construct_end(),
-            ]
-            return key.withBytes { key in
-                EVP_MAC_init(
-                    context, key.baseAddress?.assumingMemoryBound(to: UInt8.self), key.count, parameters)
+        // A parameter holds pointers to its name and value, so both strings must outlive the call: a Swift
+        // string passed for either would be gone when the parameter is read.
+        let status = OSSL_MAC_PARAM_DIGEST.withCString { name in
+            "SHA256".withCString { digest in
+                // Both are only read; the value's type lacks `const`.
+                let parameters = [
+                    OSSL_PARAM_construct_utf8_string(name, UnsafeMutablePointer(mutating: digest), 0),
+                    OSSL_PARAM_construct_end(),
+                ]
+                return key.withBytes { EVP_MAC_init(context, $0.octets, $0.count, parameters) }
             }
         }
         Algorithms.check(status)
