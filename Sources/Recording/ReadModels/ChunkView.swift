@@ -1,0 +1,104 @@
+public import EventSourcing
+
+/// A chunk as dashboards see it: the read model of collection `chunks` (seed 000). A pure fold of the
+/// chunk's own events.
+public struct ChunkView: Sendable, Hashable {
+    /// Its id.
+    public var chunkID: String
+    /// The session that it belongs to.
+    public var sessionID: String
+    /// Its number in the session, from 1.
+    public var sequenceNumber: Int
+    /// When its first byte was captured.
+    public var timestamp: Timestamp
+    /// How far it has come.
+    public var status: ChunkStatus
+    /// Recorded bytes.
+    public var sizeBytes: Int
+    /// Seconds from its first to its last byte.
+    public var durationSeconds: Double
+    /// Frames in it; 0 when they are not known.
+    public var frameCount: Int
+    /// Leaf hash of the sealed file, 64 hexadecimal digits; nil until it is sealed.
+    public var merkleHash: String?
+    /// Where it is in the chunk store; nil until it is stored, and again when it is removed.
+    public var storagePath: String?
+    /// Codec output against original, 0...1; nil until it is compressed.
+    public var compressionRatio: Double?
+    /// Quality 0...100; nil as long as no source measures one.
+    public var qualityScore: Double?
+    /// The data key that seals it; nil until it is sealed, and for a chunk without cipher.
+    public var encryptionKeyID: String?
+    /// When it was recorded.
+    public var createdAt: Timestamp
+    /// When it was stored, or given up.
+    public var processedAt: Timestamp?
+    /// When the last event that it contains happened.
+    public var updatedAt: Timestamp
+    /// Sequence of that event in the session's history.
+    public var version: UInt64
+    /// Place of that event in the log.
+    public var logPosition: LogPosition
+
+    /// The chunk after its first event; nil when that does not record a chunk.
+    public init?(_ first: ChunkEvent, _ stamp: EventStamp) {
+        guard case .recorded(let payload) = first else { return nil }
+        self.init(
+            payload.chunk, timestamp: payload.capturedAt, status: .recorded,
+            sizeBytes: payload.content.sizeBytes, durationSeconds: payload.durationSeconds,
+            frameCount: payload.frameCount, createdAt: stamp.time, last: stamp)
+    }
+
+    /// A chunk from the parts that it has from the beginning.
+    public init(
+        _ chunk: ChunkReference, timestamp: Timestamp, status: ChunkStatus, sizeBytes: Int,
+        durationSeconds: Double, frameCount: Int, createdAt: Timestamp, last stamp: EventStamp
+    ) {
+        self.chunkID = chunk.chunkID
+        self.sessionID = chunk.sessionID
+        self.sequenceNumber = chunk.sequenceNumber
+        self.timestamp = timestamp
+        self.status = status
+        self.sizeBytes = sizeBytes
+        self.durationSeconds = durationSeconds
+        self.frameCount = frameCount
+        self.createdAt = createdAt
+        self.updatedAt = stamp.time
+        self.version = stamp.sequence
+        self.logPosition = stamp.position
+    }
+
+    /// Takes in the next event of the chunk.
+    public mutating func evolve(_ event: ChunkEvent, _ stamp: EventStamp) {
+        switch event {
+        case .recorded: break
+        case .compressed(let payload):
+            status = .compressed
+            let original = payload.content.sizeBytes
+            compressionRatio = original == 0 ? 0 : Double(payload.compressedBytes) / Double(original)
+        case .sealed(let payload), .validated(let payload):
+            status = .encrypted
+            seal(payload)
+        case .stored(let payload):
+            status = .stored
+            seal(payload)
+            storagePath = payload.path
+            processedAt = stamp.time
+        case .failed:
+            status = .failed
+            processedAt = stamp.time
+        case .deleted:
+            status = .deleted
+            storagePath = nil
+        }
+        updatedAt = stamp.time
+        version = stamp.sequence
+        logPosition = stamp.position
+    }
+
+    private mutating func seal(_ payload: ChunkEvent.Sealed) {
+        merkleHash = payload.merkleHash
+        encryptionKeyID = payload.content.cipher == "none" ? nil : payload.content.keyID
+        compressionRatio = payload.compressionRatio
+    }
+}

@@ -1,0 +1,110 @@
+public import EventSourcing
+
+/// A session's pipeline as dashboards see it: the read model of collection `pipeline` (seed 000).
+public struct PipelineView: Sendable, Hashable {
+    /// The session whose pipeline it is.
+    public var sessionID: String
+    /// `inactive`, `active`, `paused`, `error` or `stopped` (`PipelineState.readModelStatus`).
+    public var status: String
+    /// The stages in the order of work.
+    public var stages: [StageView]
+    /// What all stages did together.
+    public var overall: PipelineMetrics
+    /// When the session was made.
+    public var createdAt: Timestamp
+    /// When the last event that it contains happened.
+    public var updatedAt: Timestamp
+    /// Sequence of that event.
+    public var version: UInt64
+    /// Place of that event in the log.
+    public var logPosition: LogPosition
+
+    /// A pipeline from its parts.
+    public init(
+        sessionID: String, status: String, stages: [StageView], overall: PipelineMetrics,
+        createdAt: Timestamp, last stamp: EventStamp
+    ) {
+        self.sessionID = sessionID
+        self.status = status
+        self.stages = stages
+        self.overall = overall
+        self.createdAt = createdAt
+        self.updatedAt = stamp.time
+        self.version = stamp.sequence
+        self.logPosition = stamp.position
+    }
+}
+
+/// What all stages of a pipeline did together.
+public struct PipelineMetrics: Sendable, Hashable {
+    /// Milliseconds of work of all stages.
+    public var totalProcessing_ms = 0.0
+    /// Recorded frames per second of work of all stages; 0 before any work.
+    public var throughputFPS = 0.0
+    /// Chunks given up against all that a stage was done with, 0...1.
+    public var errorRate = 0.0
+    /// Memory is the workers', not a session's: always 0.
+    public var memoryUsageBytes = 0
+    /// Processor time is the workers', not a session's: always 0.
+    public var cpuUsagePercent = 0.0
+
+    /// Metrics of a pipeline without work.
+    public init() {}
+}
+
+/// What a stage is doing, as seed 000 names it.
+public enum StageStatus: String, Sendable, CaseIterable {
+    /// It waits for the pipeline to start, or the pipeline has ended without work for it.
+    case inactive
+    /// It works, or waits for chunks.
+    case active
+    /// The recording rests.
+    case paused
+    /// It gave up a chunk and has done none since, or the pipeline has failed.
+    case error
+    /// It has done every chunk, and no more will come.
+    case completed
+}
+
+/// One stage of a session's pipeline.
+public struct StageView: Sendable, Hashable {
+    /// Its name.
+    public var name: String
+    /// What it is doing.
+    public var status: StageStatus = .inactive
+    /// When it last finished a chunk.
+    public var lastProcessed: Timestamp?
+    /// Chunks it finished.
+    public var itemsProcessed = 0
+    /// Chunks it gave up.
+    public var errorsCount = 0
+    /// Milliseconds it worked, all chunks together.
+    public var processing_ms = 0.0
+    /// Why it gave up its last chunk; nil when it finished one since.
+    public var errorMessage: String?
+    /// Tries beyond the first, of the chunks it gave up.
+    public var retryCount = 0
+    /// Tries that a chunk gets.
+    public var maxRetries = 3
+
+    /// A stage that has done nothing.
+    public init(name: String) { self.name = name }
+
+    /// Chunks per second of work; 0 before any work.
+    public var throughputPerSecond: Double {
+        processing_ms == 0 ? 0 : Double(itemsProcessed) * 1000 / processing_ms
+    }
+
+    mutating func succeed(_ milliseconds: Double, _ time: Timestamp) {
+        itemsProcessed += 1
+        processing_ms += milliseconds
+        lastProcessed = time
+        errorMessage = nil
+    }
+
+    mutating func fail(attempts: Int, _ error: String) {
+        errorsCount += 1
+        retryCount += max(0, attempts - 1)
+        errorMessage = error
+    }
+}

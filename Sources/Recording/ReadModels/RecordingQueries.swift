@@ -1,0 +1,104 @@
+public import EventSourcing
+
+/// Which sessions are asked for; absent criteria match all. Deleted ones are found by their status only.
+public struct SessionFilter: Sendable, Hashable {
+    /// Where they are in their life.
+    public var status: SessionStatus?
+    /// Exact project.
+    public var project: String?
+    /// Exact environment.
+    public var environment: String?
+    /// One of their tags.
+    public var tag: String?
+    /// Exact owner.
+    public var owner: String?
+
+    /// All sessions but deleted ones.
+    public init() {}
+}
+
+/// Which chunks of a session are asked for; absent criteria match all.
+public struct ChunkFilter: Sendable, Hashable {
+    /// How far they have come.
+    public var status: ChunkStatus?
+    /// Captured at this time or later.
+    public var from: Timestamp?
+    /// Captured at this time or earlier.
+    public var to: Timestamp?
+
+    /// All chunks.
+    public init() {}
+}
+
+/// A part of an ordered list.
+public struct Page: Sendable, Hashable {
+    /// The most items in it.
+    public var limit: Int
+    /// Items before it.
+    public var offset: Int
+
+    /// A part from its bounds; negative ones count as 0.
+    public init(limit: Int, offset: Int = 0) {
+        self.limit = max(0, limit)
+        self.offset = max(0, offset)
+    }
+}
+
+/// Sums over all sessions that are not deleted.
+public struct RecordingTotals: Sendable, Hashable {
+    /// Sessions by status; absent where there is none.
+    public var sessions: [SessionStatus: Int] = [:]
+    /// Recorded chunks.
+    public var chunks = 0
+    /// Recorded bytes.
+    public var sizeBytes = 0
+    /// Seconds recorded.
+    public var durationSeconds = 0
+    /// Errors.
+    public var errors = 0
+
+    /// Sums of nothing.
+    public init() {}
+}
+
+/// Why a query has no answer. Never that something does not exist: that is an answer.
+public struct QueryFailure: Error, Sendable, Hashable, CustomStringConvertible {
+    /// What happened, to what, and where; free of credentials.
+    public var description: String
+    /// Whether no server was reached.
+    public var isUnreachable: Bool
+    /// Whether asking again later may help.
+    public var isTransient: Bool
+
+    /// A failure from its parts.
+    public init(_ description: String, isUnreachable: Bool, isTransient: Bool) {
+        self.description = description
+        self.isUnreachable = isUnreachable
+        self.isTransient = isTransient
+    }
+}
+
+/// What dashboards and the API ask the read models. Calls block and may come from several threads; what
+/// they answer can lag behind the log.
+public protocol RecordingQueries: Sendable {
+    /// Sessions, the newest first.
+    func sessions(_ filter: SessionFilter, _ page: Page) throws(QueryFailure) -> [SessionView]
+    /// How many sessions the filter matches.
+    func sessionCount(_ filter: SessionFilter) throws(QueryFailure) -> Int
+    /// One session, also a deleted one; nil when there is none.
+    func session(_ sessionID: String) throws(QueryFailure) -> SessionView?
+    /// Chunks of a session, in the order of their sequence numbers.
+    func chunks(
+        ofSession sessionID: String, _ filter: ChunkFilter, _ page: Page
+    ) throws(QueryFailure) -> [ChunkView]
+    /// How many chunks of a session the filter matches.
+    func chunkCount(ofSession sessionID: String, _ filter: ChunkFilter) throws(QueryFailure) -> Int
+    /// One chunk; nil when there is none.
+    func chunk(_ chunkID: String) throws(QueryFailure) -> ChunkView?
+    /// A session's pipeline; nil when there is none.
+    func pipeline(ofSession sessionID: String) throws(QueryFailure) -> PipelineView?
+    /// Sums over all sessions.
+    func totals() throws(QueryFailure) -> RecordingTotals
+    /// Whether the server answers; throws why not.
+    func ping() throws(QueryFailure)
+}

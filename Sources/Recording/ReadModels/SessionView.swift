@@ -1,0 +1,139 @@
+public import EventSourcing
+
+/// A session as dashboards see it: the read model of collection `sessions` (seed 000).
+///
+/// A pure fold of the session's history. Two folds of the same history up to the same sequence are equal,
+/// wherever and whenever they were made: nothing in it comes from a clock or from the order of writes.
+public struct SessionView: Sendable, Hashable {
+    /// Its id.
+    public var sessionID: String
+    /// Its name.
+    public var name: String
+    /// Where it is in its life.
+    public var status: SessionStatus
+    /// When it was made.
+    public var createdAt: Timestamp
+    /// When a recorder first began.
+    public var startedAt: Timestamp?
+    /// When the recording ended.
+    public var stoppedAt: Timestamp?
+    /// The desktop that is recorded.
+    public var rdp: RDPConfig
+    /// How it is recorded.
+    public var recording: RecordingConfig
+    /// How it is kept.
+    public var storage: StorageConfig
+    /// What people say about it.
+    public var metadata: SessionMetadata
+    /// What was recorded; computed by `SessionFold` from exact sums.
+    public var statistics: SessionStatistics
+    /// When the last event that it contains happened.
+    public var updatedAt: Timestamp
+    /// Sequence of that event.
+    public var version: UInt64
+    /// Place of that event in the log.
+    public var logPosition: LogPosition
+
+    /// The session after its first event; nil when that does not make a session.
+    public init?(_ first: RecordingEvent, _ stamp: EventStamp) {
+        guard case .session(.created(let payload)) = first else { return nil }
+        self.init(
+            sessionID: payload.sessionID, name: payload.name, status: .created, createdAt: stamp.time,
+            rdp: payload.rdp, recording: payload.recording, storage: payload.storage,
+            metadata: payload.metadata, updatedAt: stamp.time, version: stamp.sequence,
+            logPosition: stamp.position)
+    }
+
+    /// A session from its parts, without statistics.
+    public init(
+        sessionID: String, name: String, status: SessionStatus, createdAt: Timestamp, rdp: RDPConfig,
+        recording: RecordingConfig, storage: StorageConfig, metadata: SessionMetadata, updatedAt: Timestamp,
+        version: UInt64, logPosition: LogPosition
+    ) {
+        self.sessionID = sessionID
+        self.name = name
+        self.status = status
+        self.createdAt = createdAt
+        self.rdp = rdp
+        self.recording = recording
+        self.storage = storage
+        self.metadata = metadata
+        self.statistics = SessionStatistics()
+        self.updatedAt = updatedAt
+        self.version = version
+        self.logPosition = logPosition
+    }
+
+    /// Takes in the next event of the session's history, but for the statistics.
+    mutating func evolve(_ fact: RecordingEvent, _ stamp: EventStamp) {
+        switch fact {
+        case .session(let event): evolve(event, stamp)
+        case .chunk, .pipeline: break
+        }
+        updatedAt = stamp.time
+        version = stamp.sequence
+        logPosition = stamp.position
+    }
+
+    private mutating func evolve(_ event: SessionEvent, _ stamp: EventStamp) {
+        switch event {
+        case .created, .merkleRootComputed, .keyExported: break
+        case .updated(let change):
+            name = change.name ?? name
+            recording = change.recording ?? recording
+            storage = change.storage ?? storage
+            metadata = change.metadata ?? metadata
+        case .started(_, let next): become(next, stamp)
+        case .paused: become(.paused, stamp)
+        case .resumed: become(.recording, stamp)
+        case .stopped: become(.stopped, stamp)
+        case .processing: become(.processing, stamp)
+        case .completed: become(.completed, stamp)
+        case .failed: become(.failed, stamp)
+        case .deleted: become(.deleted, stamp)
+        }
+    }
+
+    private mutating func become(_ next: SessionStatus, _ stamp: EventStamp) {
+        status = next
+        if next == .recording { startedAt = startedAt ?? stamp.time }
+        if next == .stopped || next == .failed, startedAt != nil, stoppedAt == nil {
+            stoppedAt = stamp.time
+        }
+    }
+}
+
+/// Statistics of a session, as seed 000 shows them.
+public struct SessionStatistics: Sendable, Hashable {
+    /// Whole seconds of recording, pauses taken out; while recording, up to the last event.
+    public var durationSeconds: Int
+    /// Recorded chunks.
+    public var chunksCount: Int
+    /// Recorded bytes.
+    public var sizeBytes: Int
+    /// Recorded frames, as far as the source tells them.
+    public var frameCount: Int
+    /// Dropped frames; no source that is recorded reports any.
+    public var droppedFrames: Int
+    /// Chunks that were given up, and the session's own failure.
+    public var errorCount: Int
+    /// Frames per second of recording, 0 without frames.
+    public var averageFPS: Double
+    /// Codec output against original bytes of the stored chunks, 0...1; 0 when none is stored.
+    public var compressionRatio: Double
+
+    /// Statistics from their parts.
+    public init(
+        durationSeconds: Int = 0, chunksCount: Int = 0, sizeBytes: Int = 0, frameCount: Int = 0,
+        droppedFrames: Int = 0, errorCount: Int = 0, averageFPS: Double = 0, compressionRatio: Double = 0
+    ) {
+        self.durationSeconds = durationSeconds
+        self.chunksCount = chunksCount
+        self.sizeBytes = sizeBytes
+        self.frameCount = frameCount
+        self.droppedFrames = droppedFrames
+        self.errorCount = errorCount
+        self.averageFPS = averageFPS
+        self.compressionRatio = compressionRatio
+    }
+}
