@@ -6,6 +6,9 @@ struct BSONFields {
         self.values = values
     }
 
+    /// The names that occur, in no order.
+    var names: [String] { Array(values.keys) }
+
     subscript(key: String) -> BSONValue? { values[key] }
 
     func string(_ key: String) throws(BSONError) -> String {

@@ -27,20 +27,7 @@ extension MongoClient {
                     mongoc_collection_find_with_opts(collection, filter, options, nil)
                 }
             }
-            guard let cursor else { throw MongoFailure("no cursor", at: target) }
-            defer { mongoc_cursor_destroy(cursor) }
-            var found: [Found] = []
-            var next: OpaquePointer?
-            while mongoc_cursor_next(cursor, &next), let document = next {
-                do throws(BSONError) {
-                    found.append(try decode(try BSONDocument(copying: document).fields()))
-                } catch {
-                    throw MongoFailure(error, at: target)
-                }
-            }
-            var error = bson_error_t()
-            if mongoc_cursor_error(cursor, &error) { throw MongoFailure(error, at: target) }
-            return found
+            return try Self.drain(cursor, at: target, decode)
         }
     }
 
@@ -52,6 +39,27 @@ extension MongoClient {
         var query = query
         query.limit = 1
         return try find(query, in: name, decode).first
+    }
+
+    /// Takes everything out of a cursor and frees it.
+    static func drain<Found>(
+        _ cursor: OpaquePointer?, at target: MongoTarget,
+        _ decode: (BSONFields) throws(BSONError) -> Found
+    ) throws(MongoFailure) -> [Found] {
+        guard let cursor else { throw MongoFailure("no cursor", at: target) }
+        defer { mongoc_cursor_destroy(cursor) }
+        var found: [Found] = []
+        var next: OpaquePointer?
+        while mongoc_cursor_next(cursor, &next), let document = next {
+            do throws(BSONError) {
+                found.append(try decode(try BSONDocument(copying: document).fields()))
+            } catch {
+                throw MongoFailure(error, at: target)
+            }
+        }
+        var error = bson_error_t()
+        if mongoc_cursor_error(cursor, &error) { throw MongoFailure(error, at: target) }
+        return found
     }
 
     private static func options(of query: MongoFind) -> BSONDocument {

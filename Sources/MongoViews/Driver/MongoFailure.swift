@@ -1,10 +1,11 @@
 internal import CMongo
+public import EventSourcing
 
 /// What went wrong between us and the MongoDB server, with everything an operator needs to find it.
 ///
 /// It is a failure in the sense of the project: it never says anything about the domain, and
 /// `isTransient` says whether trying again later can help.
-public struct MongoFailure: Error, Sendable, Equatable, CustomStringConvertible {
+public struct MongoFailure: TransientFailure, Sendable, Equatable, CustomStringConvertible {
     /// What was attempted, for example `bulk write`.
     public let operation: String
     /// The database and collection it was attempted on, for example `reel.sessions`; empty for the server.

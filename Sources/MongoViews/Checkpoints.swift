@@ -1,0 +1,127 @@
+internal import EventSourcing
+
+/// How far subscriptions have come, kept in the database of the read models.
+///
+/// One more document, the marker, names the log that the read models are built from and this life of the
+/// database. A checkpoint counts only in the life that it was saved in: after the database was dropped no
+/// checkpoint can claim what is gone, not even one that was being saved meanwhile.
+struct Checkpoints: Sendable {
+    let collections: Collections
+    /// Epoch of the log (`reel:meta`).
+    let epoch: String
+
+    private static let markerID = "read-models"
+
+    /// Makes indexes and marker where they are missing; answers the name of the database's present life.
+    func prepare(_ client: borrowing MongoClient) throws(ProjectionFailure) -> String {
+        // Another log's read models are left alone.
+        let present = try instance(client)
+        try createIndexes(client)
+        if let present { return present }
+        let fresh = Self.freshInstance()
+        let marker = BSONDocument { builder in
+            builder.append("_id", Self.markerID)
+            builder.append("format", int32: 1)
+            builder.append("epoch", epoch)
+            builder.append("instance", fresh)
+            builder.append("created_at", date_ms: SystemClock().now().milliseconds)
+        }
+        // Another projector may have been faster; then its marker counts.
+        _ = try wrap { () throws(MongoFailure) in
+            try client.bulkWrite([.insert(marker)], to: collections.checkpoints)
+        }
+        guard let instance = try instance(client) else {
+            throw ProjectionFailure.checkpointsLost(database: collections.database)
+        }
+        return instance
+    }
+
+    private func createIndexes(_ client: borrowing MongoClient) throws(ProjectionFailure) {
+        for (name, indexes) in collections.indexes {
+            do throws(MongoFailure) {
+                try client.createIndexes(indexes, on: name)
+            } catch  where error.code == MongoFailure.duplicateKey {
+                // Documents were written to a collection that had just been dropped and had no unique
+                // index: remains of a former life, which are built again.
+                try wrap { () throws(MongoFailure) in
+                    try client.dropDatabase(collections.database)
+                    for (name, indexes) in collections.indexes {
+                        try client.createIndexes(indexes, on: name)
+                    }
+                }
+                return
+            } catch {
+                throw .database(error)
+            }
+        }
+    }
+
+    /// The database's present life; nil when it has no marker.
+    func instance(_ client: borrowing MongoClient) throws(ProjectionFailure) -> String? {
+        let query = MongoFind(filter: BSONDocument { $0.append("_id", Self.markerID) })
+        let found = try wrap { () throws(MongoFailure) in
+            try client.findOne(query, in: collections.checkpoints) { (fields) throws(BSONError) in
+                (instance: try fields.string("instance"), epoch: try fields.string("epoch"))
+            }
+        }
+        guard let found else { return nil }
+        guard found.epoch == epoch else {
+            throw .otherLog(database: collections.database, found: found.epoch, expected: epoch)
+        }
+        return found.instance
+    }
+
+    func load(
+        _ subscription: String, instance: String, _ client: borrowing MongoClient
+    ) throws(ProjectionFailure) -> [Int: LogPosition] {
+        let filter = BSONDocument { builder in
+            builder.append("subscription", subscription)
+            builder.append("instance", instance)
+        }
+        let positions = try wrap { () throws(MongoFailure) in
+            try client.find(MongoFind(filter: filter), in: collections.checkpoints) {
+                (fields) throws(BSONError) in try fields.position("position")
+            }
+        }
+        return Dictionary(positions.map { ($0.partition, $0) }, uniquingKeysWith: max)
+    }
+
+    /// Saves positions, and makes sure that the database is still in the same life.
+    func save(
+        _ subscription: String, _ positions: [LogPosition], instance: String,
+        _ client: borrowing MongoClient
+    ) throws(ProjectionFailure) {
+        let now = SystemClock().now()
+        let writes = positions.map { position in
+            let id = "\(subscription)/\(LogPosition.partitionName(position.partition))"
+            let filter = BSONDocument { $0.append("_id", id) }
+            let document = BSONDocument { builder in
+                builder.append("subscription", subscription)
+                builder.append("partition", int32: Int32(clamping: position.partition))
+                builder.append("position", position.description)
+                builder.append("epoch", epoch)
+                builder.append("instance", instance)
+                builder.append("updated_at", date_ms: now.milliseconds)
+            }
+            return MongoWrite.replace(filter: filter, with: document, upsert: true)
+        }
+        _ = try wrap { () throws(MongoFailure) in
+            try client.bulkWrite(writes, to: collections.checkpoints)
+        }
+        guard try self.instance(client) == instance else {
+            throw .checkpointsLost(database: collections.database)
+        }
+    }
+
+    private static func freshInstance() -> String {
+        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}
+
+/// Runs database work inside a function that throws projection failures.
+func wrap<Answer>(
+    _ body: () throws(MongoFailure) -> Answer
+) throws(ProjectionFailure) -> Answer {
+    do { return try body() } catch { throw .database(error) }
+}

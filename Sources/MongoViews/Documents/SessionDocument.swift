@@ -1,0 +1,154 @@
+internal import EventSourcing
+internal import Recording
+
+// The documents of collection `sessions`; described for other tools in schemas/read-models/session.json.
+
+extension BSONDocument {
+    init(_ session: SessionView) {
+        self.init { session.append(to: &$0) }
+    }
+}
+
+extension SessionView {
+    func append(to builder: inout BSONBuilder) {
+        builder.append("session_id", sessionID)
+        builder.append("name", name)
+        builder.append("status", status.rawValue)
+        builder.append("created_at", date_ms: createdAt.milliseconds)
+        builder.append("started_at", date_ms: startedAt?.milliseconds)
+        builder.append("stopped_at", date_ms: stoppedAt?.milliseconds)
+        builder.append("rdp_config", rdp.append)
+        builder.append("recording_config", recording.append)
+        builder.append("storage_config", storage.append)
+        builder.append("metadata", metadata.append)
+        builder.append("statistics", statistics.append)
+        builder.append("updated_at", date_ms: updatedAt.milliseconds)
+        builder.append("version", int64: Int64(clamping: version))
+        builder.append("log_position", logPosition.description)
+    }
+
+    init(_ fields: BSONFields) throws(BSONError) {
+        self.init(
+            sessionID: try fields.string("session_id"), name: try fields.string("name"),
+            status: try fields.choice("status"), createdAt: try fields.time("created_at"),
+            rdp: try RDPConfig(try fields.document("rdp_config")),
+            recording: try RecordingConfig(try fields.document("recording_config")),
+            storage: try StorageConfig(try fields.document("storage_config")),
+            metadata: try SessionMetadata(try fields.document("metadata")),
+            updatedAt: try fields.time("updated_at"), version: UInt64(try fields.count("version")),
+            logPosition: try fields.position("log_position"))
+        startedAt = try fields.optionalTime("started_at")
+        stoppedAt = try fields.optionalTime("stopped_at")
+        statistics = try SessionStatistics(try fields.document("statistics"))
+    }
+}
+
+extension RDPConfig {
+    fileprivate func append(to builder: inout BSONBuilder) {
+        builder.append("host", host)
+        builder.append("port", int32: Int32(clamping: port))
+        builder.append("username", username)
+        builder.append("domain", domain)
+        builder.append("use_tls", useTLS)
+        builder.append("ignore_cert", ignoreCertificate)
+    }
+
+    fileprivate init(_ fields: BSONFields) throws(BSONError) {
+        self.init(host: try fields.string("host"), username: try fields.string("username"))
+        port = try fields.count("port")
+        domain = try fields.optionalString("domain")
+        useTLS = try fields.bool("use_tls")
+        ignoreCertificate = try fields.bool("ignore_cert")
+    }
+}
+
+extension RecordingConfig {
+    fileprivate func append(to builder: inout BSONBuilder) {
+        builder.append("frame_rate", int32: Int32(clamping: frameRate))
+        builder.append("resolution", resolution)
+        builder.append("quality", quality)
+        builder.append("compression", compression)
+        if let bitrate {
+            builder.append("bitrate", int32: Int32(clamping: bitrate))
+        } else {
+            builder.appendNull("bitrate")
+        }
+        builder.append("audio_enabled", audioEnabled)
+        builder.append("cursor_enabled", cursorEnabled)
+    }
+
+    fileprivate init(_ fields: BSONFields) throws(BSONError) {
+        self.init()
+        frameRate = try fields.count("frame_rate")
+        resolution = try fields.string("resolution")
+        quality = try fields.string("quality")
+        compression = try fields.string("compression")
+        bitrate = fields.isNull("bitrate") ? nil : try fields.count("bitrate")
+        audioEnabled = try fields.bool("audio_enabled")
+        cursorEnabled = try fields.bool("cursor_enabled")
+    }
+}
+
+extension StorageConfig {
+    fileprivate func append(to builder: inout BSONBuilder) {
+        builder.append("retention_days", int32: Int32(clamping: retentionDays))
+        builder.append("max_size_gb", int32: Int32(clamping: maxSizeGB))
+        builder.append("encryption_enabled", encryptionEnabled)
+        builder.append("compression_enabled", compressionEnabled)
+        builder.append("backup_enabled", backupEnabled)
+        builder.append("archive_enabled", archiveEnabled)
+    }
+
+    fileprivate init(_ fields: BSONFields) throws(BSONError) {
+        self.init()
+        retentionDays = try fields.count("retention_days")
+        maxSizeGB = try fields.count("max_size_gb")
+        encryptionEnabled = try fields.bool("encryption_enabled")
+        compressionEnabled = try fields.bool("compression_enabled")
+        backupEnabled = try fields.bool("backup_enabled")
+        archiveEnabled = try fields.bool("archive_enabled")
+    }
+}
+
+extension SessionMetadata {
+    fileprivate func append(to builder: inout BSONBuilder) {
+        builder.append("project", project)
+        builder.append("environment", environment)
+        builder.append("tags", array: tags)
+        builder.append("description", description)
+        builder.append("owner", owner)
+        builder.append("priority", priority)
+    }
+
+    fileprivate init(_ fields: BSONFields) throws(BSONError) {
+        self.init()
+        project = try fields.optionalString("project")
+        environment = try fields.optionalString("environment")
+        tags = try fields.strings("tags")
+        description = try fields.optionalString("description")
+        owner = try fields.optionalString("owner")
+        priority = try fields.optionalString("priority")
+    }
+}
+
+extension SessionStatistics {
+    fileprivate func append(to builder: inout BSONBuilder) {
+        builder.append("duration_seconds", int64: Int64(durationSeconds))
+        builder.append("chunks_count", int64: Int64(chunksCount))
+        builder.append("size_bytes", int64: Int64(sizeBytes))
+        builder.append("frame_count", int64: Int64(frameCount))
+        builder.append("dropped_frames", int64: Int64(droppedFrames))
+        builder.append("error_count", int64: Int64(errorCount))
+        builder.append("average_fps", double: averageFPS)
+        builder.append("compression_ratio", double: compressionRatio)
+    }
+
+    fileprivate init(_ fields: BSONFields) throws(BSONError) {
+        self.init(
+            durationSeconds: try fields.count("duration_seconds"),
+            chunksCount: try fields.count("chunks_count"), sizeBytes: try fields.count("size_bytes"),
+            frameCount: try fields.count("frame_count"), droppedFrames: try fields.count("dropped_frames"),
+            errorCount: try fields.count("error_count"), averageFPS: try fields.double("average_fps"),
+            compressionRatio: try fields.double("compression_ratio"))
+    }
+}

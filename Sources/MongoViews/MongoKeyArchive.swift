@@ -1,0 +1,86 @@
+internal import EventSourcing
+public import Recording
+
+/// Wrapped data keys in MongoDB, in a database apart from the read models: those may be dropped at any
+/// time, while a lost key is a lost recording. Written with majority concern and journal, read with
+/// majority concern, so that a key that was answered can't be rolled back.
+public struct MongoKeyArchive: KeyArchive {
+    private let pool: MongoPool
+    private let name: MongoNamespace
+
+    /// The keys in collection `keys` of a database; connects to nothing yet.
+    public init(_ pool: MongoPool, database: String = "reel_vault") {
+        self.pool = pool
+        self.name = MongoNamespace(database: database, collection: "keys")
+    }
+
+    /// Makes sure that the unique indexes are there, and answers the records for the calling thread.
+    public func open() throws -> any KeyRecords {
+        try pool.withClient { (client) throws(MongoFailure) in
+            try client.createIndexes(
+                [
+                    MongoIndex([("session_id", 1)], unique: true),
+                    MongoIndex([("key_id", 1)], unique: true),
+                ], on: name)
+        }
+        return MongoKeyRecords(pool: pool, name: name)
+    }
+}
+
+/// The kept keys, as one thread sees them.
+final class MongoKeyRecords: KeyRecords {
+    private let pool: MongoPool
+    private let name: MongoNamespace
+
+    init(pool: MongoPool, name: MongoNamespace) {
+        self.pool = pool
+        self.name = name
+    }
+
+    func keep(_ record: KeyRecord) throws -> KeyRecord {
+        try pool.withClient { (client) throws(MongoFailure) in
+            _ = try client.bulkWrite([.insert(BSONDocument(record))], to: name)
+            // Whether it was inserted or refused, what counts is what is there now.
+            guard let kept = try find(record.sessionID, client) else {
+                let text = "key \(record.keyID) of session \(record.sessionID) belongs to another session"
+                throw MongoFailure(text, at: client.target("keep key", name))
+            }
+            return kept
+        }
+    }
+
+    func record(ofSession sessionID: String) throws -> KeyRecord? {
+        try pool.withClient { (client) throws(MongoFailure) in try find(sessionID, client) }
+    }
+
+    private func find(
+        _ sessionID: String, _ client: borrowing MongoClient
+    ) throws(MongoFailure) -> KeyRecord? {
+        var query = MongoFind(filter: BSONDocument { $0.append("session_id", sessionID) })
+        query.majority = true
+        return try client.findOne(query, in: name, KeyRecord.init)
+    }
+}
+
+extension BSONDocument {
+    fileprivate init(_ record: KeyRecord) {
+        self.init { builder in
+            builder.append("session_id", record.sessionID)
+            builder.append("key_id", record.keyID)
+            builder.append("kek_id", record.keyEncryptionKeyID)
+            builder.append("nonce", binary: record.nonce)
+            builder.append("ciphertext", binary: record.ciphertext)
+            builder.append("created_at", date_ms: record.createdAt.milliseconds)
+            builder.append("state", "active")
+        }
+    }
+}
+
+extension KeyRecord {
+    fileprivate init(_ fields: BSONFields) throws(BSONError) {
+        self.init(
+            sessionID: try fields.string("session_id"), keyID: try fields.string("key_id"),
+            keyEncryptionKeyID: try fields.string("kek_id"), nonce: try fields.binary("nonce"),
+            ciphertext: try fields.binary("ciphertext"), createdAt: try fields.time("created_at"))
+    }
+}

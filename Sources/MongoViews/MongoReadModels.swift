@@ -1,0 +1,38 @@
+public import EventSourcing
+
+/// The read models in MongoDB: what builds them, and what asks them. May be shared by threads; whatever it
+/// makes belongs to one thread, but for the queries.
+public struct MongoReadModels: Sendable {
+    private let pool: MongoPool
+    private let collections: Collections
+
+    /// The read models in a database of a deployment; connects to nothing yet.
+    public init(_ pool: MongoPool, database: String = "reel") {
+        self.pool = pool
+        self.collections = Collections(database: database)
+    }
+
+    /// What builds them from the log, for the calling thread.
+    /// - Parameters:
+    ///   - name: name of its checkpoints.
+    ///   - epoch: the log's epoch (`reel:meta`); read models of another log are refused.
+    ///   - log: where a session is read again whose history has a gap in the read model. Without it a gap
+    ///     is thrown.
+    public func projection(
+        name: String = "read-models", epoch: String, log: (any EventStore)? = nil,
+        limits: MongoProjection.Limits = MongoProjection.Limits()
+    ) -> MongoProjection {
+        MongoProjection(
+            name: name, pool: pool, collections: collections, epoch: epoch, log: log, limits: limits)
+    }
+
+    /// What dashboards and the API ask.
+    public var queries: MongoQueries { MongoQueries(pool: pool, collections: collections) }
+
+    /// Drops the database of the read models; running projections notice and build it again.
+    public func drop() throws(MongoFailure) {
+        try pool.withClient { (client) throws(MongoFailure) in
+            try client.dropDatabase(collections.database)
+        }
+    }
+}
