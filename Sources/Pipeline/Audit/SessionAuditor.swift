@@ -91,7 +91,7 @@ public final class SessionAuditor {
         var report = AuditReport(sessionID: session)
         report.findings = history.contradictions
         report.merkleRoot = history.state.merkleRoot
-        let key = try sessionKey(session, &report)
+        let key = history.stored.isEmpty ? nil : try sessionKey(session, &report)
         var leaves: [Digest] = []
         for (index, stored) in history.stored.enumerated() {
             if let leaf = try audit(stored, key, &report) { leaves.append(leaf) }

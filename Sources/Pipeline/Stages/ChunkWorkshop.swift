@@ -58,7 +58,7 @@ final class ChunkWorkshop {
         if stages.first == .validate {
             stages.removeFirst()
             try validate(&sealed)
-            sealed.path = stages.isEmpty ? item.path : nil
+            sealed.path = stages.isEmpty ? try sealedPath(item, chain) : nil
             events.append(.validated(sealed))
         }
         if stages.first == .store { try store(sealed, item, &events) }
@@ -110,6 +110,11 @@ final class ChunkWorkshop {
                         compressedBytes: output.count, processingMilliseconds: watch.milliseconds.rounded3,
                         spoolPath: path)))
         }
+    }
+
+    /// Where the next worker finds the sealed file: where it was found, or where it is put now.
+    private func sealedPath(_ item: ChunkItem, _ chain: [StageName]) throws -> String {
+        chain.first == .validate ? item.path : try handOver(image, from: .encrypt, item.chunk)
     }
 
     private func encrypt(_ item: inout ChunkItem, handsOver: Bool, _ events: inout [ChunkEvent]) throws {

@@ -1,0 +1,86 @@
+import EventSourcing
+import Foundation
+import Pipeline
+import Recording
+import Testing
+import Vault
+
+@Suite("Audit")
+struct AuditTests {
+    /// Two completed sessions of the same bytes.
+    private func plant() throws -> Plant {
+        let plant = try Plant(try LogKind.memory.open())
+        try plant.startWorkers([StageName.allCases])
+        try plant.startCompletion()
+        for id in ["s", "other"] {
+            try plant.record(sampleBytes(20_000), as: id)
+            try plant.wait(for: .completed, of: id)
+        }
+        return plant
+    }
+
+    private func path(_ plant: Plant, _ number: Int, of id: String = "s") throws -> URL {
+        URL(fileURLWithPath: try plant.vault.chunks.path(session: id, sequence: number))
+    }
+
+    @Test("a flipped byte anywhere is noticed")
+    func flippedBytes() throws {
+        let plant = try plant()
+        let file = try path(plant, 2)
+        let sealed = try Data(contentsOf: file)
+        for offset in 0..<sealed.count where offset < 400 || offset > sealed.count - 40 || offset % 97 == 0 {
+            var damaged = sealed
+            damaged[offset] ^= UInt8(1 << (offset % 8))
+            try damaged.write(to: file)
+            let findings = try plant.audit("s").findings
+            #expect(findings.contains { $0.kind == .root }, "offset \(offset)")
+            #expect(
+                findings.contains {
+                    $0.kind != .root && $0.subject == "s/00000002.reel"
+                }, "offset \(offset): \(findings)")
+        }
+        try sealed.write(to: file)
+        #expect(try plant.audit("s").isSound)
+    }
+
+    @Test("truncated, extended, missing, extra, swapped and foreign files are named")
+    func otherDamage() throws {
+        let plant = try plant()
+        let (first, second) = (try path(plant, 1), try path(plant, 2))
+        let (one, two) = (try Data(contentsOf: first), try Data(contentsOf: second))
+        let foreign = try Data(contentsOf: try path(plant, 2, of: "other"))
+        func kinds(_ break: () throws -> Void) throws -> Set<Finding.Kind> {
+            try `break`()
+            let found = Set(try plant.audit("s").findings.filter { $0.kind != .root }.map(\.kind))
+            try one.write(to: first)
+            try two.write(to: second)
+            return found
+        }
+        for length in [0, 5, 12, 100, two.count - 1] {
+            #expect(try kinds { try two.prefix(length).write(to: second) } == [.truncated], "\(length)")
+        }
+        #expect(try kinds { try (two + [0]).write(to: second) } == [.extended])
+        #expect(try kinds { try FileManager.default.removeItem(at: second) } == [.missing])
+        #expect(try kinds { try foreign.write(to: second) } == [.foreign])
+        #expect(
+            try kinds {
+                try two.write(to: first)
+                try one.write(to: second)
+            } == [.swapped])
+        let extra = try path(plant, 99)
+        #expect(
+            try kinds { try one.write(to: extra) } == [.extra])
+        try FileManager.default.removeItem(at: extra)
+        #expect(try plant.audit("s").isSound)
+    }
+
+    @Test("an outsider without keys verifies the same root")
+    func withoutKeys() throws {
+        let plant = try plant()
+        let auditor = SessionAuditor(store: try plant.log.open(), chunks: plant.vault.chunks, keys: nil)
+        let report = try #require(try auditor.audit("s"))
+        #expect(report.isSound && !report.contentChecked)
+        #expect(report.merkleRoot == report.computedRoot && report.merkleRoot != nil)
+        #expect(try auditor.audit("nobody") == nil)
+    }
+}

@@ -1,0 +1,177 @@
+import EventSourcing
+import Foundation
+import Pipeline
+import Recording
+import RedisLog
+import Simulation
+import Supervision
+import TestServers
+import Testing
+import Vault
+
+/// Which log a test runs on.
+enum LogKind: String, CaseIterable, Sendable {
+    case memory, redis
+
+    func open(partitions: Int = 4) throws -> any EventLog {
+        switch self {
+        case .memory: return InMemoryEventLog(partitions: partitions)
+        case .redis:
+            let server = try TestRedis.shared
+            return try RedisEventLog.open(
+                "\(server.url)/\(server.freshDatabase())", createWith: partitions)
+        }
+    }
+}
+
+/// Everything that records and seals, in a folder of its own that goes with it.
+final class Plant {
+    let folder: URL
+    let log: any EventLog
+    let vault: VaultAccess
+    private let stop = StopSignal()
+    private var threads: [OwnThread<Void>] = []
+    private let instance = UUID().uuidString
+
+    init(_ log: any EventLog) throws {
+        self.log = log
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent("reel-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        vault = VaultAccess(
+            spool: try Spool(root: folder.appendingPathComponent("spool").path),
+            chunks: try ChunkStore(root: folder.appendingPathComponent("chunks").path),
+            ring: try KeyRing.open(folder: folder.appendingPathComponent("keys").path),
+            archive: InMemoryKeyArchive())
+        try beat()
+    }
+
+    deinit {
+        stop.set()
+        for thread in threads { _ = thread.wait(milliseconds: 10_000) }
+        try? FileManager.default.removeItem(at: folder)
+    }
+
+    private func beat() throws {
+        let (log, stop) = (log, stop)
+        let mark = ConsumerName.mark(ofInstance: instance)
+        let liveness = try log.liveness()
+        try liveness.beat(mark, forMilliseconds: 10_000)
+        try run("beat") {
+            let liveness = try log.liveness()
+            while !stop.isSet {
+                try? liveness.beat(mark, forMilliseconds: 10_000)
+                _ = stop.wait(milliseconds: 500)
+            }
+        }
+    }
+
+    private func run(_ name: String, _ body: @escaping @Sendable () throws -> Void) throws {
+        threads.append(try OwnThread(name: name, body))
+    }
+
+    /// Starts a worker for each chain.
+    func startWorkers(
+        _ chains: [[StageName]], policy: RetryPolicy = RetryPolicy(baseMilliseconds: 5),
+        log other: (any EventLog)? = nil
+    ) throws {
+        for chain in chains {
+            let (log, vault, stop) = (other ?? log, vault, stop)
+            let consumer = ConsumerName(instance: instance, number: threads.count)
+            try run("worker") {
+                try StageWorker(
+                    stage: ChunkStage(
+                        chain: chain, log: log, vault: vault, levels: [:], clock: SystemClock()),
+                    log: log, consumer: consumer, policy: policy, clock: SystemClock(), report: .silent
+                ) { ParkedChunk.events(for: $0, $1, clock: SystemClock()) }.run(stop: stop)
+            }
+        }
+    }
+
+    func startCompletion() throws {
+        let (log, stop, spool) = (log, stop, vault.spool)
+        try run("completion") {
+            let completion = SessionCompletion(spool: spool, clock: SystemClock(), report: .silent)
+            try OrderedWorker(handler: completion, log: log, report: .silent).run(stop: stop)
+        }
+    }
+
+    static func session(_ id: String, codec: String = "zstd", chunkBytes: Int) -> SessionEvent.Created {
+        var recording = RecordingConfig()
+        recording.compression = codec
+        return SessionEvent.Created(
+            sessionID: id, name: id, rdp: RDPConfig(host: "localhost", username: "tester"),
+            recording: recording, storage: StorageConfig(), metadata: SessionMetadata(),
+            capture: CaptureConfig(source: .file, chunkSizeBytes: chunkBytes))
+    }
+
+    /// Records bytes by way of a file.
+    @discardableResult
+    func record(
+        _ bytes: [UInt8], as id: String, codec: String = "zstd", chunkBytes: Int = 4096,
+        log other: (any EventLog)? = nil, configure: (inout RecordingOptions) -> Void = { _ in },
+        stop: StopSignal = StopSignal(), progress: @escaping (RecordingProgress) -> Void = { _ in }
+    ) throws -> RecordingSummary {
+        let file = folder.appendingPathComponent("source-\(id)")
+        try Data(bytes).write(to: file)
+        var options = RecordingOptions(session: Self.session(id, codec: codec, chunkBytes: chunkBytes))
+        configure(&options)
+        let recorder = try Recorder(
+            log: other ?? log, vault: vault, clock: SystemClock(), actor: .system("test"),
+            options: options, progress: progress)
+        return try recorder.record(try ByteSource.file(file.path), stop: stop)
+    }
+
+    func state(of id: String) throws -> SessionState {
+        let handler = CommandHandler(session: id, store: try log.open(), clock: SystemClock())
+        try handler.catchUp()
+        return handler.state
+    }
+
+    func events(of id: String) throws -> [RecordedEvent] {
+        var events: [RecordedEvent] = []
+        try log.open().forEach(of: id) { events.append($0) }
+        return events
+    }
+
+    func audit(_ id: String) throws -> AuditReport {
+        let auditor = SessionAuditor(
+            store: try log.open(), chunks: vault.chunks, keys: try vault.openKeys())
+        return try #require(try auditor.audit(id))
+    }
+
+    func export(_ id: String) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        try SessionExporter(store: try log.open(), chunks: vault.chunks, keys: try vault.openKeys())
+            .export(id) { part, _ in bytes.append(contentsOf: part) }
+        return bytes
+    }
+
+    /// Waits until the session is in `status`.
+    func wait(for status: SessionStatus, of id: String) throws {
+        try eventually("session \(id) is \(status)") { try state(of: id).status == status }
+    }
+}
+
+/// Waits until `condition` holds, at most `seconds`.
+func eventually(
+    _ what: String, seconds: Int = 30, _ condition: () throws -> Bool
+) throws {
+    let pause = StopSignal()
+    let deadline = ContinuousClock.now + .seconds(seconds)
+    while !(try condition()) {
+        try #require(ContinuousClock.now < deadline, "not within \(seconds) s: \(what)")
+        _ = pause.wait(milliseconds: 5)
+    }
+}
+
+/// Bytes that depend on `seed` alone; every other block repeats itself, so that compression has work.
+func sampleBytes(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
+    var state = seed &* 0x9E37_79B9_7F4A_7C15 | 1
+    return (0..<count).map { index in
+        if (index / 4096) % 2 == 0 { return UInt8(truncatingIfNeeded: index / 7) }
+        state ^= state << 13
+        state ^= state >> 7
+        state ^= state << 17
+        return UInt8(truncatingIfNeeded: state)
+    }
+}

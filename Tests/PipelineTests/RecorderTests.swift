@@ -1,0 +1,128 @@
+import EventSourcing
+import Foundation
+import Pipeline
+import Recording
+import Supervision
+import Synchronization
+import Testing
+import Vault
+
+@Suite("Recorder")
+struct RecorderTests {
+    @Test("a source is cut without loss", arguments: [1, 1023, 1024, 1025, 10_240])
+    func cuts(_ count: Int) throws {
+        let plant = try Plant(try LogKind.memory.open())
+        try plant.startWorkers([StageName.allCases])
+        try plant.startCompletion()
+        let summary = try plant.record(sampleBytes(count), as: "s", chunkBytes: 1024)
+        #expect(summary.chunks == (count + 1023) / 1024 && summary.reason == .endOfSource)
+        try plant.wait(for: .completed, of: "s")
+        #expect(try plant.export("s") == sampleBytes(count))
+        #expect(try !plant.state(of: "s").incomplete)
+    }
+
+    @Test("an interrupted recording keeps what was recorded and completes")
+    func interrupted() throws {
+        let plant = try Plant(try LogKind.memory.open())
+        try plant.startWorkers([StageName.allCases])
+        try plant.startCompletion()
+        let stop = StopSignal()
+        let bytes = sampleBytes(50_000)
+        let summary = try plant.record(bytes, as: "s", stop: stop) { if $0.chunks == 3 { stop.set() } }
+        #expect(summary.reason == .interrupted && summary.chunks >= 3)
+        try plant.wait(for: .completed, of: "s")
+        #expect(try plant.export("s") == Array(bytes.prefix(summary.bytes)))
+        #expect(try plant.state(of: "s").incomplete)
+    }
+
+    @Test("the recorder waits while nobody stores, and goes on when somebody does")
+    func backpressure() throws {
+        let plant = try Plant(try LogKind.memory.open())
+        let waited = Mutex(false)
+        let highest = Mutex(0)
+        try plant.record(
+            sampleBytes(60_000), as: "s", configure: { $0.maximumChunksAhead = 4 }
+        ) { progress in
+            if progress.waitingFor != nil, !waited.withLock({ $0 }) {
+                highest.withLock { $0 = progress.chunks }
+                waited.withLock { $0 = true }
+                try? plant.startWorkers([StageName.allCases])
+            }
+        }
+        #expect(waited.withLock { $0 } && highest.withLock { $0 } == 4)
+        try plant.startCompletion()
+        try plant.wait(for: .completed, of: "s")
+        #expect(try plant.export("s") == sampleBytes(60_000))
+    }
+
+    @Test("a session id is used once, and bad values are all named")
+    func rejections() throws {
+        let plant = try Plant(try LogKind.memory.open())
+        try plant.record(sampleBytes(100), as: "s")
+        #expect(throws: RecordingFailure.self) { try plant.record(sampleBytes(100), as: "s") }
+        do {
+            try plant.record([1], as: "no spaces", codec: "rar", chunkBytes: 0)
+            Issue.record("accepted")
+        } catch let RecordingFailure.rejected(.invalid(violations)) {
+            #expect(
+                Set(violations.map(\.field)) == [
+                    "session_id", "recording_config.compression", "capture.chunk_size_bytes",
+                ])
+        }
+    }
+
+    @Test("what cannot be recorded is refused by name")
+    func sources() throws {
+        let plant = try Plant(try LogKind.memory.open())
+        let empty = plant.folder.appendingPathComponent("empty")
+        try Data().write(to: empty)
+        for (path, text) in [
+            (plant.folder.path, "folder"), (empty.path, "empty"), ("/does/not/exist", "No such file"),
+        ] {
+            do throws(SourceFailure) {
+                _ = try ByteSource.file(path)
+                Issue.record("\(path) was accepted")
+            } catch {
+                #expect(error.isBadInput && error.text.contains(text) && error.source == path)
+            }
+        }
+    }
+
+    @Test("a recording whose recorder vanished is stopped and completes", arguments: LogKind.allCases)
+    func lostRecorder(_ kind: LogKind) throws {
+        let plant = try Plant(try kind.open())
+        try plant.startWorkers([StageName.allCases])
+        try plant.startCompletion()
+        let handler = CommandHandler(session: "s", store: try plant.log.open(), clock: SystemClock())
+        let context = EventContext(source: "/reel/test", actor: .system("test"))
+        for (number, command) in [
+            SessionCommand.create(Plant.session("s", chunkBytes: 4096)), .start, .begin,
+        ].enumerated() {
+            try handler.handle(command, id: "test-\(number)", context: context)
+        }
+        final class Open: OpenSessions {
+            func openSessions(limit: Int) -> [String] { ["s", "unknown"] }
+        }
+        let stop = StopSignal()
+        let log = plant.log
+        let liveness = try log.liveness()
+        try liveness.beat(RecorderMark.name(ofSession: "s"), forMilliseconds: 60_000)
+        let watch = try OwnThread(name: "watch") {
+            try RecorderWatch(
+                log: log, sessions: { Open() }, clock: SystemClock(), report: .silent, graceMilliseconds: 200
+            ).run(stop: stop)
+        }
+        defer {
+            stop.set()
+            _ = watch.wait(milliseconds: 5000)
+        }
+        // While the mark is set nothing happens, for much longer than the grace.
+        let until = ContinuousClock.now + .milliseconds(600)
+        try eventually("the grace passed") { ContinuousClock.now > until }
+        #expect(try plant.state(of: "s").status == .recording)
+        try liveness.end(RecorderMark.name(ofSession: "s"))
+        try plant.wait(for: .completed, of: "s")
+        #expect(try plant.state(of: "s").incomplete)
+        #expect(try plant.audit("s").isSound)
+    }
+}
