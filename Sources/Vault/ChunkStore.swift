@@ -35,8 +35,8 @@ public struct DiskSpace: Hashable, Sendable {
 
 /// Sealed chunk files, each written once: `<root>/<session_id>/<sequence, eight digits>.reel`.
 ///
-/// A file that is there is whole and durable. May be shared by threads and processes. Calls block on the disk:
-/// make them on a thread of its own.
+/// A file that is there is whole and durable. May be shared by threads and processes. Calls block on the
+/// disk: make them on a thread of its own.
 public struct ChunkStore: Sendable {
     /// Largest file that is read unless the caller says otherwise: 1 GiB and room for header and tag.
     public static let defaultMaximumBytes = (1 << 30) + 8192
@@ -206,7 +206,7 @@ public struct ChunkStore: Sendable {
     private func adopt(_ final: String, session: String) throws(StorageFailure) -> StoreOutcome {
         let file = try Files.openForReading(final)
         try file.synchronize()
-        try Files.synchronizeFolder(folders.folder(session))
+        try Files.synchronizeFolder(folders.prepare(session))
         return .alreadyStored(bytes: Int(try file.status().st_size))
     }
 }

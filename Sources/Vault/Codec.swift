@@ -40,8 +40,8 @@ public enum CodecFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case truncated(Codec)
     /// Bytes follow the frame.
     case trailingBytes(Codec, count: Int)
-    /// The frame holds another number of bytes than was declared. `found` is nil where it holds more, which is
-    /// where decompression stops.
+    /// The frame holds another number of bytes than was declared. `found` is nil where it holds more, which
+    /// is where decompression stops.
     case wrongSize(Codec, declared: Int, found: Int?)
     /// More bytes than the limit or the library takes in one call.
     case tooLarge(Codec, bytes: Int, limit: Int)
@@ -56,7 +56,8 @@ public enum CodecFailure: Error, Hashable, Sendable, CustomStringConvertible {
         case .truncated(let codec): "\(codec.rawValue) frame is cut short"
         case .trailingBytes(let codec, let count): "\(count) bytes follow the \(codec.rawValue) frame"
         case .wrongSize(let codec, let declared, let found):
-            "\(codec.rawValue) frame holds \(found.map(String.init) ?? "more") bytes, declared are \(declared)"
+            "\(codec.rawValue) frame holds \(found.map(String.init) ?? "more") bytes, "
+                + "declared are \(declared)"
         case .tooLarge(let codec, let bytes, let limit):
             "\(bytes) bytes are more than the limit of \(limit) for \(codec.rawValue)"
         }

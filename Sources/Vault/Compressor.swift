@@ -36,8 +36,8 @@ public final class Compressor {
     }
 
     /// Replaces the contents of `output` with one frame of `input`.
-    /// - Returns: the codec to declare. `none` when the frame would not be smaller than the input: then `output`
-    ///   is empty and the original bytes are the payload.
+    /// - Returns: the codec to declare. `none` when the frame would not be smaller than the input: then
+    ///   `output` is empty and the original bytes are the payload.
     public func compress(
         _ input: UnsafeRawBufferPointer, into output: ScratchBuffer
     ) throws(CodecFailure) -> Codec {

@@ -87,14 +87,16 @@ enum Files {
         throw .file(FileFailure("mkdir", path, code: code))
     }
 
-    /// Makes a folder and the ones above it.
+    /// Makes a folder and the ones above it, durably.
     static func makeFolders(_ path: String, mode: mode_t) throws(StorageFailure) {
         var status = stat()
         if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return }
+        var parent = path.hasPrefix("/") ? "/" : "."
         if let slash = path.lastIndex(of: "/"), slash > path.startIndex {
-            try makeFolders(String(path[..<slash]), mode: mode)
+            parent = String(path[..<slash])
+            try makeFolders(parent, mode: mode)
         }
-        try makeFolder(path, mode: mode)
+        if try makeFolder(path, mode: mode) { try synchronizeFolder(parent) }
     }
 
     /// - Returns: true when the name was removed, false when there was none.

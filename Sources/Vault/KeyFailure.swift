@@ -10,7 +10,7 @@ public enum KeyFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case damagedFile(path: String, reason: String)
     /// No key-encryption key with this id is in the folder.
     case unknownKeyEncryptionKey(id: String, folder: String)
-    /// Ids, nonce or ciphertext of the wrapped key were changed, or it was wrapped by another key with that id.
+    /// Ids, nonce or ciphertext of the wrapped key were changed, or another key with that id wrapped it.
     case unwrapFailed(keyID: String, sessionID: String, keyEncryptionKeyID: String)
     /// The file system failed.
     case file(FileFailure)

@@ -3,8 +3,8 @@ internal import Synchronization
 /// The key-encryption keys of a folder: wraps data keys with the active one, unwraps with any.
 ///
 /// The folder holds one file `<id>.kek` for each key (64 hexadecimal digits and a line feed, mode 0600, never
-/// changed) and one file `active` with the id of the active key, which alone is replaced when keys are rotated;
-/// so a crash at any point leaves exactly one active key. May be shared by threads and processes.
+/// changed) and one file `active` with the id of the active key, which alone is replaced when keys are
+/// rotated; so a crash at any point leaves exactly one active key. May be shared by threads and processes.
 public final class KeyRing: Sendable {
     /// The folder.
     public let folder: String

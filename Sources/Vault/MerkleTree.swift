@@ -1,6 +1,6 @@
 internal import CCrypto
 
-/// A Merkle tree over a session's sealed files in order (RFC 6962 section 2.1, RFC 9162 section 2.1, SHA-256).
+/// A Merkle tree over a session's sealed files in order (section 2.1 of RFC 6962 and RFC 9162, SHA-256).
 ///
 /// Keeps the hash of every complete subtree, 64 bytes a leaf, so that adding a leaf, the root of any earlier
 /// size and every proof take a number of steps that grows with the logarithm of the size.

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Synchronization
 
 /// What chunk store and spool have in common: a root with one folder for each session, files named by
 /// sequence number, and temporary names that a crash may leave behind.
@@ -9,6 +10,7 @@ struct SessionFolders: Sendable {
     let root: String
     let folderMode: mode_t
     let fileMode: mode_t
+    private let durable = DurableFolders()
 
     init(root: String, folderMode: mode_t, fileMode: mode_t) throws(StorageFailure) {
         var trimmed = Substring(root)
@@ -62,11 +64,14 @@ struct SessionFolders: Sendable {
         }
     }
 
-    /// Makes the session's folder, durably.
+    /// Makes the session's folder, durably. One that is there already is synchronized once in this process:
+    /// whoever made it may have died before, or may not have come to it yet.
     func prepare(_ session: String) throws(StorageFailure) -> String {
         let folder = try folder(session)
-        if try Files.makeFolder(folder, mode: folderMode) {
+        let isNew = try Files.makeFolder(folder, mode: folderMode)
+        if isNew || !durable.contains(session) {
             try Files.synchronizeFolder(root)
+            durable.insert(session)
         }
         return folder
     }
@@ -139,5 +144,23 @@ struct SessionFolders: Sendable {
         let found = try file.read(into: buffer.base, count: size, at: 0)
         guard found == size else { throw .wrongSize(path: path, expected: size, found: found) }
         buffer.setCount(size)
+    }
+}
+
+/// Sessions whose folder is known to survive a power cut.
+private final class DurableFolders: Sendable {
+    /// Beyond this many all are forgotten, which costs one more synchronization each.
+    private static let limit = 10_000
+    private let sessions = Mutex<Set<String>>([])
+
+    func contains(_ session: String) -> Bool {
+        sessions.withLock { $0.contains(session) }
+    }
+
+    func insert(_ session: String) {
+        sessions.withLock { sessions in
+            if sessions.count >= Self.limit { sessions.removeAll() }
+            sessions.insert(session)
+        }
     }
 }

@@ -40,8 +40,8 @@ public final class Spool: Sendable {
     private let estimate = Mutex(Estimate())
 
     /// The spool in a folder, which is made with those above it if need be.
-    /// - Parameter limitBytes: writes that would go beyond are refused with `StorageFailure.full`. A guard, not
-    ///   a quota: what other processes write is noticed at every 256 MiB.
+    /// - Parameter limitBytes: writes that would go beyond are refused with `StorageFailure.full`. A guard,
+    ///   not a quota: what other processes write is noticed at every 256 MiB.
     public init(root: String, limitBytes: Int? = nil) throws(StorageFailure) {
         folders = try SessionFolders(root: root, folderMode: 0o700, fileMode: 0o600)
         self.limitBytes = limitBytes
