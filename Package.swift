@@ -51,6 +51,9 @@ let package = Package(
         // Threads, child processes, locks on folders, signals.
         library("Supervision", ["CPosix"]),
 
+        // The command line as such: arguments, settings, help, tables, progress. No I/O.
+        library("Console"),
+
         // In-memory back ends, contract suites, real servers for tests.
         library("Simulation", ["EventSourcing", "Recording", "Pipeline"]),
         library("TestServers", ["Supervision"]),
@@ -59,6 +62,7 @@ let package = Package(
             name: "reel",
             dependencies: [
                 "EventSourcing", "Recording", "RedisLog", "Vault", "Pipeline", "MongoViews", "Supervision",
+                "Console",
             ],
             swiftSettings: strict),
 
@@ -70,6 +74,7 @@ let package = Package(
             "PipelineTests",
             ["EventSourcing", "Recording", "Pipeline", "Vault", "Simulation", "RedisLog", "TestServers"]),
         tests("MongoViewsTests", ["EventSourcing", "Recording", "MongoViews", "Simulation", "TestServers"]),
+        tests("ConsoleTests", ["Console"]),
         tests("SupervisionTests", ["Supervision", "TestServers"]),
         tests("SystemTests", ["TestServers", "Supervision"]),
         tests("TidyTests", []),

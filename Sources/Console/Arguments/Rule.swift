@@ -1,0 +1,92 @@
+/// What a value must look like: how it is read, and the rule in words for whoever broke it.
+public struct Rule<Value: Sendable>: Sendable {
+    /// The rule as the end of a sentence: `must be a whole number from 1 to 9`.
+    public let text: String
+    /// Reads a value; nil when it breaks the rule.
+    public let parse: @Sendable (String) -> Value?
+
+    /// A rule from its words and its parser.
+    public init(_ text: String, parse: @escaping @Sendable (String) -> Value?) {
+        self.text = text
+        self.parse = parse
+    }
+}
+
+extension Rule where Value == String {
+    /// Text of 1 to `limit` characters.
+    public static func text(upTo limit: Int) -> Rule {
+        Rule("must have 1 to \(limit) characters") { text in
+            (1...limit).contains(text.unicodeScalars.count) ? text : nil
+        }
+    }
+
+    /// One of a few words.
+    public static func oneOf(_ words: [String]) -> Rule {
+        Rule("must be one of: \(words.joined(separator: ", "))") { words.contains($0) ? $0 : nil }
+    }
+
+    /// A path in the file system; not empty, without NUL.
+    public static let path = Rule("must be a path") { text in
+        text.isEmpty || text.utf8.contains(0) ? nil : text
+    }
+
+    /// A URL with one of the schemes and something behind it.
+    public static func url(_ schemes: [String]) -> Rule {
+        let forms = schemes.map { "\($0)://…" }.joined(separator: " or ")
+        return Rule("must be a URL: \(forms)") { text in
+            let fits = schemes.contains { text.hasPrefix("\($0)://") && text.count > $0.count + 3 }
+            let isClean = text.unicodeScalars.allSatisfy { $0.value > 0x20 && $0.value != 0x7F }
+            return fits && isClean ? text : nil
+        }
+    }
+
+    /// 1 to 100 letters, digits, hyphens and underscores.
+    public static let identifier = Rule("must have 1 to 100 letters, digits, hyphens and underscores") {
+        text in
+        let isClean = text.utf8.allSatisfy {
+            switch $0 {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x5F: true
+            default: false
+            }
+        }
+        return isClean && (1...100).contains(text.utf8.count) ? text : nil
+    }
+}
+
+extension Rule where Value == Int {
+    /// A whole number in decimal digits.
+    public static func integer(_ range: ClosedRange<Int>) -> Rule {
+        Rule("must be a whole number from \(range.lowerBound) to \(range.upperBound)") { text in
+            guard isDecimal(text, withFraction: false), let number = Int(text) else { return nil }
+            return range.contains(number) ? number : nil
+        }
+    }
+
+    /// A size in megabytes of 1,048,576 bytes, with a fraction or without; the value is in bytes.
+    public static func megabytes(atLeastBytes least: Int, atMostMegabytes most: Int) -> Rule {
+        Rule("must be above 0 and at most \(most) MB, and at least \(least) bytes (1 MB is 1048576 bytes)") {
+            guard isDecimal($0, withFraction: true), let number = Double($0), number > 0,
+                number <= Double(most)
+            else { return nil }
+            let bytes = Int(number * 1_048_576)
+            return bytes >= least ? bytes : nil
+        }
+    }
+}
+
+extension Rule where Value == UInt16 {
+    /// A TCP port.
+    public static let port = Rule("must be a port from 1 to 65535") { text in
+        guard isDecimal(text, withFraction: false), let number = UInt16(text), number > 0 else { return nil }
+        return number
+    }
+}
+
+/// Digits, and where allowed a point with digits on both sides: no sign, exponent, `inf` or `0x`.
+private func isDecimal(_ text: String, withFraction: Bool) -> Bool {
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    return (1...(withFraction ? 2 : 1)).contains(parts.count)
+        && parts.allSatisfy { part in
+            (1...18).contains(part.utf8.count) && part.utf8.allSatisfy { (0x30...0x39).contains($0) }
+        }
+}

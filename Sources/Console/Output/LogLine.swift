@@ -1,0 +1,63 @@
+/// How much a log line matters.
+public enum LogLevel: String, Sendable, CaseIterable, Comparable {
+    /// For whoever looks for a fault.
+    case debug
+    /// What happens.
+    case info
+    /// Something went wrong and was handled.
+    case warning
+    /// Something went wrong and somebody must act.
+    case error
+
+    /// Less important comes first.
+    public static func < (a: LogLevel, b: LogLevel) -> Bool { a.rank < b.rank }
+
+    private var rank: Int {
+        switch self {
+        case .debug: 0
+        case .info: 1
+        case .warning: 2
+        case .error: 3
+        }
+    }
+}
+
+/// One line of the log: `2026-01-31T23:59:59.123Z info store: message key=value`.
+public struct LogLine: Sendable {
+    private let text: String
+
+    /// A line from its parts. Line breaks and other control characters are escaped, so that one line
+    /// stays one line; values with spaces, quotes or equal signs are quoted.
+    public init(
+        time: String, level: LogLevel, role: String, _ message: String, _ fields: [(String, String)] = []
+    ) {
+        var line = "\(time) \(level.rawValue) \(role): \(Self.escaped(message))"
+        for (key, value) in fields {
+            let needsQuotes = value.isEmpty || value.contains { $0 == " " || $0 == "\"" || $0 == "=" }
+            let body = Self.escaped(value)
+            line += needsQuotes ? " \(key)=\"\(body.replacing("\"", with: "\\\""))\"" : " \(key)=\(body)"
+        }
+        text = line
+    }
+
+    /// The line without its end.
+    public var description: String { text }
+
+    private static func escaped(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) })
+        else {
+            return text
+        }
+        var out = ""
+        for scalar in text.unicodeScalars {
+            switch scalar.value {
+            case 0x0A: out += "\\n"
+            case 0x0D: out += "\\r"
+            case 0x09: out += "\\t"
+            case 0..<0x20, 0x7F...0x9F: out += "\\u{\(String(scalar.value, radix: 16))}"
+            default: out.unicodeScalars.append(scalar)
+            }
+        }
+        return out
+    }
+}

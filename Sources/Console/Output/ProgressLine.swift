@@ -1,0 +1,63 @@
+/// How far long work has come, and how that looks on one line of a terminal.
+public struct ProgressLine: Sendable {
+    /// Bytes done.
+    public var bytes = 0
+    /// Bytes there are to do; nil when nobody knows (a stream).
+    public var totalBytes: Int?
+    /// Chunks done.
+    public var chunks = 0
+    /// Milliseconds since the start.
+    public var elapsedMilliseconds = 0
+    /// What is being done: `recording`.
+    public var title: String
+
+    /// Nothing done yet.
+    public init(_ title: String, totalBytes: Int?) {
+        self.title = title
+        self.totalBytes = totalBytes
+    }
+
+    /// Bytes a second so far; 0 before the clock moves.
+    public var rate: Int {
+        elapsedMilliseconds <= 0 ? 0 : Int(Double(bytes) * 1000 / Double(elapsedMilliseconds))
+    }
+
+    /// Seconds left at the rate so far; nil when it cannot be known.
+    public var secondsLeft: Int? {
+        guard let totalBytes, rate > 0 else { return nil }
+        return max(0, totalBytes - bytes + rate - 1) / rate
+    }
+
+    /// Share that is done, 0 to 1; nil when the total is not known. Nothing to do is all done.
+    public var share: Double? {
+        guard let totalBytes else { return nil }
+        return totalBytes <= 0 ? 1 : min(1, Double(bytes) / Double(totalBytes))
+    }
+
+    /// The line in at most `columns` characters. What does not fit is left out, the bar first.
+    public func render(columns: Int) -> String {
+        var parts: [String] = [title]
+        let amount = totalBytes.map { "\(Quantity.bytes(bytes)) of \(Quantity.bytes($0))" }
+        parts.append(amount ?? Quantity.bytes(bytes))
+        parts.append("\(Quantity.grouped(chunks)) \(chunks == 1 ? "chunk" : "chunks")")
+        parts.append("\(Quantity.bytes(rate))/s")
+        if let secondsLeft {
+            parts.append("\(Quantity.clock(seconds: secondsLeft)) left")
+        } else {
+            parts.append(Quantity.clock(seconds: elapsedMilliseconds / 1000))
+        }
+        var line = parts.joined(separator: "  ")
+        if let share {
+            let percent = "\(Int(share * 100))%"
+            let width = min(30, columns - line.count - 10)
+            if width >= 5 {
+                let filled = Int(Double(width) * share)
+                let bar =
+                    String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
+                let padded = String(repeating: " ", count: 4 - percent.count) + percent
+                line = "\(title)  \(bar) \(padded)  " + parts.dropFirst().joined(separator: "  ")
+            }
+        }
+        return String(line.prefix(max(0, columns)))
+    }
+}

@@ -1,0 +1,43 @@
+/// Numbers as people read them.
+public enum Quantity {
+    /// Bytes with a binary unit: `0 B`, `9.8 KiB`, `120 MiB`.
+    public static func bytes(_ count: Int) -> String {
+        let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
+        var value = Double(count)
+        var unit = 0
+        while value >= 1024, unit + 1 < units.count {
+            value /= 1024
+            unit += 1
+        }
+        if unit == 0 { return "\(count) B" }
+        return "\(value < 100 ? oneDigit(value) : String(Int(value.rounded()))) \(units[unit])"
+    }
+
+    /// Seconds as a clock shows them: `0:07`, `12:31`, `3:05:09`.
+    public static func clock(seconds: Int) -> String {
+        let seconds = max(0, seconds)
+        let minutes = seconds / 60 % 60
+        let tail = twoDigits(seconds % 60)
+        return seconds < 3600 ? "\(minutes):\(tail)" : "\(seconds / 3600):\(twoDigits(minutes)):\(tail)"
+    }
+
+    /// A number with commas between groups of three digits.
+    public static func grouped(_ number: Int) -> String {
+        var digits = String(number.magnitude)
+        var groups: [String] = []
+        while digits.count > 3 {
+            groups.insert(String(digits.suffix(3)), at: 0)
+            digits.removeLast(3)
+        }
+        groups.insert(digits, at: 0)
+        return (number < 0 ? "-" : "") + groups.joined(separator: ",")
+    }
+
+    /// With one digit behind the point.
+    static func oneDigit(_ value: Double) -> String {
+        let tenths = Int((value * 10).rounded())
+        return "\(tenths / 10).\(tenths % 10)"
+    }
+
+    private static func twoDigits(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
+}

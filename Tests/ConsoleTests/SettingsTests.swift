@@ -1,0 +1,90 @@
+import Console
+import Testing
+
+@Suite struct SettingsTests {
+    @Test func nearestSourceWins() throws {
+        let environment = ["CODEC": "none"]
+        let file = "CODEC=zstd\nSIZE_MB=5\n"
+        let all = try Fixture.settings(
+            "record", "f", "--name=a", "--codec=zstd", environment: environment, file: "CODEC=none")
+        #expect(all[Fixture.codec] == "zstd")
+        let two = try Fixture.settings("record", "f", "--name=a", environment: environment, file: file)
+        #expect(two[Fixture.codec] == "none")
+        #expect(two[Fixture.size] == 5 * 1_048_576)
+        let none = try Fixture.settings("record", "f", "--name=a")
+        #expect(none[Fixture.codec] == "zstd")
+        #expect(none[Fixture.size] == 10_485_760)
+        #expect(none[Fixture.url] == nil)
+    }
+
+    @Test func anEmptyVariableIsNotSet() throws {
+        let settings = try Fixture.settings("record", "f", "--name=a", environment: ["CODEC": ""])
+        #expect(settings[Fixture.codec] == "zstd")
+    }
+
+    @Test func badVariablesAreNamed() {
+        #expect(
+            Fixture.problems("record", "f", "--name=a", environment: ["CODEC": "rar"]) == [
+                "CODEC 'rar': must be one of: none, zstd"
+            ])
+        #expect(
+            Fixture.problems("record", "f", "--name=a", file: "\n# x\nCODEC = 'rar'\n") == [
+                "CODEC (demo.conf, line 3) 'rar': must be one of: none, zstd"
+            ])
+    }
+
+    @Test func aBadURLIsNotRepeated() {
+        let problems = Fixture.problems("record", "f", "--name=a", environment: ["REDIS_URL": "secret@host"])
+        #expect(problems == ["REDIS_URL: must be a URL: redis://…"])
+    }
+
+    @Test func someCommandsCheckEveryVariable() {
+        #expect(
+            Fixture.problems("up", environment: ["CODEC": "rar"]) == [
+                "CODEC 'rar': must be one of: none, zstd"
+            ])
+        #expect(Fixture.problems("sessions", "list", environment: ["CODEC": "rar"]).isEmpty)
+    }
+
+    @Test func badFilesAreRefusedWithTheLine() {
+        #expect(
+            Fixture.problems("up", file: "CODECS=zstd\nfoo\nSIZE_MB=1\nSIZE_MB=2") == [
+                "demo.conf, line 2: must have the form NAME=value",
+                "demo.conf, line 4: SIZE_MB stands twice",
+                "demo.conf, line 1: unknown name CODECS; did you mean CODEC?",
+            ])
+    }
+
+    @Test(arguments: [
+        ("0.25", 262_144), ("10", 10_485_760), ("100", 104_857_600), ("0.001", 1048), ("0.5", 524_288),
+    ])
+    func megabytes(text: String, bytes: Int) {
+        #expect(Rule.megabytes(atLeastBytes: 1024, atMostMegabytes: 100).parse(text) == bytes)
+    }
+
+    @Test(arguments: [
+        "0", "0.0", "-1", "+1", "100.01", "101", "0.0009", "1e1", "inf", "nan", "0x1", "", "1.", ".5", "1,5",
+        " 1",
+        "1.2.3", "99999999999999999999",
+    ])
+    func notMegabytes(text: String) {
+        #expect(Rule.megabytes(atLeastBytes: 1024, atMostMegabytes: 100).parse(text) == nil)
+    }
+
+    @Test func otherRules() {
+        #expect(Rule.port.parse("65535") == 65_535)
+        #expect(Rule.port.parse("0") == nil)
+        #expect(Rule.port.parse("65536") == nil)
+        #expect(Rule.integer(1...9).parse("9") == 9)
+        #expect(Rule.integer(1...9).parse("10") == nil)
+        #expect(Rule.integer(1...9).parse("٣") == nil)
+        #expect(Rule.identifier.parse("sess-01_A") == "sess-01_A")
+        #expect(Rule.identifier.parse("a/b") == nil)
+        #expect(Rule.identifier.parse(String(repeating: "a", count: 101)) == nil)
+        #expect(Rule<String>.text(upTo: 3).parse("") == nil)
+        #expect(Rule<String>.text(upTo: 3).parse("äöü") == "äöü")
+        #expect(Rule<String>.url(["redis"]).parse("redis://") == nil)
+        #expect(Rule<String>.url(["redis"]).parse("redis://h:1\n") == nil)
+        #expect(Rule<String>.path.parse("a\0b") == nil)
+    }
+}
