@@ -1,1 +1,3 @@
-print("reel")
+import Glibc
+
+exit(Program.run(Array(CommandLine.arguments.dropFirst())).rawValue)

@@ -1,0 +1,129 @@
+import RedisLog
+import Console
+import EventSourcing
+import Supervision
+
+/// `reel events`: what stands in the log.
+enum EventsCommand: Command {
+    static let follow = Flag("follow", short: "f", help: "Go on with events as they are appended")
+    static let type = Setting(
+        "type", "TYPE", .text(upTo: 100), isRepeatable: true, help: "Only events of this type")
+    static let limit = Setting(
+        "limit", "N", .integer(1...1_000_000_000), defaultNote: "all", help: "End after this many events")
+
+    static let declaration = CommandDeclaration(
+        "events", summary: "Print the events of a session, or of the whole log",
+        details: "With --json every line is one event in the JSON form of CloudEvents 1.0. Events of one "
+            + "session come in the order of their sequence; those of several sessions by the time of their "
+            + "append.",
+        positionals: [
+            Positional(
+                "SESSION", .identifier, isRequired: false, help: "Id of the session; without it all events")
+        ],
+        options: [follow.declaration, type.declaration, limit.declaration, Common.json.declaration]
+            + Common.places,
+        examples: [
+            "reel events sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D", "reel events --follow --json",
+            "reel events --type KeyExported --json",
+        ],
+        statuses: [Common.notFoundStatus, Common.usageStatus, Common.dependencyStatus])
+
+    static func run(_ settings: Settings) throws -> ExitStatus {
+        let system = try RunningSystem(settings)
+        let stop = StopSignal()
+        try SignalWatcher.start(stop)
+        let store = try system.log.open()
+        let printer = EventPrinter(settings)
+        var positions: [LogPosition]
+        if let session = settings.positional(0) {
+            guard try store.version(of: session) > 0 else {
+                throw CommandFailure(.no, "there is no session \(session)")
+            }
+            let partition = store.partitioning.partition(of: session)
+            // Read before the history: what comes in between is delivered twice, and printed once.
+            positions = [try store.end(of: partition)]
+            printer.session = session
+            var last: UInt64 = 0
+            while !stop.isSet, !printer.isFull {
+                let page = try store.load(session, after: last, limit: 500)
+                for event in page { try printer.take(event) }
+                guard let end = page.last else { break }
+                last = end.sequence
+            }
+        } else {
+            var merge = LogMerge(store)
+            while !stop.isSet, !printer.isFull, let event = try merge.next() { try printer.take(event) }
+            positions = merge.positions
+        }
+        guard settings[follow] else { return .success }
+        let feed = try system.log.follow(after: positions)
+        while !stop.isSet, !printer.isFull {
+            for event in try feed.next(limit: 500, waitMilliseconds: 500) { try printer.take(event) }
+        }
+        return .success
+    }
+}
+
+/// Prints events, one a line. One thread.
+private final class EventPrinter {
+    /// Nil for all sessions.
+    var session: String?
+    private let asJSON: Bool
+    private let types: Set<String>
+    private let columns: Int?
+    private var left: Int
+    private var lastSequence: UInt64 = 0
+    private var writer = JSONWriter(reserving: 1024)
+
+    init(_ settings: Settings) {
+        asJSON = settings[Common.json]
+        types = Set(settings.all(EventsCommand.type))
+        left = settings[EventsCommand.limit] ?? .max
+        columns = Terminal.columns(of: .output)
+    }
+
+    var isFull: Bool { left == 0 }
+
+    func take(_ event: RecordedEvent) throws {
+        if let session {
+            guard event.partitionKey == session, event.sequence > lastSequence else { return }
+            lastSequence = event.sequence
+        }
+        guard left > 0, types.isEmpty || types.contains(event.type) else { return }
+        left -= 1
+        if asJSON {
+            writer.removeAll()
+            event.encodeCloudEvent(into: &writer)
+            return try Output.line(writer)
+        }
+        let type = event.type.padding(to: 20)
+        let number = String(event.sequence).padding(to: 5)
+        let text = "\(event.time.rfc3339)  \(number) \(type) \(event.subject)  \(Self.essence(event.data))"
+        let line = Table.printable(text)
+        if let columns, line.count > columns { return try Output.line(line.prefix(columns - 1) + "…") }
+        try Output.line(line)
+    }
+
+    /// The payload's members on one line, without those that the line has already.
+    private static func essence(_ data: [UInt8]) -> String {
+        guard let members = (try? JSONValue(parsing: data))?.members else { return "" }
+        let known: Set<String> = ["session_id", "chunk_id"]
+        return members.compactMap { member -> String? in
+            guard !known.contains(member.name) else { return nil }
+            switch member.value {
+            case .string(let text): return "\(member.name)=\(text)"
+            case .integer(let number): return "\(member.name)=\(number)"
+            case .number(let number): return "\(member.name)=\(number)"
+            case .bool(let flag): return "\(member.name)=\(flag)"
+            case .null, .array, .object: return nil
+            }
+        }.joined(separator: " ")
+    }
+}
+
+extension String {
+    /// With spaces behind, up to a width.
+    func padding(to width: Int) -> String {
+        count < width ? self + String(repeating: " ", count: width - count) : self
+    }
+}

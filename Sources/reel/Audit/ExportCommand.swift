@@ -1,0 +1,156 @@
+import RedisLog
+import Console
+import EventSourcing
+import Glibc
+import Pipeline
+import Supervision
+
+/// `reel export`: gives back the recorded bytes.
+enum ExportCommand: Command {
+    static let output = Setting(
+        "output", "FILE", .path, short: "o", isRequired: true,
+        help: "Where the recorded bytes go; - for standard output")
+    static let force = Flag("force", help: "Replace FILE where it exists")
+
+    static let declaration = CommandDeclaration(
+        "export", summary: "Give back the recorded bytes of a session",
+        details:
+            "Every chunk is verified before its bytes are handed out. A file appears under its name only "
+            + "when it is whole and durable; when a chunk is damaged nothing is left behind.",
+        positionals: [Common.session],
+        options: [output.declaration, force.declaration] + Common.places,
+        examples: [
+            "reel export sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D -o desktop.mkv",
+            "reel export sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D -o - | ffplay -",
+        ],
+        statuses: [
+            "1  no such session, a chunk is damaged or not stored yet, or the reader went away",
+            "2  bad usage; FILE exists and --force is not given",
+            Common.dependencyStatus,
+        ])
+
+    static func run(_ settings: Settings) throws -> ExitStatus {
+        let session = settings.positional(0) ?? ""
+        let path = try settings.require(output)
+        let target: any ExportTarget
+        if path == "-" {
+            target = StandardOutputTarget()
+        } else {
+            target = try FileTarget(path, replacing: settings[force])
+        }
+        let system = try RunningSystem(settings)
+        let stop = StopSignal()
+        try SignalWatcher.start(stop)
+        let exporter = SessionExporter(
+            store: try system.log.open(), chunks: try system.chunks(), keys: try system.vault().openKeys())
+        var done = 0
+        var meter = StepMeter("exporting", unit: "bytes")
+        defer { meter.clear() }
+        do {
+            try exporter.export(session) { bytes, total in
+                if stop.isSet {
+                    throw CommandFailure(.interrupted, "interrupted; nothing was written to \(path)")
+                }
+                try target.write(bytes)
+                done += bytes.count
+                meter.show(done, of: total)
+            }
+            try target.finish()
+        } catch ExportFailure.notFound {
+            throw CommandFailure(.no, "there is no session \(session)")
+        } catch let failure as ExportFailure {
+            throw CommandFailure(.no, "session \(session) cannot be exported: \(failure)")
+        } catch is OutputClosed {
+            throw CommandFailure(.no, "whoever read standard output went away after \(done) bytes")
+        }
+        return .success
+    }
+}
+
+/// Where exported bytes go.
+private protocol ExportTarget: AnyObject {
+    func write(_ bytes: UnsafeRawBufferPointer) throws
+    func finish() throws
+}
+
+private final class StandardOutputTarget: ExportTarget {
+    func write(_ bytes: UnsafeRawBufferPointer) throws { try Output.write(bytes) }
+    func finish() {}
+}
+
+/// A file that appears under its name when it is whole and durable, or not at all.
+private final class FileTarget: ExportTarget {
+    private let path: String
+    private let replacing: Bool
+    private var temporary = ""
+    private var descriptor: CInt = -1
+
+    /// Looks whether the file may be written; makes nothing yet.
+    init(_ path: String, replacing: Bool) throws {
+        self.path = path
+        self.replacing = replacing
+        var facts = stat()
+        if lstat(path, &facts) == 0 {
+            if facts.st_mode & S_IFMT == S_IFDIR {
+                throw UsageError(["--output \(path): it is a folder; name a file"], command: "export")
+            }
+            if !replacing {
+                throw UsageError(
+                    ["--output \(path): the file exists; name another, or give --force"], command: "export")
+            }
+        }
+    }
+
+    deinit { discard() }
+
+    func write(_ bytes: UnsafeRawBufferPointer) throws {
+        try open()
+        var written = 0
+        while written < bytes.count {
+            let count = Glibc.write(
+                descriptor, bytes.baseAddress?.advanced(by: written), bytes.count - written)
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { throw SystemFailure("write", temporary) }
+            written += count
+        }
+    }
+
+    private func open() throws {
+        guard descriptor < 0 else { return }
+        let name = "\(path).\(getpid()).part"
+        descriptor = Glibc.open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw SystemFailure("create", name) }
+        temporary = name
+    }
+
+    func finish() throws {
+        try open()
+        guard fsync(descriptor) == 0 else { throw SystemFailure("fsync", temporary) }
+        if replacing {
+            guard rename(temporary, path) == 0 else { throw SystemFailure("rename to", path) }
+        } else {
+            // A link fails where a rename would replace what somebody made in the meantime.
+            guard link(temporary, path) == 0 else { throw SystemFailure("create", path) }
+            unlink(temporary)
+        }
+        temporary = ""
+        discard()
+        try syncFolder()
+    }
+
+    /// Without this the name could be gone after a loss of power.
+    private func syncFolder() throws {
+        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+        let opened = Glibc.open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard opened >= 0 else { throw SystemFailure("open folder", folder) }
+        defer { close(opened) }
+        guard fsync(opened) == 0 else { throw SystemFailure("fsync", folder) }
+    }
+
+    private func discard() {
+        if descriptor >= 0 { close(descriptor) }
+        descriptor = -1
+        if !temporary.isEmpty { unlink(temporary) }
+        temporary = ""
+    }
+}

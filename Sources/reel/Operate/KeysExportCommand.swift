@@ -1,0 +1,87 @@
+import RedisLog
+import Console
+import EventSourcing
+import Glibc
+import Pipeline
+import Recording
+import Vault
+
+/// `reel keys export`: takes out a session's data key, and leaves that in the log.
+enum KeysExportCommand: Command {
+    static let declaration = CommandDeclaration(
+        "keys", "export", summary: "Print a session's data key for an investigator",
+        details: "With the key anyone can read the session's sealed files. A KeyExported event that names "
+            + "you is durable in the log before the key is printed.",
+        positionals: [Common.session], options: [Common.json.declaration] + Common.places,
+        examples: ["reel keys export sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D --json"],
+        statuses: [
+            "1  there is no such session, or it has no key", Common.usageStatus, Common.dependencyStatus,
+        ])
+
+    static func run(_ settings: Settings) throws -> ExitStatus {
+        let session = settings.positional(0) ?? ""
+        let system = try RunningSystem(settings)
+        let clock = SystemClock()
+        let handler = CommandHandler(session: session, store: try system.log.open(), clock: clock)
+        let key: SessionKey
+        do {
+            try handler.catchUp()
+            guard handler.state.status != nil else { throw SessionRejection.notFound }
+            key = try system.vault().openKeys().key(ofSession: session)
+            let context = EventContext(source: "/reel/cli", actor: CurrentUser.actor)
+            let command = "\(session)/export-key/\(ULID.make(at: clock.now()))"
+            try handler.handle(.exportKey(keyID: key.keyID), id: command, context: context)
+        } catch let error as CommandError<SessionRejection> {
+            throw SessionErrors.plain(error, session)
+        } catch SessionRejection.notFound {
+            throw CommandFailure(.no, "there is no session \(session)")
+        }
+        try key.withDataKey { bytes in
+            let text = Base64.encode(bytes)
+            guard settings[Common.json] else {
+                return try Output.line(
+                    "session_id  \(session)\nkey_id      \(key.keyID)\ndata_key    \(text)")
+            }
+            var writer = JSONWriter()
+            writer.object { json in
+                json.member("session_id", session)
+                json.member("key_id", key.keyID)
+                json.member("data_key", text)
+            }
+            try Output.line(writer)
+        }
+        return .success
+    }
+}
+
+/// Errors of commands on sessions, as the caller sees them.
+enum SessionErrors {
+    static func plain(_ error: CommandError<SessionRejection>, _ session: String) -> any Error {
+        switch error {
+        case .rejected(.notFound): CommandFailure(.no, "there is no session \(session)")
+        case .rejected(let rejection): CommandFailure(.no, "session \(session): \(rejection)")
+        case .failed(let failure): failure
+        case .malformed(let event): event
+        }
+    }
+}
+
+/// Base64 as in RFC 4648, section 4, with padding.
+enum Base64 {
+    private static let alphabet = Array(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+
+    static func encode(_ bytes: UnsafeRawBufferPointer) -> String {
+        var out: [UInt8] = []
+        out.reserveCapacity((bytes.count + 2) / 3 * 4)
+        for start in stride(from: 0, to: bytes.count, by: 3) {
+            let count = min(3, bytes.count - start)
+            var group: UInt32 = 0
+            for offset in 0..<3 { group = group << 8 | (offset < count ? UInt32(bytes[start + offset]) : 0) }
+            for place in 0..<4 {
+                out.append(place <= count ? alphabet[Int(group >> UInt32(18 - 6 * place)) & 63] : 0x3D)
+            }
+        }
+        return String(decoding: out, as: UTF8.self)
+    }
+}

@@ -1,0 +1,57 @@
+import Console
+import Glibc
+import Supervision
+
+/// Finds the configuration file of a command: `--config FILE`, else `reel.conf` in the data folder.
+enum ConfigurationLookup {
+    static func file(for invocation: Invocation) throws -> ConfigurationFile {
+        let named =
+            invocation.given(Common.config) ?? environmentVariable(Common.config.declaration.variable ?? "")
+        if let named {
+            do throws(SystemFailure) {
+                return ConfigurationFile(path: named, text: try FileText.read(named))
+            } catch {
+                throw UsageError(
+                    ["--config \(named): \(error.text); name a file that can be read"],
+                    command: invocation.command.name)
+            }
+        }
+        let folder =
+            invocation.given(Common.data) ?? environmentVariable(Common.data.declaration.variable ?? "")
+            ?? Common.defaultData
+        let usual = "\(folder)/reel.conf"
+        do throws(SystemFailure) {
+            return ConfigurationFile(path: usual, text: try FileText.read(usual))
+        } catch {
+            if error.code == ENOENT || error.code == ENOTDIR { return .none }
+            throw CommandFailure(.dependency, "\(usual): \(error.text); make it readable or remove it")
+        }
+    }
+}
+
+/// Small files that are read whole.
+enum FileText {
+    /// No file that Reel reads whole is larger.
+    private static let limit = 1 << 20
+
+    static func read(_ path: String) throws(SystemFailure) -> String {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw SystemFailure("open", path) }
+        defer { close(file) }
+        var bytes: [UInt8] = []
+        var part = [UInt8](repeating: 0, count: 1 << 14)
+        while true {
+            let count = Glibc.read(file, &part, part.count)
+            if count < 0 && errno == EINTR { continue }
+            guard count >= 0 else { throw SystemFailure("read", path) }
+            if count == 0 { return String(decoding: bytes, as: UTF8.self) }
+            bytes += part[..<count]
+            guard bytes.count <= limit else { throw SystemFailure("read", path, code: EFBIG) }
+        }
+    }
+}
+
+extension SystemFailure {
+    /// The C library's text alone.
+    var text: String { strerror(code).map { String(cString: $0) } ?? "error \(code)" }
+}

@@ -1,0 +1,67 @@
+import Console
+import EventSourcing
+import Glibc
+import MongoViews
+import Pipeline
+import Recording
+import Supervision
+import Vault
+
+/// A command that ends with a message for whoever called it: what happened, to what, and what to do.
+struct CommandFailure: Error {
+    let status: ExitStatus
+    let message: String
+
+    init(_ status: ExitStatus, _ message: String) {
+        self.status = status
+        self.message = message
+    }
+}
+
+/// Turns errors into messages on stderr and exit statuses.
+enum Failures {
+    static func report(_ error: any Error) -> ExitStatus {
+        // Whoever read our output has seen enough: nothing to say, and nobody to say it to.
+        if error is OutputClosed { return .success }
+        let status = status(of: error)
+        if let usage = error as? UsageError {
+            let command = usage.command.map { "reel \($0)" } ?? "reel"
+            for problem in usage.problems { Output.error("\(command): \(problem)") }
+            Output.error("Try '\(command) --help'.")
+        } else {
+            Output.error("reel: \(message(of: error))")
+        }
+        return status
+    }
+
+    static func status(of error: any Error) -> ExitStatus {
+        switch error {
+        case let failure as CommandFailure: failure.status
+        case is UsageError: .usage
+        case let failure as SourceFailure: failure.isBadInput ? .usage : .dependency
+        case is SessionRejection, is MalformedEvent, is KeyMissing: .no
+        case let failure as RecordingFailure:
+            switch failure {
+            case .rejected: .no
+            case .source(let source): status(of: source)
+            case .failed(let inner, _): status(of: inner)
+            }
+        default: .dependency
+        }
+    }
+
+    static func message(of error: any Error) -> String {
+        switch error {
+        case let failure as CommandFailure: failure.message
+        case let failure as LogFailure where failure.kind == .unreachable || failure.kind == .timedOut:
+            "the event log cannot be reached: \(failure); is 'reel up' running?"
+        case let failure as MongoFailure where failure.isUnreachable:
+            "\(failure); is 'reel up' running?"
+        case let failure as QueryFailure where failure.isUnreachable:
+            "\(failure); is 'reel up' running?"
+        case let failure as StorageFailure where failure.isOutOfSpace:
+            "\(failure); make room on that disk and try again"
+        default: "\(error)"
+        }
+    }
+}

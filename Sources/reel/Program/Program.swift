@@ -1,0 +1,59 @@
+import Console
+import Supervision
+
+/// The commands there are, and how one of them is run.
+enum Program {
+    static let version = "0.1.0"
+
+    static let commands: [any Command.Type] = [
+        UpCommand.self, RecordCommand.self, SessionsListCommand.self, SessionsShowCommand.self,
+        ChunksCommand.self, EventsCommand.self, VerifyCommand.self, ExportCommand.self,
+        KeysExportCommand.self, StatusCommand.self, BenchSealCommand.self,
+    ]
+
+    static let declaration = ProgramDeclaration(
+        name: "reel", version: version,
+        summary: "Reel records remote-desktop sessions, seals what it records, and can prove afterwards that "
+            + "nothing was changed, dropped or reordered.",
+        commands: commands.map { $0.declaration })
+
+    /// Runs what the arguments ask for; every error ends here, as a message and a status.
+    static func run(_ arguments: [String]) -> ExitStatus {
+        Output.ignoreBrokenPipes()
+        do {
+            switch try declaration.parse(arguments, columns: min(100, Terminal.columns(of: .output) ?? 80)) {
+            case .help(let text), .version(let text):
+                try Output.line(text)
+                return .success
+            case .run(let invocation):
+                let settings = try Settings(
+                    invocation, of: declaration, environment: environmentVariable,
+                    file: try ConfigurationLookup.file(for: invocation))
+                guard let command = commands.first(where: { $0.declaration.path == settings.command.path })
+                else { throw UsageError(["unknown command \(settings.command.name)"]) }
+                return try command.run(settings)
+            }
+        } catch {
+            return Failures.report(error)
+        }
+    }
+}
+
+/// One command: what it takes, and what it does.
+protocol Command: SendableMetatype {
+    static var declaration: CommandDeclaration { get }
+    static func run(_ settings: Settings) throws -> ExitStatus
+}
+
+/// How a command ends.
+enum ExitStatus: Int32 {
+    case success = 0
+    /// The answer is no: a verification failed, a session was not found.
+    case no = 1
+    /// The command line or the configuration asks for what cannot be.
+    case usage = 2
+    /// Something that Reel depends on cannot be reached or used.
+    case dependency = 3
+    /// Interrupted by a signal; what was done until then is kept.
+    case interrupted = 130
+}

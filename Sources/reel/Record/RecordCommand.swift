@@ -1,0 +1,73 @@
+import Console
+import EventSourcing
+import Pipeline
+import Recording
+import Supervision
+
+/// `reel record`: records a file or standard input as one session.
+enum RecordCommand: Command {
+    static let declaration = CommandDeclaration(
+        "record", summary: "Record a file or standard input as a session",
+        details: "Prints the session's id alone on standard output, as soon as something is recorded. "
+            + "Returns when everything is recorded durably and the session is stopped; its chunks are then "
+            + "still being sealed by the running system, unless --wait is given. Ctrl-C stops the session "
+            + "and keeps what was recorded.",
+        positionals: [Positional("FILE", .path, help: "The file to record; - for standard input")],
+        options: RecordSettings.declarations,
+        examples: [
+            "reel record desktop.mkv --name 'Friday deployment'",
+            "ffmpeg -i rtsp://… -f matroska - | reel record - --name camera --wait",
+            "reel record trace.bin --name trace --chunk-size 0.25 --codec gzip --tag audit --json",
+        ],
+        statuses: [
+            "1  the session may not be made like that; with --wait: it failed or a chunk was given up",
+            "2  bad usage: an option or value that breaks a rule, no such file, an empty file, a folder",
+            Common.dependencyStatus, "130  interrupted; what was recorded until then is kept",
+        ])
+
+    static func run(_ settings: Settings) throws -> ExitStatus {
+        // Everything the caller can have got wrong is found before anything is made.
+        let path = settings.positional(0) ?? "-"
+        let source = path == "-" ? ByteSource.standardInput() : try ByteSource.file(path)
+        let session = try RecordSettings.session(
+            from: settings, source: source.totalBytes == nil ? .stream : .file)
+        let system = try RunningSystem(settings)
+        let stop = StopSignal()
+        try SignalWatcher.start(stop)
+
+        let report = RecordingReport(settings, session.sessionID, totalBytes: source.totalBytes)
+        let recorder = try Recorder(
+            log: system.log, vault: try system.vault(), clock: SystemClock(), actor: CurrentUser.actor,
+            options: RecordingOptions(session: session), progress: { report.take($0) })
+        let summary: RecordingSummary
+        do {
+            summary = try recorder.record(source, stop: stop)
+        } catch {
+            report.abandon()
+            throw error
+        }
+        try report.recorded(summary)
+        if summary.reason == .interrupted {
+            Output.error("reel record: interrupted; \(kept(summary))")
+            try report.finish(summary, status: .stopped)
+            return .interrupted
+        }
+        guard settings[RecordSettings.wait] else {
+            try report.finish(summary, status: .stopped)
+            return .success
+        }
+        let completion = CompletionWait(session: session.sessionID, log: system.log, report: report)
+        let status = try completion.wait(stop: stop)
+        try report.finish(summary, status: status ?? .stopped)
+        if status == nil {
+            Output.error("reel record: no longer waiting; \(kept(summary)) and is being completed")
+            return .interrupted
+        }
+        return status == .completed ? .success : .no
+    }
+
+    private static func kept(_ summary: RecordingSummary) -> String {
+        "session \(summary.sessionID) keeps \(summary.chunks) \(summary.chunks == 1 ? "chunk" : "chunks"), "
+            + "\(Quantity.bytes(summary.bytes))"
+    }
+}

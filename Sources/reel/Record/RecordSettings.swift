@@ -1,0 +1,74 @@
+import Console
+import EventSourcing
+import Recording
+
+/// What `reel record` can be told.
+enum RecordSettings {
+    static let name = Setting("name", "NAME", .text(upTo: 255), isRequired: true, help: "The session's name")
+    static let session = Setting(
+        "session-id", "ID", .identifier, defaultNote: "a new one", help: "Id of the new session")
+    static let project = Setting("project", "TEXT", .text(upTo: 100), help: "Project it belongs to")
+    static let environment = Setting(
+        "environment", "TEXT", .text(upTo: 50), help: "Environment, such as production")
+    static let tag = Setting(
+        "tag", "TAG", .text(upTo: 50), isRepeatable: true, help: "A tag, at most 10 of them")
+    static let description = Setting("description", "TEXT", .text(upTo: 500), help: "What it shows")
+    static let owner = Setting("owner", "NAME", .text(upTo: 100), help: "Who answers for it")
+    static let priority = Setting(
+        "priority", "WORD", .oneOf(SessionMetadata.priorities), default: "normal",
+        help: "low, normal, high or critical")
+    static let host = Setting(
+        "rdp-host", "HOST", .text(upTo: 255), default: "localhost", help: "The desktop it was taken from")
+    static let user = Setting(
+        "rdp-user", "NAME", .text(upTo: 255), defaultNote: "the current user", help: "Who was logged in there"
+    )
+    static let noEncryption = Flag("no-encryption", help: "Store chunks without encrypting them")
+    static let wait = Flag("wait", help: "Return when the session is completed")
+    static let verbose = Flag("verbose", short: "v", help: "Print a line for every acknowledged chunk")
+    static let quiet = Flag("quiet", short: "q", help: "Print no progress")
+
+    static let declarations: [OptionDeclaration] =
+        [
+            name.declaration, session.declaration, Common.chunkSize.declaration, Common.codec.declaration,
+            noEncryption.declaration, wait.declaration, project.declaration, environment.declaration,
+            tag.declaration, description.declaration, owner.declaration, priority.declaration,
+            host.declaration, user.declaration, verbose.declaration, quiet.declaration,
+            Common.json.declaration,
+        ] + Common.places
+
+    /// The session to make, checked.
+    static func session(from settings: Settings, source: CaptureConfig.Source) throws -> SessionEvent.Created
+    {
+        let codec = try settings.require(Common.codec)
+        let rdp = RDPConfig(
+            host: try settings.require(host), username: settings[user] ?? CurrentUser.name)
+        var recording = RecordingConfig()
+        recording.compression = codec
+        var storage = StorageConfig()
+        storage.encryptionEnabled = !settings[noEncryption]
+        storage.compressionEnabled = codec != "none"
+        var metadata = SessionMetadata()
+        metadata.project = settings[project]
+        metadata.environment = settings[environment]
+        metadata.tags = settings.all(tag)
+        metadata.description = settings[description]
+        metadata.owner = settings[owner]
+        metadata.priority = settings[priority]
+        let created = SessionEvent.Created(
+            sessionID: settings[session] ?? "sess-\(ULID.make(at: SystemClock().now()))",
+            name: try settings.require(name), rdp: rdp, recording: recording, storage: storage,
+            metadata: metadata,
+            capture: CaptureConfig(source: source, chunkSizeBytes: try settings.require(Common.chunkSize)))
+        let violations = created.violations
+        if !violations.isEmpty { throw UsageError(violations.map(optionNamed), command: "record") }
+        return created
+    }
+
+    /// A violation in the words of the command line.
+    private static func optionNamed(_ violation: Violation) -> String {
+        let options = [
+            "metadata.tags": "--tag", "rdp_config.host": "--rdp-host", "rdp_config.username": "--rdp-user",
+        ]
+        return "\(options[violation.field] ?? violation.field): \(violation.rule)"
+    }
+}

@@ -1,0 +1,57 @@
+import MongoViews
+import RedisLog
+import Console
+import EventSourcing
+import Recording
+
+/// `reel sessions show`: everything the read model knows of one session.
+enum SessionsShowCommand: Command {
+    static let declaration = CommandDeclaration(
+        "sessions", "show", summary: "Show one session", positionals: [Common.session],
+        options: [Common.json.declaration] + Common.places,
+        examples: ["reel sessions show sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D"],
+        statuses: [Common.notFoundStatus, Common.usageStatus, Common.dependencyStatus])
+
+    static func run(_ settings: Settings) throws -> ExitStatus {
+        let id = settings.positional(0) ?? ""
+        let system = try RunningSystem(settings)
+        guard let session = try system.queries().session(id) else {
+            throw CommandFailure(.no, try missing(id, system))
+        }
+        if settings[Common.json] {
+            var writer = JSONWriter()
+            ViewJSON.session(session, into: &writer)
+            try Output.line(writer)
+            return .success
+        }
+        let sums = session.statistics
+        let metadata = session.metadata
+        let rows: [(String, String)] = [
+            ("session", session.sessionID), ("name", session.name), ("status", session.status.rawValue),
+            ("created", ShortTime.text(session.createdAt)), ("started", ShortTime.text(session.startedAt)),
+            ("stopped", ShortTime.text(session.stoppedAt)),
+            ("chunks", Quantity.grouped(sums.chunksCount)),
+            ("size", "\(Quantity.grouped(sums.sizeBytes)) bytes"),
+            ("duration", Quantity.clock(seconds: sums.durationSeconds)),
+            ("compression", "\(session.recording.compression), ratio \(Ratio.text(sums.compressionRatio))"),
+            ("encryption", session.storage.encryptionEnabled ? "on" : "off"),
+            ("errors", Quantity.grouped(sums.errorCount)),
+            ("desktop", "\(session.rdp.username)@\(session.rdp.host):\(session.rdp.port)"),
+            ("project", metadata.project ?? ""), ("environment", metadata.environment ?? ""),
+            ("tags", metadata.tags.joined(separator: ", ")), ("owner", metadata.owner ?? ""),
+            ("priority", metadata.priority ?? ""), ("description", metadata.description ?? ""),
+            ("position", "\(session.logPosition), version \(session.version)"),
+        ]
+        for (name, value) in rows where !value.isEmpty {
+            try Output.line("\(name.padding(to: 12))\(Table.printable(value))")
+        }
+        return .success
+    }
+
+    /// The read model may be behind the log, which knows.
+    static func missing(_ id: String, _ system: RunningSystem) throws -> String {
+        try system.log.open().version(of: id) > 0
+            ? "session \(id) is in the log and not in the read model yet; try again in a moment"
+            : "there is no session \(id)"
+    }
+}

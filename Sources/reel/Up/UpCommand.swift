@@ -1,0 +1,92 @@
+import Console
+import EventSourcing
+import Glibc
+import Supervision
+
+/// `reel up`: the whole system in one process, with servers of its own.
+enum UpCommand: Command {
+    static let declaration = CommandDeclaration(
+        "up", summary: "Start the whole system: Redis, MongoDB and every role, in one process",
+        details: "Keeps everything in the data folder and writes DIR/endpoints.json there once it is ready. "
+            + "Runs until SIGINT or SIGTERM, then finishes what it has in hand and stops; a second signal "
+            + "ends it at once.",
+        options: UpSettings.declarations,
+        examples: [
+            "reel up", "reel up --data /srv/reel --workers 8",
+            "REDIS_URL=redis://10.0.0.5:6379 reel up --mongodb-port 27017",
+        ],
+        statuses: [
+            Common.usageStatus,
+            "3  a port is taken, a folder cannot be used or is in use, a server or a role failed for good",
+            "130  a second signal ended it before everything had stopped",
+        ],
+        checksEveryVariable: true)
+
+    /// Milliseconds for all roles and servers to stop.
+    private static let stopMilliseconds = 40_000
+
+    static func run(_ settings: Settings) throws -> ExitStatus {
+        let plan = try UpPlan(settings)
+        let stop = StopSignal()
+        try SignalWatcher.start(stop)
+        let folder = try DataFolder(creating: plan.data)
+        let lock = try lock(folder)
+        defer { withExtendedLifetime(lock) {} }
+        // What a predecessor left that was killed: it describes a system that is gone.
+        unlink(folder.endpoints)
+        plan.log(.info, "up", "data folder locked", [("path", folder.path), ("pid", "\(getpid())")])
+        do {
+            try serve(plan, folder, stop)
+        } catch  where stop.isSet && !(error is ServiceGroupFailure) {
+            // Asked to stop while something was being started: that is no failure.
+        }
+        plan.log(.info, "up", "stopped")
+        return .success
+    }
+
+    private static func serve(_ plan: UpPlan, _ folder: DataFolder, _ stop: StopSignal) throws {
+        let servers = UpServers(plan, folder)
+        defer { servers.stop() }
+        try servers.start(stop)
+        let system = try UpSystem(plan, folder, servers)
+        let group = ServiceGroup(
+            servers.services + [
+                LivenessService(system), RolePool(name: "roles", roles: Roles.all(system, plan)),
+                ReadinessService(endpoints: system.endpoints, path: folder.endpoints, log: plan.log),
+            ], stopWithinMilliseconds: stopMilliseconds)
+        try group.run(stop: stop)
+    }
+
+    private static func lock(_ folder: DataFolder) throws(CommandFailure) -> FolderLock {
+        do throws(FolderLockFailure) {
+            return try FolderLock(folder: folder.path, name: "reel.lock")
+        } catch {
+            switch error {
+            case .held(_, let pid):
+                let holder = pid.map { "process \($0)" } ?? "another process"
+                throw CommandFailure(
+                    .dependency,
+                    "the data folder \(folder.path) is in use by another 'reel up' (\(holder)); stop that one, "
+                        + "or choose another folder with --data")
+            case .stopped, .system:
+                throw CommandFailure(.dependency, "the data folder \(folder.path) cannot be locked: \(error)")
+            }
+        }
+    }
+}
+
+/// Says that the system is ready, and where it is; takes that back when it stops.
+struct ReadinessService: Service {
+    let name = "readiness"
+    let endpoints: Endpoints
+    let path: String
+    let log: Log
+
+    func run(stop: StopSignal) throws {
+        try endpoints.write(to: path)
+        defer { unlink(path) }
+        log(.info, "up", "ready", [("endpoints", path)])
+        stop.wait()
+        log(.info, "up", "stopping")
+    }
+}
