@@ -13,9 +13,20 @@ public struct ChunkReference: Sendable, Hashable {
     public init(sessionID: String, sequenceNumber: Int) {
         let digits = String(sequenceNumber)
         let padding = String(repeating: "0", count: max(0, 6 - digits.count))
+        // A chunk's id has at most 100 characters too; a long session id stands in it by its hash.
+        let owner = sessionID.utf8.count <= 85 ? sessionID : Self.shortened(sessionID)
         self.init(
             sessionID: sessionID, sequenceNumber: sequenceNumber,
-            chunkID: "\(sessionID)-chunk-\(padding)\(digits)")
+            chunkID: "\(owner)-chunk-\(padding)\(digits)")
+    }
+
+    private static func shortened(_ sessionID: String) -> String {
+        let digits = Array("0123456789abcdef")
+        return SHA256.digest(of: sessionID.utf8).prefix(16)
+            .reduce(into: "") { text, byte in
+                text.append(digits[Int(byte >> 4)])
+                text.append(digits[Int(byte & 15)])
+            }
     }
 
     /// A reference with a chunk id of the caller's.
