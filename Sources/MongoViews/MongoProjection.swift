@@ -29,12 +29,22 @@ public final class MongoProjection: Projection {
         public var chunks = 20_000
         /// Keys of one query.
         public var keysPerQuery = 1_000
+        /// Batches of at least so many events are taken for catching up: their effects may be written
+        /// together with those of the next batches, while the next ones are folded already.
+        public var catchUpBatch = 2_000
+        /// The most events whose effects wait to be written while catching up. With 0 every `apply` has
+        /// written everything when it returns. With more, whoever calls has to call `apply([])` when
+        /// there are no events, which writes what waits.
+        public var eventsHeld = 0
 
         /// The defaults.
         public init() {}
     }
 
-    private let keysPerQuery: Int
+    private let limits: Limits
+    private var heldEnds: [Int: LogPosition] = [:]
+    private var heldEvents = 0
+    private var running: BackgroundWrite?
 
     init(
         name: String, pool: MongoPool, collections: Collections, epoch: String, log: (any EventStore)?,
@@ -46,74 +56,90 @@ public final class MongoProjection: Projection {
         self.store = Checkpoints(collections: collections, epoch: epoch)
         self.log = log
         self.folder = ProjectionFolder(sessionLimit: limits.sessions, chunkLimit: limits.chunks)
-        self.keysPerQuery = max(1, limits.keysPerQuery)
+        self.limits = limits
+    }
+
+    deinit {
+        // Its outcome matters to nobody any more; whoever goes on does so from the checkpoints.
+        try? running?.join()
     }
 
     /// Makes collections and indexes where they are missing, and answers how far this projection came.
     public func checkpoints() throws -> [Int: LogPosition] {
-        try withClient { (client) throws(ProjectionFailure) in
-            folder.forget()
+        forget()
+        return try pool.withProjectionClient { (client) throws(ProjectionFailure) in
             let instance = try store.prepare(client)
             self.instance = instance
             return try store.load(name, instance: instance, client)
         }
     }
 
-    /// Whether the database is still the one that the checkpoints came from. A projection without new
-    /// events asks this from time to time: nothing else would tell it that its database was dropped.
+    /// Whether the database is still the one that the checkpoints came from.
     public func isIntact() throws -> Bool {
-        try withClient { (client) throws(ProjectionFailure) in
+        try pool.withProjectionClient { (client) throws(ProjectionFailure) in
             let present = try store.instance(client)
             return present != nil && present == instance
         }
     }
 
-    /// Applies events and then saves the last position of each partition among them.
+    /// Applies events and then saves the last position of each partition among them. Without events,
+    /// writes what waits, and throws when the database has been dropped: a projection that waits for
+    /// events is to be called so from time to time, since nothing else would tell it.
+    ///
+    /// `checkpoints()` has to be called before the first events and after every failure.
     public func apply(_ events: [RecordedEvent]) throws {
-        if events.isEmpty { return }
-        try withClient { (client) throws(ProjectionFailure) in
-            do throws(ProjectionFailure) {
-                let instance: String
-                if let present = self.instance {
-                    instance = present
-                } else {
-                    instance = try store.prepare(client)
-                    self.instance = instance
-                }
-                try foldAll(events, client)
-                try write(client)
-                try store.save(name, Self.ends(of: events), instance: instance, client)
-                folder.finish()
-            } catch {
-                // What was written is not known; what is stored tells when it is loaded again.
-                folder.forget()
-                if case .checkpointsLost = error { instance = nil }
-                throw error
+        do throws(ProjectionFailure) {
+            if events.isEmpty { return try idle() }
+            try take(events)
+            if events.count >= limits.catchUpBatch, limits.eventsHeld > 0 {
+                if heldEvents >= limits.eventsHeld { try writeBehind() }
+            } else {
+                try writeNow()
             }
+        } catch {
+            // What was written is not known; what is stored tells when it is loaded again.
+            forget()
+            if case .checkpointsLost = error { instance = nil }
+            throw error
         }
     }
 
-    private func withClient<Answer>(
-        _ body: (borrowing MongoClient) throws(ProjectionFailure) -> Answer
-    ) throws(ProjectionFailure) -> Answer {
-        var answer: Result<Answer, ProjectionFailure>?
-        try wrap { () throws(MongoFailure) in
-            try pool.withClient { (client) throws(MongoFailure) in
-                do throws(ProjectionFailure) { answer = .success(try body(client)) } catch {
-                    answer = .failure(error)
-                }
-            }
+    private func take(_ events: [RecordedEvent]) throws(ProjectionFailure) {
+        // Without asking where to begin, a projection could save a checkpoint behind what it never saw.
+        guard let life = instance else { throw .checkpointsLost(database: collections.database) }
+        try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            try foldAll(events, life, client)
         }
-        guard let answer else { preconditionFailure("withClient runs its body or throws") }
-        return try answer.get()
+        heldEvents += events.count
+        for event in events { heldEnds[event.position.partition] = event.position }
+    }
+
+    private func idle() throws(ProjectionFailure) {
+        if heldEvents > 0 { try writeNow() }
+        try finishRunning()
+        guard let instance else { return }
+        let present = try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            try store.instance(client)
+        }
+        guard present == instance else { throw .checkpointsLost(database: collections.database) }
+    }
+
+    private func forget() {
+        // A write that failed is no news here, and one that did not is seen when its documents are loaded.
+        try? finishRunning()
+        folder.forget()
+        heldEnds = [:]
+        heldEvents = 0
     }
 
     // MARK: - Folding
 
     private func foldAll(
-        _ events: [RecordedEvent], _ client: borrowing MongoClient
+        _ events: [RecordedEvent], _ life: String, _ client: borrowing MongoClient
     ) throws(ProjectionFailure) {
         let missing = folder.begin(events)
+        // What is loaded must contain what is being written.
+        if !missing.sessions.isEmpty || !missing.chunks.isEmpty { try finishRunning() }
         for fold in try load(
             missing.sessions, by: "session_id", in: collections.folds, client, SessionFold.init)
         {
@@ -129,7 +155,7 @@ public final class MongoProjection: Projection {
             } catch {
                 guard error.isRepairable else { throw error }
                 // In a dropped database every session has a gap; that is then the failure to name.
-                guard try store.instance(client) == instance else {
+                guard try store.instance(client) == life else {
                     throw .checkpointsLost(database: collections.database)
                 }
                 guard let log else { throw error }
@@ -163,8 +189,8 @@ public final class MongoProjection: Projection {
         _ decode: (BSONFields) throws(BSONError) -> Model
     ) throws(ProjectionFailure) -> [Model] {
         var models: [Model] = []
-        for start in stride(from: 0, to: keys.count, by: keysPerQuery) {
-            let part = Array(keys[start..<min(start + keysPerQuery, keys.count)])
+        for start in stride(from: 0, to: keys.count, by: limits.keysPerQuery) {
+            let part = Array(keys[start..<min(start + limits.keysPerQuery, keys.count)])
             let filter = BSONDocument { builder in
                 builder.append(keyName) { $0.append("$in", array: part) }
             }
@@ -177,41 +203,39 @@ public final class MongoProjection: Projection {
 
     // MARK: - Writing
 
-    /// Writes what the batch touched; the folds last, so that whatever a stored fold contains was stored
-    /// in the other collections before.
-    private func write(_ client: borrowing MongoClient) throws(ProjectionFailure) {
-        let folds = folder.touchedFolds
-        let sessions = folds.map { Self.document($0, BSONDocument($0.model.session)) }
-        let pipelines = folds.map { Self.document($0, BSONDocument($0.model.pipeline.view)) }
-        let kept = folds.map { Self.document($0, BSONDocument($0.model)) }
-        let chunks = folder.touchedChunks.map { state in
-            VersionedDocument(
-                keyName: "chunk_id", key: state.model.chunkID, version: state.model.version,
-                document: BSONDocument(state.model), isNew: state.isNew)
-        }
-        try wrap { () throws(MongoFailure) in
-            try client.store(chunks, in: collections.chunks)
-            try client.store(pipelines, in: collections.pipeline)
-            try client.store(sessions, in: collections.sessions)
-            try client.store(kept, in: collections.folds)
+    private func writeNow() throws(ProjectionFailure) {
+        guard let write = nextWrite() else { return }
+        try finishRunning()
+        try pool.withProjectionClient { (client) throws(ProjectionFailure) in try write.perform(client) }
+    }
+
+    /// Writes while the next events are folded. One write at a time: their order is what makes a stored
+    /// checkpoint true.
+    private func writeBehind() throws(ProjectionFailure) {
+        guard let write = nextWrite() else { return }
+        try finishRunning()
+        let pool = pool
+        running = BackgroundWrite { () throws(ProjectionFailure) in
+            try pool.withProjectionClient { (client) throws(ProjectionFailure) in try write.perform(client) }
         }
     }
 
-    private static func document(
-        _ state: Projected<SessionFold>, _ document: BSONDocument
-    ) -> VersionedDocument {
-        VersionedDocument(
-            keyName: "session_id", key: state.model.sessionID, version: state.model.version,
-            document: document, isNew: state.isNew)
+    private func finishRunning() throws(ProjectionFailure) {
+        let write = running
+        running = nil
+        try write?.join()
     }
 
-    private static func ends(of events: [RecordedEvent]) -> [LogPosition] {
-        var ends: [Int: LogPosition] = [:]
-        for event in events {
-            let position = event.position
-            ends[position.partition] = max(ends[position.partition] ?? position, position)
-        }
-        return Array(ends.values)
+    private func nextWrite() -> ProjectionWrite? {
+        guard let instance else { return nil }
+        let write = ProjectionWrite(
+            folds: folder.touchedFolds.map { ProjectionWrite.Item(model: $0.model, isNew: $0.isNew) },
+            chunks: folder.touchedChunks.map { ProjectionWrite.Item(model: $0.model, isNew: $0.isNew) },
+            ends: Array(heldEnds.values), subscription: name, instance: instance, store: store)
+        folder.finish()
+        heldEnds = [:]
+        heldEvents = 0
+        return write
     }
 }
 

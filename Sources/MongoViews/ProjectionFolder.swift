@@ -26,7 +26,7 @@ struct ProjectionFolder {
     private var chunks: GenerationCache<Projected<ChunkView>>
     private(set) var touchedFolds: [Projected<SessionFold>] = []
     private(set) var touchedChunks: [Projected<ChunkView>] = []
-    // What a batch uses is held here until it is written, however small the caches are.
+    // What is used between two writes is held here, however small the caches are.
     private var batchFolds: [String: Projected<SessionFold>] = [:]
     private var batchChunks: [String: Projected<ChunkView>] = [:]
 
@@ -35,9 +35,9 @@ struct ProjectionFolder {
         chunks = GenerationCache(limit: chunkLimit)
     }
 
-    /// Begins a batch; answers which states have to be loaded and adopted before its events are folded.
+    /// Takes a look at the next events; answers which states have to be loaded and adopted before they
+    /// are folded. What was touched before stays so until `finish`.
     mutating func begin(_ events: [RecordedEvent]) -> (sessions: [String], chunks: [String]) {
-        finish()
         var missingSessions: Set<String> = []
         var missingChunks: Set<String> = []
         var newSessions: Set<String> = []
@@ -134,7 +134,7 @@ struct ProjectionFolder {
         touch(state)
     }
 
-    /// Ends a batch whose states were written.
+    /// What was touched has been taken away to be written.
     mutating func finish() {
         for state in touchedFolds {
             state.isTouched = false

@@ -12,8 +12,8 @@ import Testing
 struct CrashTests {
     /// Projects in one thread while the other kills the server; after each failure it starts again from
     /// the checkpoints, as the projector does.
-    @Test("kills in the middle of bulk writes lose nothing and count nothing twice")
-    func killed() throws {
+    @Test("kills in the middle of bulk writes lose nothing and count nothing twice", arguments: [0, 1_000])
+    func killed(_ held: Int) throws {
         let server = try TestMongo.start()
         var histories = Histories(seed: 11)
         let log = histories.log(sessions: 150, chunks: 4...10)
@@ -39,7 +39,10 @@ struct CrashTests {
             }
             return kills
         }
-        let projection = models.projection(epoch: "one")
+        var limits = MongoProjection.Limits()
+        limits.catchUpBatch = 400
+        limits.eventsHeld = held
+        let projection = models.projection(epoch: "one", limits: limits)
         var failures = 0
         while true {
             do {
@@ -51,6 +54,7 @@ struct CrashTests {
                     batches.wrappingAdd(1, ordering: .releasing)
                     try projection.apply(Array(rest[start..<min(rest.count, start + 400)]))
                 }
+                try projection.apply([])
                 break
             } catch let failure as ProjectionFailure {
                 failures += 1

@@ -20,12 +20,23 @@ struct ProjectionTests {
             collections = Collections(database: database)
         }
 
+        /// One that knows where it begins.
+        func begun(log: (any EventStore)? = nil) throws -> MongoProjection {
+            let projection = projection(log: log)
+            _ = try projection.checkpoints()
+            return projection
+        }
+
         /// Small caches, so that states are loaded again and again.
-        func projection(epoch: String = "one", log: (any EventStore)? = nil) -> MongoProjection {
+        func projection(
+            epoch: String = "one", log: (any EventStore)? = nil, held: Int = 0
+        ) -> MongoProjection {
             var limits = MongoProjection.Limits()
             limits.sessions = 3
             limits.chunks = 5
             limits.keysPerQuery = 4
+            limits.catchUpBatch = 15
+            limits.eventsHeld = held
             return models.projection(epoch: epoch, log: log, limits: limits)
         }
 
@@ -54,23 +65,26 @@ struct ProjectionTests {
 
     private static func position(_ event: RecordedEvent?) -> LogPosition? { event?.position }
 
-    @Test("incremental building with redelivery equals the fold of the log", arguments: 0..<6)
-    func redelivery(_ round: Int) throws {
+    @Test(
+        "incremental building with redelivery equals the fold of the log",
+        arguments: [0, 0, 0, 1, 60, 60, 60])
+    func redelivery(_ held: Int) throws {
         let seed = UInt64.random(in: .min ... .max)
         print("seed \(seed)")
         var histories = Histories(seed: seed)
         let log = histories.log(sessions: 12)
         let fixture = try Fixture(TestMongo.shared)
-        let projection = fixture.projection()
+        let projection = fixture.projection(held: held)
         _ = try projection.checkpoints()
         for batch in histories.redelivered(log) { try projection.apply(batch) }
+        try projection.apply([])
         try fixture.expect(log)
         #expect(projection.repairs == 0, "seed \(seed)")
         let ends = Dictionary(log.map { ($0.position.partition, $0.position) }, uniquingKeysWith: max)
         #expect(try fixture.projection().checkpoints() == ends, "seed \(seed)")
 
         // A second projection that begins at the log's beginning changes nothing.
-        try fixture.projection().apply(log)
+        try fixture.begun().apply(log)
         try fixture.expect(log)
     }
 
@@ -79,8 +93,8 @@ struct ProjectionTests {
         var histories = Histories(seed: 7)
         let log = histories.log(sessions: 8)
         let fixture = try Fixture(TestMongo.shared)
-        let stale = fixture.projection()
-        let fresh = fixture.projection()
+        let stale = try fixture.begun()
+        let fresh = try fixture.begun()
         let (ahead, behind) = (histories.redelivered(log), histories.redelivered(log))
         for turn in 0..<max(ahead.count, behind.count) {
             if turn < ahead.count { try fresh.apply(ahead[turn]) }
@@ -95,7 +109,7 @@ struct ProjectionTests {
         var histories = Histories(seed: 3)
         let log = histories.log(sessions: 1, chunks: 3...3)
         let fixture = try Fixture(TestMongo.shared)
-        let projection = fixture.projection()
+        let projection = try fixture.begun()
         try projection.apply(Array(log[..<4]))
         let failure = #expect(throws: ProjectionFailure.self) { try projection.apply(Array(log[5...])) }
         let expected = ProjectionFailure.gap(
@@ -114,15 +128,14 @@ struct ProjectionTests {
         var histories = Histories(seed: 4)
         let log = histories.log(sessions: 3, chunks: 3...5)
         let fixture = try Fixture(TestMongo.shared)
-        try fixture.projection().apply(Array(log[..<20]))
+        try fixture.begun().apply(Array(log[..<20]))
         try fixture.pool.withClient { (client) throws(MongoFailure) in
             for name in [fixture.collections.folds, fixture.collections.chunks] {
                 let request = BSONDocument { $0.append("drop", name.collection) }
                 _ = try client.command(request, operation: "drop", on: name)
             }
         }
-        let projection = fixture.projection(log: HistoryStore(log, histories.partitioning))
-        _ = try projection.checkpoints()
+        let projection = try fixture.begun(log: HistoryStore(log, histories.partitioning))
         try projection.apply(Array(log[20...]))
         #expect(projection.repairs > 0)
         try fixture.expect(log)
@@ -133,11 +146,14 @@ struct ProjectionTests {
         var histories = Histories(seed: 5)
         let log = histories.log(sessions: 6)
         let fixture = try Fixture(TestMongo.shared)
-        let projection = fixture.projection()
+        let projection = try fixture.begun()
         try projection.apply(Array(log[..<40]))
         #expect(try projection.isIntact())
         try fixture.models.drop()
         #expect(try !projection.isIntact())
+        #expect(throws: ProjectionFailure.checkpointsLost(database: fixture.collections.database)) {
+            try projection.apply([])
+        }
         let failure = #expect(throws: ProjectionFailure.self) {
             try projection.apply(Array(log[40..<60]))
         }
@@ -156,7 +172,7 @@ struct ProjectionTests {
         var histories = Histories(seed: 6)
         let log = histories.log(sessions: 2)
         let fixture = try Fixture(TestMongo.shared)
-        try fixture.projection(epoch: "one").apply(log)
+        try fixture.begun().apply(log)
         let failure = #expect(throws: ProjectionFailure.self) {
             _ = try fixture.projection(epoch: "two").checkpoints()
         }
@@ -170,7 +186,7 @@ struct ProjectionTests {
         var histories = Histories(seed: 8)
         var log = histories.log(sessions: 1)
         log[2].event.data = Array("{\"session_id\":7}".utf8)
-        let projection = try Fixture(TestMongo.shared).projection()
+        let projection = try Fixture(TestMongo.shared).begun()
         let failure = #expect(throws: ProjectionFailure.self) { try projection.apply(log) }
         guard case .malformed(_, "sess-0", log[2].position) = failure else {
             Issue.record("\(String(describing: failure))")
