@@ -98,14 +98,17 @@ public final class SupervisedServer: Service {
     public var port: UInt16 { live.withLock { $0.port } }
 
     /// Starts the server and returns when it is ready; from then on it is kept running until `stop` is
-    /// called. A server is started once. Call on a thread of your own.
+    /// called; `stop` only ends the starting. A server is started once. Call on a thread of your own.
     public func start(stop: StopSignal = StopSignal()) throws(ServerFailure) {
         let isFirst = live.update { live in
             defer { if live.state == .idle { live.state = .starting } }
             return live.state == .idle
         }
         precondition(isFirst, "\(name): started twice")
-        stop.whenSet { [ending] in ending.set() }
+        // Only for as long as this takes: a server that serves ends after those who use it.
+        stop.whenSet { [ending, live] in
+            if live.withLock({ $0.state == .starting }) { ending.set() }
+        }
         do throws(ServerFailure) {
             let lock = try takeFolder()
             let port = try choosePort()

@@ -150,6 +150,18 @@ struct SupervisedServerTests {
         #expect(throws: ServerFailure.stopped(server: "sleeper")) { try starting.join() }
     }
 
+    @Test func theSignalThatEndsStartingDoesNotEndARunningServer() throws {
+        let scratch = Scratch()
+        let server = SupervisedServer.redis(folder: scratch.path + "/redis", policy: quick)
+        let stop = StopSignal()
+        try server.start(stop: stop)
+        stop.set()
+        #expect(try ask(server.port, "PING") == "+PONG")
+        #expect(runningPid(server) != nil)
+        server.stop()
+        #expect(server.state == .stopped)
+    }
+
     @Test func aServerThatKeepsDyingIsGivenUp() throws {
         let scratch = Scratch()
         let path = scratch.path
