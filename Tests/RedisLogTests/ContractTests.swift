@@ -1,17 +1,7 @@
 import EventSourcing
 import RedisLog
 import Simulation
-import TestServers
 import Testing
-
-/// A fresh log on the shared server.
-func freshLog(partitions: Int = 4, options: RedisEventLog.Options = RedisEventLog.Options()) throws
-    -> RedisEventLog
-{
-    let server = try TestRedis.shared
-    return try RedisEventLog.open(
-        "\(server.url)/\(server.freshDatabase())", createWith: partitions, options: options)
-}
 
 @Suite("Contracts on Redis")
 struct RedisContractTests {

@@ -4,7 +4,8 @@ internal import EventSourcing
 ///
 /// Every call that goes through here may be made twice in effect: reads, and writes that are idempotent
 /// by event id, entry id or value. So a connection that turns out to have died while it was idle is
-/// replaced and the call repeated once; after a timeout it is not, the server may be busy with it.
+/// replaced and the call repeated once; after a timeout it is not, the server may be busy with it. A
+/// call whose function the server has lost is repeated once after loading the functions again.
 final class RedisClient {
     let address: RedisAddress
     let options: RedisEventLog.Options
@@ -39,6 +40,7 @@ final class RedisClient {
     ) throws(LogFailure) {
         guard commands.count > 0 else { return }
         var repeats = connection != nil
+        var reloads = true
         while true {
             let connection = try ready(operation)
             var answered = 0
@@ -46,6 +48,11 @@ final class RedisClient {
                 try exchange(connection, operation, key, commands, accepting, &answered, body)
                 return
             } catch {
+                if error.kind == .functionMissing, reloads, !connection.isBroken {
+                    reloads = false
+                    try reloadFunctions()
+                    continue
+                }
                 guard connection.isBroken else { throw error }
                 self.connection = nil
                 options.notify(.disconnected("\(error)"))

@@ -17,50 +17,19 @@ final class RedisEventStore: EventStore {
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
         for batch in batches { try batch.requireWithinLimits() }
         var outcomes: [AppendOutcome?] = Array(repeating: nil, count: batches.count)
-        var open = Array(batches.indices)
-        var reloaded = false
-        while !open.isEmpty {
-            var lost: [Int] = []
-            try send(batches, open, &outcomes, &lost)
-            guard !lost.isEmpty else { break }
-            guard !reloaded else {
-                throw LogFailure(
-                    .functionMissing, operation: "append", key: "reel",
-                    text: "the server keeps losing the functions")
+        var at = 0
+        while at < batches.count {
+            commands.removeAll()
+            let start = at
+            while at < batches.count, commands.bytes.count < Self.bytesPerPipeline {
+                encode(batches[at])
+                at += 1
             }
-            try client.reloadFunctions()
-            reloaded = true
-            open = lost
+            try client.pipeline("append", "\(client.address)", commands) { offset, reply throws(LogFailure) in
+                outcomes[start + offset] = try self.outcome(of: batches[start + offset], reply)
+            }
         }
         return outcomes.compactMap { $0 }
-    }
-
-    /// Sends the batches at `indices`; those whose function was missing come back in `lost`.
-    private func send(
-        _ batches: [AppendBatch], _ indices: [Int], _ outcomes: inout [AppendOutcome?], _ lost: inout [Int]
-    ) throws(LogFailure) {
-        var at = 0
-        while at < indices.count {
-            commands.removeAll()
-            var end = at
-            while end < indices.count, commands.bytes.count < Self.bytesPerPipeline {
-                encode(batches[indices[end]])
-                end += 1
-            }
-            let start = at
-            try client.pipeline(
-                "append", "\(client.address)", commands,
-                accepting: { ServerError.kind(of: $0) == .functionMissing }
-            ) { offset, reply throws(LogFailure) in
-                let index = indices[start + offset]
-                if reply.errorText != nil {
-                    lost.append(index)
-                } else {
-                    outcomes[index] = try self.outcome(of: batches[index], reply)
-                }
-            }
-            at = end
-        }
     }
 
     private func encode(_ batch: AppendBatch) {

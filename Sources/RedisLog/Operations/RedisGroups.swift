@@ -105,9 +105,9 @@ public final class RedisGroups {
                 "FCALL_RO", "reel_count", "1", LogKeys.log(position.partition), position.entryID, end,
                 String(limit))
         }
-        var counts: [Int] = []
-        try client.pipeline("count", "\(client.address)", commands) { _, reply throws(LogFailure) in
-            counts.append(reply.integer ?? 0)
+        var counts = Array(repeating: 0, count: ranges.count)
+        try client.pipeline("count", "\(client.address)", commands) { index, reply throws(LogFailure) in
+            counts[index] = reply.integer ?? 0
         }
         return counts
     }
