@@ -66,7 +66,7 @@ let package = Package(
             ],
             swiftSettings: strict),
 
-        tests("EventSourcingTests", ["EventSourcing"]),
+        tests("EventSourcingTests", ["EventSourcing", "Simulation"]),
         tests("RecordingTests", ["EventSourcing", "Recording"]),
         tests("RedisLogTests", ["EventSourcing", "RedisLog", "Simulation", "TestServers"]),
         tests("VaultTests", ["Vault"]),

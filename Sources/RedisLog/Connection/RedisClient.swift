@@ -118,7 +118,8 @@ final class RedisClient {
             return made
         } catch {
             nextAttempt = monotonicMilliseconds() + backoff.failed(using: &generator)
-            throw error
+            throw LogFailure(
+                error.kind, operation: operation, key: "\(address)", text: "connecting: \(error.text)")
         }
     }
 

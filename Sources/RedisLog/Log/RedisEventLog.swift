@@ -101,7 +101,8 @@ public final class RedisEventLog: EventLog {
             throw LogFailure(
                 .unsuitable, operation: "open", key: LogKeys.meta,
                 text:
-                    "the log has format \(meta[0].text ?? "unknown"); this version reads format \(LogKeys.format)"
+                    "the log has format \(meta[0].text ?? "unknown"); this version reads "
+                    + "format \(LogKeys.format)"
             )
         }
         guard let partitioning = meta[1].integer.flatMap(Partitioning.init), let epoch = meta[2].text else {

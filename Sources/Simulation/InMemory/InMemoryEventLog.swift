@@ -41,8 +41,10 @@ public final class InMemoryEventLog: EventLog {
         state = Monitor(InMemoryState(partitioning))
     }
 
-    /// Decides for each call, by its operation (`append`, `load`, `read`, `read group`, `read group answer`, `acknowledge`,
-    /// `park`, `follow`, `beat`, `alive`, `load checkpoints`, `save checkpoints`), whether it fails.
+    /// Decides for each call, by its operation (`append`, `load`, `version`, `read`, `end`, `read group`,
+    /// `read group answer`, `acknowledge`, `park`, `follow`, `beat`, `alive`, `load checkpoints`,
+    /// `save checkpoints`), whether it fails. `after` on `read group answer` loses deliveries that are
+    /// pending from then on.
     public func inject(_ fault: (@Sendable (String) -> Fault?)?) { state.with { $0.fault = fault } }
 
     /// Everything in the log, partition by partition.
