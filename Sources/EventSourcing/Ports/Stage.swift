@@ -28,6 +28,7 @@ public protocol Projection: AnyObject {
     /// Positions after which it has to go on; partitions that are absent start at their beginning.
     func checkpoints() throws -> [Int: LogPosition]
     /// Applies events, each exactly once in effect, and then saves how far it came. Blocks. When it
-    /// throws, nothing or a part was applied, and the same events may be given again.
+    /// throws, nothing or a part was applied, and the same events may be given again. It may hold writes
+    /// back while it catches up; an empty array says that everything is due now.
     func apply(_ events: [RecordedEvent]) throws
 }

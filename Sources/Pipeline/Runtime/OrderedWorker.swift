@@ -45,6 +45,9 @@ public final class OrderedWorker {
 
 /// The loop around a projection, whose checkpoint stands beside what it writes.
 public final class ProjectionWorker {
+    /// Events that are read at once from each partition.
+    private static let batchSize = 1000
+
     private let projection: any Projection
     private let log: any EventLog
     private let report: RoleLog
@@ -63,12 +66,10 @@ public final class ProjectionWorker {
             let feed = try log.follow(
                 after: startingPositions(store.partitioning, try projection.checkpoints()))
             while !stop.isSet {
-                let events = try feed.next(limit: 1000, waitMilliseconds: 1000)
-                guard !events.isEmpty else {
-                    succeeded()
-                    continue
-                }
-                try projection.apply(events)
+                let events = try feed.next(limit: Self.batchSize, waitMilliseconds: 1000)
+                if !events.isEmpty { try projection.apply(events) }
+                // While batches come full it is catching up, and may gather writes; otherwise they are due.
+                if events.count < Self.batchSize { try projection.apply([]) }
                 succeeded()
             }
         }

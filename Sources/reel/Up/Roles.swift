@@ -53,8 +53,11 @@ enum Roles {
 
     private static func projector(_ system: UpSystem) -> Role {
         Role(name: "projector") { stop in
+            var limits = MongoProjection.Limits()
+            limits.eventsHeld = 40_000
             // With the log at hand it reads a session again whose history has a gap in the read model.
-            let projection = system.views.projection(epoch: system.log.epoch, log: try system.log.open())
+            let projection = system.views.projection(
+                epoch: system.log.epoch, log: try system.log.open(), limits: limits)
             try ProjectionWorker(
                 projection: projection, log: system.log, report: system.report.role("projector")
             ).run(stop: stop)
