@@ -14,16 +14,10 @@ public struct Backoff: Sendable, Equatable {
 
     /// The wait before try `attempt` (from 1): between half of `first * 2^(attempt-1)` and all of it.
     public func milliseconds(attempt: Int) -> Int {
-        var random = SystemRandomNumberGenerator()
-        return milliseconds(attempt: attempt, using: &random)
-    }
-
-    /// The same with the randomness given.
-    public func milliseconds(attempt: Int, using random: inout some RandomNumberGenerator) -> Int {
         // More than 30 doublings are over any limit; stop before they overflow.
         let doublings = min(max(0, attempt - 1), 30)
         let (full, overflow) = firstMilliseconds.multipliedReportingOverflow(by: 1 << doublings)
         let most = overflow ? limitMilliseconds : min(full, limitMilliseconds)
-        return Int.random(in: (most + 1) / 2...most, using: &random)
+        return Int.random(in: (most + 1) / 2...most)
     }
 }
