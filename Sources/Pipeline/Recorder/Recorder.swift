@@ -147,7 +147,8 @@ public final class Recorder {
             recorded = ChunkEvent.Recorded(
                 chunk: chunk,
                 content: ChunkContent(
-                    sizeBytes: buffer.count, digest: digest.hex, keyID: sealing.keyID, cipher: options.cipher),
+                    sizeBytes: buffer.count, digest: digest.hex, keyID: sealing.keyID,
+                    cipher: options.cipher),
                 codec: options.codec, capturedAt: began,
                 durationSeconds: Double(max(0, ended.milliseconds - began.milliseconds)) / 1000,
                 frameCount: 0, spoolPath: path)
