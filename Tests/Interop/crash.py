@@ -189,8 +189,9 @@ def check_session(system, schemas, feed, folder):
     least = sum(feed.acknowledged.values())
     same = len(back) >= least and feed.fed[:len(back)] == back
     whole = feed.killed or len(back) == len(feed.fed)
+    found = f"{len(back)} bytes of {len(feed.fed)}, {least} acknowledged"
     checks.check(f"{name}: export is what was fed", done.returncode == 0 and same and whole,
-                 f"{done.returncode} {len(back)} bytes of {len(feed.fed)}, {least} acknowledged {done.stderr}")
+                 f"{done.returncode} {found} {done.stderr}")
 
 
 def check_rest(system):

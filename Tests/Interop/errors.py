@@ -240,7 +240,8 @@ def truncated_spool(folder):
         file.write_bytes(file.read_bytes()[:1000])
         system.start()
         final = eventually(lambda: system.status(session) in FINAL, 120, 0.5)
-        checks.check("a truncated spool file: the session is not left half done", final, system.status(session))
+        checks.check(
+            "a truncated spool file: the session is not left half done", final, system.status(session))
         events = system.events(session)
         failed = [e["data"] for e in events if e["type"] == "ChunkFailed"]
         stored = sorted(e["data"]["sequence_number"] for e in events if e["type"] == "ChunkStored")
