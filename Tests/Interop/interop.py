@@ -207,6 +207,7 @@ def check_recording(system, folder, recording, seed, kept):
     check_files(system, recording, session, data, events, key_id, data_key)
     check_key_stays_secret(system, redis, session, key_id, data_key, name)
     back = folder / "back"
+    back.unlink(missing_ok=True)
     done = system.reel("export", session, "-o", back)
     checks.check(f"{name}: export gives back the recorded bytes",
                  done.returncode == 0 and back.read_bytes() == data, done.stderr)

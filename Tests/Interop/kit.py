@@ -72,7 +72,7 @@ def seed_of(script):
 
 def environment(**more):
     """The environment of the command line, without settings of whoever runs the tests."""
-    kept = {"REEL_MONGOD"}
+    kept = {"REEL_MONGOD", "REEL_TOOLS"}
     dropped = {"REDIS_URL", "MONGODB_URL", "PORT", "SERVICE_NAME"}
     clean = {
         name: value
