@@ -51,7 +51,8 @@ enum UpCommand: Command {
         let system = try UpSystem(plan, folder, servers)
         let group = ServiceGroup(
             servers.services + [
-                LivenessService(system), RolePool(name: "roles", roles: Roles.all(system, plan)),
+                LivenessService(system), SweepService(system, ownsChunkStore: plan.chunkStore == nil),
+                RolePool(name: "roles", roles: Roles.all(system, plan)),
                 ReadinessService(endpoints: system.endpoints, path: folder.endpoints, log: plan.log),
             ], stopWithinMilliseconds: stopMilliseconds)
         try group.run(stop: stop)

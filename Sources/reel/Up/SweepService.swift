@@ -1,0 +1,40 @@
+import Console
+import EventSourcing
+import Glibc
+import Pipeline
+import Supervision
+import Vault
+
+/// Removes, once after every start, what a killed predecessor was writing: a file gets its name only when
+/// it is whole, so whatever still has a temporary one belongs to nobody.
+struct SweepService: Service {
+    let name = "sweep"
+    private let system: UpSystem
+    private let ownsChunkStore: Bool
+
+    /// Files that others may be writing (recorders, or who shares the chunk store) are left alone for
+    /// longer than any write takes.
+    private static let sharedAgeSeconds = 600
+
+    /// - Parameter ownsChunkStore: whether nobody but this process writes there.
+    init(_ system: UpSystem, ownsChunkStore: Bool) {
+        self.system = system
+        self.ownsChunkStore = ownsChunkStore
+    }
+
+    func run(stop: StopSignal) throws {
+        // Whatever is older than this process's workers cannot be theirs.
+        let sinceStart = time(nil) - Int(system.endpoints.startedAt.milliseconds / 1000) + 1
+        do {
+            let age = ownsChunkStore ? sinceStart : Self.sharedAgeSeconds
+            let files =
+                try system.vault.chunks.sweepTemporaries(olderThanSeconds: age)
+                + system.vault.spool.sweepTemporaries(olderThanSeconds: Self.sharedAgeSeconds)
+            if files > 0 { system.report(.info, name, "removed unfinished files", [("files", "\(files)")]) }
+        } catch {
+            // They cost space, not truth: the next start tries again.
+            system.report(.warning, name, "unfinished files could not be removed: \(error)")
+        }
+        stop.wait()
+    }
+}
