@@ -49,6 +49,9 @@ enum UpCommand: Command {
         defer { servers.stop() }
         try servers.start(stop)
         let system = try UpSystem(plan, folder, servers)
+        // Never freed: the driver's connections say goodbye to the server when they are, and wait 5 s for
+        // one that has been stopped. The process ends then anyway.
+        _ = Unmanaged.passRetained(system)
         let group = ServiceGroup(
             servers.services + [
                 LivenessService(system), SweepService(system, ownsChunkStore: plan.chunkStore == nil),

@@ -35,9 +35,14 @@ final class UpServers {
         if redis != nil, mongodb != nil, let port = plan.redisPort, port == plan.mongodbPort {
             throw UsageError(["--redis-port and --mongodb-port are both \(port)"], command: "up")
         }
+        // A start can be cancelled; later on servers stop last, after those who use them.
+        let cancel = StopSignal()
+        let allStarted = StopSignal()
+        stop.whenSet { if !allStarted.isSet { cancel.set() } }
+        defer { allStarted.set() }
         let starting = try [redis, mongodb].compactMap { $0 }.map { server in
             started.append(server)
-            return (server, try OwnThread(name: "start \(server.name)") { try server.start(stop: stop) })
+            return (server, try OwnThread(name: "start \(server.name)") { try server.start(stop: cancel) })
         }
         for (server, thread) in starting {
             try thread.join()
