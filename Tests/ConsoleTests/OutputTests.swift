@@ -32,6 +32,9 @@ import Testing
             text
                 == "recording  ███████░░░░░░░░░░░░░░░░░░░░░░░  25%  25.0 MiB of 100 MiB  3 chunks  "
                 + "5.0 MiB/s  0:15 left")
+        line.waitingFor = "the log"
+        #expect(line.render(columns: 120).hasSuffix("5.0 MiB/s  waiting for the log"))
+        line.waitingFor = nil
         line.bytes = 100 << 20
         #expect(line.render(columns: 120).contains(" 100%  "))
         for columns in 0...140 { #expect(line.render(columns: columns).count <= columns) }

@@ -10,6 +10,8 @@ public struct ProgressLine: Sendable {
     public var elapsedMilliseconds = 0
     /// What is being done: `recording`.
     public var title: String
+    /// What is waited for just now; nil while work goes on.
+    public var waitingFor: String?
 
     /// Nothing done yet.
     public init(_ title: String, totalBytes: Int?) {
@@ -41,7 +43,9 @@ public struct ProgressLine: Sendable {
         parts.append(amount ?? Quantity.bytes(bytes))
         parts.append("\(Quantity.grouped(chunks)) \(chunks == 1 ? "chunk" : "chunks")")
         parts.append("\(Quantity.bytes(rate))/s")
-        if let secondsLeft {
+        if let waitingFor {
+            parts.append("waiting for \(waitingFor)")
+        } else if let secondsLeft {
             parts.append("\(Quantity.clock(seconds: secondsLeft)) left")
         } else {
             parts.append(Quantity.clock(seconds: elapsedMilliseconds / 1000))

@@ -55,12 +55,29 @@ enum EventsCommand: Command {
             while !stop.isSet, !printer.isFull, let event = try merge.next() { try printer.take(event) }
             positions = merge.positions
         }
-        guard settings[follow] else { return .success }
-        let feed = try system.log.follow(after: positions)
-        while !stop.isSet, !printer.isFull {
-            for event in try feed.next(limit: 500, waitMilliseconds: 500) { try printer.take(event) }
-        }
+        if settings[follow] { try goOn(system, after: positions, printer, stop) }
         return .success
+    }
+
+    /// Prints what is appended until `stop` is set, waiting while the log is away.
+    private static func goOn(
+        _ system: RunningSystem, after positions: [LogPosition], _ printer: EventPrinter, _ stop: StopSignal
+    ) throws {
+        let feed = try system.log.follow(after: positions)
+        var isAway = false
+        while !stop.isSet, !printer.isFull, !Output.isClosed {
+            var events: [RecordedEvent] = []
+            do throws(LogFailure) {
+                events = try feed.next(limit: 500, waitMilliseconds: 500)
+                isAway = false
+            } catch {
+                guard error.isTransient else { throw error }
+                if !isAway { Output.error("reel events: waiting for the log: \(error.text)") }
+                isAway = true
+                stop.wait(milliseconds: 500)
+            }
+            for event in events { try printer.take(event) }
+        }
     }
 }
 

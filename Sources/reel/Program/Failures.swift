@@ -20,7 +20,8 @@ struct CommandFailure: Error {
 
 /// Turns errors into messages on stderr and exit statuses.
 enum Failures {
-    static func report(_ error: any Error) -> ExitStatus {
+    /// - Parameter command: the command that failed; empty before there is one.
+    static func report(_ error: any Error, of command: String) -> ExitStatus {
         // Whoever read our output has seen enough: nothing to say, and nobody to say it to.
         if error is OutputClosed { return .success }
         let status = status(of: error)
@@ -29,7 +30,10 @@ enum Failures {
             for problem in usage.problems { Output.error("\(command): \(problem)") }
             Output.error("Try '\(command) --help'.")
         } else {
-            Output.error("reel: \(message(of: error))")
+            let hint =
+                command == UpCommand.declaration.name
+                ? "look at that server, and at REDIS_URL and MONGODB_URL" : "is 'reel up' running?"
+            Output.error("reel: \(message(of: error, hint: hint))")
         }
         return status
     }
@@ -50,15 +54,16 @@ enum Failures {
         }
     }
 
-    static func message(of error: any Error) -> String {
+    /// - Parameter hint: what to do when a server cannot be reached.
+    static func message(of error: any Error, hint: String) -> String {
         switch error {
         case let failure as CommandFailure: failure.message
         case let failure as LogFailure where failure.kind == .unreachable || failure.kind == .timedOut:
-            "the event log cannot be reached: \(failure); is 'reel up' running?"
+            "the event log cannot be reached: \(failure); \(hint)"
         case let failure as MongoFailure where failure.isUnreachable:
-            "\(failure); is 'reel up' running?"
+            "\(failure); \(hint)"
         case let failure as QueryFailure where failure.isUnreachable:
-            "\(failure); is 'reel up' running?"
+            "\(failure); \(hint)"
         case let failure as StorageFailure where failure.isOutOfSpace:
             "\(failure); make room on that disk and try again"
         default: "\(error)"

@@ -10,16 +10,17 @@ struct Log: Sendable {
     func callAsFunction(
         _ level: LogLevel, _ role: String, _ message: String, _ fields: [(String, String)] = []
     ) {
-        guard level >= self.level else { return }
-        let line = LogLine(
-            time: SystemClock().now().rfc3339, level: level, role: "\(service)/\(role)", message, fields)
-        Output.error(line.description)
+        write(level, "\(service)/\(role)", message, fields)
     }
 
-    /// The log of one role.
-    func role(_ name: String) -> RoleLog {
-        RoleLog { level, text in
-            self(LogLevel(rawValue: level.rawValue) ?? .info, name, text)
-        }
+    /// The log of the roles, whose lines begin with the role's name.
+    var roles: RoleLog {
+        RoleLog { level, text in write(LogLevel(rawValue: level.rawValue) ?? .info, service, text, []) }
+    }
+
+    private func write(_ level: LogLevel, _ role: String, _ message: String, _ fields: [(String, String)]) {
+        guard level >= self.level else { return }
+        let line = LogLine(time: SystemClock().now().rfc3339, level: level, role: role, message, fields)
+        Output.error(line.description)
     }
 }

@@ -28,6 +28,13 @@ enum Output {
         if code != 0 { throw SystemFailure("write", "standard output", code: code) }
     }
 
+    /// Whether whoever read standard output has closed it; so that a command that waits for something to
+    /// print does not wait for ever.
+    static var isClosed: Bool {
+        var request = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
+        return poll(&request, 1, 0) > 0 && request.revents & Int16(POLLERR) != 0
+    }
+
     /// One line to standard error. Nobody can be told when that fails.
     static func error(_ text: String) {
         error(bytes: Array(text.utf8) + [0x0A])

@@ -20,12 +20,14 @@ enum Program {
     /// Runs what the arguments ask for; every error ends here, as a message and a status.
     static func run(_ arguments: [String]) -> ExitStatus {
         Output.ignoreBrokenPipes()
+        var name = ""
         do {
             switch try declaration.parse(arguments, columns: min(100, Terminal.columns(of: .output) ?? 80)) {
             case .help(let text), .version(let text):
                 try Output.line(text)
                 return .success
             case .run(let invocation):
+                name = invocation.command.name
                 let settings = try Settings(
                     invocation, of: declaration, environment: environmentVariable,
                     file: try ConfigurationLookup.file(for: invocation))
@@ -34,7 +36,7 @@ enum Program {
                 return try command.run(settings)
             }
         } catch {
-            return Failures.report(error)
+            return Failures.report(error, of: name)
         }
     }
 }

@@ -15,7 +15,6 @@ final class RecordingReport {
     private var lastDrawn: ContinuousClock.Instant?
     private var isLineOpen = false
     private var idPrinted = false
-    private var waitingFor: String?
 
     /// Between two redraws on a terminal, and between two lines where there is none.
     private static let redrawInterval = Duration.milliseconds(100)
@@ -39,16 +38,14 @@ final class RecordingReport {
         }
         line.bytes = progress.bytes
         line.chunks = progress.chunks
-        if progress.waitingFor != waitingFor, let reason = progress.waitingFor, !isQuiet {
-            note("waiting for \(reason)")
-        }
-        waitingFor = progress.waitingFor
+        line.waitingFor = progress.waitingFor
         draw(finally: false)
     }
 
     /// Everything is recorded.
     func recorded(_ summary: RecordingSummary) throws {
         try printID()
+        line.waitingFor = nil
         line.bytes = summary.bytes
         line.chunks = summary.chunks
         draw(finally: true)

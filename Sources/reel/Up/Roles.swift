@@ -26,7 +26,7 @@ enum Roles {
                     let worker = StageWorker(
                         stage: stage, log: system.log, consumer: consumer, policy: RetryPolicy(),
                         clock: clock,
-                        report: system.report.role("stage"),
+                        report: system.report.roles,
                         parkedEvents: { ParkedChunk.events(for: $0, $1, clock: clock) })
                     try worker.run(stop: stop)
                 }
@@ -36,7 +36,7 @@ enum Roles {
 
     private static func completion(_ system: UpSystem) -> Role {
         Role(name: "completion") { stop in
-            let report = system.report.role("completion")
+            let report = system.report.roles
             let handler = SessionCompletion(spool: system.vault.spool, clock: SystemClock(), report: report)
             try OrderedWorker(handler: handler, log: system.log, report: report).run(stop: stop)
         }
@@ -46,7 +46,7 @@ enum Roles {
         Role(name: "recorder-watch") { stop in
             let watch = RecorderWatch(
                 log: system.log, sessions: { ReadModelSessions(system.views.queries) }, clock: SystemClock(),
-                report: system.report.role("recorder-watch"))
+                report: system.report.roles)
             try watch.run(stop: stop)
         }
     }
@@ -59,7 +59,7 @@ enum Roles {
             let projection = system.views.projection(
                 epoch: system.log.epoch, log: try system.log.open(), limits: limits)
             try ProjectionWorker(
-                projection: projection, log: system.log, report: system.report.role("projector")
+                projection: projection, log: system.log, report: system.report.roles
             ).run(stop: stop)
         }
     }

@@ -71,6 +71,17 @@ struct UpPlan {
         data = try settings.require(Common.data)
         redisURL = settings[UpSettings.redisURL]
         mongodbURL = settings[UpSettings.mongodbURL]
+        redisPort = settings[UpSettings.redisPort]
+        mongodbPort = settings[UpSettings.mongodbPort]
+        for (url, port, server) in [
+            (redisURL, redisPort, "redis"), (mongodbURL, mongodbPort, "mongodb"),
+        ] where url != nil && port != nil {
+            throw UsageError(
+                [
+                    "--\(server)-port is for a server of Reel's own, and --\(server)-url names another; "
+                        + "give one of them"
+                ], command: "up")
+        }
         // The rules of the settings look at the scheme; what reads the URLs knows the rest.
         if let redisURL, RedisAddress(redisURL) == nil {
             throw UsageError(
@@ -82,8 +93,6 @@ struct UpPlan {
                 throw UsageError(["--mongodb-url (MONGODB_URL): \(error.text)"], command: "up")
             }
         }
-        redisPort = settings[UpSettings.redisPort]
-        mongodbPort = settings[UpSettings.mongodbPort]
         partitions = try settings.require(UpSettings.partitions)
         workers = settings[UpSettings.workers] ?? Machine.cores
         chaining = !settings[UpSettings.noChaining]

@@ -27,8 +27,9 @@ final class UpSystem: Sendable {
         }
         log = try RedisEventLog.open(servers.redisURL, createWith: plan.partitions, options: options)
         let server = try log.inspect()
+        let isDurable = server.appendOnly == "yes" && server.appendFsync == "always"
         report(
-            .info, "up", "event log open",
+            isDurable ? .info : .warning, "up", "event log open",
             [
                 ("redis", "\(log.address)"), ("version", server.version),
                 ("partitions", "\(log.partitioning.count)"), ("durability", server.durability),
