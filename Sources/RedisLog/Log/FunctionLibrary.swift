@@ -42,12 +42,41 @@ enum FunctionLibrary {
           return call('HMGET', keys[1], 'format', 'partitions', 'epoch')
         end
 
+        local function write(call, log, args, at, sequence)
+          return call('XADD', log, '*', 'id', args[at + 2], 'type', args[at + 3],
+            'source', args[at + 4], 'specversion', '1.0', 'subject', args[at + 5],
+            'time', args[at + 6], 'dataschema', args[at + 7],
+            'datacontenttype', 'application/json', 'partitionkey', args[2],
+            'sequence', string.format('%012d', sequence), 'authtype', args[at + 8],
+            'authid', args[at + 9], 'traceparent', args[at + 10],
+            'correlationid', args[at + 11], 'causationid', args[at + 12],
+            'data', args[at + 13])
+        end
+
+        local function milestone(call, ranks, log, entry)
+          call('ZADD', ranks, string.match(entry, '^%d+'), entry .. ':' .. call('XLEN', log))
+        end
+
         local function append(keys, args)
           local call = redis.call
           local log, index, ids = keys[1], keys[2], keys[3]
           local n = (#args - 2) / FIELDS_PER_EVENT
           if #keys ~= 4 or n < 1 or n ~= math.floor(n) then
             return redis.error_reply('REELINVALID wrong number of keys or arguments')
+          end
+          if n == 1 and #args[3] == 16 and #args[4] == 8 then
+            -- The common case, one new event, without the tables that several need.
+            local hash = args[3]
+            if not call('HGET', ids, hash) then
+              local version = call('LLEN', index)
+              if args[1] ~= '*' and tonumber(args[1]) ~= version then return {1, version} end
+              version = version + 1
+              local entry = write(call, log, args, 3, version)
+              call('RPUSH', index, entry)
+              call('HSET', ids, hash, struct.pack('>I5', version) .. args[4])
+              if string.byte(hash, 1) == 0 then milestone(call, keys[4], log, entry) end
+              return {0, version, entry}
+            end
           end
           local hashes = {}
           for i = 1, n do
@@ -57,9 +86,7 @@ enum FunctionLibrary {
             end
             hashes[i] = args[at]
           end
-          local known
-          if n == 1 then known = {call('HGET', ids, hashes[1])}
-          else known = call('HMGET', ids, unpack(hashes)) end
+          local known = call('HMGET', ids, unpack(hashes))
 
           local answer, first, fresh = {0}, {}, 0
           for i = 1, n do
@@ -94,23 +121,13 @@ enum FunctionLibrary {
             elseif not known[i] then
               local at = 3 + (i - 1) * FIELDS_PER_EVENT
               sequence = sequence + 1
-              local entry = call('XADD', log, '*', 'id', args[at + 2], 'type', args[at + 3],
-                'source', args[at + 4], 'specversion', '1.0', 'subject', args[at + 5],
-                'time', args[at + 6], 'dataschema', args[at + 7],
-                'datacontenttype', 'application/json', 'partitionkey', args[2],
-                'sequence', string.format('%012d', sequence), 'authtype', args[at + 8],
-                'authid', args[at + 9], 'traceparent', args[at + 10],
-                'correlationid', args[at + 11], 'causationid', args[at + 12],
-                'data', args[at + 13])
+              local entry = write(call, log, args, at, sequence)
               local count = #entries + 1
               entries[count] = entry
               fields[2 * count - 1] = hash
               fields[2 * count] = struct.pack('>I5', sequence) .. args[at + 1]
               answer[2 * i], answer[2 * i + 1] = sequence, entry
-              if string.byte(hash, 1) == 0 then
-                call('ZADD', keys[4], string.match(entry, '^%d+'),
-                  entry .. ':' .. call('XLEN', log))
-              end
+              if string.byte(hash, 1) == 0 then milestone(call, keys[4], log, entry) end
             end
           end
           call('RPUSH', index, unpack(entries))
