@@ -49,7 +49,10 @@ public final class OwnThread<Value: Sendable>: Sendable {
 
     /// Like `join` with a limit: `false` when the closure still runs after `milliseconds`.
     public func wait(milliseconds: Int) -> Bool {
-        outcome.wait(milliseconds: milliseconds, for: { $0.result == nil ? nil : true }) ?? false
+        if let simulated = Machine.simulated {
+            return simulated.wait(milliseconds: milliseconds) { isFinished }
+        }
+        return outcome.wait(milliseconds: milliseconds, for: { $0.result == nil ? nil : true }) ?? false
     }
 
     /// The closure's value or error, awaited without blocking a thread.
@@ -80,6 +83,10 @@ private final class ThreadStart {
 func startThread(
     name: String, stackBytes: Int = 1 << 20, _ body: @escaping @Sendable () -> Void
 ) throws(SystemFailure) {
+    if let simulated = Machine.simulated {
+        simulated.startThread(name, body)
+        return
+    }
     let page = 4096
     var attributes = pthread_attr_t()
     pthread_attr_init(&attributes)

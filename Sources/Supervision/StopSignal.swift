@@ -28,7 +28,10 @@ public final class StopSignal: Sendable {
     /// is set. Call on a thread of your own.
     @discardableResult
     public func wait(milliseconds: Int) -> Bool {
-        state.wait(milliseconds: milliseconds) { $0.isSet ? true : nil } ?? false
+        if let simulated = Machine.simulated {
+            return simulated.wait(milliseconds: milliseconds) { isSet }
+        }
+        return state.wait(milliseconds: milliseconds) { $0.isSet ? true : nil } ?? false
     }
 
     /// Blocks until the signal is set. Call on a thread of your own.

@@ -1,4 +1,4 @@
-internal import Glibc
+public import Glibc
 
 /// A call to the operating system about a file that failed.
 public struct FileFailure: Error, Hashable, Sendable, CustomStringConvertible {
@@ -9,7 +9,8 @@ public struct FileFailure: Error, Hashable, Sendable, CustomStringConvertible {
     /// The C error number.
     public let code: Int32
 
-    init(_ operation: String, _ path: String, code: Int32 = errno) {
+    /// A failure from its parts; the code is that of the last call of this thread unless it is given.
+    public init(_ operation: String, _ path: String, code: Int32 = errno) {
         self.operation = operation
         self.path = path
         self.code = code

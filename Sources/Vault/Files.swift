@@ -1,5 +1,19 @@
 internal import Glibc
 
+/// Sees what the stores are about to do to files and folders, call by call, and may let a call fail: for
+/// simulations of full disks, and of processes that die half way.
+public protocol FileWatcher: Sendable {
+    /// Called before `operation` (`open`, `create`, `write`, `fsync`, `link`, `rename`, `unlink`, `mkdir`,
+    /// `rmdir`, `opendir`); what it throws is what the call fails with.
+    func before(_ operation: String, _ path: String) throws(FileFailure)
+}
+
+/// The file calls of the calling thread.
+public enum FileCalls {
+    /// Who watches them; nobody unless a simulation runs on this thread.
+    @TaskLocal public static var watcher: (any FileWatcher)?
+}
+
 /// An open file; closed once, when it goes out of scope.
 struct OpenFile: ~Copyable {
     let descriptor: Int32
@@ -13,7 +27,12 @@ struct OpenFile: ~Copyable {
     func writeAll(_ bytes: UnsafeRawBufferPointer) throws(StorageFailure) {
         var offset = 0
         while offset < bytes.count {
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+            try Files.step("write", path)
+            var rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+            // Watched writes come in two parts, so that a simulation can end one half way.
+            if offset == 0, FileCalls.watcher != nil {
+                rest = .init(rebasing: rest.prefix((rest.count + 1) / 2))
+            }
             let written = write(descriptor, rest.baseAddress, rest.count)
             if written < 0 {
                 if errno == EINTR { continue }
@@ -41,6 +60,7 @@ struct OpenFile: ~Copyable {
     }
 
     func synchronize() throws(StorageFailure) {
+        try Files.step("fsync", path)
         while fsync(descriptor) != 0 {
             guard errno == EINTR else { throw .file(FileFailure("fsync", path)) }
         }
@@ -55,7 +75,14 @@ struct OpenFile: ~Copyable {
 
 /// The system calls that the stores are made of; errors carry call and path.
 enum Files {
+    /// Tells the watcher of the calling thread, if there is one, what comes next.
+    static func step(_ operation: String, _ path: String) throws(StorageFailure) {
+        guard let watcher = FileCalls.watcher else { return }
+        do { try watcher.before(operation, path) } catch { throw .file(error) }
+    }
+
     static func openForReading(_ path: String) throws(StorageFailure) -> OpenFile {
+        try step("open", path)
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else {
             throw errno == ENOENT ? .missing(path: path) : .file(FileFailure("open", path))
@@ -65,6 +92,7 @@ enum Files {
 
     /// A new file; fails when the name exists.
     static func create(_ path: String, mode: mode_t) throws(StorageFailure) -> OpenFile {
+        try step("create", path)
         let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
         guard descriptor >= 0 else { throw .file(FileFailure("create", path)) }
         return OpenFile(descriptor: descriptor, path: path)
@@ -80,6 +108,7 @@ enum Files {
     /// - Returns: true when the folder was made, false when it was there.
     @discardableResult
     static func makeFolder(_ path: String, mode: mode_t) throws(StorageFailure) -> Bool {
+        try step("mkdir", path)
         if mkdir(path, mode) == 0 { return true }
         let code = errno
         var status = stat()
@@ -102,18 +131,30 @@ enum Files {
     /// - Returns: true when the name was removed, false when there was none.
     @discardableResult
     static func remove(_ path: String) throws(StorageFailure) -> Bool {
+        try step("unlink", path)
         if unlink(path) == 0 { return true }
         if errno == ENOENT { return false }
         throw .file(FileFailure("unlink", path))
     }
 
+    /// - Returns: true when the folder was removed, false when there was none.
+    @discardableResult
+    static func removeFolder(_ path: String) throws(StorageFailure) -> Bool {
+        try step("rmdir", path)
+        if rmdir(path) == 0 { return true }
+        if errno == ENOENT { return false }
+        throw .file(FileFailure("rmdir", path))
+    }
+
     static func rename(_ from: String, to path: String) throws(StorageFailure) {
+        try step("rename", path)
         guard Glibc.rename(from, path) == 0 else { throw .file(FileFailure("rename", path)) }
     }
 
     /// Gives a file a second name unless that exists.
     /// - Returns: false when the name exists already.
     static func linkIfAbsent(_ from: String, to path: String) throws(StorageFailure) -> Bool {
+        try step("link", path)
         if link(from, path) == 0 { return true }
         if errno == EEXIST { return false }
         throw .file(FileFailure("link", path))
@@ -121,6 +162,7 @@ enum Files {
 
     /// Names in a folder, without `.` and `..`, sorted; nil when there is no such folder.
     static func names(in path: String) throws(StorageFailure) -> [String]? {
+        try step("opendir", path)
         guard let folder = opendir(path) else {
             if errno == ENOENT { return nil }
             throw .file(FileFailure("opendir", path))

@@ -59,7 +59,7 @@ struct SessionFolders: Sendable {
             return result
         } catch {
             // The first failure is the one to report; a name left over is swept later.
-            unlink(temporary)
+            _ = try? Files.remove(temporary)
             throw error
         }
     }
@@ -106,11 +106,7 @@ struct SessionFolders: Sendable {
     func removeSession(_ session: String) throws(StorageFailure) -> Int {
         let folder = try folder(session)
         let removed = try removeFiles(session: session) { _ in true }
-        if rmdir(folder) == 0 {
-            try Files.synchronizeFolder(root)
-        } else if errno != ENOENT {
-            throw .file(FileFailure("rmdir", folder))
-        }
+        if try Files.removeFolder(folder) { try Files.synchronizeFolder(root) }
         return removed
     }
 

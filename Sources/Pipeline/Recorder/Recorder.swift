@@ -189,7 +189,7 @@ public final class Recorder {
         _ body: () throws(CommandError<SessionRejection>) -> Void
     ) throws(RecordingFailure) {
         var backoff = Backoff(capMilliseconds: 2000)
-        let deadline = ContinuousClock.now + .milliseconds(options.patienceMilliseconds)
+        let deadline = Machine.now + .milliseconds(options.patienceMilliseconds)
         let quiet = StopSignal()
         var isRepetition = false
         while true {
@@ -199,7 +199,7 @@ public final class Recorder {
                 state.waitingFor = nil
                 return
             } catch {
-                guard case .failed(let failure) = error, failure.isTransient, ContinuousClock.now < deadline
+                guard case .failed(let failure) = error, failure.isTransient, Machine.now < deadline
                 else { throw Self.failure(error, kept: summary(.recorderFailed)) }
                 isRepetition = true
                 state.waitingFor = "the log: \(failure.text)"

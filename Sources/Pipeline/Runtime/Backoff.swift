@@ -1,3 +1,5 @@
+internal import Supervision
+
 /// Exponential backoff with full jitter: the n-th delay is random between half and all of
 /// `base * 2^n`, capped.
 public struct Backoff: Sendable {
@@ -28,6 +30,6 @@ public struct Backoff: Sendable {
     /// The delay before trying again after `attempt` earlier failures.
     public static func delay(attempt: Int, base: Int, cap: Int) -> Int {
         let full = min(cap, base << min(max(attempt, 0), 20))
-        return full <= 1 ? full : Int.random(in: full / 2...full)
+        return full <= 1 ? full : Machine.random(in: full / 2...full)
     }
 }

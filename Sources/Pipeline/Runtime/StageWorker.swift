@@ -84,13 +84,13 @@ public final class StageWorker {
     func turn(_ store: any EventStore, _ subscription: any CompetingSubscription) throws(LogFailure) {
         let deliveries = try subscription.next(limit: batchSize, waitMilliseconds: 1000)
         guard !deliveries.isEmpty else { return }
-        let began = ContinuousClock.now
+        let began = Machine.now
         var finished: [(Delivery, [ProposedEvent])] = []
         for delivery in deliveries {
             try handle(delivery, store, subscription, &finished)
         }
         try settle(finished, store, subscription)
-        adapt(to: ContinuousClock.now - began, count: deliveries.count)
+        adapt(to: Machine.now - began, count: deliveries.count)
     }
 
     /// Batches grow while they take little time, so that small chunks share round trips and large ones

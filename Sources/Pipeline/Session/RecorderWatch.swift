@@ -61,7 +61,7 @@ public final class RecorderWatch {
     ) throws {
         let ids = try open.openSessions(limit: 10_000)
         let alive = ids.isEmpty ? [] : try liveness.alive(ids.map(RecorderMark.name(ofSession:)))
-        let now = ContinuousClock.now
+        let now = Machine.now
         var missing: [String: ContinuousClock.Instant] = [:]
         for (id, isAlive) in zip(ids, alive) where !isAlive {
             let since = missingSince[id] ?? now

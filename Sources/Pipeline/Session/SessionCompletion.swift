@@ -46,7 +46,10 @@ public final class SessionCompletion: OrderedHandler {
             try take(event, store)
             touched[event.partitionKey] = event
         }
-        for (session, event) in touched { try close(session, because: event, store) }
+        // In the order of the log, so that the same events are always followed by the same steps.
+        for (session, event) in touched.sorted(by: { $0.value.position < $1.value.position }) {
+            try close(session, because: event, store)
+        }
     }
 
     private func take(_ event: RecordedEvent, _ store: any EventStore) throws {

@@ -1,4 +1,5 @@
 internal import Recording
+internal import Supervision
 internal import Vault
 
 /// What a stage cannot work with; trying again does not help.
@@ -90,7 +91,7 @@ final class ChunkWorkshop {
                     bytes, of: identity, with: compressor, cipher: try cipher(item.content),
                     key: try key(item), into: image)
             }
-            let compressing = min(sealed.compressionMilliseconds, watch.milliseconds)
+            let compressing = watch.part(sealed.compressionMilliseconds)
             events.append(
                 .compressed(
                     ChunkEvent.Compressed(
@@ -262,11 +263,17 @@ final class ChunkWorkshop {
 
 /// Milliseconds since it was made.
 struct Stopwatch {
-    private let began = ContinuousClock.now
+    private let began = Machine.now
 
     var milliseconds: Double {
-        let elapsed = (ContinuousClock.now - began).components
+        let elapsed = (Machine.now - began).components
         return Double(elapsed.seconds) * 1000 + Double(elapsed.attoseconds) / 1e15
+    }
+
+    /// A part of that time, which was measured elsewhere by the machine's own clock; in simulated time
+    /// such a measurement means nothing.
+    func part(_ measured: Double) -> Double {
+        Machine.simulated == nil ? min(measured, milliseconds) : milliseconds
     }
 }
 
