@@ -75,6 +75,9 @@ let package = Package(
             ["EventSourcing", "Recording", "Pipeline", "Vault", "Simulation", "RedisLog", "TestServers"]),
         tests("MongoViewsTests", ["EventSourcing", "Recording", "MongoViews", "Simulation", "TestServers"]),
         tests("ConsoleTests", ["Console"]),
+        tests(
+            "ReelTests",
+            ["reel", "Console", "EventSourcing", "Recording", "Simulation", "Supervision", "Pipeline", "Vault"]),
         tests("SupervisionTests", ["Supervision", "TestServers"]),
         tests("SystemTests", ["TestServers", "Supervision"]),
         tests("TidyTests", []),

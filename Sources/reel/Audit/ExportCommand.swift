@@ -90,6 +90,10 @@ private final class FileTarget: ExportTarget {
         self.path = path
         self.replacing = replacing
         var facts = stat()
+        let parent = DataFolder.parent(of: path)
+        guard stat(parent, &facts) == 0, facts.st_mode & S_IFMT == S_IFDIR else {
+            throw UsageError(["--output \(path): there is no folder \(parent)"], command: "export")
+        }
         if lstat(path, &facts) == 0 {
             if facts.st_mode & S_IFMT == S_IFDIR {
                 throw UsageError(["--output \(path): it is a folder; name a file"], command: "export")
@@ -140,7 +144,7 @@ private final class FileTarget: ExportTarget {
 
     /// Without this the name could be gone after a loss of power.
     private func syncFolder() throws {
-        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+        let folder = DataFolder.parent(of: path)
         let opened = Glibc.open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard opened >= 0 else { throw SystemFailure("open folder", folder) }
         defer { close(opened) }

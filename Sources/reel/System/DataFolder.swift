@@ -33,6 +33,12 @@ struct DataFolder {
         self.path = absolute
     }
 
+    /// The folder that a path's last part is in.
+    static func parent(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
     /// The absolute path of something that exists.
     static func absolute(_ path: String) -> String? {
         guard let resolved = realpath(path, nil) else { return nil }

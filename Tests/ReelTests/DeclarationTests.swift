@@ -1,0 +1,110 @@
+import Console
+import Recording
+import Testing
+import Vault
+
+@testable import reel
+
+@Suite struct DeclarationTests {
+    @Test func everyCommandHasHelpThatFits() throws {
+        #expect(Program.commands.count >= 11)
+        for command in Program.commands {
+            let path = command.declaration.path
+            guard case .help(let text) = try Program.declaration.parse(path + ["--help"], columns: 80) else {
+                Issue.record("no help on \(path)")
+                continue
+            }
+            #expect(text.hasPrefix("Usage: reel \(path.joined(separator: " "))"))
+            #expect(text.contains("Examples:"), "\(path)")
+            #expect(text.contains("Exit status:"), "\(path)")
+            let prose = text.prefix { $0 != "E" }
+            #expect(prose.split(separator: "\n").allSatisfy { $0.count <= 80 }, "\(path)")
+        }
+    }
+
+    @Test func commandsAndTheirWordsAreUnique() {
+        let names = Program.commands.map { $0.declaration.name }
+        #expect(Set(names).count == names.count)
+    }
+
+    /// A default that breaks its own rule would make a command unusable without the option.
+    @Test func defaultsFollowTheirRules() throws {
+        for command in Program.commands where command.declaration.name != "record" {
+            let places = command.declaration.name == "export" ? ["sess-1", "-o", "-"] : ["sess-1"]
+            let takesPlace = ["sessions show", "chunks", "verify", "export", "keys export", "events"]
+            let more = takesPlace.contains(command.declaration.name) ? places : []
+            _ = try settings(command.declaration.path + more)
+        }
+        _ = try settings(["record", "-", "--name", "n"])
+    }
+
+    @Test func recordingsAreMadeFromSettings() throws {
+        let given = try settings([
+            "record", "-", "--name", "n", "--codec", "none", "--chunk-size", "0.25", "--no-encryption",
+            "--tag",
+            "a", "--tag", "b", "--session-id", "mine", "--rdp-host", "desk.example.org",
+        ])
+        let session = try RecordSettings.session(from: given, source: .stream)
+        #expect(session.sessionID == "mine")
+        #expect(session.capture.chunkSizeBytes == 262_144)
+        #expect(!session.storage.encryptionEnabled)
+        #expect(!session.storage.compressionEnabled)
+        #expect(session.metadata.tags == ["a", "b"])
+        #expect(session.rdp.host == "desk.example.org")
+    }
+
+    @Test func newSessionsGetNewIDs() throws {
+        let given = try settings(["record", "-", "--name", "n"])
+        let first = try RecordSettings.session(from: given, source: .stream).sessionID
+        let second = try RecordSettings.session(from: given, source: .stream).sessionID
+        #expect(first.hasPrefix("sess-"))
+        #expect(first != second)
+    }
+
+    @Test(arguments: [
+        (["--rdp-host", "a b"], "--rdp-host: must be a host name"),
+        (Array(repeating: ["--tag", "t"], count: 11).flatMap { $0 }, "--tag: must have at most 10 tags"),
+    ])
+    func brokenRulesAreNamedAsOptions(arguments: [String], problem: String) throws {
+        let given = try settings(["record", "-", "--name", "n"] + arguments)
+        do {
+            _ = try RecordSettings.session(from: given, source: .stream)
+            Issue.record("accepted")
+        } catch let error as UsageError {
+            #expect(error.problems.contains { $0.hasPrefix(problem) }, "\(error.problems)")
+        }
+    }
+
+    @Test(arguments: [
+        ["--codec", "gzip", "--level", "10"], ["--codec", "lz4", "--level", "1"],
+        ["--redis-url", "redis://h:99999"],
+        ["--redis-url", "redis://h", "--redis-port", "7000"], ["--mongodb-url", "mongodb://u:p@"],
+    ])
+    func upRefusesWhatCannotBe(arguments: [String]) throws {
+        let given = try settings(["up"] + arguments)
+        #expect(throws: UsageError.self) { try UpPlan(given) }
+    }
+
+    @Test func upTakesLevelsForItsCodec() throws {
+        let plan = try UpPlan(try settings(["up", "--codec", "gzip", "--level", "9", "--workers", "3"]))
+        #expect(plan.levels == [.gzip: 9])
+        #expect(plan.workers == 3)
+        #expect(plan.chaining)
+        #expect(try UpPlan(try settings(["up"])).levels.isEmpty)
+    }
+
+    @Test func upChecksEveryVariable() {
+        for (name, value) in [("REEL_CHUNK_SIZE_MB", "0"), ("REEL_CODEC", "rar"), ("REEL_WORKERS", "none")] {
+            #expect(throws: UsageError.self, "\(name)") { try settings(["up"], environment: [name: value]) }
+        }
+    }
+}
+
+/// The settings of a command line, with nothing but the given environment.
+func settings(_ arguments: [String], environment: [String: String] = [:]) throws -> Settings {
+    guard case .run(let invocation) = try Program.declaration.parse(arguments) else {
+        throw UsageError(["no command"])
+    }
+    return try Settings(
+        invocation, of: Program.declaration, environment: { environment[$0] }, file: .none)
+}
