@@ -86,7 +86,8 @@ struct FoldTests {
     @Test("sizes, ratio, frames and errors are those of the chunks")
     func chunks() throws {
         let lost = ChunkEvent.failed(
-            ChunkReference(sessionID: "s", sequenceNumber: 3), stage: "encrypt", attempts: 3, error: "no key")
+            ChunkReference(sessionID: "s", sequenceNumber: 3), stage: "encrypt", attempts: 3,
+            causes: ["no key"])
         let fold = try Self.fold([
             (0, Self.created), (0, Self.starting), (0, Self.started), (1, Self.recorded(1, 1000)),
             (2, .chunk(.stored(Self.sealed(1, of: 1000, 250)))), (2, Self.recorded(2, 3000)),

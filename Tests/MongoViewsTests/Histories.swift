@@ -143,7 +143,7 @@ struct Histories {
         if Int.random(in: 0..<8, using: &generator) == 0 {
             return [
                 .chunk(.recorded(recorded)),
-                .chunk(.failed(reference, stage: "compress", attempts: 3, error: "no memory")),
+                .chunk(.failed(reference, stage: "compress", attempts: 3, causes: ["no memory"])),
             ]
         }
         var work: [RecordingEvent] = [

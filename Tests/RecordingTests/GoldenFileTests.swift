@@ -5,6 +5,27 @@ import Testing
 
 private let types = RecordingEvent.typeNames.sorted()
 
+/// One version of one type. What an old one is decoded to is written out in `Samples.upcast`.
+struct TypeVersion: Sendable, CustomTestStringConvertible {
+    let type: String
+    let version: Int
+    let isNewest: Bool
+
+    var testDescription: String { "\(type).v\(version)" }
+
+    func samples() throws -> [RecordingEvent] {
+        try isNewest ? Samples.of(type) : Samples.upcast(type, from: version)
+    }
+
+    /// Types that have more than one version.
+    private static let newest = ["ChunkFailed": 2]
+
+    static let all = types.flatMap { type in
+        let newest = newest[type] ?? 1
+        return (1...newest).map { TypeVersion(type: type, version: $0, isNewest: $0 == newest) }
+    }
+}
+
 /// DESIGN 3.1, written out again: a type that is forgotten in the code is missed here.
 private let designed: Set<String> = [
     "SessionCreated", "SessionUpdated", "SessionStarted", "SessionPaused", "SessionResumed",
@@ -28,14 +49,15 @@ struct GoldenFileTests {
         func names(in folder: URL) throws -> Set<String> {
             Set(try FileManager.default.contentsOfDirectory(atPath: folder.path))
         }
-        let expected = Set(types.map { "\($0).v1.json" })
+        let expected = Set(TypeVersion.all.map { "\($0.type).v\($0.version).json" })
         #expect(try names(in: Repository.golden) == expected)
         #expect(try names(in: Repository.events) == expected.union(["golden", "cloudevent.json"]))
     }
 
-    @Test("Encoding writes the golden bytes", arguments: types)
+    @Test("Encoding writes the golden bytes of the newest version", arguments: types)
     func encodes(type: String) throws {
-        let lines = try Repository.goldenLines(of: type)
+        let newest = try #require(TypeVersion.all.last { $0.type == type })
+        let lines = try Repository.goldenLines(of: type, version: newest.version)
         let samples = try Samples.of(type)
         #expect(!samples.isEmpty)
         #expect(samples.count == lines.count)
@@ -45,27 +67,33 @@ struct GoldenFileTests {
         }
     }
 
-    @Test("Decoding the golden bytes gives the event back", arguments: types)
-    func decodes(type: String) throws {
-        for (line, sample) in zip(try Repository.goldenLines(of: type), try Samples.of(type)) {
+    @Test("Decoding golden bytes gives the event; an old version is upcast", arguments: TypeVersion.all)
+    func decodes(_ item: TypeVersion) throws {
+        let (type, version) = (item.type, item.version)
+        let lines = try Repository.goldenLines(of: type, version: version)
+        let samples = try item.samples()
+        #expect(lines.count == samples.count)
+        for (line, sample) in zip(lines, samples) {
             let envelope = try JSONValue(parsing: line)
             let data = try #require(envelope["data"])
-            #expect(try RecordingEvent(type: type, version: 1, data: data) == sample)
-            #expect(throws: MalformedEvent.self) {
-                try RecordingEvent(type: type, version: 2, data: data)
+            #expect(try RecordingEvent(type: type, version: version, data: data) == sample)
+            for unknown in [0, item.isNewest ? version + 1 : 99] {
+                #expect(throws: MalformedEvent.self) {
+                    try RecordingEvent(type: type, version: unknown, data: data)
+                }
             }
             #expect(envelope["subject"]?.string == sample.subject)
-            #expect(envelope["dataschema"]?.string == "urn:reel:event:\(type):1")
+            #expect(envelope["dataschema"]?.string == "urn:reel:event:\(type):\(version)")
         }
     }
 
-    @Test("Every truncation of golden data is refused", arguments: types)
-    func truncations(type: String) throws {
-        for line in try Repository.goldenLines(of: type) {
+    @Test("Every truncation of golden data is refused", arguments: TypeVersion.all)
+    func truncations(_ item: TypeVersion) throws {
+        for line in try Repository.goldenLines(of: item.type, version: item.version) {
             let data = try #require(try JSONValue(parsing: line)["data"]).encoded
             for length in 0..<data.count {
                 #expect(throws: MalformedEvent.self, "\(length) of \(data.count) bytes") {
-                    try RecordingEvent(recorded(type: type, data: Array(data[..<length])))
+                    try RecordingEvent(recorded(item, data: Array(data[..<length])))
                 }
             }
             for length in 0..<line.count {
@@ -74,10 +102,11 @@ struct GoldenFileTests {
         }
     }
 
-    @Test("A required member that is missing, null or of another type is refused", arguments: types)
-    func damagedMembers(type: String) throws {
-        let schema = try Repository.schema(of: type)
-        for line in try Repository.goldenLines(of: type) {
+    @Test("A required member that is missing, null or of another type is refused", arguments: TypeVersion.all)
+    func damagedMembers(_ item: TypeVersion) throws {
+        let (type, version) = (item.type, item.version)
+        let schema = try Repository.schema(of: type, version: version)
+        for line in try Repository.goldenLines(of: type, version: version) {
             let data = try #require(try JSONValue(parsing: line)["data"])
             for path in data.memberPaths {
                 guard let name = path.last, !lenient.contains(name) else { continue }
@@ -85,24 +114,25 @@ struct GoldenFileTests {
                 let other: JSONValue = value?.string == nil ? .string("7") : .integer(7)
                 let wrong = data.replacing(path[...], with: other)
                 #expect(throws: MalformedEvent.self, "\(path) of another type") {
-                    try RecordingEvent(type: type, version: 1, data: wrong)
+                    try RecordingEvent(type: type, version: version, data: wrong)
                 }
                 guard isRequired(path, by: schema) else { continue }
                 for replacement in [nil, JSONValue.null] {
                     let less = data.replacing(path[...], with: replacement)
                     #expect(throws: MalformedEvent.self, "\(path) missing") {
-                        try RecordingEvent(type: type, version: 1, data: less)
+                        try RecordingEvent(type: type, version: version, data: less)
                     }
                 }
             }
         }
     }
 
-    @Test("A schema is closed, described, and carries its own name", arguments: types)
-    func schemaForm(type: String) throws {
-        let schema = try Repository.schema(of: type)
+    @Test("A schema is closed, described, and carries its own name", arguments: TypeVersion.all)
+    func schemaForm(_ item: TypeVersion) throws {
+        let (type, version) = (item.type, item.version)
+        let schema = try Repository.schema(of: type, version: version)
         #expect(schema["$schema"]?.string == "https://json-schema.org/draft/2020-12/schema")
-        #expect(schema["$id"]?.string == "urn:reel:event:\(type):1")
+        #expect(schema["$id"]?.string == "urn:reel:event:\(type):\(version)")
         #expect(schema["title"]?.string == type)
         checkObject(schema, type)
     }
@@ -152,10 +182,10 @@ private func isRequired(_ path: [String], by schema: JSONValue) -> Bool {
     return false
 }
 
-private func recorded(type: String, data: [UInt8]) -> RecordedEvent {
+private func recorded(_ item: TypeVersion, data: [UInt8]) -> RecordedEvent {
     RecordedEvent(
         event: ProposedEvent(
-            id: "x", type: type, version: 1, subject: "x", time: Timestamp(milliseconds: 0),
+            id: "x", type: item.type, version: item.version, subject: "x", time: Timestamp(milliseconds: 0),
             context: EventContext(source: "/", actor: .system("test")), data: data),
         partitionKey: "x", sequence: 1, position: .start(of: 0))
 }

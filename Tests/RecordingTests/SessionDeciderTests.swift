@@ -167,7 +167,8 @@ struct SessionDeciderTests {
     func recovery() throws {
         let failed: RecordingEvent = .chunk(
             .failed(
-                ChunkReference(sessionID: id, sequenceNumber: 1), stage: "store", attempts: 3, error: "disk"))
+                ChunkReference(sessionID: id, sequenceNumber: 1), stage: "store", attempts: 3,
+                causes: ["disk"]))
         let history = try History.leading(to: .recording, chunks: 1) + [failed]
         #expect(Specification.state(after: history).failures == [1: "disk"])
         let healed = Specification.state(after: history + [.chunk(.stored(History.stored(1)))])

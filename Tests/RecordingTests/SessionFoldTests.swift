@@ -44,7 +44,7 @@ private struct RandomSession {
             if state.merkleHashes[number] == nil {
                 take(
                     random.int(0...3) == 0
-                        ? .chunk(.failed(reference, stage: "store", attempts: 3, error: "disk"))
+                        ? .chunk(.failed(reference, stage: "store", attempts: 3, causes: ["disk"]))
                         : .chunk(.stored(History.stored(number, sealedBytes: random.int(0...99)))))
             }
         }
@@ -73,7 +73,7 @@ struct SessionFoldTests {
                 fact.encode(into: &writer)
                 let data = try JSONValue(parsing: writer.bytes)
                 SessionDecider.evolve(
-                    &folded, try RecordingEvent(type: fact.typeName, version: 1, data: data))
+                    &folded, try RecordingEvent(type: fact.typeName, version: fact.version, data: data))
                 if let status = folded.status { reached.insert(status) }
             }
             try #require(folded == session.state, "round \(round) of seed \(seed)")

@@ -8,9 +8,10 @@ public enum ParkedChunk {
         for delivery: Delivery, _ reason: ParkedReason, clock: any WallClock
     ) -> [ProposedEvent] {
         guard case .chunk(let event)? = try? RecordingEvent(delivery.event) else { return [] }
-        let error = String(reason.errors.joined(separator: ": ").prefix(2000))
+        let known = reason.errors.filter { !$0.isEmpty }.prefix(20).map { String($0.prefix(2000)) }
+        let causes = known.isEmpty ? ["no reason was given"] : known
         let failed = RecordingEvent.chunk(
-            .failed(event.chunk, stage: reason.stage, attempts: reason.attempts, error: error))
+            .failed(event.chunk, stage: reason.stage, attempts: reason.attempts, causes: causes))
         let context = EventContext(source: "/reel/processor", actor: .system("processor"))
         return [
             ProposedEvent(

@@ -57,7 +57,7 @@ public struct ChunkContent: Sendable, Hashable {
     }
 }
 
-/// What happens to a chunk. Schemas: `schemas/events/Chunk*.v1.json`.
+/// What happens to a chunk. Schemas: `schemas/events/Chunk*.v<N>.json`.
 ///
 /// A `spoolPath` says where the next stage finds the chunk; it is absent when the next stage got it in
 /// memory, and then the next stage's event stands in the same append.
@@ -168,8 +168,8 @@ public enum ChunkEvent: Event, Hashable {
     case validated(Sealed)
     /// Store has done its work: the file is durable in the chunk store.
     case stored(Sealed)
-    /// A stage gave it up after the last try.
-    case failed(ChunkReference, stage: String, attempts: Int, error: String)
+    /// A stage gave it up after the last try; why, outermost cause first.
+    case failed(ChunkReference, stage: String, attempts: Int, causes: [String])
     /// It was removed.
     case deleted(ChunkReference)
 
@@ -186,8 +186,8 @@ public enum ChunkEvent: Event, Hashable {
     /// The chunk's id.
     public var subject: String { chunk.chunkID }
 
-    /// Every type is at its first version.
-    public var version: Int { 1 }
+    /// The newest version of its type, which is what `encode` writes.
+    public var version: Int { Self.newestVersion(of: typeName) }
 
     /// The id of the one event of this type for this chunk: a redone step has no further effect.
     public var derivedID: String { "\(chunk.chunkID)/\(typeName)" }

@@ -13,18 +13,24 @@ extension ChunkEvent {
             case .sealed(let payload), .validated(let payload):
                 payload.encodeMembers(pathName: "spool_path", into: &json)
             case .stored(let payload): payload.encodeMembers(pathName: "storage_path", into: &json)
-            case .failed(_, let stage, let attempts, let error):
+            case .failed(_, let stage, let attempts, let causes):
                 json.member("stage", stage)
                 json.member("attempts", attempts)
-                json.member("error", error)
+                json.member("causes", causes)
             case .deleted: break
             }
         }
     }
 
-    /// Reads a payload.
+    /// The newest version of a type's schema. Older ones stay readable for ever:
+    /// - `ChunkFailed` 1 had one text, `error`; 2 has the whole stack, `causes`, outermost first.
+    static func newestVersion(of type: String) -> Int { type == "ChunkFailed" ? 2 : 1 }
+
+    /// Reads a payload; one of an old version becomes what it would be in the newest.
     public init(type: String, version: Int, data: JSONValue) throws(MalformedEvent) {
-        guard version == 1 else { throw MalformedEvent(type: type, text: "unknown version \(version)") }
+        guard (1...Self.newestVersion(of: type)).contains(version) else {
+            throw MalformedEvent(type: type, text: "unknown version \(version)")
+        }
         let json = try FieldReader(type: type, data)
         let chunk = ChunkReference(
             sessionID: try json.string("session_id"), sequenceNumber: try json.integer("sequence_number"),
@@ -41,10 +47,21 @@ extension ChunkEvent {
         case "ChunkFailed":
             self = .failed(
                 chunk, stage: try json.string("stage"), attempts: try json.integer("attempts"),
-                error: try json.string("error"))
+                causes: try Self.causes(json, version))
         case "ChunkDeleted": self = .deleted(chunk)
         default: throw MalformedEvent(type: type, text: "unknown type")
         }
+    }
+}
+
+extension ChunkEvent {
+    private static func causes(_ json: FieldReader, _ version: Int) throws(MalformedEvent) -> [String] {
+        if version == 1 { return [try json.string("error")] }
+        let causes = try json.strings("causes")
+        guard !causes.isEmpty else {
+            throw MalformedEvent(type: "ChunkFailed", text: "causes is missing or empty")
+        }
+        return causes
     }
 }
 

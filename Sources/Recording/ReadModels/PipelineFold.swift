@@ -91,8 +91,8 @@ public struct PipelineFold: Sendable, Hashable {
             stage("validate") { $0.succeed(payload.processingMilliseconds, stamp.time) }
         case .stored(let payload):
             stage("store") { $0.succeed(payload.processingMilliseconds, stamp.time) }
-        case .failed(_, let name, let attempts, let error):
-            stage(name) { $0.fail(attempts: attempts, error) }
+        case .failed(_, let name, let attempts, let causes):
+            stage(name) { $0.fail(attempts: attempts, causes.joined(separator: ": ")) }
         case .deleted: break
         }
     }

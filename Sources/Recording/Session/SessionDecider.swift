@@ -203,7 +203,8 @@ public enum SessionDecider: Decider {
             state.merkleHashes[payload.chunk.sequenceNumber] = payload.merkleHash
             state.sealedBytes += payload.sealedBytes
             state.failures[payload.chunk.sequenceNumber] = nil
-        case .failed(let chunk, _, _, let error): state.failures[chunk.sequenceNumber] = error
+        case .failed(let chunk, _, _, let causes):
+            state.failures[chunk.sequenceNumber] = causes.joined(separator: ": ")
         case .compressed, .sealed, .validated, .deleted: break
         }
     }

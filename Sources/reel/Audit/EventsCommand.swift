@@ -132,7 +132,10 @@ private final class EventPrinter {
             case .integer(let number): return "\(member.name)=\(number)"
             case .number(let number): return "\(member.name)=\(number)"
             case .bool(let flag): return "\(member.name)=\(flag)"
-            case .null, .array, .object: return nil
+            case .array(let items):
+                let texts = items.compactMap(\.string)
+                return texts.isEmpty ? nil : "\(member.name)=\(texts.joined(separator: ": "))"
+            case .null, .object: return nil
             }
         }.joined(separator: " ")
     }

@@ -152,7 +152,8 @@ struct RandomEvents {
         case 2: .sealed(sealed())
         case 3: .validated(sealed())
         case 4: .stored(sealed())
-        case 5: .failed(chunk(), stage: text(), attempts: whole(), error: text())
+        case 5:
+            .failed(chunk(), stage: text(), attempts: whole(), causes: (0..<int(1...3)).map { _ in text() })
         default: .deleted(chunk())
         }
     }

@@ -68,10 +68,24 @@ enum Samples {
                 .chunk(
                     .failed(
                         seventh, stage: "encrypt", attempts: 3,
-                        error: "read of the spool file failed: Input/output error (5)"))
+                        causes: [
+                            "the session's key cannot be opened",
+                            "read of the key file failed: Input/output error (5)",
+                        ])),
+                .chunk(.failed(seventh, stage: "store", attempts: 3, causes: ["chunk 7: no space left"])),
             ]
         case "ChunkDeleted": [.chunk(.deleted(seventh))]
         default: []
+        }
+    }
+
+    /// What the golden file of an old version is decoded to.
+    static func upcast(_ type: String, from version: Int) throws -> [RecordingEvent] {
+        switch (type, version) {
+        case ("ChunkFailed", 1):
+            let error = "read of the spool file failed: Input/output error (5)"
+            return [.chunk(.failed(seventh, stage: "encrypt", attempts: 3, causes: [error]))]
+        default: return []
         }
     }
 
