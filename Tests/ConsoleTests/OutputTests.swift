@@ -37,6 +37,7 @@ import Testing
         line.waitingFor = nil
         line.bytes = 100 << 20
         #expect(line.render(columns: 120).contains(" 100%  "))
+        #expect(line.render(columns: 120).hasSuffix("20.0 MiB/s  0:05"))
         for columns in 0...140 { #expect(line.render(columns: columns).count <= columns) }
     }
 

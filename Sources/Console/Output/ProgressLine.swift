@@ -36,7 +36,8 @@ public struct ProgressLine: Sendable {
         return totalBytes <= 0 ? 1 : min(1, Double(bytes) / Double(totalBytes))
     }
 
-    /// The line in at most `columns` characters. What does not fit is left out, the bar first.
+    /// The line in at most `columns` characters; time left while there is some to tell, else the time it
+    /// took. What does not fit is left out, the bar first.
     public func render(columns: Int) -> String {
         var parts: [String] = [title]
         let amount = totalBytes.map { "\(Quantity.bytes(bytes)) of \(Quantity.bytes($0))" }
@@ -45,7 +46,7 @@ public struct ProgressLine: Sendable {
         parts.append("\(Quantity.bytes(rate))/s")
         if let waitingFor {
             parts.append("waiting for \(waitingFor)")
-        } else if let secondsLeft {
+        } else if let secondsLeft, bytes < totalBytes ?? 0 {
             parts.append("\(Quantity.clock(seconds: secondsLeft)) left")
         } else {
             parts.append(Quantity.clock(seconds: elapsedMilliseconds / 1000))

@@ -63,8 +63,10 @@ enum VerifyCommand: Command {
             json.member("sealed_bytes", report.sealedBytes)
             json.member("original_bytes", report.originalBytes)
             json.member("content_checked", report.contentChecked)
-            json.member("merkle_root", report.merkleRoot)
-            json.member("computed_root", report.computedRoot)
+            json.key("merkle_root")
+            if let root = report.merkleRoot { json.value(root) } else { json.null() }
+            json.key("computed_root")
+            if let root = report.computedRoot { json.value(root) } else { json.null() }
             json.key("findings")
             json.array { list in
                 for finding in report.findings {

@@ -10,7 +10,7 @@ final class RecordingReport {
     private let asJSON: Bool
     private let isVerbose: Bool
     private let isQuiet: Bool
-    private let began = ContinuousClock.now
+    private var began = ContinuousClock.now
     private var line: ProgressLine
     private var lastDrawn: ContinuousClock.Instant?
     private var isLineOpen = false
@@ -53,7 +53,12 @@ final class RecordingReport {
 
     /// Chunks that are stored, while the caller waits for the session to be completed.
     func completing(stored: Int, of chunks: Int, bytes: Int) {
-        if line.title == "recording" { line = ProgressLine("sealing", totalBytes: bytes) }
+        if line.title == "recording" {
+            line = ProgressLine("sealing", totalBytes: bytes)
+            began = ContinuousClock.now
+        } else if stored == line.chunks {
+            return
+        }
         line.chunks = stored
         line.bytes = chunks == 0 ? bytes : Int(Double(bytes) * Double(stored) / Double(chunks))
         draw(finally: stored == chunks)
