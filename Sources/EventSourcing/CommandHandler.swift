@@ -82,6 +82,8 @@ public final class CommandHandler<D: Decider> {
                 }
                 return facts
             case .conflict: try catchUp()
+            case .fenced(let generation):
+                throw .failed(.fenced("append", partitionKey, generation: generation))
             case .idTaken(let id):
                 // Somebody did the same thing in another way; knowing it, the rules decide.
                 let known = version

@@ -20,6 +20,8 @@ public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
         case corrupt
         /// The request itself breaks a limit or a rule; trying again cannot help.
         case invalid
+        /// Another member owns the partition now; nothing was written.
+        case fenced
         /// The server answered with an error that has no kind of its own here.
         case server
     }
@@ -41,10 +43,17 @@ public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
         self.text = text
     }
 
+    /// The failure of a write whose fence did not hold.
+    public static func fenced(_ operation: String, _ key: String, generation: UInt64) -> LogFailure {
+        LogFailure(
+            .fenced, operation: operation, key: key,
+            text: "the partition has another owner, or none, at generation \(generation)")
+    }
+
     /// Whether the same call may succeed later without anyone changing anything.
     public var isTransient: Bool {
         switch kind {
-        case .unreachable, .timedOut, .loading, .refusingWrites, .noGroup, .functionMissing: true
+        case .unreachable, .timedOut, .loading, .refusingWrites, .noGroup, .functionMissing, .fenced: true
         case .unsuitable, .corrupt, .invalid, .server: false
         }
     }

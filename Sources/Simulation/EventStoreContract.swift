@@ -188,6 +188,7 @@ public enum EventStoreContract {
                         try expect(
                             actual > UInt64(round), "a conflict with version \(actual) in round \(round)")
                     case .idTaken(let id): throw ContractViolation(description: "id taken: \(id)")
+                    case .fenced: throw ContractViolation(description: "fenced without a fence")
                     }
                 }
             }

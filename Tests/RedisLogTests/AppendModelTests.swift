@@ -23,6 +23,7 @@ private struct Model {
         case appended([UInt64], [Bool])
         case conflict(UInt64)
         case taken(String)
+        case fenced(UInt64)
     }
 
     mutating func append(_ batch: AppendBatch) -> Answer {
@@ -87,6 +88,7 @@ struct AppendModelTests {
                     case .appended(let events): .appended(events.map(\.sequence), events.map(\.wasPresent))
                     case .conflict(let actual): .conflict(actual)
                     case .idTaken(let id): .taken(id)
+                    case .fenced(let generation): .fenced(generation)
                     }
                 #expect(answer == model.append(batch), "seed \(seed), round \(round): \(batch)")
             }

@@ -13,6 +13,9 @@ struct RedisContractTests {
 
     @Test("feed", arguments: FeedContract.cases)
     func feed(_ contract: ContractCase) throws { try contract.check(try freshLog()) }
+
+    @Test("leases", arguments: LeaseContract.cases)
+    func leases(_ contract: ContractCase) throws { try contract.check(try freshLog()) }
 }
 
 @Suite("Contracts in memory")
@@ -25,4 +28,7 @@ struct InMemoryContractTests {
 
     @Test("feed", arguments: FeedContract.cases)
     func feed(_ contract: ContractCase) throws { try contract.check(InMemoryEventLog()) }
+
+    @Test("leases", arguments: LeaseContract.cases)
+    func leases(_ contract: ContractCase) throws { try contract.check(InMemoryEventLog()) }
 }

@@ -16,12 +16,18 @@ public struct AppendBatch: Sendable, Hashable {
     public var expected: ExpectedVersion
     /// The events in order; 1...`LogLimits.eventsPerAppend`.
     public var events: [ProposedEvent]
+    /// The append happens only while this is the owner of the partition; nil for appends that need none.
+    public var fence: Fence?
 
     /// A batch from its parts.
-    public init(to partitionKey: String, expecting expected: ExpectedVersion, _ events: [ProposedEvent]) {
+    public init(
+        to partitionKey: String, expecting expected: ExpectedVersion, _ events: [ProposedEvent],
+        fence: Fence? = nil
+    ) {
         self.partitionKey = partitionKey
         self.expected = expected
         self.events = events
+        self.fence = fence
     }
 }
 
@@ -46,7 +52,8 @@ public struct AppendedEvent: Sendable, Hashable {
 ///
 /// Ids are looked at first: events that are present with the same body are answered with their first
 /// position and not written again, so a retried append succeeds whatever came after it. The expected
-/// version is checked for what remains. One id with another body refuses the whole batch.
+/// version is checked for what remains. One id with another body refuses the whole batch. A fence is
+/// looked at before everything else.
 public enum AppendOutcome: Sendable, Hashable {
     /// Durable, one answer per event in order.
     case appended([AppendedEvent])
@@ -54,6 +61,8 @@ public enum AppendOutcome: Sendable, Hashable {
     case conflict(actual: UInt64)
     /// Nothing was written: this id is in the log with another body.
     case idTaken(eventID: String)
+    /// Nothing was written: the partition has another owner, or none; the generation it has now.
+    case fenced(generation: UInt64)
 }
 
 /// Bounds of the log.
@@ -142,4 +151,7 @@ public protocol EventLog: Sendable {
 
     /// Checkpoints kept beside the log, for the calling thread.
     func checkpoints() throws(LogFailure) -> any CheckpointStore
+
+    /// Leases of the partitions of ordered subscriptions, for the calling thread.
+    func leases() throws(LogFailure) -> any PartitionLeases
 }

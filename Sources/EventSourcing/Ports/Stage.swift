@@ -31,4 +31,19 @@ public protocol Projection: AnyObject {
     /// throws, nothing or a part was applied, and the same events may be given again. It may hold writes
     /// back while it catches up; an empty array says that everything is due now.
     func apply(_ events: [RecordedEvent]) throws
+    /// Called before `checkpoints()` when what is owned of the log has changed: from then on only these
+    /// partitions' events come, and what is saved for them must not take effect once somebody else owns
+    /// them. A projection that is never told works for itself alone, unfenced.
+    func own(_ fences: [Fence])
+}
+
+extension Projection {
+    /// For projections whose checkpoint nobody else can touch.
+    public func own(_ fences: [Fence]) {}
+}
+
+/// A failure that one event causes: what is in other partitions is not concerned and can go on.
+public protocol EventFailure: Error {
+    /// The event's place; nil when the failure is not about one event.
+    var position: LogPosition? { get }
 }

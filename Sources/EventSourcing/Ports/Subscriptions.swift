@@ -97,5 +97,14 @@ public protocol CheckpointStore: AnyObject {
     /// Saved positions by partition; partitions without one are absent.
     func load(_ subscription: String) throws -> [Int: LogPosition]
     /// Saves positions. Everything up to them is durable.
-    func save(_ subscription: String, _ positions: [LogPosition]) throws
+    /// - Parameter fences: where there is one for a position's partition, the position is saved only while
+    ///   it holds. Positions that are refused are thrown as a `fenced` failure after the others were saved.
+    func save(_ subscription: String, _ positions: [LogPosition], under fences: [Fence]) throws
+}
+
+extension CheckpointStore {
+    /// Saves positions whoever owns their partitions.
+    public func save(_ subscription: String, _ positions: [LogPosition]) throws {
+        try save(subscription, positions, under: [])
+    }
 }

@@ -4,7 +4,7 @@
 /// A library that is newer than ours is left in place: newer versions keep what older ones answer, so
 /// that processes of both versions run side by side during a deploy.
 enum FunctionLibrary {
-    static let version = 1
+    static let version = 2
 
     static let source = """
         #!lua name=reel
@@ -14,6 +14,7 @@ enum FunctionLibrary {
 
         \(append)
         \(groups)
+        \(leases)
 
         redis.register_function{function_name='reel_version', callback=version, flags={'no-writes'}}
         redis.register_function('reel_create', create)
@@ -23,14 +24,21 @@ enum FunctionLibrary {
         redis.register_function('reel_claim', claim)
         redis.register_function('reel_touch', touch)
         redis.register_function('reel_forget', forget)
+        redis.register_function('reel_checkpoint', checkpoint)
+        redis.register_function('reel_attend', attend)
+        redis.register_function('reel_lease_acquire', lease_acquire)
+        redis.register_function('reel_lease_renew', lease_renew)
+        redis.register_function('reel_lease_release', lease_release)
+        redis.register_function{function_name='reel_lease_read', callback=lease_read, flags={'no-writes'}}
         redis.register_function{function_name='reel_count', callback=count, flags={'no-writes'}}
         """
 
     /// reel_append: keys log, index, ids, ranks; arguments the expected version (`*` for any), the
     /// partition key, then per event: 16 bytes of id hash, 8 bytes of body digest, id, type, source,
     /// subject, time, dataschema, authtype, authid, traceparent, correlationid, causationid, data.
+    /// A fenced append has a fifth key, the lease, and two more arguments at the end: owner and generation.
     /// Answers {0, sequence, entry, …} (the sequence negative where the id was present), {1, version}
-    /// on a conflict, {2, n} when the n-th id is taken.
+    /// on a conflict, {2, n} when the n-th id is taken, {3, generation} when the fence does not hold.
     private static let append = """
         local function create(keys, args)
           local call = redis.call
@@ -60,9 +68,16 @@ enum FunctionLibrary {
         local function append(keys, args)
           local call = redis.call
           local log, index, ids = keys[1], keys[2], keys[3]
-          local n = (#args - 2) / FIELDS_PER_EVENT
-          if #keys ~= 4 or n < 1 or n ~= math.floor(n) then
+          local fenced = #keys == 5
+          local n = (#args - (fenced and 4 or 2)) / FIELDS_PER_EVENT
+          if not fenced and #keys ~= 4 or n < 1 or n ~= math.floor(n) then
             return redis.error_reply('REELINVALID wrong number of keys or arguments')
+          end
+          if fenced then
+            local lease = call('HMGET', keys[5], 'owner', 'generation')
+            if lease[1] ~= args[#args - 1] or lease[2] ~= args[#args] then
+              return {3, tonumber(lease[2] or 0)}
+            end
           end
           if n == 1 and #args[3] == 16 and #args[4] == 8 then
             -- The common case, one new event, without the tables that several need.

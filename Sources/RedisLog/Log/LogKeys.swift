@@ -25,6 +25,14 @@ enum LogKeys {
 
     static func checkpoints(_ partition: Int) -> String { "\(prefix(partition)):checkpoints" }
 
+    /// Owner, generation and end of a partition's lease.
+    static func lease(_ partition: Int, _ subscription: String) -> String {
+        "\(prefix(partition)):lease:\(subscription)"
+    }
+
+    /// Members of an ordered subscription, by the end of their membership.
+    static func members(_ subscription: String) -> String { "reel:members:\(subscription)" }
+
     static func alive(_ mark: String) -> String { "reel:alive:\(mark)" }
 
     private static func prefix(_ partition: Int) -> String {

@@ -149,6 +149,11 @@ public final class RedisEventLog: EventLog {
         RedisCheckpointStore(client("checkpoints"), partitioning)
     }
 
+    /// Leases of the partitions of ordered subscriptions, for the calling thread.
+    public func leases() throws(LogFailure) -> any PartitionLeases {
+        RedisPartitionLeases(client("leases"), partitioning)
+    }
+
     /// Events that were set aside, for operators.
     public func parkedEvents() -> RedisParkedEvents { RedisParkedEvents(client("parked"), partitioning) }
 

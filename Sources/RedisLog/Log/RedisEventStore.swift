@@ -15,7 +15,7 @@ final class RedisEventStore: EventStore {
     }
 
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
-        for batch in batches { try batch.requireWithinLimits() }
+        for batch in batches { try batch.requireWithinLimits(partitioning) }
         var outcomes: [AppendOutcome?] = Array(repeating: nil, count: batches.count)
         var at = 0
         while at < batches.count {
@@ -34,14 +34,16 @@ final class RedisEventStore: EventStore {
 
     private func encode(_ batch: AppendBatch) {
         let partition = partitioning.partition(of: batch.partitionKey)
-        commands.begin(9 + EntryCoding.argumentsPerEvent * batch.events.count)
+        let fence = batch.fence
+        commands.begin((fence == nil ? 9 : 12) + EntryCoding.argumentsPerEvent * batch.events.count)
         commands.add("FCALL")
         commands.add("reel_append")
-        commands.add("4")
+        commands.add(fence == nil ? "4" : "5")
         commands.add(LogKeys.log(partition))
         commands.add(LogKeys.index(partition, batch.partitionKey))
         commands.add(LogKeys.ids(partition, batch.partitionKey))
         commands.add(LogKeys.ranks(partition))
+        if let fence { commands.add(LogKeys.lease(partition, fence.subscription)) }
         switch batch.expected {
         case .any: commands.add("*")
         case .absent: commands.add("0")
@@ -49,6 +51,10 @@ final class RedisEventStore: EventStore {
         }
         commands.add(batch.partitionKey)
         for event in batch.events { EntryCoding.encode(event, into: &commands) }
+        if let fence {
+            commands.add(fence.owner)
+            commands.add(String(fence.generation))
+        }
     }
 
     private func outcome(of batch: AppendBatch, _ reply: ReplyView) throws(LogFailure) -> AppendOutcome {
@@ -58,6 +64,7 @@ final class RedisEventStore: EventStore {
         case 1: return .conflict(actual: UInt64(detail))
         case 2 where batch.events.indices.contains(detail - 1):
             return .idTaken(eventID: batch.events[detail - 1].id)
+        case 3: return .fenced(generation: UInt64(detail))
         case 0 where reply.count == 1 + 2 * batch.events.count:
             var appended: [AppendedEvent] = []
             appended.reserveCapacity(batch.events.count)

@@ -25,11 +25,27 @@ final class RedisCheckpointStore: CheckpointStore {
         return positions
     }
 
-    func save(_ subscription: String, _ positions: [LogPosition]) throws {
+    func save(_ subscription: String, _ positions: [LogPosition], under fences: [Fence]) throws {
         var commands = CommandBuffer()
         for position in positions {
-            commands.command("HSET", LogKeys.checkpoints(position.partition), subscription, position.entryID)
+            let key = LogKeys.checkpoints(position.partition)
+            if let fence = fences.first(where: { $0.partition == position.partition }) {
+                commands.command(
+                    "FCALL", "reel_checkpoint", "2", key,
+                    LogKeys.lease(position.partition, fence.subscription), subscription, position.entryID,
+                    fence.owner, String(fence.generation))
+            } else {
+                commands.command("HSET", key, subscription, position.entryID)
+            }
         }
-        try client.pipeline("save checkpoints", subscription, commands) { _, _ in }
+        var refused: LogFailure?
+        try client.pipeline("save checkpoints", subscription, commands) { index, reply throws(LogFailure) in
+            guard reply.isArray, reply[0]?.integer == 0 else { return }
+            refused = .fenced(
+                "save checkpoints",
+                "\(subscription) \(LogPosition.partitionName(positions[index].partition))",
+                generation: UInt64(reply[1]?.integer ?? 0))
+        }
+        if let refused { throw refused }
     }
 }

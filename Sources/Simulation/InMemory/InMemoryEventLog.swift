@@ -43,8 +43,8 @@ public final class InMemoryEventLog: EventLog {
 
     /// Decides for each call, by its operation (`append`, `load`, `version`, `read`, `end`, `read group`,
     /// `read group answer`, `acknowledge`, `park`, `follow`, `beat`, `alive`, `load checkpoints`,
-    /// `save checkpoints`), whether it fails. `after` on `read group answer` loses deliveries that are
-    /// pending from then on.
+    /// `save checkpoints`, `attend`, `leave`, `holders`, `acquire`, `renew`, `release`), whether it
+    /// fails. `after` on `read group answer` loses deliveries that are pending from then on.
     public func inject(_ fault: (@Sendable (String) -> Fault?)?) { state.with { $0.fault = fault } }
 
     /// Everything in the log, partition by partition.
@@ -101,6 +101,9 @@ public final class InMemoryEventLog: EventLog {
 
     /// Checkpoints for the calling thread.
     public func checkpoints() throws(LogFailure) -> any CheckpointStore { InMemoryCheckpoints(self) }
+
+    /// Leases for the calling thread.
+    public func leases() throws(LogFailure) -> any PartitionLeases { InMemoryLeases(self) }
 }
 
 /// A clock that stands still until it is moved.

@@ -20,6 +20,12 @@ struct InMemoryState {
         var digest: [UInt8]
     }
 
+    struct Lease {
+        var owner = ""
+        var generation: UInt64 = 0
+        var until = Timestamp(milliseconds: 0)
+    }
+
     let partitioning: Partitioning
     var partitions: [[RecordedEvent]]
     var histories: [String: [RecordedEvent]] = [:]
@@ -27,6 +33,8 @@ struct InMemoryState {
     var groups: [String: Group] = [:]
     var marks: [String: Timestamp] = [:]
     var checkpoints: [String: [Int: LogPosition]] = [:]
+    var leases: [String: [Int: Lease]] = [:]
+    var members: [String: [String: Timestamp]] = [:]
     var fault: (@Sendable (String) -> InMemoryEventLog.Fault?)?
 
     init(_ partitioning: Partitioning) {
@@ -36,6 +44,7 @@ struct InMemoryState {
 
     mutating func append(_ batch: AppendBatch, at now: Timestamp) -> AppendOutcome {
         let key = batch.partitionKey
+        if let fence = batch.fence, !holds(fence) { return .fenced(generation: generation(fence)) }
         var known = ids[key] ?? [:]
         var version = UInt64(histories[key]?.count ?? 0)
         let before = version

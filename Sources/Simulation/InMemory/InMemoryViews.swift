@@ -8,7 +8,7 @@ final class InMemoryEventStore: EventStore {
     var partitioning: Partitioning { log.partitioning }
 
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
-        for batch in batches { try batch.requireWithinLimits() }
+        for batch in batches { try batch.requireWithinLimits(partitioning) }
         let now = log.clock.now()
         return try log.call("append") { state in batches.map { state.append($0, at: now) } }
     }
@@ -110,11 +110,20 @@ final class InMemoryCheckpoints: CheckpointStore {
         try log.call("load checkpoints") { $0.checkpoints[subscription] ?? [:] }
     }
 
-    func save(_ subscription: String, _ positions: [LogPosition]) throws {
-        try log.call("save checkpoints") { state in
+    func save(_ subscription: String, _ positions: [LogPosition], under fences: [Fence]) throws {
+        try log.call("save checkpoints") { state throws(LogFailure) in
+            var refused: LogFailure?
             for position in positions {
-                state.checkpoints[subscription, default: [:]][position.partition] = position
+                if let fence = fences.first(where: { $0.partition == position.partition }),
+                    !state.holds(fence)
+                {
+                    refused = .fenced(
+                        "save checkpoints", fence.description, generation: state.generation(fence))
+                } else {
+                    state.checkpoints[subscription, default: [:]][position.partition] = position
+                }
             }
+            if let refused { throw refused }
         }
     }
 }
