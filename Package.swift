@@ -77,7 +77,10 @@ let package = Package(
         tests("ConsoleTests", ["Console"]),
         tests(
             "ReelTests",
-            ["reel", "Console", "EventSourcing", "Recording", "Simulation", "Supervision", "Pipeline", "Vault"]),
+            [
+                "reel", "Console", "EventSourcing", "Recording", "Simulation", "Supervision", "Pipeline",
+                "Vault",
+            ]),
         tests("SupervisionTests", ["Supervision", "TestServers"]),
         tests("SystemTests", ["TestServers", "Supervision"]),
         tests("TidyTests", []),

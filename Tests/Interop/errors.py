@@ -265,7 +265,7 @@ def truncated_spool(folder):
         failed = [e["data"] for e in events if e["type"] == "ChunkFailed"]
         stored = sorted(e["data"]["sequence_number"] for e in events if e["type"] == "ChunkStored")
         checks.check("a truncated spool file: its chunk alone failed, with the reason",
-                     [f["sequence_number"] for f in failed] == [2] and failed[0]["error"], failed)
+                     [f["sequence_number"] for f in failed] == [2] and failed[0]["causes"], failed)
         checks.equal("a truncated spool file: the others are stored", stored, [1, 3, 4, 5])
         done = system.reel("verify", session)
         text = done.stdout.decode() + done.stderr
