@@ -126,6 +126,8 @@ class Run:
                 self.system.launch()
                 self.pause()
                 self.system.kill()
+            # Stages chained in memory and stages that hand on through the spool take over from each other.
+            self.system.options = self.source.choice([[], ["--no-chaining"], ["--workers", "1"]])
             self.system.start()
             if number % 4 == 3:
                 self.end_oldest()

@@ -2,6 +2,7 @@
 """Reads everything that Reel writes with other people's tools, knowing only part 3 of the design."""
 
 import base64
+import dataclasses
 import json
 
 from pymerkle import InmemoryTree
@@ -17,13 +18,21 @@ checks = Checks("interop")
 SCHEMAS = Schemas()
 
 
+@dataclasses.dataclass
 class Recording:
     """What is recorded, and how."""
 
-    def __init__(self, name, size, codec, chunk_mb, noise=0.5, options=(), from_stdin=False):
-        self.name, self.size, self.codec, self.chunk_mb = name, size, codec, chunk_mb
-        self.noise, self.options, self.from_stdin = noise, list(options), from_stdin
-        self.encrypted = "--no-encryption" not in self.options
+    name: str
+    size: int
+    codec: str
+    chunk_mb: float | None
+    noise: float = 0.5
+    options: tuple = ()
+    from_stdin: bool = False
+
+    @property
+    def encrypted(self):
+        return "--no-encryption" not in self.options
 
 
 RECORDINGS = [
@@ -34,16 +43,16 @@ RECORDINGS = [
     Recording("zstd over noise", MIB, "zstd", 0.25, noise=1),
     Recording("lz4 over noise", MIB, "lz4", 0.25, noise=1),
     Recording("gzip over text, exact multiple", 2 * MIB, "gzip", 1, noise=0),
-    Recording("unencrypted zstd", 2 * MIB + 9, "zstd", 0.5, options=["--no-encryption"]),
-    Recording("unencrypted none", MIB + 9, "none", 0.5, options=["--no-encryption"]),
+    Recording("unencrypted zstd", 2 * MIB + 9, "zstd", 0.5, options=("--no-encryption",)),
+    Recording("unencrypted none", MIB + 9, "none", 0.5, options=("--no-encryption",)),
     Recording("one byte", 1, "zstd", 1),
     Recording("smallest chunks", 21 * 1024 + 3, "zstd", 0.0009765625),
     Recording(
         "Wartung »Tür« 録画 \"quoted\" \\ 🎥", 300_000, "zstd", 0.125,
-        options=[
+        options=(
             "--project", "Rügen", "--environment", "production", "--tag", "audit", "--tag", "zwei Wörter",
             "--description", "line one\nline two", "--owner", "ops@example.org", "--priority", "critical",
-        ]),
+        )),
 ]
 
 
@@ -251,6 +260,16 @@ def main():
             readmodels.check(checks, system, kept)
         with checks.section("stop"):
             checks.equal("reel up ends with 0 when asked to", system.stop(), 0)
+        with checks.section("stages that hand on through the spool"):
+            again = [dataclasses.replace(r, name=f"unchained {r.name}") for r in RECORDINGS[1:8:3]]
+            system.options = ["--no-chaining"]
+            system.start()
+            for number, recording in enumerate(again):
+                check_recording(system, folder, recording, seed - number, kept)
+            readmodels.check(checks, system, kept)
+            for _, session, *_ in kept:
+                status = system.reel("verify", session).returncode
+                checks.equal(f"after a restart, verify {session}", status, 0)
     checks.finish()
 
 

@@ -6,12 +6,15 @@ struct SourceFile: Sendable {
     let path: String
     /// Its lines, without their newlines.
     let lines: [String]
-
     /// The lines with comments and the text of string literals blanked out, so that what is said about
     /// a call is not taken for the call. Knows line comments, block comments and multi-line literals.
-    var code: [String] {
+    let code: [String]
+
+    init(path: String, lines: [String]) {
+        self.path = path
+        self.lines = lines
         var scanner = CodeScanner()
-        return lines.map { scanner.code(of: $0) }
+        code = path.hasSuffix(".swift") ? lines.map { scanner.code(of: $0) } : []
     }
 }
 
