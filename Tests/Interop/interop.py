@@ -242,6 +242,19 @@ def check_meta(redis):
     checks.check("every event stands in its partition", not misplaced, misplaced[:3])
 
 
+def long_session_id(system, seed):
+    """The caller's own id, as long as it may be: every id made from it keeps within its bound."""
+    session = "".join(chr(ord("a") + (seed + n) % 26) for n in range(97)) + "_-7"
+    done = system.reel("record", "-", "--name", "long", "--session-id", session, "--wait", stdin=b"x" * 5000)
+    checks.equal("a session id of 100 characters: record answers 0", done.returncode, 0) or print(done.stderr)
+    events = check_events(system, system.redis(), "a session id of 100 characters", session)
+    check_history("a session id of 100 characters", events)
+    checks.equal("a session id of 100 characters: verify", system.reel("verify", session).returncode, 0)
+    again = system.reel("record", "-", "--name", "long", "--session-id", session, stdin=b"y")
+    checks.check("the same session id again: status 1", again.returncode == 1 and "exists" in again.stderr,
+                 f"{again.returncode} {again.stderr}")
+
+
 def main():
     seed = seed_of("interop")
     with Workspace("interop") as folder, System(folder / "data").start() as system:
@@ -249,6 +262,8 @@ def main():
         for number, recording in enumerate(RECORDINGS):
             with checks.section(recording.name):
                 check_recording(system, folder, recording, seed + number, kept)
+        with checks.section("a session id of 100 characters"):
+            long_session_id(system, seed)
         with checks.section("reel:meta"):
             check_meta(system.redis())
         with checks.section("spool"):

@@ -84,6 +84,32 @@ struct EventPropertyTests {
         }
     }
 
+    @Test("A session starts into starting or recording, nothing else", arguments: SessionStatus.allCases)
+    func startedStatuses(status: SessionStatus) throws {
+        let json = #"{"session_id":"s","status":"\#(status.rawValue)"}"#
+        let data = try JSONValue(parsing: Array(json.utf8))
+        let event = try? RecordingEvent(type: "SessionStarted", version: 1, data: data)
+        #expect((event != nil) == (status == .starting || status == .recording))
+    }
+
+    @Test("Chunk ids keep within their bound, and tell sessions apart", arguments: [1, 84, 85, 86, 99, 100])
+    func chunkIDs(length: Int) {
+        let session = String(repeating: "s", count: length - 1) + "1"
+        let twin = String(repeating: "s", count: length - 1) + "2"
+        for number in [1, 7, 999_999, 1_000_000, 99_999_999] {
+            let id = ChunkReference(sessionID: session, sequenceNumber: number).chunkID
+            #expect(Identifier.isValid(id))
+            #expect(id != ChunkReference(sessionID: twin, sequenceNumber: number).chunkID)
+            #expect(id.hasSuffix(number < 1_000_000 ? "-chunk-\(padded(number))" : "-chunk-\(number)"))
+            if length <= 85 { #expect(id.hasPrefix("\(session)-chunk-")) }
+        }
+    }
+
+    private func padded(_ number: Int) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: 6 - digits.count) + digits
+    }
+
     @Test("Unknown types, and payloads that are no object, are refused")
     func unknown() throws {
         let object = try JSONValue(parsing: Array(#"{"session_id":"s"}"#.utf8))

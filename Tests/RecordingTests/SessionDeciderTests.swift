@@ -134,6 +134,14 @@ struct SessionDeciderTests {
         }
     }
 
+    @Test("Deleting a stopped session ends the pipeline that it leaves stopping")
+    func deleteStopped() throws {
+        let spec = given(try History.leading(to: .stopped, chunks: 1)).when(.delete).then(
+            .session(.deleted(sessionID: id)), try History.step(.stopping, .stopComplete),
+            try History.step(.stopped, .destroy))
+        #expect(spec.state.pipeline == .destroyed)
+    }
+
     @Test("A change is checked against the same rules as creation")
     func update() throws {
         var change = SessionEvent.Updated(sessionID: id)

@@ -39,7 +39,12 @@ extension SessionEvent {
         switch type {
         case "SessionCreated": self = .created(try Created(sessionID: id, json))
         case "SessionUpdated": self = .updated(try Updated(sessionID: id, json))
-        case "SessionStarted": self = .started(sessionID: id, status: try json.choice("status"))
+        case "SessionStarted":
+            let status: SessionStatus = try json.choice("status")
+            guard status == .starting || status == .recording else {
+                throw MalformedEvent(type: type, text: "status is neither starting nor recording")
+            }
+            self = .started(sessionID: id, status: status)
         case "SessionPaused": self = .paused(sessionID: id)
         case "SessionResumed": self = .resumed(sessionID: id)
         case "SessionStopped":

@@ -109,7 +109,11 @@ public enum SessionDecider: Decider {
             return [.session(.failed(sessionID: id, error: error))] + pipeline(state, .error)
         case .delete:
             try step(to: .deleted, "be deleted")
-            return [.session(.deleted(sessionID: id))] + pipeline(state, .destroy)
+            // A session that stopped and was never processed leaves its pipeline stopping.
+            let steps =
+                state.pipeline == .stopping
+                ? pipeline(state, .stopComplete, .destroy) : pipeline(state, .destroy)
+            return [.session(.deleted(sessionID: id))] + steps
         case .exportKey(let keyID): return [.session(.keyExported(sessionID: id, keyID: keyID))]
         }
     }
