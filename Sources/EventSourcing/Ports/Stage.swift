@@ -18,6 +18,8 @@ public protocol Stage: AnyObject {
     /// Handles one delivery. Blocks.
     func handle(_ delivery: Delivery) -> StageOutcome
     /// Called once the outcome's events are durable in the log: what was kept for safety may go now.
+    /// - Parameter appended: whether the log holds exactly these events, from this append or an earlier
+    ///   try of it; false when somebody else's were there first, or there were none.
     func settled(_ delivery: Delivery, appended: Bool)
 }
 

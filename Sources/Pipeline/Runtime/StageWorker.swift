@@ -147,9 +147,10 @@ public final class StageWorker {
             : try store.append(
                 emitting.map { AppendBatch(to: $0.0.event.partitionKey, expecting: .any, $0.1) })
         for ((delivery, _), outcome) in zip(emitting, outcomes) {
-            // An id that is taken by another body is a race that somebody else has won: the work is done.
+            // An id that is taken by another body is a race that somebody else has won: what their event
+            // describes is theirs to finish. The same body, even from an earlier try, is ours.
             var appended = false
-            if case .appended(let events) = outcome { appended = events.contains { !$0.wasPresent } }
+            if case .appended = outcome { appended = true }
             stage.settled(delivery, appended: appended)
         }
         for (delivery, events) in finished where events.isEmpty { stage.settled(delivery, appended: false) }

@@ -67,10 +67,13 @@ final class ChunkWorkshop {
     }
 
     /// After the append: empties the spool of a stored chunk, or takes back what nobody will pick up.
+    /// - Parameter isStored: whether the events that were appended, or refused, end with ChunkStored.
+    ///   Refused ones prove nothing: a worker without a chain may just have handed the chunk on through
+    ///   the spool, and its next stage still has to find it there.
     func settle(_ chunk: ChunkReference, isStored: Bool, appended: Bool) {
         let left = handovers.removeValue(forKey: chunk.chunkID) ?? []
         // Failing to clean up costs space, not truth: the session's folder goes when it is completed.
-        if isStored {
+        if isStored && appended {
             _ = try? spool.purge(session: chunk.sessionID, sequence: chunk.sequenceNumber)
         } else if !appended {
             for path in left { _ = try? spool.remove(path) }
