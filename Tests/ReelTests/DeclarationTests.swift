@@ -87,10 +87,10 @@ import Vault
 
     @Test func upTakesLevelsForItsCodec() throws {
         let plan = try UpPlan(try settings(["up", "--codec", "gzip", "--level", "9", "--workers", "3"]))
-        #expect(plan.levels == [.gzip: 9])
-        #expect(plan.workers == 3)
-        #expect(plan.chaining)
-        #expect(try UpPlan(try settings(["up"])).levels.isEmpty)
+        #expect(plan.system.levels == [.gzip: 9])
+        #expect(plan.system.workers == 3)
+        #expect(plan.system.chaining)
+        #expect(try UpPlan(try settings(["up"])).system.levels.isEmpty)
     }
 
     @Test func upChecksEveryVariable() {

@@ -29,18 +29,19 @@ enum UpCommand: Command {
         let plan = try UpPlan(settings)
         let stop = StopSignal()
         try SignalWatcher.start(stop)
-        let folder = try DataFolder(creating: plan.data)
+        let folder = try DataFolder(creating: plan.system.data)
         let lock = try lock(folder)
         defer { withExtendedLifetime(lock) {} }
         // What a predecessor left that was killed: it describes a system that is gone.
         unlink(folder.endpoints)
-        plan.log(.info, "up", "data folder locked", [("path", folder.path), ("pid", "\(getpid())")])
+        let log = plan.system.log
+        log(.info, "up", "data folder locked", [("path", folder.path), ("pid", "\(getpid())")])
         do {
             try serve(plan, folder, stop)
         } catch  where stop.isSet && !(error is ServiceGroupFailure) {
             // Asked to stop while something was being started: that is no failure.
         }
-        plan.log(.info, "up", "stopped")
+        log(.info, "up", "stopped")
         return .success
     }
 
@@ -48,15 +49,17 @@ enum UpCommand: Command {
         let servers = UpServers(plan, folder)
         defer { servers.stop() }
         try servers.start(stop)
-        let system = try UpSystem(plan, folder, servers)
+        let places = Places(
+            plan.system, folder, redisURL: servers.redisURL, mongodbURL: servers.mongodbURL)
+        let system = try OpenSystem(plan.system, places, command: "up")
         // Never freed: the driver's connections say goodbye to the server when they are, and wait 5 s for
         // one that has been stopped. The process ends then anyway.
         _ = Unmanaged.passRetained(system)
         let group = ServiceGroup(
             servers.services + [
-                LivenessService(system), SweepService(system, ownsChunkStore: plan.chunkStore == nil),
-                RolePool(name: "roles", roles: Roles.all(system, plan)),
-                ReadinessService(endpoints: system.endpoints, path: folder.endpoints, log: plan.log),
+                LivenessService(system), SweepService(system, ownsChunkStore: plan.system.chunkStore == nil),
+                RolePool(name: "roles", roles: Roles.all(system)),
+                ReadinessService(endpoints: system.endpoints, path: folder.endpoints, log: plan.system.log),
             ], stopWithinMilliseconds: stopMilliseconds)
         try group.run(stop: stop)
     }

@@ -10,7 +10,7 @@ final class UpServers {
 
     init(_ plan: UpPlan, _ folder: DataFolder) {
         self.plan = plan
-        let log = plan.log
+        let log = plan.system.log
         redis =
             plan.redisURL == nil
             ? .redis(
@@ -46,7 +46,7 @@ final class UpServers {
         }
         for (server, thread) in starting {
             try thread.join()
-            plan.log(
+            plan.system.log(
                 .info, "up", "\(server.name) ready", [("port", "\(server.port)"), ("folder", server.folder)])
         }
     }

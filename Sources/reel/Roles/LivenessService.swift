@@ -7,12 +7,12 @@ import Supervision
 /// Should it die, its mark is gone within `lifetimeMilliseconds`, and others take over.
 struct LivenessService: Service {
     let name = "liveness"
-    private let system: UpSystem
+    private let system: OpenSystem
     private let ready = StopSignal()
     private static let lifetimeMilliseconds = 3_000
     private static let beatMilliseconds = 750
 
-    init(_ system: UpSystem) { self.system = system }
+    init(_ system: OpenSystem) { self.system = system }
 
     func run(stop: StopSignal) throws {
         let mark = ConsumerName.mark(ofInstance: system.instance)

@@ -9,7 +9,7 @@ import Vault
 /// it is whole, so whatever still has a temporary one belongs to nobody.
 struct SweepService: Service {
     let name = "sweep"
-    private let system: UpSystem
+    private let system: OpenSystem
     private let ownsChunkStore: Bool
 
     /// Files that others may be writing (recorders, or who shares the chunk store) are left alone for
@@ -17,7 +17,7 @@ struct SweepService: Service {
     private static let sharedAgeSeconds = 600
 
     /// - Parameter ownsChunkStore: whether nobody but this process writes there.
-    init(_ system: UpSystem, ownsChunkStore: Bool) {
+    init(_ system: OpenSystem, ownsChunkStore: Bool) {
         self.system = system
         self.ownsChunkStore = ownsChunkStore
     }

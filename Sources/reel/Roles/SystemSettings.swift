@@ -1,0 +1,105 @@
+import Console
+import MongoViews
+import RedisLog
+import Vault
+
+/// What every process that runs roles can be told, however it was started.
+enum SystemSettings {
+    static let workers = Setting(
+        "workers", "N", .integer(1...256), variable: "REEL_WORKERS", defaultNote: "the number of cores",
+        help: "Threads that work on chunks")
+    static let noChaining = Flag(
+        "no-chaining", help: "Hand chunks from stage to stage through the spool instead of in memory")
+    static let level = Setting(
+        "level", "LEVEL", .integer(1...19), variable: "REEL_COMPRESSION_LEVEL",
+        defaultNote: "3 for zstd, 6 for gzip",
+        help: "Compression level for --codec: 1 to 19 for zstd, 1 to 9 for gzip")
+    static let spool = Setting(
+        "spool", "DIR", .path, variable: "REEL_RECORDING_PATH", defaultNote: "DIR/spool",
+        help: "Folder of recorded chunks that are not stored yet")
+    static let chunkStore = Setting(
+        "chunk-store", "DIR", .path, variable: "REEL_CHUNK_OUTPUT_PATH", defaultNote: "DIR/chunks",
+        help: "Root folder of the sealed files")
+    static let keys = Setting(
+        "keys", "DIR", .path, variable: "REEL_KEYS", defaultNote: "DIR/keys",
+        help: "Folder of the key-encryption keys")
+    static let service = Setting(
+        "service-name", "NAME", .identifier, variable: "SERVICE_NAME", default: "reel",
+        help: "What this process calls itself in its log")
+    static let logLevel = Setting(
+        "log-level", "LEVEL", .oneOf(LogLevel.allCases.map(\.rawValue)), variable: "REEL_LOG_LEVEL",
+        default: "info", help: "Least level that is logged: debug, info, warning or error")
+
+    static let declarations: [OptionDeclaration] = [
+        workers.declaration, noChaining.declaration, Common.codec.declaration, level.declaration,
+        spool.declaration, chunkStore.declaration, keys.declaration, service.declaration,
+        logLevel.declaration,
+    ]
+}
+
+/// The checked values that say how roles run in one process.
+struct SystemPlan {
+    var data: String
+    /// Partitions of a new log; nil when nobody said, see `OpenSystem`.
+    var partitions: Int?
+    var workers: Int
+    var chaining: Bool
+    var levels: [Codec: Int]
+    /// Folders that were named; each has its usual place in the data folder.
+    var spool: String?
+    var chunkStore: String?
+    var keys: String?
+    var log: Log
+
+    init(_ settings: Settings) throws(UsageError) {
+        let command = settings.command.name
+        data = try settings.require(Common.data)
+        workers = settings[SystemSettings.workers] ?? Machine.cores
+        chaining = !settings[SystemSettings.noChaining]
+        spool = settings[SystemSettings.spool]
+        chunkStore = settings[SystemSettings.chunkStore]
+        keys = settings[SystemSettings.keys]
+        log = Log(
+            level: LogLevel(rawValue: try settings.require(SystemSettings.logLevel)) ?? .info,
+            service: try settings.require(SystemSettings.service))
+        levels = [:]
+        guard let level = settings[SystemSettings.level] else { return }
+        let codec = Codec(rawValue: try settings.require(Common.codec)) ?? .zstd
+        guard let allowed = codec.levels else {
+            throw UsageError(["--level \(level): \(codec.rawValue) has no levels"], command: command)
+        }
+        guard allowed.contains(level) else {
+            throw UsageError(
+                [
+                    "--level \(level): must be a whole number from \(allowed.lowerBound) to "
+                        + "\(allowed.upperBound) for \(codec.rawValue)"
+                ], command: command)
+        }
+        levels[codec] = level
+    }
+}
+
+/// Servers that a process is given instead of starting its own.
+enum ServerURLs {
+    static let redis = Setting(
+        "redis-url", "URL", .url(["redis"]), variable: "REDIS_URL",
+        defaultNote: "a redis-server of its own in DIR/redis",
+        help: "Use this Redis, redis://[user:password@]host[:port][/database]")
+    static let mongodb = Setting(
+        "mongodb-url", "URL", .url(["mongodb", "mongodb+srv"]), variable: "MONGODB_URL",
+        defaultNote: "a mongod of its own in DIR/mongodb", help: "Use this MongoDB")
+
+    /// The rules of the settings look at the scheme; what reads the URLs knows the rest.
+    static func check(redis: String?, mongodb: String?, command: String) throws(UsageError) {
+        if let redis, RedisAddress(redis) == nil {
+            throw UsageError(
+                ["--redis-url (REDIS_URL): must be redis://[user:password@]host[:port][/database]"],
+                command: command)
+        }
+        if let mongodb {
+            do throws(MongoFailure) { _ = try MongoPool(MongoSettings(url: mongodb)) } catch {
+                throw UsageError(["--mongodb-url (MONGODB_URL): \(error.text)"], command: command)
+            }
+        }
+    }
+}
