@@ -165,6 +165,24 @@ public enum SubscriptionContract {
             try expectNothing(subscription)
             try expectNothing(try member(log, "two"))
         },
+        ContractCase("failed tries are counted across members, until the event is acknowledged or parked") {
+            log in
+            try append(log, 0..<2)
+            let first = try member(log)
+            let deliveries = try take(2, from: first)
+            try expectEqual(try first.countTry(of: deliveries[0]), 1, "first try")
+            try expectEqual(try first.countTry(of: deliveries[0]), 2, "second try")
+            try expectEqual(try first.countTry(of: deliveries[1]), 1, "tries of another event")
+            // Another member of the group, as after a restart.
+            let second = try member(log, "two")
+            try expectEqual(try second.countTry(of: deliveries[0]), 3, "third try")
+            try second.acknowledge([deliveries[0].event.position])
+            try second.countTryStartsAgain(deliveries[0])
+            try first.park(
+                deliveries[1],
+                ParkedReason(stage: "work", errors: ["no"], attempts: 1, time: SystemClock().now()))
+            try first.countTryStartsAgain(deliveries[1])
+        },
         ContractCase("acknowledging twice, or what is not pending, is no error") { log in
             try append(log, 0..<1)
             let subscription = try member(log)
@@ -210,4 +228,10 @@ public enum SubscriptionContract {
             _ = try take(3, from: after, limit: 5)
         },
     ]
+}
+
+extension CompetingSubscription {
+    fileprivate func countTryStartsAgain(_ delivery: Delivery) throws {
+        try expectEqual(try countTry(of: delivery), 1, "a try after the count ended")
+    }
 }

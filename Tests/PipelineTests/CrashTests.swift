@@ -37,6 +37,7 @@ final class FailingLog: EventLog {
     }
     func liveness() throws(LogFailure) -> any Liveness { try inner.liveness() }
     func checkpoints() throws(LogFailure) -> any CheckpointStore { try inner.checkpoints() }
+    func orderedParking() throws(LogFailure) -> any OrderedParking { try inner.orderedParking() }
     func leases() throws(LogFailure) -> any PartitionLeases { try inner.leases() }
 }
 

@@ -154,4 +154,7 @@ public protocol EventLog: Sendable {
 
     /// Leases of the partitions of ordered subscriptions, for the calling thread.
     func leases() throws(LogFailure) -> any PartitionLeases
+
+    /// What ordered subscriptions hold back, for the calling thread.
+    func orderedParking() throws(LogFailure) -> any OrderedParking
 }

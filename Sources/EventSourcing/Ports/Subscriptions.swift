@@ -68,6 +68,10 @@ public protocol CompetingSubscription: AnyObject {
     /// (measured in this process).
     func retry(_ delivery: Delivery, afterMilliseconds: Int) throws(LogFailure)
 
+    /// Counts a try of a delivery that failed, and answers how many did, by whichever member and across
+    /// restarts. The count ends when the delivery is acknowledged or parked.
+    func countTry(of delivery: Delivery) throws(LogFailure) -> Int
+
     /// Sets a delivery aside with its reason, and acknowledges it, atomically.
     func park(_ delivery: Delivery, _ reason: ParkedReason) throws(LogFailure)
 }

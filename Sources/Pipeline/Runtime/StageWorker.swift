@@ -38,7 +38,6 @@ public final class StageWorker {
     private let report: RoleLog
     private let parkedEvents: (Delivery, ParkedReason) -> [ProposedEvent]
 
-    private var tries: [LogPosition: Int] = [:]
     private var waiting: Set<LogPosition> = []
     private var batchSize = 1
 
@@ -108,7 +107,8 @@ public final class StageWorker {
         let position = delivery.event.position
         if delivery.attempt > policy.maximumDeliveries {
             try park(
-                delivery, ["delivered \(delivery.attempt) times without an outcome"], store, subscription)
+                delivery, ["delivered \(delivery.attempt) times without an outcome"],
+                attempts: delivery.attempt, store, subscription)
             return
         }
         switch stage.handle(delivery) {
@@ -120,10 +120,9 @@ public final class StageWorker {
             }
             try subscription.retry(delivery, afterMilliseconds: milliseconds)
         case .failed(let errors):
-            let count = (tries[position] ?? 0) + 1
-            tries[position] = count
+            let count = try subscription.countTry(of: delivery)
             guard count < policy.maximumTries else {
-                try park(delivery, errors, store, subscription)
+                try park(delivery, errors, attempts: count, store, subscription)
                 return
             }
             let delay = Backoff.delay(
@@ -155,16 +154,15 @@ public final class StageWorker {
         }
         for (delivery, events) in finished where events.isEmpty { stage.settled(delivery, appended: false) }
         try subscription.acknowledge(finished.map { $0.0.event.position })
-        for (delivery, _) in finished { forget(delivery.event.position) }
+        for (delivery, _) in finished { waiting.remove(delivery.event.position) }
     }
 
     private func park(
-        _ delivery: Delivery, _ errors: [String], _ store: any EventStore,
+        _ delivery: Delivery, _ errors: [String], attempts: Int, _ store: any EventStore,
         _ subscription: any CompetingSubscription
     ) throws(LogFailure) {
         let reason = ParkedReason(
-            stage: stage.name, errors: errors,
-            attempts: max(delivery.attempt, tries[delivery.event.position] ?? 0), time: clock.now())
+            stage: stage.name, errors: errors, attempts: attempts, time: clock.now())
         let events = parkedEvents(delivery, reason)
         if !events.isEmpty {
             _ = try store.append(events, to: delivery.event.partitionKey, expecting: .any)
@@ -174,11 +172,6 @@ public final class StageWorker {
             .error,
             "\(stage.name): \(delivery.event.subject) parked after \(reason.attempts) tries: "
                 + errors.joined(separator: ": "))
-        forget(delivery.event.position)
-    }
-
-    private func forget(_ position: LogPosition) {
-        tries[position] = nil
-        waiting.remove(position)
+        waiting.remove(delivery.event.position)
     }
 }

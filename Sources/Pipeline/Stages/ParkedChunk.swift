@@ -13,9 +13,14 @@ public enum ParkedChunk {
         let failed = RecordingEvent.chunk(
             .failed(event.chunk, stage: reason.stage, attempts: reason.attempts, causes: causes))
         let context = EventContext(source: "/reel/processor", actor: .system("processor"))
+        // Derived from what went wrong, too: a chunk that is tried again and fails for another reason
+        // says so, and parking it once more for the same one does not.
+        let cause = SHA256.digest(of: causes.joined(separator: "\n").utf8).prefix(4)
+            .map { String($0, radix: 16) }.joined()
+        let place = delivery.event.position.entryID
         return [
             ProposedEvent(
-                failed, id: "\(event.chunk.chunkID)/ChunkFailed/\(delivery.event.position.entryID)",
+                failed, id: "\(event.chunk.chunkID)/ChunkFailed/\(place)/\(cause)",
                 time: clock.now(), context: context.caused(by: delivery.event))
         ]
     }

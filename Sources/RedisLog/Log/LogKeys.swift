@@ -23,6 +23,19 @@ enum LogKeys {
 
     static func parked(_ partition: Int, _ group: String) -> String { "\(prefix(partition)):parked:\(group)" }
 
+    /// Entries that somebody asked an ordered subscription to try again.
+    static func parkedRetries(_ partition: Int, _ subscription: String) -> String {
+        "\(prefix(partition)):retry:\(subscription)"
+    }
+
+    /// Partition keys that an ordered subscription passes over for good.
+    static func givenUp(_ partition: Int, _ subscription: String) -> String {
+        "\(prefix(partition)):given-up:\(subscription)"
+    }
+
+    /// Failed tries of entries that are being tried, by entry id.
+    static func tries(_ partition: Int, _ group: String) -> String { "\(prefix(partition)):tries:\(group)" }
+
     static func checkpoints(_ partition: Int) -> String { "\(prefix(partition)):checkpoints" }
 
     /// Owner, generation and end of a partition's lease.

@@ -154,6 +154,11 @@ public final class RedisEventLog: EventLog {
         RedisPartitionLeases(client("leases"), partitioning)
     }
 
+    /// What ordered subscriptions hold back, for the calling thread.
+    public func orderedParking() throws(LogFailure) -> any OrderedParking {
+        RedisOrderedParking(client("parking"))
+    }
+
     /// Events that were set aside, for operators.
     public func parkedEvents() -> RedisParkedEvents { RedisParkedEvents(client("parked"), partitioning) }
 

@@ -14,9 +14,12 @@ public struct ParkedEvent: Sendable, Hashable {
     public var subject: String
     /// Its partition key.
     public var partitionKey: String
+    /// Its sequence in its partition key; 0 when it could not be read.
+    public var sequence: UInt64
     /// Why it was set aside.
     public var reason: ParkedReason
-    /// Its payload, one JSON object; empty when the entry could not be read.
+    /// Its payload, one JSON object, byte for byte. Of an entry that could not be read, `entry_hex` has its
+    /// names and values in turn, in hexadecimal digits.
     public var data: [UInt8]
 
     init(_ event: RecordedEvent, group: String, reason: ParkedReason) {
@@ -26,21 +29,31 @@ public struct ParkedEvent: Sendable, Hashable {
         type = event.type
         subject = event.subject
         partitionKey = event.partitionKey
+        sequence = event.sequence
         self.reason = reason
         data = event.data
     }
 
-    init(unreadable position: LogPosition, group: String, text: String, time: Timestamp) {
-        self.position = position
+    init(_ unreadable: UnreadableEntry, group: String, time: Timestamp) {
+        position = unreadable.position
         self.group = group
         eventID = ""
         type = ""
         subject = ""
         partitionKey = ""
+        sequence = 0
         reason = ParkedReason(
-            stage: group, errors: ["the entry does not follow the log's format", text], attempts: 0,
-            time: time)
-        data = []
+            stage: group, errors: ["the entry does not follow the log's format", unreadable.text],
+            attempts: 0, time: time)
+        var writer = JSONWriter()
+        writer.object { $0.member("entry_hex", unreadable.fields.map(Self.hex)) }
+        data = writer.bytes
+    }
+
+    private static func hex(_ bytes: [UInt8]) -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        return String(
+            decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 
     /// The event and its reason as one JSON object.
@@ -52,6 +65,7 @@ public struct ParkedEvent: Sendable, Hashable {
             json.member("type", type)
             json.member("subject", subject)
             json.member("partition_key", partitionKey)
+            json.member("sequence", Int(clamping: sequence))
             json.member("stage", reason.stage)
             json.member("errors", reason.errors)
             json.member("attempts", reason.attempts)
@@ -80,6 +94,7 @@ public struct ParkedEvent: Sendable, Hashable {
         type = text("type")
         subject = text("subject")
         partitionKey = text("partition_key")
+        sequence = UInt64(clamping: json["sequence"]?.integer ?? 0)
         reason = ParkedReason(
             stage: text("stage"), errors: (json["errors"]?.array ?? []).compactMap(\.string),
             attempts: Int(json["attempts"]?.integer ?? 0), time: time)
@@ -91,5 +106,24 @@ public struct ParkedEvent: Sendable, Hashable {
         }
         let payload = Array(bytes[(start + marker.count)...].dropLast())
         data = payload == Array("null".utf8) ? [] : payload
+    }
+}
+
+/// An entry of the log that does not follow its format.
+struct UnreadableEntry {
+    var position: LogPosition
+    /// What is wrong with it.
+    var text: String
+    /// Its names and values in turn, as they stand in the log.
+    var fields: [[UInt8]]
+
+    /// - Parameter entry: `[entry id, [name, value, …]]`.
+    init(position: LogPosition, text: String, entry: Reply) {
+        self.position = position
+        self.text = text
+        fields = (entry.elements.last?.elements ?? []).map { field in
+            guard case .string(let bytes) = field else { return [] }
+            return bytes
+        }
     }
 }

@@ -36,26 +36,44 @@ public final class RedisParkedEvents {
     public func list(group: String, limit: Int = 1000) throws(LogFailure) -> [ParkedEvent] {
         var events: [ParkedEvent] = []
         for partition in 0..<partitioning.count where events.count < limit {
-            var found: [LogPosition: ParkedEvent] = [:]
-            var cursor = "0"
-            repeat {
-                let key = LogKeys.parked(partition, group)
-                let reply = try client.command("list parked", key, ["HSCAN", key, cursor, "COUNT", "200"])
-                cursor = reply.elements.first?.text ?? "0"
-                let pairs = reply.elements.last?.elements ?? []
-                for index in stride(from: 1, to: pairs.count, by: 2) {
-                    guard case .string(let bytes) = pairs[index], let event = ParkedEvent(parsing: bytes)
-                    else {
-                        throw LogFailure(
-                            .corrupt, operation: "list parked", key: key,
-                            text: "the record of \(pairs[index - 1].text ?? "an entry") cannot be read")
-                    }
-                    found[event.position] = event
-                }
-            } while cursor != "0" && events.count + found.count < limit
-            events += found.values.sorted { $0.position < $1.position }
+            events += try all(group: group, partition: partition)
         }
         return Array(events.prefix(limit))
+    }
+
+    /// Everything that a group has set aside in one partition, oldest first.
+    public func all(group: String, partition: Int) throws(LogFailure) -> [ParkedEvent] {
+        let key = LogKeys.parked(partition, group)
+        // The server may show a field twice while the hash grows.
+        var found: [LogPosition: ParkedEvent] = [:]
+        var cursor = "0"
+        repeat {
+            let reply = try client.command("list parked", key, ["HSCAN", key, cursor, "COUNT", "200"])
+            cursor = reply.elements.first?.text ?? "0"
+            let pairs = reply.elements.last?.elements ?? []
+            for index in stride(from: 1, to: pairs.count, by: 2) {
+                let event = try Self.decode(pairs[index], of: pairs[index - 1].text ?? "an entry", in: key)
+                found[event.position] = event
+            }
+        } while cursor != "0"
+        return found.values.sorted { $0.position < $1.position }
+    }
+
+    /// One parked event; nil when there is none.
+    public func find(group: String, _ position: LogPosition) throws(LogFailure) -> ParkedEvent? {
+        guard position.partition < partitioning.count else { return nil }
+        let key = LogKeys.parked(position.partition, group)
+        let reply = try client.command("show parked", key, ["HGET", key, position.entryID])
+        if case .null = reply { return nil }
+        return try Self.decode(reply, of: position.entryID, in: key)
+    }
+
+    private static func decode(
+        _ reply: Reply, of entry: String, in key: String
+    ) throws(LogFailure) -> ParkedEvent {
+        if case .string(let bytes) = reply, let event = ParkedEvent(parsing: bytes) { return event }
+        throw LogFailure(
+            .corrupt, operation: "list parked", key: key, text: "the record of \(entry) cannot be read")
     }
 
     /// Gives a parked event back to its group: it is delivered again, its tries counted anew.
@@ -77,6 +95,26 @@ public final class RedisParkedEvents {
     /// Forgets a parked event; it stays in the log and is not delivered to the group again.
     public func discard(group: String, _ position: LogPosition) throws(LogFailure) -> Outcome {
         let key = LogKeys.parked(position.partition, group)
+        let reply = try client.command("discard parked", key, ["HDEL", key, position.entryID])
+        return reply.integer == 1 ? .done : .notParked
+    }
+
+    /// Asks the owner of an ordered subscription's partition to take up a session again that it set aside.
+    public func retry(subscription: String, _ position: LogPosition) throws(LogFailure) -> Outcome {
+        guard try find(group: subscription, position) != nil else { return .notParked }
+        let key = LogKeys.parkedRetries(position.partition, subscription)
+        _ = try client.command("retry parked", key, ["HSET", key, position.entryID, "asked"])
+        return .done
+    }
+
+    /// Gives a session up in an ordered subscription: its events are passed over from here on.
+    public func discard(
+        subscription: String, _ position: LogPosition, partitionKey: String
+    ) throws(LogFailure) -> Outcome {
+        let given = LogKeys.givenUp(position.partition, subscription)
+        let key = LogKeys.parked(position.partition, subscription)
+        // First what keeps the session out, then what shows it as parked: in between it is both.
+        _ = try client.command("discard parked", given, ["SADD", given, partitionKey])
         let reply = try client.command("discard parked", key, ["HDEL", key, position.entryID])
         return reply.integer == 1 ? .done : .notParked
     }

@@ -74,7 +74,7 @@ extension RedisCompetingSubscription {
             String(idle), String(limit))
         var deliveries: [LogPosition: Int] = [:]
         var moved = 0
-        var malformed: [(LogPosition, String)] = []
+        var malformed: [UnreadableEntry] = []
         try run("claim") { _, reply throws(LogFailure) in
             try reply[0]?.forEach { item throws(LogFailure) in
                 let position = try EntryCoding.position(item[0], partition: partition, operation: "claim")

@@ -11,6 +11,8 @@ final class RedisCompetingSubscription: CompetingSubscription {
     var book = DeliveryBook()
     /// Entries to acknowledge with the next command: effects are durable, or the type is not ours.
     var acknowledgements: [LogPosition] = []
+    /// Entries that may have a count of failed tries: tried here, or delivered before.
+    private var tried: Set<LogPosition> = []
     var commands = CommandBuffer()
     var schedule: SurveySchedule
     private var rotation: StreamRotation
@@ -73,7 +75,24 @@ final class RedisCompetingSubscription: CompetingSubscription {
         acknowledgements.append(contentsOf: positions)
         for position in positions { book.remove(position) }
         commands.removeAll()
+        forgetTries(of: positions)
         try run("acknowledge") { _, _ in }
+    }
+
+    func countTry(of delivery: Delivery) throws(LogFailure) -> Int {
+        let position = delivery.event.position
+        tried.insert(position)
+        let key = LogKeys.tries(position.partition, group)
+        let reply = try client.command("count try", "\(position)", ["HINCRBY", key, position.entryID, "1"])
+        return reply.integer ?? 1
+    }
+
+    /// Adds what removes the counts of entries that are done with.
+    private func forgetTries(of positions: [LogPosition]) {
+        guard !tried.isEmpty else { return }
+        for position in positions where tried.remove(position) != nil {
+            commands.command("HDEL", LogKeys.tries(position.partition, group), position.entryID)
+        }
     }
 
     func retry(_ delivery: Delivery, afterMilliseconds: Int) throws(LogFailure) {
@@ -84,6 +103,10 @@ final class RedisCompetingSubscription: CompetingSubscription {
         let record = ParkedEvent(delivery.event, group: group, reason: reason)
         try park(record)
         book.remove(delivery.event.position)
+        commands.removeAll()
+        tried.insert(delivery.event.position)
+        forgetTries(of: [delivery.event.position])
+        try run("park") { _, _ in }
     }
 
     func park(_ record: ParkedEvent) throws(LogFailure) {
@@ -124,24 +147,27 @@ final class RedisCompetingSubscription: CompetingSubscription {
 
     /// Takes in one entry that is now pending for this member.
     func accept(
-        _ entry: ReplyView, partition: Int, attempt: Int, malformed: inout [(LogPosition, String)]
+        _ entry: ReplyView, partition: Int, attempt: Int, malformed: inout [UnreadableEntry]
     ) throws(LogFailure) {
         let position = try EntryCoding.position(entry[0], partition: partition, operation: "read group")
         do throws(LogFailure) {
             let event = try EntryCoding.decode(entry, partition: partition, operation: "read group")
             if types.contains(event.type) {
+                if attempt > 1 { tried.insert(position) }
                 book.offer(Delivery(event: event, attempt: attempt))
             } else {
                 acknowledgements.append(position)
             }
-        } catch { malformed.append((position, error.text)) }
+        } catch {
+            malformed.append(UnreadableEntry(position: position, text: error.text, entry: Reply(entry)))
+        }
     }
 
     /// Sets aside entries that cannot be read: they would come back for ever.
-    func setAside(_ malformed: [(LogPosition, String)]) throws(LogFailure) {
-        for (position, text) in malformed {
-            try park(ParkedEvent(unreadable: position, group: group, text: text, time: SystemClock().now()))
-            client.options.notify(.entryMalformed(group: group, position, text))
+    func setAside(_ malformed: [UnreadableEntry]) throws(LogFailure) {
+        for entry in malformed {
+            try park(ParkedEvent(entry, group: group, time: SystemClock().now()))
+            client.options.notify(.entryMalformed(group: group, entry.position, entry.text))
         }
     }
 
@@ -183,7 +209,7 @@ final class RedisCompetingSubscription: CompetingSubscription {
         for partition in partitions { commands.add(LogKeys.log(partition)) }
         for _ in partitions { commands.add(">") }
         var entries = 0
-        var malformed: [(LogPosition, String)] = []
+        var malformed: [UnreadableEntry] = []
         try run("read group") { _, reply throws(LogFailure) in
             try reply.forEach { stream throws(LogFailure) in
                 let partition = try self.partition(of: stream)
@@ -252,10 +278,11 @@ final class RedisCompetingSubscription: CompetingSubscription {
             commands.command("XRANGE", key, id, id)
         }
         var attempt = 1
-        var malformed: [(LogPosition, String)] = []
+        var malformed: [UnreadableEntry] = []
         try run("read own pending") { index, reply throws(LogFailure) in
             if index.isMultiple(of: 2) {
                 attempt = reply[0]?[3]?.integer ?? 1
+                tried.insert(positions[index / 2])
             } else if let entry = reply[0] {
                 try self.accept(
                     entry, partition: positions[index / 2].partition, attempt: attempt, malformed: &malformed)

@@ -104,6 +104,21 @@ public final class InMemoryEventLog: EventLog {
 
     /// Leases for the calling thread.
     public func leases() throws(LogFailure) -> any PartitionLeases { InMemoryLeases(self) }
+
+    /// What ordered subscriptions hold back, for the calling thread.
+    public func orderedParking() throws(LogFailure) -> any OrderedParking { InMemoryOrderedParking(self) }
+
+    /// Asks that an event that an ordered subscription set aside be tried again, as an operator does.
+    public func retryParked(_ subscription: String, _ position: LogPosition) {
+        state.with { state in
+            _ = state.shelves[subscription, default: .init()].asked.insert(position)
+        }
+    }
+
+    /// What an ordered subscription has set aside.
+    public func parked(subscription: String) -> [LogPosition: ParkedReason] {
+        state.with { $0.shelves[subscription]?.parked.mapValues(\.reason) ?? [:] }
+    }
 }
 
 /// A clock that stands still until it is moved.

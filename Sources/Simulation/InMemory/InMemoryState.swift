@@ -13,6 +13,7 @@ struct InMemoryState {
         var next: [Int]
         var pending: [LogPosition: Pending] = [:]
         var parked: [LogPosition: ParkedReason] = [:]
+        var tries: [LogPosition: Int] = [:]
     }
 
     struct KnownID {
@@ -31,6 +32,7 @@ struct InMemoryState {
     var histories: [String: [RecordedEvent]] = [:]
     var ids: [String: [String: KnownID]] = [:]
     var groups: [String: Group] = [:]
+    var shelves: [String: Shelf] = [:]
     var marks: [String: Timestamp] = [:]
     var checkpoints: [String: [Int: LogPosition]] = [:]
     var leases: [String: [Int: Lease]] = [:]

@@ -109,7 +109,10 @@ final class InMemorySubscription: CompetingSubscription {
     func acknowledge(_ positions: [LogPosition]) throws(LogFailure) {
         for position in positions { known[position] = nil }
         try log.call("acknowledge") { state in
-            for position in positions { state.groups[group]?.pending[position] = nil }
+            for position in positions {
+                state.groups[group]?.pending[position] = nil
+                state.groups[group]?.tries[position] = nil
+            }
         }
     }
 
@@ -118,10 +121,19 @@ final class InMemorySubscription: CompetingSubscription {
         known[delivery.event.position] = .some((due, delivery.attempt + 1))
     }
 
+    func countTry(of delivery: Delivery) throws(LogFailure) -> Int {
+        let position = delivery.event.position
+        return try log.call("count try") { state in
+            state.groups[group]?.tries[position, default: 0] += 1
+            return state.groups[group]?.tries[position] ?? 1
+        }
+    }
+
     func park(_ delivery: Delivery, _ reason: ParkedReason) throws(LogFailure) {
         let position = delivery.event.position
         try log.call("park") { state in
             state.groups[group]?.parked[position] = reason
+            state.groups[group]?.tries[position] = nil
             state.groups[group]?.pending[position] = nil
         }
         known[position] = nil

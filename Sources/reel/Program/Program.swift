@@ -9,6 +9,7 @@ enum Program {
         UpCommand.self, RecordCommand.self, SessionsListCommand.self, SessionsShowCommand.self,
         ChunksCommand.self, EventsCommand.self, VerifyCommand.self, ExportCommand.self,
         KeysExportCommand.self, StatusCommand.self, BenchSealCommand.self,
+        BenchAppendCommand.self,
     ]
 
     static let declaration = ProgramDeclaration(

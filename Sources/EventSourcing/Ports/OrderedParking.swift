@@ -1,0 +1,56 @@
+/// A partition key whose events an ordered subscription holds back, from one event on.
+public struct HeldKey: Sendable, Hashable {
+    /// The partition key: a session's id.
+    public var partitionKey: String
+    /// The event that could not be handled.
+    public var position: LogPosition
+    /// Its sequence; what comes behind it waits.
+    public var sequence: UInt64
+    /// Whether somebody asked to try it again.
+    public var isRetryAsked: Bool
+
+    /// A held key from its parts.
+    public init(partitionKey: String, position: LogPosition, sequence: UInt64, isRetryAsked: Bool) {
+        self.partitionKey = partitionKey
+        self.position = position
+        self.sequence = sequence
+        self.isRetryAsked = isRetryAsked
+    }
+}
+
+/// What an ordered subscription holds back in one partition.
+public struct HeldBack: Sendable, Hashable {
+    /// Keys that wait behind an event that was set aside.
+    public var keys: [HeldKey]
+    /// Keys that were given up: their events are passed over.
+    public var givenUp: Set<String>
+
+    /// An answer from its parts.
+    public init(keys: [HeldKey] = [], givenUp: Set<String> = []) {
+        self.keys = keys
+        self.givenUp = givenUp
+    }
+}
+
+/// Events that ordered subscriptions set aside, kept beside the log so that they outlive owners and
+/// restarts. Calls block; one thread.
+///
+/// The later events of a key that is held back are not copied: they stand in the log, and are read from
+/// there by the key's history once it goes on.
+public protocol OrderedParking: AnyObject {
+    /// What is held back in a partition.
+    func heldBack(_ subscription: String, in partition: Int) throws(LogFailure) -> HeldBack
+
+    /// Counts a try of an event that failed, and answers how many did, by whichever owner. The count ends
+    /// when the event is parked or released.
+    func countTry(_ subscription: String, of position: LogPosition) throws(LogFailure) -> Int
+
+    /// Sets an event aside, and so holds back its partition key. One event for each key.
+    /// - Parameter fence: without it, or while it holds; otherwise `fenced` is thrown.
+    func park(
+        _ subscription: String, _ event: RecordedEvent, _ reason: ParkedReason, under fence: Fence?
+    ) throws(LogFailure)
+
+    /// Ends the holding back that began with this event.
+    func release(_ subscription: String, _ position: LogPosition, under fence: Fence?) throws(LogFailure)
+}

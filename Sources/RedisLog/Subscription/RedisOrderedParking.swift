@@ -1,0 +1,96 @@
+internal import EventSourcing
+
+/// What ordered subscriptions hold back, in a few hashes per partition beside its log.
+final class RedisOrderedParking: OrderedParking {
+    private let client: RedisClient
+
+    init(_ client: RedisClient) { self.client = client }
+
+    func heldBack(_ subscription: String, in partition: Int) throws(LogFailure) -> HeldBack {
+        let parked = LogKeys.parked(partition, subscription)
+        var commands = CommandBuffer()
+        // Read in this order: whoever gives a key up writes it down as such before it is no longer parked.
+        commands.command("HVALS", parked)
+        commands.command("HKEYS", LogKeys.parkedRetries(partition, subscription))
+        commands.command("SMEMBERS", LogKeys.givenUp(partition, subscription))
+        var held = HeldBack()
+        var asked: Set<String> = []
+        try client.pipeline("held back", parked, commands) { index, reply throws(LogFailure) in
+            try reply.forEach { item throws(LogFailure) in
+                switch index {
+                case 0:
+                    guard let bytes = item.bytes, let event = ParkedEvent(parsing: bytes) else {
+                        throw LogFailure(
+                            .corrupt, operation: "held back", key: parked, text: "a record cannot be read")
+                    }
+                    held.keys.append(
+                        HeldKey(
+                            partitionKey: event.partitionKey, position: event.position,
+                            sequence: event.sequence, isRetryAsked: false))
+                case 1: asked.insert(item.string ?? "")
+                default: held.givenUp.insert(item.string ?? "")
+                }
+            }
+        }
+        for index in held.keys.indices {
+            held.keys[index].isRetryAsked = asked.contains(held.keys[index].position.entryID)
+        }
+        return held
+    }
+
+    func countTry(_ subscription: String, of position: LogPosition) throws(LogFailure) -> Int {
+        let key = LogKeys.tries(position.partition, subscription)
+        let reply = try client.command("count try", "\(position)", ["HINCRBY", key, position.entryID, "1"])
+        return reply.integer ?? 1
+    }
+
+    func park(
+        _ subscription: String, _ event: RecordedEvent, _ reason: ParkedReason, under fence: Fence?
+    ) throws(LogFailure) {
+        let position = event.position
+        let record = ParkedEvent(event, group: subscription, reason: reason)
+        try set(
+            LogKeys.parked(position.partition, subscription), position, record.json, "park", under: fence)
+        try forget(subscription, position, "park", alsoParked: false)
+    }
+
+    func release(
+        _ subscription: String, _ position: LogPosition, under fence: Fence?
+    ) throws(LogFailure) {
+        // Whoever is fenced off finds out here, before anything is removed.
+        let retries = LogKeys.parkedRetries(position.partition, subscription)
+        try set(retries, position, "released", "release parked", under: fence)
+        try forget(subscription, position, "release parked", alsoParked: true)
+    }
+
+    private func forget(
+        _ subscription: String, _ position: LogPosition, _ operation: String, alsoParked: Bool
+    ) throws(LogFailure) {
+        let partition = position.partition
+        var commands = CommandBuffer()
+        if alsoParked { commands.command("HDEL", LogKeys.parked(partition, subscription), position.entryID) }
+        commands.command("HDEL", LogKeys.tries(partition, subscription), position.entryID)
+        commands.command("HDEL", LogKeys.parkedRetries(partition, subscription), position.entryID)
+        try client.pipeline(operation, "\(position)", commands) { _, _ in }
+    }
+
+    /// Sets one field, while the fence holds: `reel_checkpoint` does just that.
+    private func set(
+        _ key: String, _ position: LogPosition, _ value: String, _ operation: String, under fence: Fence?
+    ) throws(LogFailure) {
+        guard let fence else {
+            _ = try client.command(operation, key, ["HSET", key, position.entryID, value])
+            return
+        }
+        let reply = try client.command(
+            operation, key,
+            [
+                "FCALL", "reel_checkpoint", "2", key, LogKeys.lease(position.partition, fence.subscription),
+                position.entryID, value, fence.owner, String(fence.generation),
+            ])
+        guard reply.elements.first?.integer == 1 else {
+            throw .fenced(
+                operation, "\(position)", generation: UInt64(reply.elements.last?.integer ?? 0))
+        }
+    }
+}
