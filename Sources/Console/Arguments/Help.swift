@@ -49,7 +49,10 @@ extension ProgramDeclaration {
 
 extension CommandDeclaration {
     fileprivate var usage: String {
-        let places = positionals.map { $0.isRequired ? $0.name : "[\($0.name)]" }
+        let places = positionals.map { place in
+            let name = place.isRepeatable ? "\(place.name)…" : place.name
+            return place.isRequired ? name : "[\(name)]"
+        }
         let required = options.filter(\.isRequired).map { "--\($0.name) \($0.placeholder ?? "")" }
         return ([name] + places + required + ["[options]"]).joined(separator: " ")
     }

@@ -102,7 +102,8 @@ private struct ArgumentReader {
     }
 
     private mutating func positional(_ text: String) {
-        if invocation.positionals.count < command.positionals.count {
+        let isExpected = invocation.positionals.count < command.positionals.count
+        if isExpected || command.positionals.last?.isRepeatable == true {
             invocation.positionals.append(text)
         } else {
             invocation.problems.append("unexpected argument \(text)")

@@ -65,10 +65,16 @@ public struct Positional: Sendable {
     let name: String
     let rule: Rule<String>
     let isRequired: Bool
+    /// Whether more of the same may follow; for the last one of a command.
+    let isRepeatable: Bool
     let help: String
 
     /// An argument from its name in help.
-    public init(_ name: String, _ rule: Rule<String>, isRequired: Bool = true, help: String) {
+    public init(
+        _ name: String, _ rule: Rule<String>, isRequired: Bool = true, isRepeatable: Bool = false,
+        help: String
+    ) {
+        self.isRepeatable = isRepeatable
         self.name = name
         self.rule = rule
         self.isRequired = isRequired

@@ -57,7 +57,8 @@ public struct Settings: Sendable {
             } else if let text = option.defaultText {
                 values[option.name] = [text]
             } else if option.isRequired {
-                problems.append("--\(option.name) is missing: \(option.help)")
+                let names = option.variable.map { "--\(option.name) (\($0))" } ?? "--\(option.name)"
+                problems.append("\(names) is missing: \(option.help)")
             }
         }
         if command.checksEveryVariable {
@@ -70,12 +71,13 @@ public struct Settings: Sendable {
         }
         positionals = invocation.positionals
         for (index, place) in command.positionals.enumerated() {
-            guard index < positionals.count else {
-                if place.isRequired { problems.append("\(place.name) is missing: \(place.help)") }
-                continue
+            if index >= positionals.count, place.isRequired {
+                problems.append("\(place.name) is missing: \(place.help)")
             }
-            if place.rule.parse(positionals[index]) == nil {
-                problems.append("\(place.name) \(shown(positionals[index])): \(place.rule.text)")
+            let given =
+                place.isRepeatable ? positionals.dropFirst(index) : positionals.dropFirst(index).prefix(1)
+            for text in given where place.rule.parse(text) == nil {
+                problems.append("\(place.name) \(shown(text)): \(place.rule.text)")
             }
         }
         if !problems.isEmpty { throw UsageError(problems, command: command.name) }

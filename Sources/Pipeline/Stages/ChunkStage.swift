@@ -56,6 +56,12 @@ public final class ChunkStage: Stage {
             return missing(failure, item.chunk)
         } catch let failure as StorageFailure where failure.isOutOfSpace || failure.isTransient {
             return .wait(milliseconds: 2000, reason: "\(failure)")
+        } catch KeyFailure.unknownKeyEncryptionKey(let id, let folder) {
+            // Another process wraps with a key that this one's folder lacks: it is put right by sharing
+            // the folder, and no chunk is to blame.
+            return .wait(
+                milliseconds: 5000,
+                reason: "the folder \(folder) has no key \(id); share one folder of keys among all processes")
         } catch let failure as any TransientFailure where failure.isTransient {
             return .wait(milliseconds: 1000, reason: "\(failure)")
         } catch {

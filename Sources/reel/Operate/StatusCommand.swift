@@ -69,7 +69,7 @@ struct SystemStatus {
 
     var text: String {
         var lines = [
-            "reel      \(Program.version), process \(endpoints.pid), started \(ShortTime.text(endpoints.startedAt))",
+            "reel      \(Program.version)" + endpoints.processText,
             "redis     \(redis), version \(server.version), \(partitions) partitions",
             "          \(server.durability)",
             "mongodb   \(mongodb)",
@@ -94,8 +94,8 @@ struct SystemStatus {
         var writer = JSONWriter()
         writer.object { json in
             json.member("version", Program.version)
-            json.member("pid", endpoints.pid)
-            json.member("started_at", endpoints.startedAt)
+            if let pid = endpoints.pid { json.member("pid", pid) }
+            if let startedAt = endpoints.startedAt { json.member("started_at", startedAt) }
             json.member("redis") { json in
                 json.member("address", redis)
                 json.member("version", server.version)

@@ -19,11 +19,16 @@ enum Common {
         variable: "REEL_CHUNK_SIZE_MB", default: "10",
         help: "Largest size of a chunk in megabytes of 1,048,576 bytes; fractions are allowed")
 
-    static let places: [OptionDeclaration] = [data.declaration, config.declaration]
+    /// Where a command finds the system it works on.
+    static let places: [OptionDeclaration] = [
+        data.declaration, config.declaration, ServerURLs.knownRedis.declaration,
+        ServerURLs.knownMongodb.declaration, SystemSettings.spool.declaration,
+        SystemSettings.chunkStore.declaration, SystemSettings.keys.declaration,
+    ]
 
     static let session = Positional("SESSION", .identifier, help: "Id of the session")
 
     static let usageStatus = "2  bad usage: an unknown option, or a value that breaks a rule"
-    static let dependencyStatus = "3  no running system, or Redis, MongoDB or a folder cannot be used"
+    static let dependencyStatus = "3  no system is found, or Redis, MongoDB or a folder cannot be used"
     static let notFoundStatus = "1  there is no such session"
 }

@@ -51,6 +51,23 @@ enum FileText {
     }
 }
 
+extension FileText {
+    /// Writes a small file whole or not at all, for us alone.
+    static func write(_ bytes: [UInt8], to path: String) throws(SystemFailure) {
+        let temporary = "\(path).\(getpid()).new"
+        let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard file >= 0 else { throw SystemFailure("create", temporary) }
+        let count = Glibc.write(file, bytes, bytes.count)
+        let code = count == bytes.count ? 0 : (count < 0 ? errno : ENOSPC)
+        close(file)
+        guard code == 0 else {
+            unlink(temporary)
+            throw SystemFailure("write", temporary, code: code)
+        }
+        if rename(temporary, path) != 0 { throw SystemFailure("rename to", path) }
+    }
+}
+
 extension SystemFailure {
     /// The C library's text alone.
     var text: String { strerror(code).map { String(cString: $0) } ?? "error \(code)" }

@@ -31,7 +31,7 @@ enum Failures {
             Output.error("Try '\(command) --help'.")
         } else {
             let hint =
-                command == UpCommand.declaration.name
+                [UpCommand.declaration.name, ServeCommand.declaration.name].contains(command)
                 ? "look at that server, and at REDIS_URL and MONGODB_URL" : "is 'reel up' running?"
             Output.error("reel: \(message(of: error, hint: hint))")
         }

@@ -6,7 +6,8 @@ enum Program {
     static let version = "0.1.0"
 
     static let commands: [any Command.Type] = [
-        UpCommand.self, RecordCommand.self, SessionsListCommand.self, SessionsShowCommand.self,
+        UpCommand.self, ServeCommand.self, ServeCheckCommand.self, RecordCommand.self,
+        SessionsListCommand.self, SessionsShowCommand.self,
         ChunksCommand.self, EventsCommand.self, VerifyCommand.self, ExportCommand.self,
         KeysExportCommand.self, StatusCommand.self, BenchSealCommand.self,
         BenchAppendCommand.self,

@@ -2,11 +2,14 @@ import Console
 import RedisLog
 import EventSourcing
 import Supervision
+import Synchronization
 
 /// Says again and again that this process is alive, so that nobody takes over what its workers hold.
 /// Should it die, its mark is gone within `lifetimeMilliseconds`, and others take over.
 struct LivenessService: Service {
     let name = "liveness"
+    /// Whether the beats arrive.
+    let health = BeatHealth()
     private let system: OpenSystem
     private let ready = StopSignal()
     private static let lifetimeMilliseconds = 3_000
@@ -31,6 +34,7 @@ struct LivenessService: Service {
                 if failures == 0 { system.report(.warning, name, "a beat failed: \(error)") }
                 failures += 1
             }
+            health.note(cutOff: failures > 0)
             stop.wait(milliseconds: Self.beatMilliseconds)
         }
         // Without the mark others take over at once instead of waiting for it to lapse.
@@ -41,4 +45,13 @@ struct LivenessService: Service {
         stop.whenSet { [ready] in ready.set() }
         ready.wait()
     }
+}
+
+/// Whether a process's last beat arrived.
+final class BeatHealth: Sendable {
+    private let state = Atomic(true)
+
+    var isCutOff: Bool { state.load(ordering: .relaxed) }
+
+    func note(cutOff: Bool) { state.store(cutOff, ordering: .relaxed) }
 }

@@ -15,32 +15,46 @@ struct Places {
     var chunks: String
     var keys: String
 
-    init(_ plan: SystemPlan, _ folder: DataFolder, redisURL: String, mongodbURL: String) {
+    init(redisURL: String, mongodbURL: String, spool: String, chunks: String, keys: String) {
         self.redisURL = redisURL
         self.mongodbURL = mongodbURL
-        spool = plan.spool ?? folder.spool
-        chunks = plan.chunkStore ?? folder.chunks
-        keys = plan.keys ?? folder.keys
+        self.spool = spool
+        self.chunks = chunks
+        self.keys = keys
+    }
+
+    /// - Parameter data: the data folder, for what was not named.
+    init(_ plan: SystemPlan, data: String, redisURL: String, mongodbURL: String) {
+        self.redisURL = redisURL
+        self.mongodbURL = mongodbURL
+        spool = plan.spool ?? DataFolder.spool(in: data)
+        chunks = plan.chunkStore ?? DataFolder.chunks(in: data)
+        keys = plan.keys ?? DataFolder.keys(in: data)
     }
 }
 
-/// The log, the read models, keys and folders that roles work on, opened and checked; each process has one.
+/// The log, the read models and, as far as its roles need them, keys and folders, opened and checked. Each
+/// process that runs roles has one.
 final class OpenSystem: Sendable {
     /// Partitions of a log that is made when nobody said how many.
     static let usualPartitions = 256
 
+    let choice: RoleChoice
     let log: RedisEventLog
     let views: MongoReadModels
-    let vault: VaultAccess
-    let endpoints: Endpoints
     let workers: Int
     let chaining: Bool
     let levels: [Codec: Int]
     /// Name of this process among the workers; new at every start.
     let instance: String
+    let startedAt: Timestamp
     let report: Log
+    private let openedSpool: Spool?
+    private let openedVault: VaultAccess?
 
-    init(_ plan: SystemPlan, _ places: Places, command: String) throws {
+    /// - Parameter command: the command that opens it, for the log's lines.
+    init(_ choice: RoleChoice, _ plan: SystemPlan, _ places: Places, command: String) throws {
+        self.choice = choice
         report = plan.log
         (workers, chaining, levels) = (plan.workers, plan.chaining, plan.levels)
         log = try Self.openLog(plan, places, command)
@@ -48,19 +62,38 @@ final class OpenSystem: Sendable {
         views = MongoReadModels(mongo)
         try views.queries.ping()
         report(.info, command, "read models open", [("mongodb", mongo.host)])
-        vault = VaultAccess(
-            spool: try Spool(root: places.spool), chunks: try ChunkStore(root: places.chunks),
-            ring: try KeyRing.open(folder: places.keys), archive: MongoKeyArchive(mongo))
-        report(
-            .info, command, "vault open",
-            [("spool", vault.spool.root), ("chunks", vault.chunks.root), ("keys", places.keys)])
-        let now = SystemClock().now()
-        instance = ULID.make(at: now)
-        endpoints = Endpoints(
-            redisURL: places.redisURL, mongodbURL: places.mongodbURL, apiURL: nil,
-            chunkStore: DataFolder.absolute(vault.chunks.root) ?? vault.chunks.root, adminTokenFile: nil,
-            spool: DataFolder.absolute(vault.spool.root) ?? vault.spool.root,
-            keys: DataFolder.absolute(places.keys) ?? places.keys, pid: getpid(), startedAt: now)
+        openedSpool = choice.needsSpool ? try Spool(root: places.spool) : nil
+        if let openedSpool, choice.needsVault {
+            openedVault = VaultAccess(
+                spool: openedSpool, chunks: try ChunkStore(root: places.chunks),
+                ring: try KeyRing.open(folder: places.keys), archive: MongoKeyArchive(mongo))
+            report(
+                .info, command, "vault open",
+                [("spool", places.spool), ("chunks", places.chunks), ("keys", places.keys)])
+        } else {
+            openedVault = nil
+        }
+        startedAt = SystemClock().now()
+        instance = ULID.make(at: startedAt)
+    }
+
+    /// The folder of recorded chunks.
+    func spool() throws -> Spool {
+        guard let openedSpool else { throw NotOpened(what: "spool", roles: choice.text) }
+        return openedSpool
+    }
+
+    /// Everything that touching content needs.
+    func vault() throws -> VaultAccess {
+        guard let openedVault else { throw NotOpened(what: "vault", roles: choice.text) }
+        return openedVault
+    }
+
+    /// A role uses what its declaration does not ask for.
+    private struct NotOpened: Error, CustomStringConvertible {
+        let what: String
+        let roles: String
+        var description: String { "the \(what) was not opened for \(roles)" }
     }
 
     private static func openLog(

@@ -23,13 +23,14 @@ struct SweepService: Service {
     }
 
     func run(stop: StopSignal) throws {
+        let (chunks, spool) = (try system.vault().chunks, try system.spool())
         // Whatever is older than this process's workers cannot be theirs.
-        let sinceStart = time(nil) - Int(system.endpoints.startedAt.milliseconds / 1000) + 1
+        let sinceStart = time(nil) - Int(system.startedAt.milliseconds / 1000) + 1
         do {
             let age = ownsChunkStore ? sinceStart : Self.sharedAgeSeconds
             let files =
-                try system.vault.chunks.sweepTemporaries(olderThanSeconds: age)
-                + system.vault.spool.sweepTemporaries(olderThanSeconds: Self.sharedAgeSeconds)
+                try chunks.sweepTemporaries(olderThanSeconds: age)
+                + spool.sweepTemporaries(olderThanSeconds: Self.sharedAgeSeconds)
             if files > 0 { system.report(.info, name, "removed unfinished files", [("files", "\(files)")]) }
         } catch {
             // They cost space, not truth: the next start tries again.

@@ -89,6 +89,15 @@ enum ServerURLs {
         "mongodb-url", "URL", .url(["mongodb", "mongodb+srv"]), variable: "MONGODB_URL",
         defaultNote: "a mongod of its own in DIR/mongodb", help: "Use this MongoDB")
 
+    /// For commands on a system that runs: found by its servers, or by its data folder.
+    static let knownRedis = Setting(
+        "redis-url", "URL", .url(["redis"]), variable: "REDIS_URL",
+        defaultNote: "what DIR/endpoints.json says",
+        help: "Redis of the system, redis://[user:password@]host[:port][/database]; with --mongodb-url")
+    static let knownMongodb = Setting(
+        "mongodb-url", "URL", .url(["mongodb", "mongodb+srv"]), variable: "MONGODB_URL",
+        defaultNote: "what DIR/endpoints.json says", help: "MongoDB of the system; with --redis-url")
+
     /// The rules of the settings look at the scheme; what reads the URLs knows the rest.
     static func check(redis: String?, mongodb: String?, command: String) throws(UsageError) {
         if let redis, RedisAddress(redis) == nil {

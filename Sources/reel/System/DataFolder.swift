@@ -9,9 +9,10 @@ struct DataFolder {
     var endpoints: String { "\(path)/endpoints.json" }
     var redis: String { "\(path)/redis" }
     var mongodb: String { "\(path)/mongodb" }
-    var keys: String { "\(path)/keys" }
-    var spool: String { "\(path)/spool" }
-    var chunks: String { "\(path)/chunks" }
+
+    static func keys(in path: String) -> String { "\(path)/keys" }
+    static func spool(in path: String) -> String { "\(path)/spool" }
+    static func chunks(in path: String) -> String { "\(path)/chunks" }
 
     /// An existing folder; nil when there is none.
     init?(existing path: String) {

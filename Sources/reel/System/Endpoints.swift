@@ -1,3 +1,4 @@
+import Console
 import EventSourcing
 import Glibc
 import Supervision
@@ -16,9 +17,14 @@ struct Endpoints {
     var spool: String
     /// Folder of the key-encryption keys.
     var keys: String
-    /// The process that wrote the file.
-    var pid: Int32
-    var startedAt: Timestamp
+    /// The process that wrote the file; nil when there is none and the servers were named.
+    var pid: Int32?
+    var startedAt: Timestamp?
+
+    /// Of the process that wrote the file, for people.
+    var processText: String {
+        pid.map { ", process \($0), started \(ShortTime.text(startedAt))" } ?? ""
+    }
 
     private func encoded() -> [UInt8] {
         var writer = JSONWriter()
@@ -34,26 +40,49 @@ struct Endpoints {
             optional(&json, "admin_token_file", adminTokenFile)
             json.member("spool", spool)
             json.member("keys", keys)
-            json.member("pid", pid)
-            json.member("started_at", startedAt)
+            if let pid { json.member("pid", pid) }
+            if let startedAt { json.member("started_at", startedAt) }
         }
         return writer.bytes + [0x0A]
     }
 
     /// Writes the file whole or not at all, for us alone: URLs may hold passwords.
     func write(to path: String) throws(SystemFailure) {
-        let temporary = "\(path).\(getpid()).new"
-        let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw SystemFailure("create", temporary) }
-        let bytes = encoded()
-        let count = Glibc.write(file, bytes, bytes.count)
-        let code = count == bytes.count ? 0 : (count < 0 ? errno : ENOSPC)
-        close(file)
-        guard code == 0 else {
-            unlink(temporary)
-            throw SystemFailure("write", temporary, code: code)
+        try FileText.write(encoded(), to: path)
+    }
+
+    /// The endpoints of a system whose parts are where `places` says.
+    init(_ places: Places, pid: Int32?, startedAt: Timestamp?) {
+        func resolved(_ path: String) -> String { DataFolder.absolute(path) ?? path }
+        self.init(
+            redisURL: places.redisURL, mongodbURL: places.mongodbURL, apiURL: nil,
+            chunkStore: resolved(places.chunks), adminTokenFile: nil, spool: resolved(places.spool),
+            keys: resolved(places.keys), pid: pid, startedAt: startedAt)
+    }
+
+    /// Finds a system: by its servers when both are named, else by the file that `reel up` wrote.
+    static func find(_ settings: Settings) throws(CommandFailure) -> Endpoints {
+        let data = settings[Common.data] ?? Common.defaultData
+        let named = (settings[ServerURLs.redis], settings[ServerURLs.mongodb])
+        guard let redis = named.0, let mongodb = named.1 else {
+            do throws(CommandFailure) { return try find(in: data) } catch {
+                guard named.0 != nil || named.1 != nil, error.status == .dependency else { throw error }
+                let (given, other) =
+                    named.0 != nil ? ("REDIS_URL", "MONGODB_URL") : ("MONGODB_URL", "REDIS_URL")
+                throw CommandFailure(.dependency, "\(error.message); \(given) is given, \(other) is missing")
+            }
         }
-        if rename(temporary, path) != 0 { throw SystemFailure("rename to", path) }
+        // The file of a 'reel up' on the same servers knows more.
+        if let running = try? find(in: data), running.redisURL == redis, running.mongodbURL == mongodb {
+            return running
+        }
+        let base = DataFolder.absolute(data) ?? data
+        return Endpoints(
+            Places(
+                redisURL: redis, mongodbURL: mongodb,
+                spool: settings[SystemSettings.spool] ?? DataFolder.spool(in: base),
+                chunks: settings[SystemSettings.chunkStore] ?? DataFolder.chunks(in: base),
+                keys: settings[SystemSettings.keys] ?? DataFolder.keys(in: base)), pid: nil, startedAt: nil)
     }
 
     /// Reads the file of a running system.
@@ -93,7 +122,7 @@ struct Endpoints {
 
     init(
         redisURL: String, mongodbURL: String, apiURL: String?, chunkStore: String, adminTokenFile: String?,
-        spool: String, keys: String, pid: Int32, startedAt: Timestamp
+        spool: String, keys: String, pid: Int32?, startedAt: Timestamp?
     ) {
         self.redisURL = redisURL
         self.mongodbURL = mongodbURL

@@ -11,9 +11,9 @@ struct RunningSystem {
     let endpoints: Endpoints
     let log: RedisEventLog
 
-    /// Finds the system in the data folder of `settings` and opens its log.
+    /// Finds the system that `settings` name and opens its log.
     init(_ settings: Settings) throws {
-        endpoints = try Endpoints.find(in: try settings.require(Common.data))
+        endpoints = try Endpoints.find(settings)
         log = try RedisEventLog.open(endpoints.redisURL, createWith: nil)
     }
 

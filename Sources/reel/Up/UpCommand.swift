@@ -50,16 +50,18 @@ enum UpCommand: Command {
         defer { servers.stop() }
         try servers.start(stop)
         let places = Places(
-            plan.system, folder, redisURL: servers.redisURL, mongodbURL: servers.mongodbURL)
-        let system = try OpenSystem(plan.system, places, command: "up")
+            plan.system, data: folder.path, redisURL: servers.redisURL, mongodbURL: servers.mongodbURL)
+        let system = try OpenSystem(.everything, plan.system, places, command: "up")
         // Never freed: the driver's connections say goodbye to the server when they are, and wait 5 s for
         // one that has been stopped. The process ends then anyway.
         _ = Unmanaged.passRetained(system)
         let group = ServiceGroup(
             servers.services + [
                 LivenessService(system), SweepService(system, ownsChunkStore: plan.system.chunkStore == nil),
-                RolePool(name: "roles", roles: Roles.all(system)),
-                ReadinessService(endpoints: system.endpoints, path: folder.endpoints, log: plan.system.log),
+                RolePool(name: "roles", roles: try Roles.make(system)),
+                ReadinessService(
+                    endpoints: Endpoints(places, pid: getpid(), startedAt: system.startedAt),
+                    path: folder.endpoints, log: plan.system.log),
             ], stopWithinMilliseconds: stopMilliseconds)
         try group.run(stop: stop)
     }

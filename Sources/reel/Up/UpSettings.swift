@@ -13,8 +13,9 @@ enum UpSettings {
         help: "Partitions of a new log; an existing log keeps its own")
 
     static let declarations: [OptionDeclaration] =
-        Common.places + [
-            ServerURLs.redis.declaration, ServerURLs.mongodb.declaration, redisPort.declaration,
+        [
+            Common.data.declaration, Common.config.declaration, ServerURLs.redis.declaration,
+            ServerURLs.mongodb.declaration, redisPort.declaration,
             mongodbPort.declaration, partitions.declaration,
         ] + SystemSettings.declarations
 }

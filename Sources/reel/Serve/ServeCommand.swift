@@ -1,0 +1,104 @@
+import Console
+import EventSourcing
+import Glibc
+import MongoViews
+import Recording
+import Supervision
+
+/// `reel serve`: some roles in a process of their own, on servers that are there.
+enum ServeCommand: Command {
+    static let declaration = CommandDeclaration(
+        "serve", summary: "Run roles against a Redis and a MongoDB that are there",
+        details:
+            "Start as many of each as there is work for, on one machine or many: they share the event log "
+            + "and need no other configuration. Those that touch content (processor, storage) share the spool, "
+            + "the chunk store and the folder of keys; pipeline shares the spool.\n"
+            + "Roles: pipeline (Merkle trees, completion, watch over recorders), processor (compress, encrypt, "
+            + "validate, or --stages), storage (store), projector (read models in MongoDB). The names recorder "
+            + "and api are kept for services that do not exist yet.\n"
+            + "SIGTERM and SIGINT: finishes what it has in hand and stops; a second signal ends it at once.",
+        positionals: [
+            Positional(
+                "ROLE", .oneOf(RoleName.allCases.map(\.rawValue)), isRepeatable: true,
+                help: "pipeline, recorder, processor, storage, api or projector; several run in one process")
+        ],
+        options: ServeSettings.declarations,
+        examples: [
+            "reel serve processor storage --workers 8",
+            "reel serve processor --stages compress --spool /mnt/reel/spool",
+            "reel serve pipeline projector --ready-file /run/reel/ready",
+        ],
+        statuses: [
+            Common.usageStatus,
+            "3  a server cannot be reached in time, a folder cannot be used, or a role failed for good",
+            "130  a second signal ended it before everything had stopped",
+        ],
+        checksEveryVariable: true)
+
+    static func run(_ settings: Settings) throws -> ExitStatus {
+        let plan = try ServePlan(settings)
+        let stop = StopSignal()
+        try SignalWatcher.start(stop)
+        let log = plan.system.log
+        log(
+            .info, "serve", "starting",
+            [("roles", plan.choice.text), ("stages", plan.choice.stagesText), ("pid", "\(getpid())")])
+        // What a predecessor left that was killed.
+        if let file = plan.readyFile { unlink(file) }
+        do {
+            try serve(plan, stop)
+        } catch  where stop.isSet && !(error is ServiceGroupFailure) {
+            // Asked to stop while it was waiting for a server: that is no failure.
+        }
+        log(.info, "serve", "stopped")
+        return .success
+    }
+
+    private static func serve(_ plan: ServePlan, _ stop: StopSignal) throws {
+        let system = try StartupWait(seconds: plan.startupWaitSeconds, log: plan.system.log).run(stop) {
+            try OpenSystem(plan.choice, plan.system, plan.places, command: "serve")
+        }
+        // Never freed, see UpCommand.
+        _ = Unmanaged.passRetained(system)
+        let beats = LivenessService(system)
+        var services: [any Service] = [beats]
+        if plan.choice.needsVault { services.append(SweepService(system, ownsChunkStore: false)) }
+        services.append(RolePool(name: "roles", roles: try Roles.make(system)))
+        services.append(InServiceMark(system, path: plan.readyFile, beats: beats.health))
+        let group = ServiceGroup(services, stopWithinMilliseconds: plan.stopWithinSeconds * 1000)
+        try group.run(stop: stop)
+    }
+}
+
+/// Tries again, for a limited time, while a server cannot be reached: after a power cut everything starts
+/// at once, in any order. What waiting cannot mend ends the start.
+struct StartupWait {
+    let seconds: Int
+    let log: Log
+
+    private static func mayPass(_ error: any Error) -> Bool {
+        switch error {
+        case let failure as any TransientFailure: failure.isTransient
+        case let failure as QueryFailure: failure.isUnreachable
+        default: false
+        }
+    }
+
+    func run<Value>(_ stop: StopSignal, _ open: () throws -> Value) throws -> Value {
+        let deadline = ContinuousClock.now + .seconds(seconds)
+        var hasSaid = false
+        while true {
+            do {
+                return try open()
+            } catch  where Self.mayPass(error) {
+                let left = deadline - ContinuousClock.now
+                guard left > .zero else { throw error }
+                let text = "waiting for a server: \(error)"
+                log(hasSaid ? .debug : .warning, "serve", text, [("at_most_s", "\(left.components.seconds)")])
+                hasSaid = true
+                // The caller sees that `stop` is set.
+                if stop.wait(milliseconds: 500) { throw error }
+            }
+        }
+    }
+}

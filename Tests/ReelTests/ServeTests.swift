@@ -1,0 +1,97 @@
+import Console
+import EventSourcing
+import Foundation
+import Pipeline
+import Supervision
+import Testing
+
+@testable import reel
+
+@Suite struct ServeTests {
+    private static let urls = ["REDIS_URL": "redis://h", "MONGODB_URL": "mongodb://h"]
+
+    private func plan(_ arguments: [String]) throws -> ServePlan {
+        try ServePlan(try settings(["serve"] + arguments, environment: Self.urls))
+    }
+
+    @Test(arguments: [
+        (["processor"], [StageName.compress, .encrypt, .validate]),
+        (["storage"], [.store]),
+        (["processor", "storage"], [.compress, .encrypt, .validate, .store]),
+        (["processor", "--stages", "encrypt"], [.encrypt]),
+        (["processor", "storage", "--stages", "compress,validate"], [.compress, .validate, .store]),
+        (["pipeline", "projector"], []),
+    ])
+    func rolesHaveTheirStages(arguments: [String], stages: [StageName]) throws {
+        let choice = try plan(arguments).choice
+        #expect(choice.stages.sorted() == stages)
+        #expect(choice.needsVault == !stages.isEmpty)
+        #expect(choice.needsSpool == (choice.needsVault || choice.names.contains(.pipeline)))
+    }
+
+    @Test func everythingIsEveryRoleThatThereIs() {
+        #expect(RoleChoice.everything.stages == Set(StageName.allCases))
+        #expect(RoleChoice.everything.text == "pipeline,processor,storage,projector")
+    }
+
+    @Test func rolesThatAreMissingSaySo() {
+        for name in RoleName.allCases where name.missing != nil {
+            #expect(throws: UsageError.self) { try plan([name.rawValue]) }
+        }
+    }
+
+    @Test func foldersAreNamedOrInTheDataFolder() throws {
+        let places = try plan(["storage", "--keys", "/k", "--data", "/nowhere/d"]).places
+        #expect(places.keys == "/k")
+        #expect(places.spool == "/nowhere/d/spool")
+        #expect(places.chunks == "/nowhere/d/chunks")
+    }
+
+    @Test func aReadyFileIsReadAsItWasWritten() throws {
+        let path = FileManager.default.temporaryDirectory.path + "/reel-ready-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let now = Timestamp(milliseconds: 1_000_000)
+        let file = InServiceFile(
+            pid: 7, instance: "i", roles: "storage", stages: "store", state: .cutOff, time: now)
+        try file.write(to: path)
+        #expect(InServiceFile(try FileText.read(path)) == file)
+        #expect(InServiceFile("{}") == nil)
+        #expect(file.objection(to: .live, at: now) == nil)
+        #expect(file.objection(to: .ready, at: now) != nil)
+        for distance: Int64 in [-11_000, 11_000] {
+            let then = Timestamp(milliseconds: 1_000_000 + distance)
+            #expect(file.objection(to: .live, at: then) != nil)
+        }
+    }
+
+    @Test func aStartWaitsForWhatMayPassAndForNothingElse() throws {
+        struct Broken: Error {}
+        let wait = StartupWait(seconds: 30, log: Log(level: .error, service: "t"))
+        let away = LogFailure(.unreachable, operation: "open", key: "k", text: "t")
+        var tries = 0
+        let answer = try wait.run(StopSignal()) {
+            tries += 1
+            if tries < 2 { throw away }
+            return 7
+        }
+        #expect(answer == 7)
+        #expect(throws: Broken.self) { try wait.run(StopSignal()) { throw Broken() } }
+        let none = StartupWait(seconds: 0, log: Log(level: .error, service: "t"))
+        #expect(throws: away) { try none.run(StopSignal()) { throw away } }
+        let stopped = StopSignal()
+        stopped.set()
+        #expect(throws: away) { try wait.run(stopped) { throw away } }
+    }
+
+    @Test func systemsAreFoundByTheirServers() throws {
+        let found = try Endpoints.find(
+            try settings(
+                ["status", "--data", "/nowhere/d", "--keys", "/k"], environment: Self.urls))
+        #expect(found.redisURL == "redis://h")
+        #expect(found.keys == "/k")
+        #expect(found.spool == "/nowhere/d/spool")
+        #expect(found.pid == nil)
+        let half = try settings(["status", "--data", "/nowhere/d"], environment: ["REDIS_URL": "redis://h"])
+        #expect(throws: CommandFailure.self) { try Endpoints.find(half) }
+    }
+}
