@@ -86,15 +86,70 @@ struct Checkpoints: Sendable {
         return Dictionary(positions.map { ($0.partition, $0) }, uniquingKeysWith: max)
     }
 
-    /// Saves positions, and makes sure that the database is still in the same life.
+    /// Writes the generations of a new owner into its partitions' checkpoints: from then on no earlier owner
+    /// can move them, not even one that wakes up before the new one has saved anything.
+    func claim(
+        _ subscription: String, _ fences: [Fence], _ client: borrowing MongoClient
+    ) throws(ProjectionFailure) {
+        let writes = fences.map { fence in
+            let update = BSONDocument { builder in
+                builder.append("$set") { fields in
+                    fields.append("generation", int64: Int64(clamping: fence.generation))
+                    fields.append("owner", fence.owner)
+                }
+            }
+            let filter = Self.filter(subscription, fence.partition, fence)
+            return MongoWrite.update(filter: filter, with: update, upsert: false)
+        }
+        _ = try wrap { () throws(MongoFailure) in
+            try client.bulkWrite(writes, to: collections.checkpoints)
+        }
+        try requireUnfenced(subscription, fences, client)
+    }
+
+    private func requireUnfenced(
+        _ subscription: String, _ fences: [Fence], _ client: borrowing MongoClient
+    ) throws(ProjectionFailure) {
+        let filter = BSONDocument { builder in
+            builder.append("subscription", subscription)
+            builder.append("generation") { $0.append("$gt", int64: 0) }
+        }
+        let found = try wrap { () throws(MongoFailure) in
+            try client.find(MongoFind(filter: filter), in: collections.checkpoints) {
+                (fields) throws(BSONError) in
+                (partition: Int(try fields.int("partition")), generation: try fields.int("generation"))
+            }
+        }
+        let own = Dictionary(fences.map { ($0.partition, $0.generation) }, uniquingKeysWith: max)
+        let refused = found.filter { found in
+            own[found.partition].map { $0 < UInt64(clamping: found.generation) } ?? false
+        }
+        if !refused.isEmpty {
+            throw .fenced(subscription: subscription, partitions: refused.map(\.partition).sorted())
+        }
+    }
+
+    /// Finds a partition's checkpoint unless a later generation has it.
+    private static func filter(_ subscription: String, _ partition: Int, _ fence: Fence?) -> BSONDocument {
+        BSONDocument { builder in
+            builder.append("_id", "\(subscription)/\(LogPosition.partitionName(partition))")
+            guard let fence else { return }
+            builder.append("generation") { condition in
+                // Unlike "lower or equal" this holds where there is no generation yet.
+                condition.append("$not") { $0.append("$gt", int64: Int64(clamping: fence.generation)) }
+            }
+        }
+    }
+
+    /// Saves positions, each unless a later generation than its fence has the partition, and makes sure
+    /// that the database is still in the same life.
     func save(
-        _ subscription: String, _ positions: [LogPosition], instance: String,
-        _ client: borrowing MongoClient
+        _ subscription: String, _ positions: [LogPosition], under fences: [Int: Fence] = [:],
+        instance: String, _ client: borrowing MongoClient
     ) throws(ProjectionFailure) {
         let now = SystemClock().now()
         let writes = positions.map { position in
-            let id = "\(subscription)/\(LogPosition.partitionName(position.partition))"
-            let filter = BSONDocument { $0.append("_id", id) }
+            let fence = fences[position.partition]
             let document = BSONDocument { builder in
                 builder.append("subscription", subscription)
                 builder.append("partition", int32: Int32(clamping: position.partition))
@@ -102,11 +157,21 @@ struct Checkpoints: Sendable {
                 builder.append("epoch", epoch)
                 builder.append("instance", instance)
                 builder.append("updated_at", date_ms: now.milliseconds)
+                if let fence {
+                    builder.append("generation", int64: Int64(clamping: fence.generation))
+                    builder.append("owner", fence.owner)
+                }
             }
+            let filter = Self.filter(subscription, position.partition, fence)
             return MongoWrite.replace(filter: filter, with: document, upsert: true)
         }
-        _ = try wrap { () throws(MongoFailure) in
+        let outcome = try wrap { () throws(MongoFailure) in
             try client.bulkWrite(writes, to: collections.checkpoints)
+        }
+        // A guard that does not match makes an upsert insert a second document of that id, and fail.
+        if !outcome.duplicates.isEmpty {
+            let partitions = outcome.duplicates.map { positions[$0].partition }
+            throw .fenced(subscription: subscription, partitions: partitions.sorted())
         }
         guard try self.instance(client) == instance else {
             throw .checkpointsLost(database: collections.database)

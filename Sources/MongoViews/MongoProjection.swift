@@ -19,6 +19,7 @@ public final class MongoProjection: Projection {
     private let store: Checkpoints
     private let log: (any EventStore)?
     private var instance: String?
+    private var fences: [Int: Fence] = [:]
     private var folder: ProjectionFolder
 
     /// Limits of what one projection keeps in memory and sends at once.
@@ -70,8 +71,15 @@ public final class MongoProjection: Projection {
         return try pool.withProjectionClient { (client) throws(ProjectionFailure) in
             let instance = try store.prepare(client)
             self.instance = instance
+            if !fences.isEmpty { try store.claim(name, Array(fences.values), client) }
             return try store.load(name, instance: instance, client)
         }
+    }
+
+    /// What is saved from now on is fenced by these generations; `checkpoints()` has to be called next.
+    public func own(_ fences: [Fence]) {
+        forget()
+        self.fences = Dictionary(fences.map { ($0.partition, $0) }, uniquingKeysWith: { $1 })
     }
 
     /// Whether the database is still the one that the checkpoints came from.
@@ -231,7 +239,8 @@ public final class MongoProjection: Projection {
         let write = ProjectionWrite(
             folds: folder.touchedFolds.map { ProjectionWrite.Item(model: $0.model, isNew: $0.isNew) },
             chunks: folder.touchedChunks.map { ProjectionWrite.Item(model: $0.model, isNew: $0.isNew) },
-            ends: Array(heldEnds.values), subscription: name, instance: instance, store: store)
+            ends: Array(heldEnds.values), subscription: name, fences: fences, instance: instance,
+            store: store)
         folder.finish()
         heldEnds = [:]
         heldEvents = 0
@@ -244,7 +253,7 @@ extension ProjectionFailure {
     fileprivate var isRepairable: Bool {
         switch self {
         case .gap, .unknownChunk: true
-        case .malformed, .checkpointsLost, .otherLog, .database, .log: false
+        case .malformed, .checkpointsLost, .otherLog, .fenced, .database, .log: false
         }
     }
 }

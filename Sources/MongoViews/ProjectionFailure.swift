@@ -13,6 +13,8 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
     case checkpointsLost(database: String)
     /// The read models were built from another log.
     case otherLog(database: String, found: String, expected: String)
+    /// Later owners have these partitions.
+    case fenced(subscription: String, partitions: [Int])
     /// The database failed.
     case database(MongoFailure)
     /// The log failed while a session was read again.
@@ -22,7 +24,7 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
     /// and never be set aside.
     public var isTransient: Bool {
         switch self {
-        case .gap, .unknownChunk, .checkpointsLost: true
+        case .gap, .unknownChunk, .checkpointsLost, .fenced: true
         case .malformed, .otherLog: false
         case .database(let failure): failure.isTransient
         case .log(let failure): failure.isTransient
@@ -44,8 +46,30 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
         case .otherLog(let database, let found, let expected):
             "the database \(database) was built from the log of epoch \(found), this log is \(expected); "
                 + "drop the database to have it built from this log"
+        case .fenced(let subscription, let partitions):
+            "\(subscription): "
+                + partitions.map(LogPosition.partitionName).joined(separator: " ")
+                + " belongs to a later owner, its checkpoint was not saved"
         case .database(let failure): failure.description
         case .log(let failure): failure.description
+        }
+    }
+}
+
+extension ProjectionFailure {
+    /// Whether a checkpoint was refused because its partition has a later owner.
+    public var isFenced: Bool {
+        if case .fenced = self { true } else { false }
+    }
+}
+
+extension ProjectionFailure: EventFailure {
+    /// The place of the event that cannot be projected.
+    public var position: LogPosition? {
+        switch self {
+        case .gap(_, _, _, let position), .unknownChunk(_, let position), .malformed(_, _, let position):
+            position
+        case .checkpointsLost, .otherLog, .fenced, .database, .log: nil
         }
     }
 }

@@ -13,6 +13,7 @@ struct ProjectionWrite: Sendable {
     let chunks: [Item<ChunkView>]
     let ends: [LogPosition]
     let subscription: String
+    let fences: [Int: Fence]
     let instance: String
     let store: Checkpoints
 
@@ -31,7 +32,7 @@ struct ProjectionWrite: Sendable {
             try client.store(documents { BSONDocument($0.session) }, in: collections.sessions)
             try client.store(documents { BSONDocument($0) }, in: collections.folds)
         }
-        try store.save(subscription, ends, instance: instance, client)
+        try store.save(subscription, ends, under: fences, instance: instance, client)
     }
 
     private func documents(_ document: (SessionFold) -> BSONDocument) -> [VersionedDocument] {

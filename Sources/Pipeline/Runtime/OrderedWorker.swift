@@ -5,75 +5,144 @@ public import Supervision
 public protocol OrderedHandler: AnyObject {
     /// Name of its subscription and checkpoint.
     var name: String { get }
-    /// Handles events; in order within a partition. When it throws, the same events come again.
+    /// Handles events of one partition, in order. When it throws, the same events come again. What it
+    /// appends through `store` is refused once the partition has another owner.
     func handle(_ events: [RecordedEvent], _ store: any EventStore) throws
-    /// Forgets what it keeps in memory, because events may come again.
+    /// Forgets what it keeps in memory of these partitions: their events may come again, or are another
+    /// member's from now on.
+    func forget(_ partitions: Set<Int>)
+    /// Forgets everything that it keeps in memory.
     func reset()
 }
 
-/// The loop around an ordered handler whose checkpoint stands beside the log.
-public final class OrderedWorker {
-    private let handler: any OrderedHandler
-    private let log: any EventLog
-    private let report: RoleLog
-
-    /// A worker that is not running yet.
-    public init(handler: any OrderedHandler, log: any EventLog, report: RoleLog) {
-        self.handler = handler
-        self.log = log
-        self.report = report
-    }
-
-    /// Works until `stop` is set. Call on a thread of its own.
-    public func run(stop: StopSignal) throws {
-        try waitingOutFailures(of: handler.name, stop: stop, report: report) { succeeded in
-            handler.reset()
-            let store = try log.open()
-            let checkpoints = try log.checkpoints()
-            let saved = try checkpoints.load(handler.name)
-            let feed = try log.follow(after: startingPositions(store.partitioning, saved))
-            while !stop.isSet {
-                let events = try feed.next(limit: 500, waitMilliseconds: 1000)
-                succeeded()
-                guard !events.isEmpty else { continue }
-                try handler.handle(events, store)
-                try checkpoints.save(handler.name, lastPositions(of: events))
-            }
-        }
-    }
+extension OrderedHandler {
+    /// Forgets everything.
+    public func forget(_ partitions: Set<Int>) { reset() }
 }
 
-/// The loop around a projection, whose checkpoint stands beside what it writes.
-public final class ProjectionWorker {
-    /// Events that are read at once from each partition.
-    private static let batchSize = 1000
-
-    private let projection: any Projection
-    private let log: any EventLog
-    private let report: RoleLog
+/// A member of the ordered subscription of a handler whose checkpoint stands beside the log.
+public final class OrderedWorker {
+    private let loop: PartitionLoop
 
     /// A worker that is not running yet.
-    public init(projection: any Projection, log: any EventLog, report: RoleLog) {
-        self.projection = projection
-        self.log = log
-        self.report = report
+    /// - Parameter member: its name among the subscription's members, one that nobody had before; nil to
+    ///   have one made.
+    public init(
+        handler: any OrderedHandler, log: any EventLog, member: String? = nil,
+        timing: LeaseTiming = LeaseTiming(), report: RoleLog
+    ) {
+        loop = PartitionLoop(
+            HandlerWork(handler, log), log: log, member: member ?? freshMember(), timing: timing,
+            report: report)
     }
 
-    /// Works until `stop` is set. Call on a thread of its own.
-    public func run(stop: StopSignal) throws {
-        try waitingOutFailures(of: projection.name, stop: stop, report: report) { succeeded in
-            let store = try log.open()
-            let feed = try log.follow(
-                after: startingPositions(store.partitioning, try projection.checkpoints()))
-            while !stop.isSet {
-                let events = try feed.next(limit: Self.batchSize, waitMilliseconds: 1000)
-                if !events.isEmpty { try projection.apply(events) }
-                // While batches come full it is catching up, and may gather writes; otherwise they are due.
-                if events.count < Self.batchSize { try projection.apply([]) }
-                succeeded()
+    /// Works until `stop` is set and the batch in hand is saved; then leaves its partitions to others.
+    /// Call on a thread of its own.
+    public func run(stop: StopSignal) throws { try loop.run(stop: stop) }
+}
+
+/// A member of the ordered subscription of a projection, whose checkpoint stands beside what it writes.
+public final class ProjectionWorker {
+    private let loop: PartitionLoop
+
+    /// A worker that is not running yet.
+    /// - Parameter member: its name among the subscription's members, one that nobody had before; nil to
+    ///   have one made.
+    public init(
+        projection: any Projection, log: any EventLog, member: String? = nil,
+        timing: LeaseTiming = LeaseTiming(), report: RoleLog
+    ) {
+        loop = PartitionLoop(
+            ProjectionWork(projection), log: log, member: member ?? freshMember(), timing: timing,
+            report: report)
+    }
+
+    /// Works until `stop` is set and everything is written; then leaves its partitions to others. Call on
+    /// a thread of its own.
+    public func run(stop: StopSignal) throws { try loop.run(stop: stop) }
+}
+
+private func freshMember() -> String { "\(ULID.make(at: SystemClock().now()))/0" }
+
+/// A handler's events, partition by partition, and its checkpoints.
+private final class HandlerWork: PartitionWork {
+    let batchSize = 500
+    private let handler: any OrderedHandler
+    private let log: any EventLog
+    private var store: FencedStore?
+    private var checkpoints: (any CheckpointStore)?
+    private var fences: [Fence] = []
+
+    var name: String { handler.name }
+
+    init(_ handler: any OrderedHandler, _ log: any EventLog) {
+        self.handler = handler
+        self.log = log
+    }
+
+    func begin(_ fences: [Fence], forgetting: Set<Int>?) throws -> [Int: LogPosition] {
+        if let forgetting { handler.forget(forgetting) } else { handler.reset() }
+        self.fences = fences
+        let store = try store ?? FencedStore(try log.open())
+        let checkpoints = try checkpoints ?? log.checkpoints()
+        store.own(fences)
+        (self.store, self.checkpoints) = (store, checkpoints)
+        return try checkpoints.load(handler.name)
+    }
+
+    func handle(_ events: [RecordedEvent]) throws {
+        guard let store, let checkpoints, !events.isEmpty else { return }
+        var ends: [LogPosition] = []
+        var causes: [Int: any Error] = [:]
+        for events in byPartition(events) {
+            guard let end = events.last?.position else { continue }
+            do {
+                try handler.handle(events, store)
+                ends.append(end)
+            } catch  where (error as? any TransientFailure)?.isTransient != true {
+                causes[end.partition] = error
             }
         }
+        if !ends.isEmpty { try checkpoints.save(handler.name, ends, under: fences) }
+        if !causes.isEmpty { throw PoisonedPartitions(causes: causes) }
     }
+
+    /// Every batch is saved when it is handled.
+    func flush() {}
+}
+
+/// A projection's events, all partitions together: it writes in bulk.
+private final class ProjectionWork: PartitionWork {
+    let batchSize = 1000
+    private let projection: any Projection
+
+    var name: String { projection.name }
+
+    init(_ projection: any Projection) { self.projection = projection }
+
+    /// A projection forgets everything when it is asked for its checkpoints.
+    func begin(_ fences: [Fence], forgetting: Set<Int>?) throws -> [Int: LogPosition] {
+        projection.own(fences)
+        return try projection.checkpoints()
+    }
+
+    func handle(_ events: [RecordedEvent]) throws {
+        do {
+            if !events.isEmpty { try projection.apply(events) }
+            // While batches come full it is catching up, and may gather writes; otherwise they are due.
+            if events.count < batchSize { try projection.apply([]) }
+        } catch let failure as any EventFailure {
+            guard let position = failure.position else { throw failure }
+            throw PoisonedPartitions(causes: [position.partition: failure])
+        }
+    }
+
+    func flush() throws { try projection.apply([]) }
+}
+
+/// Events in the order of the log, one array for each partition.
+private func byPartition(_ events: [RecordedEvent]) -> [[RecordedEvent]] {
+    Dictionary(grouping: events, by: \.position.partition).sorted { $0.key < $1.key }.map(\.value)
 }
 
 /// Runs `body` again and again, with growing pauses, until `stop` is set. An ordered subscription must
@@ -92,14 +161,4 @@ func waitingOutFailures(
             _ = stop.wait(milliseconds: delay)
         }
     }
-}
-
-func startingPositions(_ partitioning: Partitioning, _ saved: [Int: LogPosition]) -> [LogPosition] {
-    (0..<partitioning.count).map { saved[$0] ?? .start(of: $0) }
-}
-
-func lastPositions(of events: [RecordedEvent]) -> [LogPosition] {
-    var last: [Int: LogPosition] = [:]
-    for event in events { last[event.position.partition] = event.position }
-    return Array(last.values)
 }

@@ -16,6 +16,7 @@ public final class SessionCompletion: OrderedHandler {
         var state: SessionState
         var version: UInt64
         var lastUse: UInt64
+        let partition: Int
     }
 
     /// Open sessions that are kept in memory; the one that was idle longest makes room.
@@ -39,6 +40,11 @@ public final class SessionCompletion: OrderedHandler {
     /// Forgets all sessions; they are loaded again when their next event comes.
     public func reset() { tracked.removeAll() }
 
+    /// Forgets the sessions of these partitions.
+    public func forget(_ partitions: Set<Int>) {
+        if !partitions.isEmpty { tracked = tracked.filter { !partitions.contains($0.value.partition) } }
+    }
+
     /// Takes events in and closes what is ready.
     public func handle(_ events: [RecordedEvent], _ store: any EventStore) throws {
         var touched: [String: RecordedEvent] = [:]
@@ -60,7 +66,8 @@ public final class SessionCompletion: OrderedHandler {
             entry = known
         } else {
             makeRoom()
-            entry = Tracked(state: SessionState(), version: 0, lastUse: uses)
+            entry = Tracked(
+                state: SessionState(), version: 0, lastUse: uses, partition: event.position.partition)
         }
         // Emptying the slot keeps the state's dictionaries unshared, so that folding does not copy them.
         tracked[key] = nil
