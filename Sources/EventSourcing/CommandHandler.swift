@@ -49,19 +49,20 @@ public final class CommandHandler<D: Decider> {
         }
     }
 
-    /// Decides and appends. Answers the facts; they are durable.
+    /// Decides on commands one after the other and appends what they bring, all or none. Answers the
+    /// facts; they are durable.
     /// - Parameters:
     ///   - eventID: the id of the n-th fact; the same command given again must answer the same ids.
     ///   - attempts: how often a conflict is answered by deciding again. Every conflict means that
     ///     somebody else made progress.
     @discardableResult
     public func handle(
-        _ command: D.Command, context: EventContext, attempts: Int = 100,
+        _ commands: [D.Command], context: EventContext, attempts: Int = 100,
         eventID: (Int, D.Fact) -> String
     ) throws(CommandError<D.Rejection>) -> [D.Fact] {
         for _ in 0..<attempts {
             let facts: [D.Fact]
-            do { facts = try D.decide(command, state) } catch { throw .rejected(error) }
+            do { facts = try decide(commands) } catch { throw .rejected(error) }
             if facts.isEmpty { return [] }
             let now = clock.now()
             let events = facts.enumerated().map { index, fact in
@@ -100,6 +101,17 @@ public final class CommandHandler<D: Decider> {
             LogFailure(
                 .timedOut, operation: "append", key: partitionKey,
                 text: "\(attempts) version conflicts in a row"))
+    }
+
+    private func decide(_ commands: [D.Command]) throws(D.Rejection) -> [D.Fact] {
+        if commands.count == 1 { return try D.decide(commands[0], state) }
+        var (foreseen, facts) = (state, [D.Fact]())
+        for command in commands {
+            let next = try D.decide(command, foreseen)
+            for fact in next { D.evolve(&foreseen, fact) }
+            facts += next
+        }
+        return facts
     }
 }
 

@@ -51,8 +51,8 @@ struct CommandHandlerTests {
     func simple() throws {
         let log = InMemoryEventLog()
         let first = handler(try log.open())
-        #expect(try first.handle(2, context: context) { n, _ in "a\(n)" } == [Counted(by: 2)])
-        #expect(try first.handle(0, context: context) { n, _ in "none\(n)" }.isEmpty)
+        #expect(try first.handle([2], context: context) { n, _ in "a\(n)" } == [Counted(by: 2)])
+        #expect(try first.handle([0], context: context) { n, _ in "none\(n)" }.isEmpty)
         #expect((first.state, first.version) == (2, 1))
         let second = handler(try log.open())
         try second.catchUp()
@@ -65,8 +65,8 @@ struct CommandHandlerTests {
         let one = handler(try log.open())
         let two = handler(try log.open())
         for round in 0..<5 {
-            _ = try one.handle(1, context: context) { _, _ in "one\(round)" }
-            _ = try two.handle(10, context: context) { _, _ in "two\(round)" }
+            _ = try one.handle([1], context: context) { _, _ in "one\(round)" }
+            _ = try two.handle([10], context: context) { _, _ in "two\(round)" }
         }
         #expect((two.state, two.version) == (55, 10))
     }
@@ -76,9 +76,9 @@ struct CommandHandlerTests {
         let log = InMemoryEventLog()
         let one = handler(try log.open())
         let two = handler(try log.open())
-        _ = try one.handle(900, context: context) { _, _ in "one" }
+        _ = try one.handle([900], context: context) { _, _ in "one" }
         let error = #expect(throws: CommandError<Counter.Full>.self) {
-            try two.handle(200, context: context) { _, _ in "two" }
+            try two.handle([200], context: context) { _, _ in "two" }
         }
         guard case .rejected = error else {
             Issue.record("expected a rejection, found \(String(describing: error))")
@@ -93,7 +93,7 @@ struct CommandHandlerTests {
         try concurrently(4) { thread in
             let mine = handler(try log.open())
             for number in 0..<50 {
-                _ = try mine.handle(1, context: context, attempts: 10_000) { _, _ in "\(thread)/\(number)" }
+                _ = try mine.handle([1], context: context, attempts: 10_000) { _, _ in "\(thread)/\(number)" }
             }
         }
         let reader = handler(try log.open())
@@ -108,14 +108,14 @@ struct CommandHandlerTests {
         let lost = LogFailure(.unreachable, operation: "append", key: "c", text: "the answer was lost")
         log.inject { $0 == "append" ? .after(lost) : nil }
         let error = #expect(throws: CommandError<Counter.Full>.self) {
-            try mine.handle(5, context: context) { _, _ in "once" }
+            try mine.handle([5], context: context) { _, _ in "once" }
         }
         guard case .failed(lost) = error else {
             Issue.record("expected a failure, found \(String(describing: error))")
             return
         }
         log.inject(nil)
-        _ = try mine.handle(5, context: context) { _, _ in "once" }
+        _ = try mine.handle([5], context: context) { _, _ in "once" }
         #expect((mine.state, mine.version) == (5, 1))
     }
 
@@ -123,9 +123,9 @@ struct CommandHandlerTests {
     func idTaken() throws {
         let log = InMemoryEventLog()
         let mine = handler(try log.open())
-        _ = try mine.handle(1, context: context) { _, _ in "same" }
+        _ = try mine.handle([1], context: context) { _, _ in "same" }
         let error = #expect(throws: CommandError<Counter.Full>.self) {
-            try mine.handle(2, context: context) { _, _ in "same" }
+            try mine.handle([2], context: context) { _, _ in "same" }
         }
         guard case .failed(let failure) = error else {
             Issue.record("expected a failure, found \(String(describing: error))")

@@ -59,7 +59,17 @@ struct RecorderTests {
     func rejections() throws {
         let plant = try Plant(try LogKind.memory.open())
         try plant.record(sampleBytes(100), as: "s")
-        #expect(throws: RecordingFailure.self) { try plant.record(sampleBytes(100), as: "s") }
+        do {
+            try plant.record(sampleBytes(100), as: "s")
+            Issue.record("the id was taken twice")
+        } catch RecordingFailure.rejected(.exists) {}
+        // In one append, so that no recorder can leave a session that nobody will ever stop.
+        let opening = try plant.events(of: "s").prefix(5).map(\.type)
+        #expect(
+            opening == [
+                "SessionCreated", "SessionStarted", "PipelineStateChanged", "SessionStarted",
+                "PipelineStateChanged",
+            ])
         do {
             try plant.record([1], as: "no spaces", codec: "rar", chunkBytes: 0)
             Issue.record("accepted")

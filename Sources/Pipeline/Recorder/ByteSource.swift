@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Supervision
 
 /// A source that could not be opened or read.
 public struct SourceFailure: Error, Sendable, CustomStringConvertible {
@@ -23,6 +24,8 @@ public final class ByteSource {
     public let totalBytes: Int?
     private let descriptor: Int32
     private let ownsDescriptor: Bool
+    /// The byte that `begin` took.
+    private var first: UInt8?
 
     private init(name: String, totalBytes: Int?, descriptor: Int32, ownsDescriptor: Bool) {
         self.name = name
@@ -71,6 +74,29 @@ public final class ByteSource {
             ownsDescriptor: true)
     }
 
+    /// Waits for the first byte, so that nothing is made for a source that brings none.
+    /// - Returns: false when `stop` was set before it came.
+    /// - Throws: bad input when the source ends without a byte.
+    func begin(stop: StopSignal) throws(SourceFailure) -> Bool {
+        var byte: UInt8 = 0
+        while !stop.isSet {
+            let reading = try withUnsafeMutableBytes(of: &byte) { target throws(SourceFailure) in
+                try read(into: target, waitMilliseconds: 200)
+            }
+            switch reading {
+            case .bytes:
+                first = byte
+                return true
+            case .end:
+                throw SourceFailure(
+                    operation: "read", source: name, text: "no byte came; there is nothing to record",
+                    isBadInput: true)
+            case .nothingYet: continue
+            }
+        }
+        return false
+    }
+
     /// What a read brought.
     enum Reading {
         case bytes(Int)
@@ -82,6 +108,11 @@ public final class ByteSource {
     func read(
         into buffer: UnsafeMutableRawBufferPointer, waitMilliseconds: Int32
     ) throws(SourceFailure) -> Reading {
+        if let byte = first, !buffer.isEmpty {
+            buffer[0] = byte
+            first = nil
+            return .bytes(1)
+        }
         var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         let ready = poll(&request, 1, waitMilliseconds)
         if ready == 0 || (ready < 0 && errno == EINTR) { return .nothingYet }

@@ -49,12 +49,15 @@ public final class Recorder {
         let key: SessionKey
         let handler: CommandHandler<SessionDecider>
         let mark: RecorderMarkKeeper
+        let hasBegun: Bool
+        do { hasBegun = try source.begin(stop: stop) } catch { throw .source(error) }
+        guard hasBegun else { throw .interrupted }
         do {
             let store = try log.open()
             key = try keys.make(forSession: sessionID, at: clock.now())
-            mark = try RecorderMarkKeeper(session: sessionID, log: log)
             handler = CommandHandler(session: sessionID, store: store, clock: clock)
             try open(handler)
+            mark = try RecorderMarkKeeper(session: sessionID, log: log)
         } catch let error as CommandError<SessionRejection> {
             throw Self.failure(error, kept: nil)
         } catch {
@@ -73,10 +76,12 @@ public final class Recorder {
     }
 
     private func open(_ handler: CommandHandler<SessionDecider>) throws(CommandError<SessionRejection>) {
-        let id = sessionID
-        try handler.handle(.create(options.session), id: "\(id)/create", context: context)
-        try handler.handle(.start, id: "\(id)/start", context: context)
-        try handler.handle(.begin, id: "\(id)/begin", context: context)
+        try handler.catchUp()
+        // In one append: a recorder that dies leaves a session that is recording, or none at all. The id
+        // is this recorder's own, so that of two that take the same session id one is refused.
+        try handler.handle(
+            [.create(options.session), .start, .begin],
+            id: "\(sessionID)/open/\(ULID.make(at: clock.now()))", context: context)
     }
 
     private func close(

@@ -53,6 +53,8 @@ public enum RecordingFailure: Error, CustomStringConvertible {
     case rejected(SessionRejection)
     /// The source could not be read.
     case source(SourceFailure)
+    /// It was stopped before the source brought its first byte; no session was made.
+    case interrupted
     /// The log, the keys or the spool failed: what, and what was kept.
     case failed(any Error, kept: RecordingSummary?)
 
@@ -61,6 +63,7 @@ public enum RecordingFailure: Error, CustomStringConvertible {
         switch self {
         case .rejected(let rejection): "\(rejection)"
         case .source(let failure): "\(failure)"
+        case .interrupted: "interrupted before the first byte; nothing was recorded"
         case .failed(let error, nil): "\(error)"
         case .failed(let error, let kept?):
             "\(error); session \(kept.sessionID) keeps \(kept.chunks) chunks of \(kept.bytes) bytes"

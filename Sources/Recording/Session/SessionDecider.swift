@@ -244,7 +244,15 @@ extension CommandHandler where D == SessionDecider {
     public func handle(
         _ command: SessionCommand, id commandID: String, context: EventContext
     ) throws(CommandError<SessionRejection>) -> [RecordingEvent] {
-        try handle(command, context: context) { index, fact in
+        try handle([command], id: commandID, context: context)
+    }
+
+    /// Carries out several commands in order, all or none.
+    @discardableResult
+    public func handle(
+        _ commands: [SessionCommand], id commandID: String, context: EventContext
+    ) throws(CommandError<SessionRejection>) -> [RecordingEvent] {
+        try handle(commands, context: context) { index, fact in
             fact.eventID(command: commandID, index: index)
         }
     }

@@ -10,22 +10,22 @@ enum ExportCommand: Command {
     static let output = Setting(
         "output", "FILE", .path, short: "o", isRequired: true,
         help: "Where the recorded bytes go; - for standard output")
-    static let force = Flag("force", help: "Replace FILE where it exists")
 
     static let declaration = CommandDeclaration(
         "export", summary: "Give back the recorded bytes of a session",
         details:
-            "Every chunk is verified before its bytes are handed out. A file appears under its name only "
-            + "when it is whole and durable; when a chunk is damaged nothing is left behind.",
+            "Every chunk is verified before its bytes are handed out. A file appears under its name, in place of "
+            + "one that was there, only when it is whole and durable; when a chunk is damaged nothing is "
+            + "left behind and nothing replaced.",
         positionals: [Common.session],
-        options: [output.declaration, force.declaration] + Common.places,
+        options: [output.declaration] + Common.places,
         examples: [
             "reel export sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D -o desktop.mkv",
             "reel export sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D -o - | ffplay -",
         ],
         statuses: [
             "1  no such session, a chunk is damaged or not stored yet, or the reader went away",
-            "2  bad usage; FILE exists and --force is not given",
+            Common.usageStatus,
             Common.dependencyStatus,
         ])
 
@@ -36,7 +36,7 @@ enum ExportCommand: Command {
         if path == "-" {
             target = StandardOutputTarget()
         } else {
-            target = try FileTarget(path, replacing: settings[force])
+            target = try isStream(path) ? StreamTarget(path) : FileTarget(path)
         }
         let system = try RunningSystem(settings)
         let stop = StopSignal()
@@ -67,6 +67,13 @@ enum ExportCommand: Command {
     }
 }
 
+/// Whether the path names something that bytes are written to in place: a device, a pipe.
+private func isStream(_ path: String) -> Bool {
+    var facts = stat()
+    guard stat(path, &facts) == 0 else { return false }
+    return ![S_IFREG, S_IFDIR].contains(facts.st_mode & S_IFMT)
+}
+
 /// Where exported bytes go.
 private protocol ExportTarget: AnyObject {
     func write(_ bytes: UnsafeRawBufferPointer) throws
@@ -78,30 +85,53 @@ private final class StandardOutputTarget: ExportTarget {
     func finish() {}
 }
 
+/// A device or a pipe.
+private final class StreamTarget: ExportTarget {
+    private let path: String
+    private let descriptor: CInt
+
+    init(_ path: String) throws {
+        self.path = path
+        descriptor = open(path, O_WRONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw SystemFailure("open", path) }
+    }
+
+    deinit { close(descriptor) }
+
+    func write(_ bytes: UnsafeRawBufferPointer) throws { try writeAll(bytes, to: descriptor, path) }
+    func finish() {}
+}
+
+private func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: CInt, _ path: String) throws {
+    var written = 0
+    while written < bytes.count {
+        let count = Glibc.write(descriptor, bytes.baseAddress?.advanced(by: written), bytes.count - written)
+        if count < 0 && errno == EINTR { continue }
+        guard count > 0 else { throw SystemFailure("write", path) }
+        written += count
+    }
+}
+
 /// A file that appears under its name when it is whole and durable, or not at all.
 private final class FileTarget: ExportTarget {
     private let path: String
-    private let replacing: Bool
     private var temporary = ""
     private var descriptor: CInt = -1
 
     /// Looks whether the file may be written; makes nothing yet.
-    init(_ path: String, replacing: Bool) throws {
+    init(_ path: String) throws {
+        // What a link points to is replaced, not the link.
+        let target = realpath(path, nil)
+        defer { free(target) }
+        let path = target.map { String(cString: $0) } ?? path
         self.path = path
-        self.replacing = replacing
         var facts = stat()
         let parent = DataFolder.parent(of: path)
         guard stat(parent, &facts) == 0, facts.st_mode & S_IFMT == S_IFDIR else {
             throw UsageError(["--output \(path): there is no folder \(parent)"], command: "export")
         }
-        if lstat(path, &facts) == 0 {
-            if facts.st_mode & S_IFMT == S_IFDIR {
-                throw UsageError(["--output \(path): it is a folder; name a file"], command: "export")
-            }
-            if !replacing {
-                throw UsageError(
-                    ["--output \(path): the file exists; name another, or give --force"], command: "export")
-            }
+        if stat(path, &facts) == 0, facts.st_mode & S_IFMT == S_IFDIR {
+            throw UsageError(["--output \(path): it is a folder; name a file"], command: "export")
         }
     }
 
@@ -109,14 +139,7 @@ private final class FileTarget: ExportTarget {
 
     func write(_ bytes: UnsafeRawBufferPointer) throws {
         try open()
-        var written = 0
-        while written < bytes.count {
-            let count = Glibc.write(
-                descriptor, bytes.baseAddress?.advanced(by: written), bytes.count - written)
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { throw SystemFailure("write", temporary) }
-            written += count
-        }
+        try writeAll(bytes, to: descriptor, temporary)
     }
 
     private func open() throws {
@@ -130,13 +153,7 @@ private final class FileTarget: ExportTarget {
     func finish() throws {
         try open()
         guard fsync(descriptor) == 0 else { throw SystemFailure("fsync", temporary) }
-        if replacing {
-            guard rename(temporary, path) == 0 else { throw SystemFailure("rename to", path) }
-        } else {
-            // A link fails where a rename would replace what somebody made in the meantime.
-            guard link(temporary, path) == 0 else { throw SystemFailure("create", path) }
-            unlink(temporary)
-        }
+        guard rename(temporary, path) == 0 else { throw SystemFailure("rename to", path) }
         temporary = ""
         discard()
         try syncFolder()

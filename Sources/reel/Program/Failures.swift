@@ -47,6 +47,7 @@ enum Failures {
         case let failure as RecordingFailure:
             switch failure {
             case .rejected: .no
+            case .interrupted: .interrupted
             case .source(let source): status(of: source)
             case .failed(let inner, _): status(of: inner)
             }
