@@ -88,7 +88,7 @@ def nothing_to_record(system, _):
     before = system.redis().sessions()
     done = system.reel("record", "-", "--name", "n", "--wait", stdin=b"")
     checks.equal("empty standard input: status", done.returncode, 2)
-    checks.check("empty standard input: a clear message", b"nothing to record" in done.stderr, done.stderr)
+    checks.check("empty standard input: a clear message", "nothing to record" in str(done.stderr), done.stderr)
     checks.equal("empty standard input: nothing half done", system.redis().sessions() - before, set())
 
 
