@@ -73,7 +73,13 @@ let package = Package(
         tests(
             "PipelineTests",
             ["EventSourcing", "Recording", "Pipeline", "Vault", "Simulation", "RedisLog", "TestServers"]),
-        tests("MongoViewsTests", ["EventSourcing", "Recording", "MongoViews", "Simulation", "TestServers"]),
+        tests(
+            "MongoViewsTests",
+            [
+                "EventSourcing", "Recording", "MongoViews", "Pipeline", "RedisLog", "Simulation",
+                "Supervision",
+                "TestServers",
+            ]),
         tests("ConsoleTests", ["Console"]),
         tests(
             "ReelTests",

@@ -10,7 +10,7 @@ struct Checkpoints: Sendable {
     /// Epoch of the log (`reel:meta`).
     let epoch: String
 
-    private static let markerID = "read-models"
+    static let markerID = "read-models"
 
     /// Makes indexes and marker where they are missing; answers the name of the database's present life.
     func prepare(_ client: borrowing MongoClient) throws(ProjectionFailure) -> String {
@@ -44,7 +44,7 @@ struct Checkpoints: Sendable {
                 // Documents were written to a collection that had just been dropped and had no unique
                 // index: remains of a former life, which are built again.
                 try wrap { () throws(MongoFailure) in
-                    try client.dropDatabase(collections.database)
+                    try collections.drop(client)
                     for (name, indexes) in collections.indexes {
                         try client.createIndexes(indexes, on: name)
                     }

@@ -9,17 +9,35 @@ struct Collections: Sendable {
     /// everything is built again from the log's beginning.
     let checkpoints: MongoNamespace
     let database: String
+    /// What their names begin with; empty for those that are shown, so that nobody else's are meant.
+    let prefix: String
 
-    init(database: String) {
+    /// The collections that are shown; or, with the id of a rebuild, those that it builds beside them.
+    init(database: String, rebuild: String? = nil) {
+        let prefix = rebuild.map { "\(Self.rebuildPrefix)\($0)_" } ?? ""
         func name(_ collection: String) -> MongoNamespace {
-            MongoNamespace(database: database, collection: collection)
+            MongoNamespace(database: database, collection: prefix + collection)
         }
         self.database = database
+        self.prefix = prefix
         sessions = name("sessions")
         chunks = name("chunks")
         pipeline = name("pipeline")
         folds = name("folds")
         checkpoints = name("checkpoints")
+    }
+
+    /// What the names of all collections begin with that are built beside those that are shown.
+    static let rebuildPrefix = "replay_"
+
+    /// The collections of documents, in the order in which they are written.
+    var documents: [MongoNamespace] { [chunks, pipeline, sessions, folds] }
+
+    /// Drops them all. What others keep in the same database is left alone, unless these are the ones that
+    /// are shown: then the database is theirs.
+    func drop(_ client: borrowing MongoClient) throws(MongoFailure) {
+        if prefix.isEmpty { return try client.dropDatabase(database) }
+        for name in documents + [checkpoints] { try client.dropCollection(name) }
     }
 
     var indexes: [(MongoNamespace, [MongoIndex])] {

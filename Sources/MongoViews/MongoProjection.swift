@@ -20,6 +20,7 @@ public final class MongoProjection: Projection {
     private let log: (any EventStore)?
     private var instance: String?
     private var fences: [Int: Fence] = [:]
+    private var generation = ""
     private var folder: ProjectionFolder
 
     /// Limits of what one projection keeps in memory and sends at once.
@@ -69,9 +70,12 @@ public final class MongoProjection: Projection {
     public func checkpoints() throws -> [Int: LogPosition] {
         forget()
         return try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            let marker = RebuildMarker(collections)
+            try marker.finishAbandoned(client)
             let instance = try store.prepare(client)
             self.instance = instance
             if !fences.isEmpty { try store.claim(name, Array(fences.values), client) }
+            generation = try marker.state(client).generation
             return try store.load(name, instance: instance, client)
         }
     }
@@ -240,7 +244,7 @@ public final class MongoProjection: Projection {
             folds: folder.touchedFolds.map { ProjectionWrite.Item(model: $0.model, isNew: $0.isNew) },
             chunks: folder.touchedChunks.map { ProjectionWrite.Item(model: $0.model, isNew: $0.isNew) },
             ends: Array(heldEnds.values), subscription: name, fences: fences, instance: instance,
-            store: store)
+            generation: generation, store: store)
         folder.finish()
         heldEnds = [:]
         heldEvents = 0
@@ -253,7 +257,7 @@ extension ProjectionFailure {
     fileprivate var isRepairable: Bool {
         switch self {
         case .gap, .unknownChunk: true
-        case .malformed, .checkpointsLost, .otherLog, .fenced, .database, .log: false
+        case .malformed, .checkpointsLost, .otherLog, .fenced, .held, .replaced, .database, .log: false
         }
     }
 }

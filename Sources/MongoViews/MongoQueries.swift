@@ -125,9 +125,17 @@ public struct MongoQueries: RecordingQueries {
     private func ask<Answer>(
         _ body: (borrowing MongoClient) throws(MongoFailure) -> Answer
     ) throws(QueryFailure) -> Answer {
-        do { return try pool.withClient(body) } catch {
-            throw QueryFailure(
-                error.description, isUnreachable: error.isUnreachable, isTransient: error.isTransient)
+        var tries = 1
+        while true {
+            do { return try pool.withClient(body) } catch {
+                // A replay has put another collection in the place of the one that was being read.
+                if error.code == MongoFailure.queryPlanKilled, tries < 10 {
+                    tries += 1
+                    continue
+                }
+                throw QueryFailure(
+                    error.description, isUnreachable: error.isUnreachable, isTransient: error.isTransient)
+            }
         }
     }
 }

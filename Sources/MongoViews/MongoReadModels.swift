@@ -1,4 +1,5 @@
 public import EventSourcing
+public import Recording
 
 /// The read models in MongoDB: what builds them, and what asks them. May be shared by threads; whatever it
 /// makes belongs to one thread, but for the queries.
@@ -24,6 +25,22 @@ public struct MongoReadModels: Sendable {
     ) -> MongoProjection {
         MongoProjection(
             name: name, pool: pool, collections: collections, epoch: epoch, log: log, limits: limits)
+    }
+
+    /// What builds them from the log beside those that are shown, for the calling thread.
+    /// - Parameters:
+    ///   - scope: which of them.
+    ///   - epoch: the log's epoch (`reel:meta`); read models of another log are refused.
+    ///   - log: where a session is read again whose history has a gap.
+    ///   - programVersion: only the same version of the program goes on with an interrupted rebuild.
+    ///   - name: name of the checkpoints of those that are shown.
+    public func rebuild(
+        _ scope: RebuildScope, epoch: String, log: (any EventStore)?, programVersion: String,
+        name: String = "read-models", limits: MongoProjection.Limits = MongoProjection.Limits()
+    ) -> MongoRebuild {
+        MongoRebuild(
+            pool: pool, database: collections.database, epoch: epoch, log: log, scope: scope,
+            programVersion: programVersion, subscription: name, limits: limits)
     }
 
     /// What dashboards and the API ask.

@@ -15,6 +15,10 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
     case otherLog(database: String, found: String, expected: String)
     /// Later owners have these partitions.
     case fenced(subscription: String, partitions: [Int])
+    /// A rebuild holds the read models, for as long as it takes to put others in their place.
+    case held(by: String)
+    /// The read models were replaced; what is kept in memory may come from the old ones.
+    case replaced(database: String)
     /// The database failed.
     case database(MongoFailure)
     /// The log failed while a session was read again.
@@ -24,7 +28,7 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
     /// and never be set aside.
     public var isTransient: Bool {
         switch self {
-        case .gap, .unknownChunk, .checkpointsLost, .fenced: true
+        case .gap, .unknownChunk, .checkpointsLost, .fenced, .held, .replaced: true
         case .malformed, .otherLog: false
         case .database(let failure): failure.isTransient
         case .log(let failure): failure.isTransient
@@ -50,6 +54,10 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
             "\(subscription): "
                 + partitions.map(LogPosition.partitionName).joined(separator: " ")
                 + " belongs to a later owner, its checkpoint was not saved"
+        case .held(let run):
+            "the read models are being replaced by the rebuild \(run)"
+        case .replaced(let database):
+            "the read models in \(database) were replaced by a rebuild; going on with the new ones"
         case .database(let failure): failure.description
         case .log(let failure): failure.description
         }
@@ -69,7 +77,7 @@ extension ProjectionFailure: EventFailure {
         switch self {
         case .gap(_, _, _, let position), .unknownChunk(_, let position), .malformed(_, _, let position):
             position
-        case .checkpointsLost, .otherLog, .fenced, .database, .log: nil
+        case .checkpointsLost, .otherLog, .fenced, .held, .replaced, .database, .log: nil
         }
     }
 }

@@ -15,12 +15,15 @@ struct ProjectionWrite: Sendable {
     let subscription: String
     let fences: [Int: Fence]
     let instance: String
+    /// Which rebuild the read models came from when the first of the events was read.
+    let generation: String
     let store: Checkpoints
 
     /// Writes the documents, the folds last, so that whatever a stored fold contains was stored in the
     /// other collections before; then the checkpoints.
     func perform(_ client: borrowing MongoClient) throws(ProjectionFailure) {
         let collections = store.collections
+        try RebuildMarker(collections).require(generation, client)
         let chunks = chunks.map { item in
             VersionedDocument(
                 keyName: "chunk_id", key: item.model.chunkID, version: item.model.version,

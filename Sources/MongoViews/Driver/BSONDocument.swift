@@ -21,6 +21,14 @@ struct BSONDocument: Sendable, Equatable {
         self.bytes = [UInt8](bytes)
     }
 
+    /// A document with the fields of another and some more.
+    init(extending base: BSONDocument, _ build: (inout BSONBuilder) -> Void) {
+        self.init { builder in
+            builder.appendFields(of: base)
+            build(&builder)
+        }
+    }
+
     /// Takes over bytes that are a document already; reading them checks them.
     init(bytes: [UInt8]) {
         self.bytes = bytes
@@ -40,6 +48,10 @@ struct BSONBuilder {
     fileprivate mutating func finish() -> [UInt8] {
         close(from: 0)
         return bytes
+    }
+
+    mutating func appendFields(of document: BSONDocument) {
+        bytes.append(contentsOf: document.bytes.dropFirst(4).dropLast())
     }
 
     mutating func append(_ key: String, _ value: String) {
@@ -86,6 +98,12 @@ struct BSONBuilder {
         open(.binary, key)
         little(UInt32(truncatingIfNeeded: value.count))
         bytes.append(0)
+        bytes.append(contentsOf: value)
+    }
+
+    /// Appends an object id, 12 bytes.
+    mutating func append(_ key: String, objectID value: [UInt8]) {
+        open(.objectID, key)
         bytes.append(contentsOf: value)
     }
 

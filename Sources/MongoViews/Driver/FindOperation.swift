@@ -62,7 +62,7 @@ extension MongoClient {
         return found
     }
 
-    private static func options(of query: MongoFind) -> BSONDocument {
+    static func options(of query: MongoFind) -> BSONDocument {
         BSONDocument { builder in
             if let sort = query.sort { builder.append("sort", document: sort) }
             if let projection = query.projection { builder.append("projection", document: projection) }

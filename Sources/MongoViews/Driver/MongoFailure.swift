@@ -33,11 +33,16 @@ public struct MongoFailure: TransientFailure, Sendable, Equatable, CustomStringC
 extension MongoFailure {
     /// The server's code for a broken unique index (`DuplicateKey`).
     static let duplicateKey: UInt32 = 11000
+    /// The server's code for a collection that does not exist (`NamespaceNotFound`).
+    static let namespaceNotFound: UInt32 = 26
+
+    /// The server's code for a query whose collection was replaced under it (`QueryPlanKilled`).
+    static let queryPlanKilled: UInt32 = 175
 
     /// Codes after which a later try may succeed: the retryable-writes specification of MongoDB's drivers,
     /// and write conflicts and exceeded limits, which say the same for us.
     private static let transientCodes: Set<UInt32> = [
-        6, 7, 50, 64, 89, 91, 112, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436,
+        6, 7, 50, 64, 89, 91, 112, 134, 175, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436,
     ]
 
     /// Turns what a C call left behind into a failure; the only place where that is done.

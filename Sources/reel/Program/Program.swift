@@ -10,7 +10,7 @@ enum Program {
         SessionsListCommand.self, SessionsShowCommand.self,
         ChunksCommand.self, EventsCommand.self, VerifyCommand.self, ExportCommand.self,
         KeysExportCommand.self, StatusCommand.self, BenchSealCommand.self,
-        BenchAppendCommand.self,
+        BenchAppendCommand.self, ReplayCommand.self,
     ]
 
     static let declaration = ProgramDeclaration(

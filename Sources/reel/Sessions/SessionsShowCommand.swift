@@ -2,21 +2,35 @@ import MongoViews
 import RedisLog
 import Console
 import EventSourcing
+import Pipeline
 import Recording
 
 /// `reel sessions show`: everything the read model knows of one session.
 enum SessionsShowCommand: Command {
+    static let at = Setting(
+        "at", "MOMENT", Rule.moment, defaultNote: "now",
+        help: "Show it as it was then, folded from the log: a time, a place in the log, or a version")
+
     static let declaration = CommandDeclaration(
-        "sessions", "show", summary: "Show one session", positionals: [Common.session],
-        options: [Common.json.declaration] + Common.places,
-        examples: ["reel sessions show sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D"],
+        "sessions", "show", summary: "Show one session, also as it was", positionals: [Common.session],
+        options: [at.declaration, Common.json.declaration] + Common.places,
+        examples: [
+            "reel sessions show sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D",
+            "reel sessions show sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D --at 2026-11-21T00:53:58Z",
+        ],
         statuses: [Common.notFoundStatus, Common.usageStatus, Common.dependencyStatus])
 
     static func run(_ settings: Settings) throws -> ExitStatus {
         let id = settings.positional(0) ?? ""
         let system = try RunningSystem(settings)
-        guard let session = try system.queries().session(id) else {
-            throw CommandFailure(.no, try missing(id, system))
+        let session: SessionView
+        if let moment = settings[at] {
+            session = try SessionThen.find(id, moment, system).fold.session
+        } else {
+            guard let shown = try system.queries().session(id) else {
+                throw CommandFailure(.no, try missing(id, system))
+            }
+            session = shown
         }
         if settings[Common.json] {
             var writer = JSONWriter()
@@ -24,6 +38,12 @@ enum SessionsShowCommand: Command {
             try Output.line(writer)
             return .success
         }
+        try print(session)
+        return .success
+    }
+
+    /// For people: one fact a line, those that are known.
+    static func print(_ session: SessionView) throws {
         let sums = session.statistics
         let metadata = session.metadata
         let rows: [(String, String)] = [
@@ -45,7 +65,6 @@ enum SessionsShowCommand: Command {
         for (name, value) in rows where !value.isEmpty {
             try Output.line("\(name.padding(to: 12))\(Table.printable(value))")
         }
-        return .success
     }
 
     /// The read model may be behind the log, which knows.

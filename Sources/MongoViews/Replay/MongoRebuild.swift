@@ -1,0 +1,286 @@
+public import EventSourcing
+public import Recording
+
+/// Read models that are built beside those that are shown, in collections of the same database whose names
+/// begin with `replay_` and the rebuild's id, and then take their place. One instance per thread; calls
+/// block.
+///
+/// Built by the same projection with the same guards, so that a killed rebuild goes on from its own
+/// checkpoints. The swap is described in ops/ARCHITECTURE.md, "Replay".
+public final class MongoRebuild: ReadModelRebuild {
+    /// Called with the number of documents that were compared so far.
+    public var onCompared: (Int) -> Void = { _ in }
+    /// Whether `begin` found work of an interrupted rebuild to go on with.
+    public private(set) var isResumed = false
+
+    private let pool: MongoPool
+    private let shown: Collections
+    private let epoch: String
+    private let log: (any EventStore)?
+    private let scope: RebuildScope
+    private let programVersion: String
+    private let subscription: String
+    /// The document that says that this one runs.
+    var lease: RebuildLease
+    private let limits: MongoProjection.Limits
+    private var work: Work?
+    private var suspects: [Comparison.Suspect] = []
+    /// Documents that could not be decided, for whose keys there was no room.
+    private var overflow = 0
+
+    /// What exists between `begin` and the end.
+    private struct Work {
+        let id: String
+        let built: Collections
+        let projection: MongoProjection
+        let instance: String
+        var until: [Int: LogPosition]
+        var renewed = ContinuousClock.now
+    }
+
+    init(
+        pool: MongoPool, database: String, epoch: String, log: (any EventStore)?, scope: RebuildScope,
+        programVersion: String, subscription: String, limits: MongoProjection.Limits
+    ) {
+        self.pool = pool
+        self.shown = Collections(database: database)
+        self.epoch = epoch
+        self.log = log
+        self.scope = scope
+        self.programVersion = programVersion
+        self.subscription = subscription
+        self.limits = limits
+        self.lease = RebuildLease(collections: shown, owner: Self.randomID())
+    }
+
+    /// Id of the rebuild, once it has begun: what its collections' names carry.
+    public var id: String { work?.id ?? "" }
+
+    private var session: String? {
+        if case .session(let id) = scope { return id }
+        return nil
+    }
+
+    /// Places, in the order of `Collections.documents`, of the collections that change. A fold is what the
+    /// projector goes on from, so that it belongs to whatever is folded from it.
+    private var places: [Int] {
+        switch scope {
+        case .everything, .session: [0, 1, 2, 3]
+        case .collection(let name):
+            shown.documents.indices.filter { place in
+                let collection = shown.documents[place].collection
+                return collection == name || (collection == "folds" && name != "chunks")
+            }
+        }
+    }
+
+    /// Takes up what an interrupted rebuild of the same scope left, or begins afresh. Throws `.held` while
+    /// another rebuild is running.
+    public func begin() throws -> [Int: LogPosition] {
+        let store = Checkpoints(collections: shown, epoch: epoch)
+        let (id, instance) = try pool.withProjectionClient {
+            (client) throws(ProjectionFailure) -> (String, String) in
+            try RebuildMarker(shown).finishAbandoned(client)
+            let instance = try store.prepare(client)
+            guard try lease.take(client) else { throw .held(by: "of another process") }
+            return (try choose(client), instance)
+        }
+        let built = Collections(database: shown.database, rebuild: id)
+        let projection = MongoProjection(
+            name: subscription, pool: pool, collections: built, epoch: epoch, log: log, limits: limits)
+        let until = try projection.checkpoints()
+        isResumed = !until.isEmpty
+        work = Work(id: id, built: built, projection: projection, instance: instance, until: until)
+        return until
+    }
+
+    /// The rebuild to go on with. What others left behind is dropped.
+    private func choose(_ client: borrowing MongoClient) throws(ProjectionFailure) -> String {
+        let plan = "\(programVersion) \(scope)"
+        var run = try lease.run(client)
+        if session != nil || run?.plan != plan { run = nil }
+        let chosen = run ?? RebuildLease.Run(id: Self.randomID(), plan: plan)
+        try lease.note(chosen, client)
+        let own = Collections(database: shown.database, rebuild: chosen.id).prefix
+        try wrap { () throws(MongoFailure) in
+            let names = try client.collectionNames(
+                in: shown.database, startingWith: Collections.rebuildPrefix)
+            for name in names where !name.hasPrefix(own) {
+                try client.dropCollection(MongoNamespace(database: shown.database, collection: name))
+            }
+        }
+        return chosen.id
+    }
+
+    /// Builds on with these events; without any, everything given so far is written when it returns.
+    public func apply(_ events: [RecordedEvent]) throws {
+        guard var work else { throw ProjectionFailure.checkpointsLost(database: shown.database) }
+        try work.projection.apply(events)
+        for event in events { work.until[event.position.partition] = event.position }
+        self.work = work
+        try keepLease()
+    }
+
+    private func keepLease() throws(ProjectionFailure) {
+        guard let work, ContinuousClock.now - work.renewed > .seconds(2) else { return }
+        try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            guard try lease.renew(client) else { throw .held(by: "of another process") }
+        }
+        self.work?.renewed = .now
+    }
+
+    // MARK: - Comparing
+
+    /// Compares document by document; what cannot be decided yet is kept for `settle`.
+    public func compare() throws -> ReadModelComparison {
+        guard let work else { throw ProjectionFailure.checkpointsLost(database: shown.database) }
+        let comparison = try pool.withProjectionClient {
+            (client) throws(ProjectionFailure) -> Comparison in
+            var comparison = Comparison(
+                shown: shown, built: work.built, session: session,
+                shownUntil: try shownUntil(client), builtUntil: work.until)
+            for place in places {
+                try comparison.compare(place, client) { (count) throws(ProjectionFailure) in
+                    onCompared(count)
+                    try keepLease()
+                }
+            }
+            return comparison
+        }
+        suspects = comparison.suspects
+        var result = comparison.result
+        overflow = result.unsettled
+        result.unsettled += suspects.count
+        return result
+    }
+
+    private func shownUntil(_ client: borrowing MongoClient) throws(ProjectionFailure) -> [Int: LogPosition] {
+        let store = Checkpoints(collections: shown, epoch: epoch)
+        guard let work else { return [:] }
+        return try store.load(subscription, instance: work.instance, client)
+    }
+
+    /// Looks again at what could not be decided; only what it finds out is in its answer.
+    public func settle() throws -> ReadModelComparison {
+        guard let work else { throw ProjectionFailure.checkpointsLost(database: shown.database) }
+        var result = ReadModelComparison()
+        var open: [Comparison.Suspect] = []
+        try keepLease()
+        try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            let shownUntil = try shownUntil(client)
+            for var suspect in suspects {
+                let seen = try document(suspect, in: shown, client)
+                let expected = try document(suspect, in: work.built, client)
+                var verdict = Comparison.verdict(
+                    seen, expected, shownUntil: shownUntil, builtUntil: work.until)
+                let version = seen?.version ?? -1
+                if verdict == .open, let seen, version == suspect.seenVersion,
+                    version > expected?.version ?? -1
+                {
+                    // It was there before everything that stood in the log was applied, and the log has
+                    // nothing that could have made it.
+                    verdict = .differ(
+                        expected.map { .changed(ComparedDocument.changes(seen.bytes, $0.bytes)) } ?? .extra)
+                }
+                switch verdict {
+                case .equal: break
+                case .differ(let kind):
+                    result.add(
+                        ReadModelDifference(
+                            collection: shown.documents[suspect.place].collection, key: suspect.key, kind))
+                case .open:
+                    suspect.seenVersion = version
+                    open.append(suspect)
+                }
+            }
+        }
+        suspects = open
+        result.unsettled = open.count + overflow
+        return result
+    }
+
+    private func document(
+        _ suspect: Comparison.Suspect, in collections: Collections, _ client: borrowing MongoClient
+    ) throws(ProjectionFailure) -> ComparedDocument? {
+        let name = collections.documents[suspect.place]
+        let keyName = Comparison.keyName(name.collection)
+        var query = MongoFind(filter: BSONDocument { $0.append(keyName, suspect.key) })
+        query.projection = ComparedDocument.projection
+        query.limit = 1
+        do {
+            let cursor = try client.stream(query, in: name)
+            guard let found = try cursor.next() else { return nil }
+            return try ComparedDocument(found, keyName: keyName)
+        } catch let error as MongoFailure {
+            throw .database(error)
+        } catch {
+            let target = MongoTarget(
+                operation: "compare", collection: name.description, host: client.host)
+            throw .database(MongoFailure("a document does not read", at: target))
+        }
+    }
+
+    // MARK: - Ending
+
+    /// From now on, for `milliseconds`, projectors write nothing that is not in the log already.
+    public func hold(milliseconds: Int) throws {
+        let id = id
+        try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            guard try RebuildMarker(shown).hold(by: id, milliseconds: milliseconds, client) else {
+                throw .held(by: "of another process")
+            }
+        }
+    }
+
+    /// Lets projectors go on.
+    public func release() throws {
+        let id = id
+        try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            try RebuildMarker(shown).release(id, client)
+        }
+    }
+
+    /// Puts what was built in the place of what is shown. False when the hold had ended before.
+    public func swap() throws -> Bool {
+        guard let work else { throw ProjectionFailure.checkpointsLost(database: shown.database) }
+        let marker = RebuildMarker(shown)
+        let isDone = try pool.withProjectionClient { (client) throws(ProjectionFailure) -> Bool in
+            if let session {
+                return try SessionSwap(
+                    shown: shown, built: work.built, session: session,
+                    completion: marker.completion(of: work.id)
+                ).perform(client)
+            }
+            let swap = RebuildMarker.Swap(
+                rebuild: work.id, collections: places.map { shown.documents[$0].collection })
+            guard try marker.begin(swap, client) else { return false }
+            try marker.finish(swap, client)
+            return true
+        }
+        if isDone { try discard() }
+        return isDone
+    }
+
+    /// Throws away what was built.
+    public func discard() throws {
+        guard let work else { return }
+        self.work = nil
+        suspects = []
+        try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            try wrap { () throws(MongoFailure) in try work.built.drop(client) }
+            try lease.note(nil, client)
+        }
+    }
+
+    /// Leaves what was built for the next rebuild of the same scope.
+    public func suspend() throws {
+        guard work != nil else { return }
+        work = nil
+        try pool.withProjectionClient { (client) throws(ProjectionFailure) in try lease.giveBack(client) }
+    }
+
+    private static func randomID() -> String {
+        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}

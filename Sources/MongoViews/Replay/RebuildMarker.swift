@@ -1,0 +1,183 @@
+/// What the marker of the read models says about rebuilds: who holds them, which swap has begun, and which
+/// rebuild they came from. All times are the server's, so that no machine's clock matters.
+///
+/// A hold that ran out counts for nothing. A swap that has begun is finished by whoever finds it: the next
+/// projector, or the next rebuild. Every step of it can be done again, and names only collections of its
+/// own rebuild, so that a process that was stopped for long can do no harm when it wakes up.
+struct RebuildMarker: Sendable {
+    let collections: Collections
+
+    init(_ collections: Collections) {
+        self.collections = collections
+    }
+
+    struct State: Equatable {
+        /// Id of the last rebuild that was swapped in; empty before the first.
+        var generation = ""
+        /// Who holds the read models; nil when nobody does, or the hold ran out.
+        var holder: String?
+        var swap: Swap?
+    }
+
+    struct Swap: Equatable {
+        let rebuild: String
+        /// The collections that change places, without prefix.
+        let collections: [String]
+    }
+
+    func state(_ client: borrowing MongoClient) throws(ProjectionFailure) -> State {
+        let found = try wrap { () throws(MongoFailure) in
+            var query = MongoFind(filter: Self.isMarker)
+            query.projection = BSONDocument { builder in
+                for name in ["generation", "hold", "swap"] { builder.append(name, int32: 1) }
+                builder.append("is_held", Self.holdLasts)
+            }
+            return try client.findOne(query, in: collections.checkpoints, Self.read)
+        }
+        return found ?? State()
+    }
+
+    private static func read(_ fields: BSONFields) throws(BSONError) -> State {
+        var state = State()
+        state.generation = try fields.optionalString("generation") ?? ""
+        if try fields.bool("is_held") { state.holder = try fields.document("hold").string("by") }
+        if !fields.isNull("swap") {
+            let swap = try fields.document("swap")
+            state.swap = Swap(
+                rebuild: try swap.string("rebuild"), collections: try swap.strings("collections"))
+        }
+        return state
+    }
+
+    /// Before anybody begins: finishes a swap that was left half done. One whose hold still lasts is being
+    /// carried out.
+    func finishAbandoned(_ client: borrowing MongoClient) throws(ProjectionFailure) {
+        let state = try state(client)
+        if state.holder == nil, let swap = state.swap { try finish(swap, client) }
+    }
+
+    /// Before a projector writes: throws while the read models are held, and when they are no longer those
+    /// that its memory comes from. Looked at after its events were read, so that whatever it writes all the
+    /// same stood in the log before a hold that it did not see.
+    func require(_ generation: String, _ client: borrowing MongoClient) throws(ProjectionFailure) {
+        let state = try state(client)
+        if let holder = state.holder ?? state.swap?.rebuild { throw .held(by: holder) }
+        guard state.generation == generation else { throw .replaced(database: collections.database) }
+    }
+
+    /// Holds the read models for a while; false when another rebuild does, or is being swapped in.
+    func hold(
+        by rebuild: String, milliseconds: Int, _ client: borrowing MongoClient
+    ) throws(ProjectionFailure) -> Bool {
+        let filter = BSONDocument { builder in
+            builder.append("_id", Checkpoints.markerID)
+            builder.appendNull("swap")
+            builder.append("$or", array: [true, false]) { builder, key, isOurs in
+                builder.append(key) { builder in
+                    if isOurs {
+                        builder.append("hold.by", rebuild)
+                    } else {
+                        builder.append("$expr") { $0.append("$not") { Self.holdLasts(&$0) } }
+                    }
+                }
+            }
+        }
+        return try change(client, filter) { builder in
+            builder.append("$set") { builder in
+                builder.append("hold") { builder in
+                    builder.append("by", rebuild)
+                    builder.append("until") { builder in
+                        builder.append("$add", array: [true, false]) { builder, key, isNow in
+                            if isNow {
+                                builder.append(key, "$$NOW")
+                            } else {
+                                builder.append(key, int64: Int64(milliseconds))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The point of no return: false, and nothing changed, when the hold has ended before.
+    func begin(_ swap: Swap, _ client: borrowing MongoClient) throws(ProjectionFailure) -> Bool {
+        try change(client, stillHeld(by: swap.rebuild)) { builder in
+            builder.append("$set") { builder in
+                builder.append("swap") { builder in
+                    builder.append("rebuild", swap.rebuild)
+                    builder.append("collections", array: swap.collections)
+                }
+            }
+        }
+    }
+
+    /// Lets projectors go on; they forget what they kept in memory when `rebuild` is now what is shown.
+    func release(_ rebuild: String, _ client: borrowing MongoClient) throws(ProjectionFailure) {
+        let filter = BSONDocument { builder in
+            builder.append("_id", Checkpoints.markerID)
+            builder.append("hold.by", rebuild)
+            builder.appendNull("swap")
+        }
+        _ = try change(client, filter) { $0.append("$unset", array: ["hold"]) }
+    }
+
+    /// Carries out a swap that has begun, from wherever it was left.
+    func finish(_ swap: Swap, _ client: borrowing MongoClient) throws(ProjectionFailure) {
+        let built = Collections(database: collections.database, rebuild: swap.rebuild)
+        for (from, to) in zip(built.documents, collections.documents)
+        where swap.collections.contains(to.collection) {
+            // One that is not there has got its new name before.
+            _ = try wrap { () throws(MongoFailure) in try client.rename(from, to: to) }
+        }
+        let filter = BSONDocument { builder in
+            builder.append("_id", Checkpoints.markerID)
+            builder.append("swap.rebuild", swap.rebuild)
+        }
+        let update = BSONDocument { builder in
+            builder.append("$set") { $0.append("generation", swap.rebuild) }
+            builder.append("$unset") { builder in
+                builder.append("hold", "")
+                builder.append("swap", "")
+            }
+        }
+        try wrap { () throws(MongoFailure) in
+            _ = try client.bulkWrite(
+                [.update(filter: filter, with: update, upsert: false)], to: collections.checkpoints)
+            try built.drop(client)
+        }
+    }
+
+    /// What a transaction changes in the marker when it has put a session's documents in place itself.
+    func completion(of rebuild: String) -> MongoTransaction.Write {
+        let update = BSONDocument { builder in
+            builder.append("$set") { $0.append("generation", rebuild) }
+            builder.append("$unset") { $0.append("hold", "") }
+        }
+        return .update(filter: stillHeld(by: rebuild), with: update)
+    }
+
+    private func stillHeld(by rebuild: String) -> BSONDocument {
+        BSONDocument { builder in
+            builder.append("_id", Checkpoints.markerID)
+            builder.append("hold.by", rebuild)
+            builder.appendNull("swap")
+            builder.append("$expr", Self.holdLasts)
+        }
+    }
+
+    private static let isMarker = BSONDocument { $0.append("_id", Checkpoints.markerID) }
+
+    private static func holdLasts(_ builder: inout BSONBuilder) {
+        builder.append("$gt", array: ["$hold.until", "$$NOW"])
+    }
+
+    /// Updates one document by an aggregation stage, which knows the server's time.
+    private func change(
+        _ client: borrowing MongoClient, _ filter: BSONDocument, _ stage: (inout BSONBuilder) -> Void
+    ) throws(ProjectionFailure) -> Bool {
+        try wrap { () throws(MongoFailure) in
+            try client.updateOne(filter, with: BSONDocument(stage), in: collections.checkpoints)
+        }
+    }
+}

@@ -1,0 +1,210 @@
+public import EventSourcing
+public import Recording
+public import Supervision
+
+/// Builds read models again from the log, compares them with what is shown, and puts them in its place.
+///
+/// Nothing but projections sees an event here: no stage, no completion, no recorder. The log is only read.
+public final class Replay {
+    /// What is being done, for whoever watches.
+    public enum Step: String, Sendable {
+        case rebuilding, comparing, settling, swapping
+    }
+
+    /// How far it has come.
+    public struct Progress: Sendable {
+        /// What is being done.
+        public var step: Step
+        /// Events applied so far in this run.
+        public var events: Int
+        /// Milliseconds that applying them took.
+        public var milliseconds: Int
+    }
+
+    /// What came of it.
+    public struct Outcome: Sendable {
+        /// Events that this run applied.
+        public var events = 0
+        /// Milliseconds that reading, folding and writing them took.
+        public var rebuild_ms = 0
+        /// Milliseconds that comparing took.
+        public var compare_ms = 0
+        /// Milliseconds for which projectors were held; 0 without a swap.
+        public var hold_ms = 0
+        /// How what was shown differed from the log.
+        public var comparison = ReadModelComparison()
+        /// Whether what was built is now what is shown.
+        public var isSwapped = false
+        /// Whether it was asked to end before it was done. What was built is kept for the next run.
+        public var isInterrupted = false
+    }
+
+    /// Whole milliseconds that documents may be undecided before they are reported as such.
+    public var settling_ms = 10_000
+    /// Milliseconds for which projectors may be held.
+    public var holding_ms = 15_000
+    /// Threads that read the log.
+    public var readers = 2
+    /// Called a few times a second.
+    public var onProgress: (Progress) -> Void = { _ in }
+
+    private let rebuild: any ReadModelRebuild
+    private let log: any EventLog
+    private let store: any EventStore
+    private let session: String?
+    private let stop: StopSignal
+    private var until: [Int: LogPosition] = [:]
+    private var sequence: UInt64 = 0
+    private var outcome = Outcome()
+    private var step = Step.rebuilding
+
+    /// A replay of `scope` by `rebuild`, which has the same scope.
+    public init(
+        _ rebuild: any ReadModelRebuild, scope: RebuildScope, log: any EventLog, stop: StopSignal
+    ) throws {
+        self.rebuild = rebuild
+        self.log = log
+        self.store = try log.open()
+        self.stop = stop
+        if case .session(let id) = scope { session = id } else { session = nil }
+    }
+
+    /// Rebuilds, compares and, unless it only verifies, swaps. Read models in which nothing differs stay as
+    /// they are. Blocks; when it throws, or is stopped, the next run goes on from what was built.
+    public func run(verifyOnly: Bool) throws -> Outcome {
+        until = try rebuild.begin()
+        try catchUp()
+        if !stop.isSet { try compare() }
+        if stop.isSet {
+            outcome.isInterrupted = true
+            return outcome
+        }
+        let isSame = outcome.comparison.differences == 0 && outcome.comparison.unsettled == 0
+        if verifyOnly || isSame { try rebuild.discard() } else { try swap() }
+        return outcome
+    }
+
+    // MARK: - Building
+
+    private func ends() throws -> [LogPosition] {
+        if let session { return [try store.end(of: store.partitioning.partition(of: session))] }
+        return try (0..<store.partitioning.count).map { try store.end(of: $0) }
+    }
+
+    /// Applies everything that stood in the log when it was called, and answers how much that was.
+    @discardableResult
+    private func catchUp() throws -> Int {
+        let started = ContinuousClock.now
+        let before = (outcome.events, outcome.rebuild_ms)
+        func note() {
+            outcome.rebuild_ms = before.1 + started.milliseconds
+            onProgress(Progress(step: step, events: outcome.events, milliseconds: outcome.rebuild_ms))
+        }
+        if let session {
+            try rebuildSession(session, note)
+        } else {
+            let reader = try ReadAhead(log, after: until, upTo: try ends(), threads: readers)
+            while !stop.isSet, let page = try reader.nextPage() {
+                try rebuild.apply(page)
+                outcome.events += page.count
+                if let last = page.last { until[last.position.partition] = last.position }
+                note()
+            }
+        }
+        try rebuild.apply([])
+        note()
+        return outcome.events - before.0
+    }
+
+    private func rebuildSession(_ session: String, _ note: () -> Void) throws {
+        while !stop.isSet {
+            let page = try store.load(session, after: sequence, limit: ReadAhead.pageSize)
+            guard let last = page.last else { return }
+            try rebuild.apply(page)
+            sequence = last.sequence
+            outcome.events += page.count
+            note()
+        }
+    }
+
+    // MARK: - Comparing
+
+    private func compare() throws {
+        step = .comparing
+        let started = ContinuousClock.now
+        defer { outcome.compare_ms = started.milliseconds }
+        outcome.comparison = try rebuild.compare()
+        let overflow = outcome.comparison.unsettled
+        guard overflow > 0 else { return }
+        step = .settling
+        let deadline = ContinuousClock.now + .milliseconds(settling_ms)
+        while !stop.isSet {
+            try catchUp()
+            let found = try rebuild.settle()
+            for difference in found.listed { outcome.comparison.add(difference) }
+            outcome.comparison.differences += found.differences - found.listed.count
+            outcome.comparison.unsettled = found.unsettled
+            if found.unsettled == 0 || ContinuousClock.now >= deadline { return }
+            // The projector is behind, or at work on what is looked at.
+            stop.wait(milliseconds: 200)
+        }
+    }
+
+    // MARK: - Swapping
+
+    /// Rounds of catching up before projectors are held, and times that a hold may run out.
+    private static let rounds = 20
+
+    private func swap() throws {
+        step = .swapping
+        for _ in 0..<Self.rounds {
+            // Projectors are held for as short as can be: what is left then is what came in one round.
+            for _ in 0..<Self.rounds where try catchUp() < ReadAhead.pageSize { break }
+            if stop.isSet { break }
+            let started = ContinuousClock.now
+            try rebuild.hold(milliseconds: holding_ms)
+            do {
+                try catchUp()
+                // Asked to end now it would leave out what it was held for.
+                if stop.isSet {
+                    try rebuild.release()
+                    break
+                }
+                outcome.isSwapped = try rebuild.swap()
+            } catch {
+                // Where that can't be said either the hold runs out by itself.
+                try? rebuild.release()
+                throw error
+            }
+            outcome.hold_ms = started.milliseconds
+            if outcome.isSwapped { return }
+        }
+        outcome.isInterrupted = stop.isSet
+        if !outcome.isInterrupted {
+            throw ReplayFailure.holdTooShort(milliseconds: holding_ms)
+        }
+    }
+}
+
+/// Why a replay could not end.
+public enum ReplayFailure: Error, Sendable, CustomStringConvertible {
+    /// Each time the projectors were held for longer than they may be.
+    case holdTooShort(milliseconds: Int)
+
+    /// What happened, and what to do.
+    public var description: String {
+        switch self {
+        case .holdTooShort(let limit):
+            "the last events could not be applied within \(limit) ms, for which projectors may be held; "
+                + "try again when fewer events come in"
+        }
+    }
+}
+
+extension ContinuousClock.Instant {
+    /// Whole milliseconds since then.
+    fileprivate var milliseconds: Int {
+        let (seconds, attoseconds) = (ContinuousClock.now - self).components
+        return Int(seconds) * 1_000 + Int(attoseconds / 1_000_000_000_000_000)
+    }
+}

@@ -1,0 +1,96 @@
+public import EventSourcing
+
+/// Which read models are built again.
+public enum RebuildScope: Sendable, Hashable {
+    /// All of them.
+    case everything
+    /// One collection, by its name: `sessions`, `chunks` or `pipeline`.
+    case collection(String)
+    /// Everything of one session.
+    case session(String)
+}
+
+/// A document in which what is shown and what the log says differ.
+public struct ReadModelDifference: Sendable, Hashable {
+    /// How they differ.
+    public enum Kind: Sendable, Hashable {
+        /// The log knows it, the read model does not have it.
+        case missing
+        /// The read model has it, the log does not know it.
+        case extra
+        /// Both have it, and these fields are not the same; a dot leads into a field of a field.
+        case changed([String])
+    }
+
+    /// The collection of the document.
+    public var collection: String
+    /// The document's own id: a session's or a chunk's.
+    public var key: String
+    /// How they differ.
+    public var kind: Kind
+
+    /// A difference from its parts.
+    public init(collection: String, key: String, _ kind: Kind) {
+        self.collection = collection
+        self.key = key
+        self.kind = kind
+    }
+}
+
+/// What came of comparing the read models that are shown with those that were built beside them.
+public struct ReadModelComparison: Sendable, Hashable {
+    /// Differences that are listed; the others are counted only.
+    public static let listedLimit = 1_000
+
+    /// Documents that were built from the log and compared.
+    public var documents = 0
+    /// Documents that differ.
+    public var differences = 0
+    /// The first of them.
+    public var listed: [ReadModelDifference] = []
+    /// Documents that could not be decided on yet: what is shown is still behind the log, or moved on
+    /// while it was looked at.
+    public var unsettled = 0
+
+    /// A comparison of nothing.
+    public init() {}
+
+    /// Counts a difference, and lists it as long as there is room.
+    public mutating func add(_ difference: ReadModelDifference) {
+        differences += 1
+        if listed.count < Self.listedLimit { listed.append(difference) }
+    }
+}
+
+/// Read models that are built from the log beside those that are shown, compared with them, and put in
+/// their place. Calls block; one thread.
+public protocol ReadModelRebuild: AnyObject {
+    /// Takes up what an interrupted rebuild of the same scope left, or begins afresh; answers after which
+    /// positions to go on.
+    func begin() throws -> [Int: LogPosition]
+
+    /// Builds on with these events; without any, everything given so far is written when it returns.
+    func apply(_ events: [RecordedEvent]) throws
+
+    /// Compares document by document. Call it when everything up to some point of the log is applied.
+    /// What cannot be decided yet is kept for `settle`.
+    func compare() throws -> ReadModelComparison
+
+    /// Looks again at what could not be decided. Everything that stood in the log when the last look
+    /// ended has to be applied.
+    func settle() throws -> ReadModelComparison
+
+    /// From now on, for `milliseconds`, projectors write nothing to what is shown. What they were writing
+    /// at that moment came from events that stand in the log already.
+    func hold(milliseconds: Int) throws
+
+    /// Puts what was built in the place of what is shown, completely or not at all, and lets projectors go
+    /// on. False when the hold had ended before; then nothing has changed.
+    func swap() throws -> Bool
+
+    /// Lets projectors go on.
+    func release() throws
+
+    /// Throws away what was built.
+    func discard() throws
+}

@@ -1,0 +1,23 @@
+import Glibc
+
+/// The most memory that this process had resident, as the kernel counts it.
+enum PeakMemory {
+    /// Bytes; nil where /proc does not tell.
+    static var bytes: Int? {
+        guard let text = try? FileText.read("/proc/self/status") else { return nil }
+        for line in text.split(separator: "\n") where line.hasPrefix("VmHWM:") {
+            let digits = line.drop { !$0.isNumber }.prefix { $0.isNumber }
+            return Int(digits).map { $0 * 1024 }
+        }
+        return nil
+    }
+
+    /// Begins to count anew from what is resident now. Where the kernel doesn't let us, the peak stays that
+    /// of the whole process.
+    static func reset() {
+        let file = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC)
+        guard file >= 0 else { return }
+        defer { close(file) }
+        _ = write(file, "5", 1)
+    }
+}

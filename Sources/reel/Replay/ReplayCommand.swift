@@ -1,0 +1,122 @@
+import Console
+import EventSourcing
+import Glibc
+import MongoViews
+import Pipeline
+import RedisLog
+import Recording
+import Supervision
+
+/// `reel replay`: builds the read models again from the log.
+enum ReplayCommand: Command {
+    static let collection = Setting(
+        "collection", "C", .oneOf(["sessions", "chunks", "pipeline"]), defaultNote: "all of them",
+        help: "Only this collection: sessions, chunks or pipeline")
+    static let session = Setting(
+        "session", "ID", .identifier, defaultNote: "all of them", help: "Only this session")
+    static let verify = Flag(
+        "verify", help: "Only compare and list what differs; change nothing")
+    static let until = Setting(
+        "until", "MOMENT", Rule.moment,
+        help: "With --session: show it as it was then, and change nothing. A time, a place in the log, or a "
+            + "version")
+
+    static let declaration = CommandDeclaration(
+        "replay", summary: "Build the read models again from the log",
+        details: "Builds them beside those that are shown, compares both document by document, and then puts "
+            + "the new ones in place of the old, all at once, while everything goes on. Nothing but the read "
+            + "models is touched. Interrupted or killed, the next run goes on where this one ended. Where "
+            + "nothing differs, nothing is changed.",
+        options: [
+            collection.declaration, session.declaration, verify.declaration, until.declaration,
+            Common.json.declaration,
+        ] + Common.places,
+        examples: [
+            "reel replay", "reel replay --verify", "reel replay --collection chunks",
+            "reel replay --session sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D",
+            "reel replay --session sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D --until 2026-11-21T00:53:58Z",
+        ],
+        statuses: [
+            "1  with --verify: something differs, or could not be decided; there is no such session",
+            Common.usageStatus, "3  no running system, its servers cannot be used, or a replay is running",
+        ])
+
+    static func run(_ settings: Settings) throws -> ExitStatus {
+        let scope = try scope(settings)
+        let system = try RunningSystem(settings)
+        if let moment = settings[until], case .session(let id) = scope {
+            let found = try SessionThen.find(id, moment, system)
+            try settings[Common.json]
+                ? Output.line(ReplayReport.json(found)) : ReplayReport.print(found)
+            return .success
+        }
+        let store = try system.log.open()
+        if case .session(let id) = scope, try store.version(of: id) == 0 {
+            throw CommandFailure(.no, "there is no session \(id)")
+        }
+        let stop = StopSignal()
+        try SignalWatcher.start(stop)
+        var limits = MongoProjection.Limits()
+        // Everything is catching up here.
+        limits.catchUpBatch = 1
+        limits.eventsHeld = 20_000
+        let rebuild = MongoReadModels(try system.mongo()).rebuild(
+            scope, epoch: system.log.epoch, log: store, programVersion: Program.version, limits: limits)
+        let meter = ReplayMeter(total: try total(scope, system))
+        rebuild.onCompared = { meter.show(compared: $0) }
+        let outcome = try run(rebuild, scope, system, stop, meter, verifyOnly: settings[verify])
+        let report = ReplayReport(
+            scope: scope, outcome: outcome, isResumed: rebuild.isResumed, isVerifying: settings[verify])
+        if settings[Common.json] { try Output.line(report.json) } else { try report.print() }
+        if outcome.isInterrupted { throw CommandFailure(.interrupted, "interrupted; run it again to go on") }
+        let isClean = outcome.comparison.differences == 0 && outcome.comparison.unsettled == 0
+        return settings[verify] && !isClean ? .no : .success
+    }
+
+    private static func run(
+        _ rebuild: MongoRebuild, _ scope: RebuildScope, _ system: RunningSystem, _ stop: StopSignal,
+        _ meter: ReplayMeter, verifyOnly: Bool
+    ) throws -> Replay.Outcome {
+        let patience = ContinuousClock.now + .seconds(13)
+        while true {
+            do {
+                let replay = try Replay(rebuild, scope: scope, log: system.log, stop: stop)
+                replay.onProgress = { meter.show($0) }
+                defer { meter.clear() }
+                let outcome = try replay.run(verifyOnly: verifyOnly)
+                if outcome.isInterrupted { try rebuild.suspend() }
+                return outcome
+            } catch ProjectionFailure.held where rebuild.id.isEmpty && ContinuousClock.now < patience {
+                // One that was killed is taken for running until its lease has ended.
+                if stop.wait(milliseconds: 250) { throw CommandFailure(.interrupted, "interrupted") }
+            } catch ProjectionFailure.held {
+                throw CommandFailure(
+                    .dependency, "another replay is running; wait until it has ended, or end it")
+            } catch {
+                // What was built stays for the next run; when that can't be noted its lease ends by itself.
+                try? rebuild.suspend()
+                throw error
+            }
+        }
+    }
+
+    private static func scope(_ settings: Settings) throws -> RebuildScope {
+        let name = settings[collection]
+        let id = settings[session]
+        var problems: [String] = []
+        if name != nil, id != nil { problems.append("--collection and --session cannot be used together") }
+        if settings[until] != nil, id == nil { problems.append("--until needs --session ID") }
+        if settings[until] != nil, settings[verify] {
+            problems.append("--until and --verify cannot be used together")
+        }
+        guard problems.isEmpty else { throw UsageError(problems, command: "replay") }
+        if let id { return .session(id) }
+        return name.map { .collection($0) } ?? .everything
+    }
+
+    private static func total(_ scope: RebuildScope, _ system: RunningSystem) throws -> Int {
+        if case .session(let id) = scope { return Int(try system.log.open().version(of: id)) }
+        let starts = (0..<system.log.partitioning.count).map { LogPosition.start(of: $0) }
+        return try system.log.groups().remaining(after: starts).reduce(0, +)
+    }
+}
