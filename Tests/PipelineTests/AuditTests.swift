@@ -84,3 +84,32 @@ struct AuditTests {
         #expect(try auditor.audit("nobody") == nil)
     }
 }
+
+@Suite("Proofs")
+struct ProofTests {
+    @Test("every chunk has a proof that holds for its file alone, also from its document")
+    func proofs() throws {
+        let plant = try Plant(try LogKind.memory.open())
+        try plant.startWorkers([StageName.allCases])
+        try plant.startCompletion()
+        try plant.record(sampleBytes(30_000), as: "s")
+        let prover = SessionProver(store: try plant.log.open())
+        try plant.wait(for: .completed, of: "s")
+        let root = try #require(try plant.state(of: "s").merkleRoot)
+        for number in 1...8 {
+            let proof = try prover.proof(of: "\(number)", in: "s")
+            #expect(try prover.proof(of: proof.chunkID, in: "s") == proof)
+            #expect(proof.root.hex == root && proof.isValid)
+            let file = try plant.vault.chunks.path(session: "s", sequence: number)
+            #expect(try LeafHasher().hash(fileAt: file).hash == proof.leafHash)
+            var writer = JSONWriter()
+            proof.encode(into: &writer)
+            #expect(ChunkProof(try JSONValue(parsing: writer.bytes)) == proof)
+            var other = proof
+            other.leafHash = try prover.proof(of: "\(number % 8 + 1)", in: "s").leafHash
+            #expect(!other.isValid)
+        }
+        #expect(throws: ProofFailure.noChunk("9")) { try prover.proof(of: "9", in: "s") }
+        #expect(throws: ProofFailure.noSession("t")) { try prover.proof(of: "1", in: "t") }
+    }
+}

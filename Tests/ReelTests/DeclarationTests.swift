@@ -30,13 +30,15 @@ import Vault
     /// A default that breaks its own rule would make a command unusable without the option.
     @Test func defaultsFollowTheirRules() throws {
         for command in Program.commands
-        where !["record", "serve", "serve check"].contains(command.declaration.name) {
+        where !["record", "serve", "serve check", "proof", "proof check"].contains(command.declaration.name) {
             let places = command.declaration.name == "export" ? ["sess-1", "-o", "-"] : ["sess-1"]
             let takesPlace = ["sessions show", "chunks", "verify", "export", "keys export", "events"]
             let more = takesPlace.contains(command.declaration.name) ? places : []
             _ = try settings(command.declaration.path + more)
         }
         _ = try settings(["record", "-", "--name", "n"])
+        _ = try settings(["proof", "sess-1", "7"])
+        _ = try settings(["proof", "check", "proof.json", "7.reel"])
         _ = try settings(["serve", "pipeline", "--redis-url", "redis://h", "--mongodb-url", "mongodb://h"])
         _ = try settings(["serve", "check", "--ready-file", "f"])
     }

@@ -8,7 +8,8 @@ enum Program {
     static let commands: [any Command.Type] = [
         UpCommand.self, ServeCommand.self, ServeCheckCommand.self, RecordCommand.self,
         SessionsListCommand.self, SessionsShowCommand.self,
-        ChunksCommand.self, EventsCommand.self, VerifyCommand.self, ExportCommand.self,
+        ChunksCommand.self, EventsCommand.self, VerifyCommand.self, ProofCommand.self, ProofCheckCommand.self,
+        ExportCommand.self,
         KeysExportCommand.self, StatusCommand.self, BenchSealCommand.self,
         BenchAppendCommand.self, ReplayCommand.self,
     ]
