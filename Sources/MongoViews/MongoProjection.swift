@@ -7,7 +7,7 @@ internal import Recording
 /// Effects are exact under redelivery, reordering of whole batches between partitions, crashes at any
 /// point, and several owners of a partition at once: every document is written whole, guarded by the
 /// session's sequence. After any failure the caller asks for `checkpoints()` and goes on from there.
-public final class MongoProjection: Projection {
+public final class MongoProjection: ResumableProjection {
     /// Name of the subscription and its checkpoints.
     public let name: String
     /// Sessions that were read again from the log because the read model lacked a part of their history.
@@ -112,6 +112,26 @@ public final class MongoProjection: Projection {
             // What was written is not known; what is stored tells when it is loaded again.
             forget()
             if case .checkpointsLost = error { instance = nil }
+            throw error
+        }
+    }
+
+    /// Lets the checkpoints pass events that were left out.
+    public func pass(_ ends: [LogPosition]) {
+        for end in ends { heldEnds[end.partition] = end }
+        heldEvents += ends.count
+    }
+
+    /// Applies and writes events of one session that was left out; checkpoints move by `apply` alone.
+    public func resume(_ events: [RecordedEvent]) throws {
+        do throws(ProjectionFailure) {
+            guard let life = instance else { throw .checkpointsLost(database: collections.database) }
+            try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+                try foldAll(events, life, client)
+            }
+            try writeNow()
+        } catch {
+            forget()
             throw error
         }
     }

@@ -33,7 +33,9 @@ import Vault
         where !["record", "serve", "serve check", "proof", "proof check"].contains(command.declaration.name) {
             let places = command.declaration.name == "export" ? ["sess-1", "-o", "-"] : ["sess-1"]
             let takesPlace = ["sessions show", "chunks", "verify", "export", "keys export", "events"]
-            let more = takesPlace.contains(command.declaration.name) ? places : []
+            let more =
+                command.declaration.name == "parked show"
+                ? ["store/p001/1-0"] : takesPlace.contains(command.declaration.name) ? places : []
             _ = try settings(command.declaration.path + more)
         }
         _ = try settings(["record", "-", "--name", "n"])

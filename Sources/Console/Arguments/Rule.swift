@@ -62,6 +62,17 @@ extension Rule where Value == Int {
         }
     }
 
+    /// A length of time as a whole number and its unit: `90s`, `15m`, `1h`, `2d`; the value is in
+    /// milliseconds.
+    public static let duration = Rule("must be a number with its unit, such as 90s, 15m, 1h or 2d") { text in
+        let units: [Character: Int] = ["s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000]
+        guard let unit = text.last.flatMap({ units[$0] }),
+            isDecimal(String(text.dropLast()), withFraction: false),
+            let number = Int(text.dropLast()), number <= 36_500 * 86_400_000 / unit
+        else { return nil }
+        return number * unit
+    }
+
     /// A size in megabytes of 1,048,576 bytes, with a fraction or without; the value is in bytes.
     public static func megabytes(atLeastBytes least: Int, atMostMegabytes most: Int) -> Rule {
         Rule("must be above 0 and at most \(most) MB, and at least \(least) bytes (1 MB is 1048576 bytes)") {

@@ -21,6 +21,18 @@ public enum Quantity {
         return seconds < 3600 ? "\(minutes):\(tail)" : "\(seconds / 3600):\(twoDigits(minutes)):\(tail)"
     }
 
+    /// How long something is ago or lasts, in its largest fitting unit: `0.4 s`, `12 s`, `3 min`, `5 h`.
+    public static func age(milliseconds: Int) -> String {
+        let milliseconds = max(0, milliseconds)
+        switch milliseconds {
+        case ..<10_000: return "\(oneDigit(Double(milliseconds) / 1000)) s"
+        case ..<120_000: return "\(milliseconds / 1000) s"
+        case ..<7_200_000: return "\(milliseconds / 60_000) min"
+        case ..<172_800_000: return "\(milliseconds / 3_600_000) h"
+        default: return "\(grouped(milliseconds / 86_400_000)) d"
+        }
+    }
+
     /// A number with commas between groups of three digits.
     public static func grouped(_ number: Int) -> String {
         var digits = String(number.magnitude)

@@ -44,6 +44,17 @@ extension Projection {
     public func own(_ fences: [Fence]) {}
 }
 
+/// A projection that can leave a session out and take it up again later, so that an event that can't be
+/// applied holds up nobody else.
+public protocol ResumableProjection: Projection {
+    /// Nothing more is to be applied up to these positions: what stood there was left out. Saved with the
+    /// next events, or when everything is due.
+    func pass(_ ends: [LogPosition])
+    /// Applies events of one session that was left out, in order, without moving checkpoints. What was
+    /// applied before has no further effect.
+    func resume(_ events: [RecordedEvent]) throws
+}
+
 /// A failure that one event causes: what is in other partitions is not concerned and can go on.
 public protocol EventFailure: Error {
     /// The event's place; nil when the failure is not about one event.

@@ -25,14 +25,20 @@ public final class OrderedWorker {
     private let loop: PartitionLoop
 
     /// A worker that is not running yet.
-    /// - Parameter member: its name among the subscription's members, one that nobody had before; nil to
-    ///   have one made.
+    /// - Parameters:
+    ///   - member: its name among the subscription's members, one that nobody had before; nil to have one
+    ///     made.
+    ///   - policy: how often an event that can't be handled is tried before its session waits.
+    ///   - clock: says when an event was set aside.
     public init(
         handler: any OrderedHandler, log: any EventLog, member: String? = nil,
-        timing: LeaseTiming = LeaseTiming(), report: RoleLog
+        timing: LeaseTiming = LeaseTiming(), policy: RetryPolicy = RetryPolicy(),
+        clock: any WallClock = SystemClock(), report: RoleLog
     ) {
+        let work = PoisonIsolation(
+            HandlerWork(handler, log), log: log, policy: policy, clock: clock, report: report)
         loop = PartitionLoop(
-            HandlerWork(handler, log), log: log, member: member ?? freshMember(), timing: timing,
+            work, log: log, member: member ?? freshMember(), timing: timing,
             report: report)
     }
 
@@ -46,14 +52,20 @@ public final class ProjectionWorker {
     private let loop: PartitionLoop
 
     /// A worker that is not running yet.
-    /// - Parameter member: its name among the subscription's members, one that nobody had before; nil to
-    ///   have one made.
+    /// - Parameters:
+    ///   - member: its name among the subscription's members, one that nobody had before; nil to have one
+    ///     made.
+    ///   - policy: how often an event that can't be handled is tried before its session waits.
+    ///   - clock: says when an event was set aside.
     public init(
         projection: any Projection, log: any EventLog, member: String? = nil,
-        timing: LeaseTiming = LeaseTiming(), report: RoleLog
+        timing: LeaseTiming = LeaseTiming(), policy: RetryPolicy = RetryPolicy(),
+        clock: any WallClock = SystemClock(), report: RoleLog
     ) {
+        let work = PoisonIsolation(
+            ProjectionWork(projection), log: log, policy: policy, clock: clock, report: report)
         loop = PartitionLoop(
-            ProjectionWork(projection), log: log, member: member ?? freshMember(), timing: timing,
+            work, log: log, member: member ?? freshMember(), timing: timing,
             report: report)
     }
 
@@ -65,7 +77,7 @@ public final class ProjectionWorker {
 private func freshMember() -> String { "\(ULID.make(at: SystemClock().now()))/0" }
 
 /// A handler's events, partition by partition, and its checkpoints.
-private final class HandlerWork: PartitionWork {
+private final class HandlerWork: IsolatingWork {
     let batchSize = 500
     private let handler: any OrderedHandler
     private let log: any EventLog
@@ -109,10 +121,20 @@ private final class HandlerWork: PartitionWork {
 
     /// Every batch is saved when it is handled.
     func flush() {}
+
+    var canResume: Bool { true }
+
+    func pass(_ ends: [LogPosition]) throws {
+        try checkpoints?.save(handler.name, ends, under: fences)
+    }
+
+    func resume(_ events: [RecordedEvent]) throws {
+        if let store { try handler.handle(events, store) }
+    }
 }
 
 /// A projection's events, all partitions together: it writes in bulk.
-private final class ProjectionWork: PartitionWork {
+private final class ProjectionWork: IsolatingWork {
     let batchSize = 1000
     private let projection: any Projection
 
@@ -138,6 +160,14 @@ private final class ProjectionWork: PartitionWork {
     }
 
     func flush() throws { try projection.apply([]) }
+
+    var canResume: Bool { projection is any ResumableProjection }
+
+    func pass(_ ends: [LogPosition]) { (projection as? any ResumableProjection)?.pass(ends) }
+
+    func resume(_ events: [RecordedEvent]) throws {
+        try (projection as? any ResumableProjection)?.resume(events)
+    }
 }
 
 /// Events in the order of the log, one array for each partition.

@@ -49,12 +49,20 @@ public final class SessionCompletion: OrderedHandler {
     public func handle(_ events: [RecordedEvent], _ store: any EventStore) throws {
         var touched: [String: RecordedEvent] = [:]
         for event in events {
-            try take(event, store)
+            try naming(event) { try take(event, store) }
             touched[event.partitionKey] = event
         }
         // In the order of the log, so that the same events are always followed by the same steps.
         for (session, event) in touched.sorted(by: { $0.value.position < $1.value.position }) {
-            try close(session, because: event, store)
+            try naming(event) { try close(session, because: event, store) }
+        }
+    }
+
+    /// Says with which event it could not go on when the log holds something that can't be understood.
+    private func naming(_ event: RecordedEvent, _ body: () throws -> Void) throws {
+        do { try body() } catch let error as MalformedEvent {
+            tracked[event.partitionKey] = nil
+            throw UnreadableEvent(position: event.position, cause: error)
         }
     }
 
@@ -77,7 +85,7 @@ public final class SessionCompletion: OrderedHandler {
             entry.version = event.sequence
         } else if event.sequence > entry.version {
             try store.forEach(of: key, after: entry.version) { earlier in
-                SessionDecider.evolve(&entry.state, try RecordingEvent(earlier))
+                try naming(earlier) { SessionDecider.evolve(&entry.state, try RecordingEvent(earlier)) }
                 entry.version = earlier.sequence
             }
         }
@@ -138,4 +146,11 @@ public final class SessionCompletion: OrderedHandler {
             }
         }
     }
+}
+
+/// An event of a session that can't be understood.
+private struct UnreadableEvent: EventFailure, CustomStringConvertible {
+    let position: LogPosition?
+    let cause: MalformedEvent
+    var description: String { cause.description }
 }

@@ -12,6 +12,8 @@ enum Program {
         ExportCommand.self,
         KeysExportCommand.self, StatusCommand.self, BenchSealCommand.self,
         BenchAppendCommand.self, ReplayCommand.self,
+        ParkedListCommand.self, ParkedShowCommand.self, ParkedRetryCommand.self,
+        ParkedDiscardCommand.self,
     ]
 
     static let declaration = ProgramDeclaration(

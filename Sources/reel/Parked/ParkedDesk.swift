@@ -1,0 +1,165 @@
+import EventSourcing
+import Pipeline
+import Recording
+import RedisLog
+
+/// Which parked events are meant.
+struct ParkedSelection {
+    var session: String?
+    /// A stage, or an ordered subscription.
+    var stage: String?
+    /// Only what was parked before this time.
+    var parkedBefore: Timestamp?
+
+    func contains(_ event: ParkedEvent) -> Bool {
+        if let session, event.partitionKey != session { return false }
+        if let parkedBefore, event.reason.time > parkedBefore { return false }
+        return true
+    }
+}
+
+/// The name of a parked event: who parked it, and where it stands in the log. `store/p003/1763687-0`.
+struct ParkedID: Hashable, CustomStringConvertible {
+    let stage: String
+    let position: LogPosition
+
+    init(_ event: ParkedEvent) {
+        stage = event.group
+        position = event.position
+    }
+
+    init?(_ text: String) {
+        let parts = text.split(separator: "/", maxSplits: 1)
+        guard parts.count == 2, ParkedDesk.stages.contains(String(parts[0])),
+            let position = LogPosition(String(parts[1]))
+        else { return nil }
+        stage = String(parts[0])
+        self.position = position
+    }
+
+    var description: String { "\(stage)/\(position)" }
+}
+
+/// Looks at what was set aside, and decides what becomes of it, in the name of whoever asks. One thread.
+///
+/// The log learns of a decision before it takes effect: repeating a command that was cut off finishes it.
+final class ParkedDesk {
+    /// What became of one parked event.
+    enum Verdict: Equatable {
+        case done
+        /// Somebody else has dealt with it already.
+        case gone
+        /// It cannot be done; why.
+        case refused(String)
+    }
+
+    /// Everything that parks: the stages, and the subscriptions that need order.
+    static let stages = StageName.allCases.map(\.rawValue) + orderedSubscriptions
+    static let orderedSubscriptions = ["completion", "projector"]
+
+    private let shelf: RedisParkedEvents
+    private let store: any EventStore
+    private let clock: any WallClock
+    private let actor: Actor
+
+    init(_ log: RedisEventLog, clock: any WallClock, actor: Actor) throws {
+        shelf = log.parkedEvents()
+        store = try log.open()
+        self.clock = clock
+        self.actor = actor
+    }
+
+    /// Calls `body` with the parked events that are meant, oldest first within stage and partition.
+    func forEach(_ selection: ParkedSelection, _ body: (ParkedEvent) throws -> Void) throws {
+        for stage in Self.stages where selection.stage == nil || selection.stage == stage {
+            let partitioning = store.partitioning
+            let partitions = selection.session.map { [partitioning.partition(of: $0)] }
+            for partition in partitions ?? Array(0..<partitioning.count) {
+                for event in try shelf.all(group: stage, partition: partition)
+                where selection.contains(event) {
+                    try body(event)
+                }
+            }
+        }
+    }
+
+    func find(_ id: ParkedID) throws -> ParkedEvent? { try shelf.find(group: id.stage, id.position) }
+
+    /// Brings an event back to where it failed, its tries counted anew.
+    func retry(_ event: ParkedEvent) throws -> Verdict {
+        let session = event.partitionKey
+        if !session.isEmpty {
+            let handler = CommandHandler(session: session, store: store, clock: clock)
+            do {
+                try handler.catchUp()
+                if let status = handler.state.status, [.failed, .deleted].contains(status) {
+                    return .refused("session \(session) is \(status.rawValue)")
+                }
+                let command = SessionCommand.update(SessionEvent.Updated(sessionID: session))
+                try handler.handle(command, id: commandID("retry"), context: context(event))
+            } catch {
+                if let reason = try reason(error) { return .refused(reason) }
+            }
+        }
+        let outcome =
+            Self.orderedSubscriptions.contains(event.group)
+            ? try shelf.retry(subscription: event.group, event.position)
+            : try shelf.retry(group: event.group, event.position)
+        switch outcome {
+        case .done: return .done
+        case .notParked: return .gone
+        case .entryMissing: return .refused("its entry is no longer in the log; it can only be discarded")
+        }
+    }
+
+    /// Lets an event go for good: its session fails, whatever it still lacked.
+    func discard(_ event: ParkedEvent, reason: String?) throws -> Verdict {
+        if !event.partitionKey.isEmpty, let refusal = try fail(event, reason: reason) {
+            return .refused(refusal)
+        }
+        let outcome =
+            Self.orderedSubscriptions.contains(event.group)
+            ? try shelf.discard(
+                subscription: event.group, event.position, partitionKey: event.partitionKey)
+            : try shelf.discard(group: event.group, event.position)
+        return outcome == .done ? .done : .gone
+    }
+
+    /// Fails the event's session; answers why that cannot be.
+    private func fail(_ event: ParkedEvent, reason: String?) throws -> String? {
+        let session = event.partitionKey
+        let handler = CommandHandler(session: session, store: store, clock: clock)
+        let cause = reason ?? "\(event.subject) was discarded after \(event.group) gave it up"
+        let text = ([cause] + event.reason.errors).joined(separator: ": ")
+        do {
+            try handler.catchUp()
+            switch handler.state.status {
+            case nil, .completed, .failed, .deleted: return nil
+            case .created, .starting, .recording, .paused:
+                return "session \(session) is still \(handler.state.status?.rawValue ?? ""); stop it first"
+            case .stopped:
+                try handler.handle(.process, id: "\(session)/process", context: context(event))
+            case .processing: break
+            }
+            try handler.handle(
+                .fail(error: String(text.prefix(2000))), id: commandID("discard"), context: context(event))
+            return nil
+        } catch { return try self.reason(error) }
+    }
+
+    private func commandID(_ what: String) -> String { "parked-\(what)/\(ULID.make(at: clock.now()))" }
+
+    private func context(_ event: ParkedEvent) -> EventContext {
+        EventContext(source: "/reel/cli", actor: actor, causationID: event.eventID)
+    }
+
+    /// Why a command was refused; nil where nobody can decide on the session, because its history holds an
+    /// event that this version does not understand: that must not keep anybody from trying it again.
+    private func reason(_ error: CommandError<SessionRejection>) throws -> String? {
+        switch error {
+        case .rejected(let rejection): return "\(rejection)"
+        case .failed(let failure): throw failure
+        case .malformed: return nil
+        }
+    }
+}
