@@ -20,13 +20,18 @@ public struct LeaseBalancer: Sendable {
         public var isEmpty: Bool { lost.isEmpty && release.isEmpty && acquire.isEmpty }
     }
 
+    /// The subscription whose partitions are shared.
+    public let subscription: String
     /// The member that it decides for.
     public let member: String
     /// What the member holds, by partition.
     public private(set) var held: [Int: Fence] = [:]
 
     /// A balancer of a member that holds nothing.
-    public init(member: String) { self.member = member }
+    public init(subscription: String, member: String) {
+        self.subscription = subscription
+        self.member = member
+    }
 
     /// The fences of what is held, by partition.
     public var fences: [Fence] { held.values.sorted { $0.partition < $1.partition } }
@@ -46,10 +51,16 @@ public struct LeaseBalancer: Sendable {
         let mine = holders.filter { held[$0.partition] != nil || $0.owner == member }
         let share = share(of: holders, mine: mine.count, members)
         if mine.count > share {
-            moves.release = mine.suffix(mine.count - share).compactMap { held[$0.partition] }
+            moves.release = mine.suffix(mine.count - share).map { holder in
+                held[holder.partition]
+                    ?? Fence(
+                        subscription: subscription, partition: holder.partition, owner: member,
+                        generation: holder.generation)
+            }
         }
-        // Leases in this member's name that it knows nothing of: the answer that gave them was lost.
-        moves.acquire = mine.prefix(share).map(\.partition).filter { held[$0] == nil }
+        // Leases in this member's name that it knows nothing of, because the answer that gave them was lost,
+        // and those that have run out while nobody else took them.
+        moves.acquire = mine.prefix(share).filter { held[$0.partition] == nil || $0.isFree }.map(\.partition)
         let wanted = share - mine.count
         if wanted > 0 {
             let free = holders.filter { $0.isFree && held[$0.partition] == nil }.map(\.partition)

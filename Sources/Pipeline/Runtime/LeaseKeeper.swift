@@ -44,7 +44,7 @@ final class LeaseKeeper: Sendable {
         self.member = member
         self.timing = timing
         self.report = report
-        state = Mutex(State(balancer: LeaseBalancer(member: member)))
+        state = Mutex(State(balancer: LeaseBalancer(subscription: subscription, member: member)))
     }
 
     /// What is held, by partition.
