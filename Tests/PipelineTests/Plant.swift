@@ -154,7 +154,7 @@ final class Plant {
 
 /// Waits until `condition` holds, at most `seconds`.
 func eventually(
-    _ what: String, seconds: Int = 30, _ condition: () throws -> Bool
+    _ what: String, seconds: Int = 120, _ condition: () throws -> Bool
 ) throws {
     let pause = StopSignal()
     let deadline = ContinuousClock.now + .seconds(seconds)

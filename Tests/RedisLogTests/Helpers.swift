@@ -45,7 +45,7 @@ struct ConditionNotMet: Error, CustomStringConvertible {
 }
 
 /// Calls `condition` until it holds; throws after `seconds`.
-func waitUntil(_ what: String, seconds: Int = 20, _ condition: () throws -> Bool) throws {
+func waitUntil(_ what: String, seconds: Int = 90, _ condition: () throws -> Bool) throws {
     let deadline = monotonicMilliseconds() + seconds * 1000
     while try !condition() {
         guard monotonicMilliseconds() < deadline else { throw ConditionNotMet(description: what) }

@@ -143,6 +143,7 @@ struct ChildProcessTests {
         let pids = line.split(separator: " ").compactMap { Int32($0) }
         #expect(pids.count == 2 && !pids.contains(0))
         for pid in pids { #expect(eventually { !isAlive(pid) }) }
-        try FileManager.default.removeItem(atPath: String(try #require(line.split(separator: " ").last)))
+        // Nobody was left to remove the folder; the server may have gone before it wrote anything there.
+        try? FileManager.default.removeItem(atPath: String(try #require(line.split(separator: " ").last)))
     }
 }

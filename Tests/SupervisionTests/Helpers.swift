@@ -55,7 +55,7 @@ private func address(_ port: UInt16) -> sockaddr_in {
 }
 
 /// Looks again until `condition` holds; `false` when it does not within `milliseconds`.
-func eventually(milliseconds: Int = 10_000, _ condition: () throws -> Bool) rethrows -> Bool {
+func eventually(milliseconds: Int = 60_000, _ condition: () throws -> Bool) rethrows -> Bool {
     let deadline = ContinuousClock.now + .milliseconds(milliseconds)
     while ContinuousClock.now < deadline {
         if try condition() { return true }
