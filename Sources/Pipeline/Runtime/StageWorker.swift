@@ -39,7 +39,7 @@ public final class StageWorker {
     private let parkedEvents: (Delivery, ParkedReason) -> [ProposedEvent]
 
     private var waiting: Set<LogPosition> = []
-    private var batchSize = 1
+    private var batch = BatchSize()
 
     /// A worker that is not running yet.
     /// - Parameter parkedEvents: what is appended when a delivery is given up.
@@ -67,7 +67,7 @@ public final class StageWorker {
                 let subscription = try log.join(
                     group: stage.name, consumer: consumer, types: stage.consumes)
                 while !stop.isSet {
-                    try turn(store, subscription)
+                    try turn(store, subscription, stop)
                     backoff.reset()
                 }
             } catch {
@@ -80,24 +80,23 @@ public final class StageWorker {
     }
 
     /// One turn of the loop.
-    func turn(_ store: any EventStore, _ subscription: any CompetingSubscription) throws(LogFailure) {
-        let deliveries = try subscription.next(limit: batchSize, waitMilliseconds: 1000)
+    private func turn(
+        _ store: any EventStore, _ subscription: any CompetingSubscription, _ stop: StopSignal
+    ) throws(LogFailure) {
+        let deliveries = try subscription.next(limit: batch.limit, waitMilliseconds: 1000)
         guard !deliveries.isEmpty else { return }
-        let began = Machine.now
         var finished: [(Delivery, [ProposedEvent])] = []
         for delivery in deliveries {
+            // What is left is pending in this worker's name; others take it when the process says goodbye.
+            if stop.isSet { break }
+            let began = Machine.now
+            let before = finished.count
             try handle(delivery, store, subscription, &finished)
+            let isIdle = finished.count > before && finished[before].1.isEmpty
+            if !isIdle { batch.took(Machine.now - began) }
         }
         try settle(finished, store, subscription)
-        adapt(to: Machine.now - began, count: deliveries.count)
-    }
-
-    /// Batches grow while they take little time, so that small chunks share round trips and large ones
-    /// are spread over the workers.
-    private func adapt(to elapsed: Duration, count: Int) {
-        let each = max(elapsed / count, .microseconds(10))
-        let fitting = Int(Duration.milliseconds(40) / each)
-        batchSize = min(max(1, fitting), min(64, batchSize * 2))
+        batch.next()
     }
 
     private func handle(

@@ -28,7 +28,7 @@ final class RedisCompetingSubscription: CompetingSubscription {
         self.group = group
         self.consumer = consumer
         self.types = types
-        rotation = StreamRotation(partitions: partitioning.count)
+        rotation = StreamRotation(partitions: partitioning.count, member: consumer.number)
         schedule = SurveySchedule(
             surveyMilliseconds: client.options.surveyMilliseconds,
             processingMilliseconds: client.options.processingMilliseconds)

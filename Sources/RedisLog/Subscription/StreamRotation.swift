@@ -16,7 +16,14 @@ struct StreamRotation {
     private var cursor = 0
     private var quiet = 0
 
-    init(partitions: Int) { self.partitions = partitions }
+    /// - Parameter member: number of the member in its process. Members begin at different places of the
+    ///   ring, or they would move round it together, all at one partition and none at the others.
+    init(partitions: Int, member: Int = 0) {
+        self.partitions = partitions
+        // Steps of the golden ratio spread any number of members about evenly.
+        let turns = Double(member) * 0.618_033_988_749_895
+        cursor = min(partitions - 1, Int((turns - turns.rounded(.down)) * Double(partitions)))
+    }
 
     /// Whether a whole round was empty.
     var isQuiet: Bool { quiet >= partitions }

@@ -10,7 +10,7 @@ enum Program {
         SessionsListCommand.self, SessionsShowCommand.self,
         ChunksCommand.self, EventsCommand.self, VerifyCommand.self, ProofCommand.self, ProofCheckCommand.self,
         ExportCommand.self,
-        KeysExportCommand.self, StatusCommand.self, BenchSealCommand.self,
+        KeysExportCommand.self, StatusCommand.self, BenchSealCommand.self, BenchScaleCommand.self,
         BenchAppendCommand.self, ReplayCommand.self,
         ParkedListCommand.self, ParkedShowCommand.self, ParkedRetryCommand.self,
         ParkedDiscardCommand.self,

@@ -1,0 +1,70 @@
+import EventSourcing
+import Pipeline
+import RedisLog
+import TestServers
+import Testing
+
+@testable import Pipeline
+
+/// Workers of one stage over a real Redis, on work that waits.
+@Suite(.serialized) struct ScaleTests {
+    private func run(_ benchmark: ScaleBenchmark, workers: Int) throws -> ScaleBenchmark.Result {
+        try benchmark.run(workers: workers, log: try LogKind.redis.open(partitions: 16))
+    }
+
+    /// More workers, more throughput, with nothing to configure. A machine that is busy with something else
+    /// may spoil one measurement, not three.
+    @Test func fourWorkersDoNearlyFourTimesAsMuch() throws {
+        let benchmark = ScaleBenchmark(waitMilliseconds: 20, itemsPerWorker: 48)
+        var best = 0.0
+        for _ in 0..<3 where best < 3.2 {
+            let (one, four) = (try run(benchmark, workers: 1), try run(benchmark, workers: 4))
+            #expect(one.items == 48 && four.items == 192)
+            best = max(best, four.rate / one.rate)
+        }
+        #expect(best >= 3.2)
+    }
+
+    /// Whatever their number, nobody is idle while others have work, and no partition waits for others.
+    @Test(arguments: [1, 2, 4, 16, 20])
+    func partitionsAreServedEvenly(workers: Int) throws {
+        let benchmark = ScaleBenchmark(waitMilliseconds: 5, itemsPerWorker: max(20, 200 / workers))
+        let result = try run(benchmark, workers: workers)
+        let perPartition = (result.items + 15) / 16
+        #expect(result.repeated == 0)
+        // Half of each partition is done when half of all is, but for what is in the workers' hands.
+        let slack = perPartition / 4 + 3
+        let halves = result.halfwayPerPartition
+        #expect(
+            halves.lowerBound >= perPartition / 2 - slack && halves.upperBound <= perPartition / 2 + slack)
+        let fair = result.items / workers
+        #expect(result.perWorker.lowerBound >= fair / 2 && result.perWorker.upperBound <= fair * 2)
+    }
+
+    @Test func batchesFollowTheWork() {
+        var size = BatchSize()
+        #expect(size.limit == 1)
+        // Nothing but events that are none of its business: it stays careful.
+        for _ in 0..<20 { size.next() }
+        #expect(size.limit == 8)
+        for _ in 0..<20 {
+            size.took(.microseconds(50))
+            size.next()
+        }
+        #expect(size.limit == 64)
+        // One slow item is enough.
+        size.took(.milliseconds(30))
+        size.next()
+        #expect(size.limit == 1)
+        size.took(.milliseconds(100))
+        size.next()
+        #expect(size.limit == 1)
+        var batches = 0
+        while size.limit < 64, batches < 200 {
+            size.took(.microseconds(50))
+            size.next()
+            batches += 1
+        }
+        #expect((10..<100).contains(batches))
+    }
+}
