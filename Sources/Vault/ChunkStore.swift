@@ -31,6 +31,12 @@ public struct DiskSpace: Hashable, Sendable {
     public let availableBytes: Int
     /// Bytes of the whole file system.
     public let totalBytes: Int
+
+    /// Room from its parts.
+    public init(availableBytes: Int, totalBytes: Int) {
+        self.availableBytes = availableBytes
+        self.totalBytes = totalBytes
+    }
 }
 
 /// Sealed chunk files, each written once: `<root>/<session_id>/<sequence, eight digits>.reel`.
@@ -194,11 +200,7 @@ public struct ChunkStore: Sendable {
 
     /// How much room the store's file system has.
     public func diskSpace() throws(StorageFailure) -> DiskSpace {
-        var status = statvfs()
-        guard statvfs(root, &status) == 0 else { throw .file(FileFailure("statvfs", root)) }
-        let unit = Int(status.f_frsize)
-        return DiskSpace(
-            availableBytes: Int(status.f_bavail) * unit, totalBytes: Int(status.f_blocks) * unit)
+        try DiskSpace.of(root)
     }
 
     /// Makes a file that was there first durable: its writer may have died between giving it its name and

@@ -49,6 +49,7 @@ public final class Recorder {
         let key: SessionKey
         let handler: CommandHandler<SessionDecider>
         let mark: RecorderMarkKeeper
+        try refuseShortage()
         let hasBegun: Bool
         do { hasBegun = try source.begin(stop: stop) } catch { throw .source(error) }
         guard hasBegun else { throw .interrupted }
@@ -131,6 +132,10 @@ public final class Recorder {
             if !buffer.isEmpty {
                 try recordChunk(sealing, handler, began: began ?? clock.now(), stop)
             }
+            // What was in hand is recorded: the reserve has room for it.
+            if !ended, let room = try tightestDisk(), room.state == .closing {
+                throw .failed(DiskShortage(room), kept: summary(.recorderFailed))
+            }
             if ended { return .endOfSource }
             if stop.isSet { return .interrupted }
         }
@@ -168,18 +173,36 @@ public final class Recorder {
         progress(state)
     }
 
-    /// Waits while too much is recorded and not yet stored, so that the spool stays bounded.
+    /// Refuses to begin while less is free than is kept in reserve.
+    private func refuseShortage() throws(RecordingFailure) {
+        guard let room = try tightestDisk(), room.state != .open else { return }
+        throw .failed(DiskShortage(room), kept: nil)
+    }
+
+    private func tightestDisk() throws(RecordingFailure) -> DiskGuard.Room? {
+        do { return try options.diskGuard?.tightest() } catch {
+            throw .failed(error, kept: state.chunks > 0 ? summary(.recorderFailed) : nil)
+        }
+    }
+
+    /// Waits while too much is recorded and not yet stored, so that the spool stays bounded. While a disk is
+    /// short, one chunk is too much: storing it frees its place in the spool.
     private func holdBack(
         _ handler: CommandHandler<SessionDecider>, _ stop: StopSignal
     ) throws(RecordingFailure) {
         let size = max(1, options.session.capture.chunkSizeBytes)
         let limit = max(1, min(options.maximumChunksAhead, options.maximumBytesAhead / size))
+        func allowed() throws(RecordingFailure) -> Int {
+            (try tightestDisk()?.state ?? .open) == .open ? limit : 1
+        }
         func ahead() -> Int { state.chunks - handler.state.merkleHashes.count }
-        guard ahead() >= limit else { return }
+        guard ahead() >= (try allowed()) else { return }
         try patiently(handler) { () throws(CommandError<SessionRejection>) in try handler.catchUp() }
-        while ahead() >= limit, !stop.isSet {
+        while ahead() >= (try allowed()), !stop.isSet {
             if state.waitingFor == nil {
-                state.waitingFor = "processing to catch up"
+                let isShort = ahead() < limit
+                state.waitingFor =
+                    isShort ? "chunks to be stored, for a disk is short" : "processing to catch up"
                 progress(state)
             }
             _ = stop.wait(milliseconds: 50)

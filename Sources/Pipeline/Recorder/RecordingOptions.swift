@@ -1,4 +1,5 @@
 public import Recording
+public import Vault
 
 /// What is to be recorded, and in which form.
 public struct RecordingOptions: Sendable {
@@ -13,6 +14,8 @@ public struct RecordingOptions: Sendable {
     public var maximumBytesAhead: Int = 1 << 30
     /// How long the log may be away before the recording is given up.
     public var patienceMilliseconds: Int = 300_000
+    /// Refuses the recording, slows it or closes it before a disk is full; nil: nobody looks.
+    public var diskGuard: DiskGuard?
 
     /// Options with the defaults.
     public init(session: SessionEvent.Created) { self.session = session }

@@ -13,12 +13,13 @@ enum StatusCommand: Command {
         details:
             "Servers, what an append has survived once it is acknowledged, how far each stage is behind, "
             + "sessions by status, and room on the disks.",
-        options: [Common.json.declaration] + Common.places, examples: ["reel status", "reel status --json"],
+        options: [Common.diskReserve.declaration, Common.json.declaration] + Common.places,
+        examples: ["reel status", "reel status --json"],
         statuses: [Common.usageStatus, Common.dependencyStatus])
 
     static func run(_ settings: Settings) throws -> ExitStatus {
         let system = try RunningSystem(settings)
-        let status = try SystemStatus(of: system)
+        let status = try SystemStatus(of: system, settings)
         if settings[Common.json] { try Output.line(status.json) } else { try Output.line(status.text) }
         return .success
     }
@@ -36,8 +37,9 @@ struct SystemStatus {
     private let totals: RecordingTotals
     private let spool: SpoolUsage
     private let disk: DiskSpace
+    private let guarded: DiskGuardFigures
 
-    init(of system: RunningSystem) throws {
+    init(of system: RunningSystem, _ settings: Settings) throws {
         endpoints = system.endpoints
         server = try system.log.inspect()
         redis = "\(system.log.address)"
@@ -61,6 +63,8 @@ struct SystemStatus {
         totals = try views.queries.totals()
         spool = try Spool(root: system.endpoints.spool).usage()
         disk = try system.chunks().diskSpace()
+        guarded = try DiskGuardFigures(
+            Common.diskGuard(settings, spool: system.endpoints.spool, chunks: system.endpoints.chunkStore))
     }
 
     private var sessionCounts: [(SessionStatus, Int)] {
@@ -76,6 +80,7 @@ struct SystemStatus {
             "spool     \(Quantity.bytes(spool.bytes)) in \(Quantity.grouped(spool.files)) files, \(endpoints.spool)",
             "chunks    \(Quantity.bytes(disk.availableBytes)) of \(Quantity.bytes(disk.totalBytes)) free, "
                 + endpoints.chunkStore,
+            "disks     \(guarded.text)",
             "recorded  \(Quantity.bytes(totals.sizeBytes)) in \(Quantity.grouped(totals.chunks)) chunks", "",
         ]
         var table = Table("STAGE", ">BEHIND", ">PENDING", ">PARKED")
@@ -125,6 +130,8 @@ struct SystemStatus {
             }
             json.member("chunks_count", totals.chunks)
             json.member("size_bytes", totals.sizeBytes)
+            json.key("disk_guard")
+            json.array { guarded.write(into: &$0) }
             json.member("spool") { json in
                 json.member("path", endpoints.spool)
                 json.member("files", spool.files)

@@ -1,4 +1,5 @@
 import Console
+import Vault
 
 /// Settings that more than one command has.
 enum Common {
@@ -18,6 +19,17 @@ enum Common {
         "chunk-size", "MB", .megabytes(atLeastBytes: 1024, atMostMegabytes: 100),
         variable: "REEL_CHUNK_SIZE_MB", default: "10",
         help: "Largest size of a chunk in megabytes of 1,048,576 bytes; fractions are allowed")
+
+    static let diskReserve = Setting(
+        "disk-reserve", "MB", .integer(0...1_000_000_000), variable: "REEL_DISK_RESERVE_MB",
+        defaultNote: "5 % of the disk and at least 1024, but at most a quarter of it",
+        help: "Megabytes to keep free on the disks of spool and chunk store: below, no new session begins; "
+            + "below half of it, running recordings are closed; 0 switches that off")
+
+    /// The guard over the disks of a system's folders.
+    static func diskGuard(_ settings: Settings, spool: String, chunks: String) -> DiskGuard {
+        DiskGuard(paths: [spool, chunks], reserveBytes: settings[diskReserve].map { $0 << 20 })
+    }
 
     /// Where a command finds the system it works on.
     static let places: [OptionDeclaration] = [

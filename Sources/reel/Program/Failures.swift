@@ -65,6 +65,12 @@ enum Failures {
             "\(failure); \(hint)"
         case let failure as QueryFailure where failure.isUnreachable:
             "\(failure); \(hint)"
+        case let failure as RecordingFailure:
+            if case .failed(let shortage as DiskShortage, _) = failure {
+                "\(failure); make room on that disk, or keep less free with --disk-reserve (\(shortage.room.path))"
+            } else {
+                "\(failure)"
+            }
         case let failure as StorageFailure where failure.isOutOfSpace:
             "\(failure); make room on that disk and try again"
         default: "\(error)"

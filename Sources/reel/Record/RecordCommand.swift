@@ -3,6 +3,7 @@ import EventSourcing
 import Pipeline
 import Recording
 import Supervision
+import Vault
 
 /// `reel record`: records a file or standard input as one session.
 enum RecordCommand: Command {
@@ -36,9 +37,12 @@ enum RecordCommand: Command {
         try SignalWatcher.start(stop)
 
         let report = RecordingReport(settings, session.sessionID, totalBytes: source.totalBytes)
+        let vault = try system.vault()
+        var options = RecordingOptions(session: session)
+        options.diskGuard = Common.diskGuard(settings, spool: vault.spool.root, chunks: vault.chunks.root)
         let recorder = try Recorder(
-            log: system.log, vault: try system.vault(), clock: SystemClock(), actor: CurrentUser.actor,
-            options: RecordingOptions(session: session), progress: { report.take($0) })
+            log: system.log, vault: vault, clock: SystemClock(), actor: CurrentUser.actor,
+            options: options, progress: { report.take($0) })
         let summary: RecordingSummary
         do {
             summary = try recorder.record(source, stop: stop)

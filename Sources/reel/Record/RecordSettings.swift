@@ -33,7 +33,7 @@ enum RecordSettings {
             noEncryption.declaration, wait.declaration, project.declaration, environment.declaration,
             tag.declaration, description.declaration, owner.declaration, priority.declaration,
             host.declaration, user.declaration, verbose.declaration, quiet.declaration,
-            Common.json.declaration,
+            Common.diskReserve.declaration, Common.json.declaration,
         ] + Common.places
 
     /// The session to make, checked.

@@ -49,6 +49,8 @@ final class OpenSystem: Sendable {
     let instance: String
     let startedAt: Timestamp
     let report: Log
+    /// Over the disks of spool and chunk store, as far as they were opened.
+    let diskGuard: DiskGuard
     private let openedSpool: Spool?
     private let openedVault: VaultAccess?
 
@@ -73,6 +75,9 @@ final class OpenSystem: Sendable {
         } else {
             openedVault = nil
         }
+        diskGuard = DiskGuard(
+            paths: choice.needsVault ? [places.spool, places.chunks] : [], reserveBytes: plan.diskReserveBytes
+        )
         startedAt = SystemClock().now()
         instance = ULID.make(at: startedAt)
     }

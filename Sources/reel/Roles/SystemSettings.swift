@@ -32,7 +32,8 @@ enum SystemSettings {
 
     static let declarations: [OptionDeclaration] = [
         workers.declaration, noChaining.declaration, Common.codec.declaration, level.declaration,
-        spool.declaration, chunkStore.declaration, keys.declaration, service.declaration,
+        spool.declaration, chunkStore.declaration, keys.declaration, Common.diskReserve.declaration,
+        service.declaration,
         logLevel.declaration,
     ]
 }
@@ -49,6 +50,7 @@ struct SystemPlan {
     var spool: String?
     var chunkStore: String?
     var keys: String?
+    var diskReserveBytes: Int?
     var log: Log
 
     init(_ settings: Settings) throws(UsageError) {
@@ -59,6 +61,7 @@ struct SystemPlan {
         spool = settings[SystemSettings.spool]
         chunkStore = settings[SystemSettings.chunkStore]
         keys = settings[SystemSettings.keys]
+        diskReserveBytes = settings[Common.diskReserve].map { $0 << 20 }
         log = Log(
             level: LogLevel(rawValue: try settings.require(SystemSettings.logLevel)) ?? .info,
             service: try settings.require(SystemSettings.service))

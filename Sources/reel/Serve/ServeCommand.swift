@@ -62,7 +62,9 @@ enum ServeCommand: Command {
         _ = Unmanaged.passRetained(system)
         let beats = LivenessService(system)
         var services: [any Service] = [beats]
-        if plan.choice.needsVault { services.append(SweepService(system, ownsChunkStore: false)) }
+        if plan.choice.needsVault {
+            services += [SweepService(system, ownsChunkStore: false), DiskWatchService(system)]
+        }
         services.append(RolePool(name: "roles", roles: try Roles.make(system)))
         services.append(InServiceMark(system, path: plan.readyFile, beats: beats.health))
         let group = ServiceGroup(services, stopWithinMilliseconds: plan.stopWithinSeconds * 1000)

@@ -58,6 +58,7 @@ enum UpCommand: Command {
         let group = ServiceGroup(
             servers.services + [
                 LivenessService(system), SweepService(system, ownsChunkStore: plan.system.chunkStore == nil),
+                DiskWatchService(system),
                 RolePool(name: "roles", roles: try Roles.make(system)),
                 ReadinessService(
                     endpoints: Endpoints(places, pid: getpid(), startedAt: system.startedAt),

@@ -1,0 +1,108 @@
+internal import Glibc
+
+/// How much is kept free on the disks of the spool and the chunk store, and what happens below that.
+///
+/// Above the reserve nothing does. Below it no new session begins, and running recordings wait for each
+/// chunk to be stored before they read on. Below half of it they are closed, while there is still room for
+/// what they have in hand. Calls ask the system each time and take microseconds.
+public struct DiskGuard: Sendable {
+    /// What is allowed.
+    public enum State: String, Sendable, CaseIterable, Comparable {
+        /// Everything.
+        case open
+        /// Running recordings go on slowly; new ones are refused.
+        case refusing
+        /// Running recordings are closed.
+        case closing
+
+        /// The stricter one is greater.
+        public static func < (a: State, b: State) -> Bool { a.place < b.place }
+        private var place: Int { State.allCases.firstIndex(of: self) ?? 0 }
+    }
+
+    /// One folder's disk.
+    public struct Room: Sendable, Hashable {
+        /// The folder.
+        public var path: String
+        /// Its disk.
+        public var space: DiskSpace
+        /// Below this many free bytes no new session begins.
+        public var refuseBelowBytes: Int
+        /// Below this many free bytes recordings are closed.
+        public var closeBelowBytes: Int { refuseBelowBytes / 2 }
+
+        /// What is allowed as far as this disk is concerned.
+        public var state: State {
+            if space.availableBytes >= refuseBelowBytes { return .open }
+            return space.availableBytes >= closeBelowBytes ? .refusing : .closing
+        }
+    }
+
+    private let paths: [String]
+    private let reserveBytes: Int?
+    private let space: @Sendable (String) throws(StorageFailure) -> DiskSpace
+
+    /// A guard over the disks of some folders.
+    /// - Parameters:
+    ///   - reserveBytes: what is kept free; 0 allows everything. Nil: 5 % of the disk and at least 1 GiB, but
+    ///     never more than a quarter of the disk.
+    ///   - space: how much room there is; the system's answer unless a test gives another.
+    public init(
+        paths: [String], reserveBytes: Int?,
+        space: @escaping @Sendable (String) throws(StorageFailure) -> DiskSpace = DiskSpace.of
+    ) {
+        self.paths = paths
+        self.reserveBytes = reserveBytes
+        self.space = space
+    }
+
+    /// The reserve of a disk when nobody has named one.
+    public static func usualReserve(ofDiskWith totalBytes: Int) -> Int {
+        min(max(totalBytes / 20, 1 << 30), totalBytes / 4)
+    }
+
+    /// Looks at every folder's disk.
+    public func look() throws(StorageFailure) -> [Room] {
+        var rooms: [Room] = []
+        for path in paths {
+            let space = try space(path)
+            let reserve = reserveBytes ?? Self.usualReserve(ofDiskWith: space.totalBytes)
+            rooms.append(Room(path: path, space: space, refuseBelowBytes: reserve))
+        }
+        return rooms
+    }
+
+    /// The disk that allows least; nil without any folder.
+    public func tightest() throws(StorageFailure) -> Room? {
+        try look().max { $0.state < $1.state }
+    }
+}
+
+extension DiskSpace {
+    /// How much room the disk of a folder has.
+    public static func of(_ path: String) throws(StorageFailure) -> DiskSpace {
+        var status = statvfs()
+        guard statvfs(path, &status) == 0 else { throw .file(FileFailure("statvfs", path)) }
+        let unit = Int(status.f_frsize)
+        return DiskSpace(
+            availableBytes: Int(status.f_bavail) * unit, totalBytes: Int(status.f_blocks) * unit)
+    }
+}
+
+/// Less is free than is kept in reserve.
+public struct DiskShortage: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The disk.
+    public var room: DiskGuard.Room
+
+    /// A shortage on a disk.
+    public init(_ room: DiskGuard.Room) { self.room = room }
+
+    /// One sentence: what was found, and what was decided.
+    public var description: String {
+        func mebibytes(_ bytes: Int) -> String { "\(bytes >> 20) MiB" }
+        let limit = room.state == .closing ? room.closeBelowBytes : room.refuseBelowBytes
+        return "the disk of \(room.path) has \(mebibytes(room.space.availableBytes)) free of "
+            + "\(mebibytes(room.space.totalBytes)), less than the \(mebibytes(limit)) at which "
+            + (room.state == .closing ? "recordings are closed" : "no new session begins")
+    }
+}
