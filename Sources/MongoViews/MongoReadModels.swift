@@ -20,7 +20,7 @@ public struct MongoReadModels: Sendable {
     ///   - log: where a session is read again whose history has a gap in the read model. Without it a gap
     ///     is thrown.
     public func projection(
-        name: String = "read-models", epoch: String, log: (any EventStore)? = nil,
+        name: String = "projector", epoch: String, log: (any EventStore)? = nil,
         limits: MongoProjection.Limits = MongoProjection.Limits()
     ) -> MongoProjection {
         MongoProjection(
@@ -36,7 +36,7 @@ public struct MongoReadModels: Sendable {
     ///   - name: name of the checkpoints of those that are shown.
     public func rebuild(
         _ scope: RebuildScope, epoch: String, log: (any EventStore)?, programVersion: String,
-        name: String = "read-models", limits: MongoProjection.Limits = MongoProjection.Limits()
+        name: String = "projector", limits: MongoProjection.Limits = MongoProjection.Limits()
     ) -> MongoRebuild {
         MongoRebuild(
             pool: pool, database: collections.database, epoch: epoch, log: log, scope: scope,
