@@ -47,7 +47,8 @@ enum Roles {
         return Role(name: "completion") { stop in
             let report = system.report.roles
             let handler = SessionCompletion(spool: spool, clock: SystemClock(), report: report)
-            try OrderedWorker(handler: handler, log: system.log, report: report).run(stop: stop)
+            try OrderedWorker(handler: handler, log: system.log, member: member(of: system), report: report)
+                .run(stop: stop)
         }
     }
 
@@ -68,8 +69,14 @@ enum Roles {
             let projection = system.views.projection(
                 epoch: system.log.epoch, log: try system.log.open(), limits: limits)
             try ProjectionWorker(
-                projection: projection, log: system.log, report: system.report.roles
+                projection: projection, log: system.log, member: member(of: system),
+                report: system.report.roles
             ).run(stop: stop)
         }
+    }
+
+    /// Each process is one member of an ordered subscription.
+    private static func member(of system: OpenSystem) -> String {
+        ConsumerName(instance: system.instance, number: 0).description
     }
 }
