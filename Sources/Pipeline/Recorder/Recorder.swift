@@ -54,10 +54,8 @@ public final class Recorder {
         do { hasBegun = try source.begin(stop: stop) } catch { throw .source(error) }
         guard hasBegun else { throw .interrupted }
         do {
-            let store = try log.open()
-            key = try keys.make(forSession: sessionID, at: clock.now())
-            handler = CommandHandler(session: sessionID, store: store, clock: clock)
-            try open(handler)
+            handler = CommandHandler(session: sessionID, store: try log.open(), clock: clock)
+            key = try begin(handler, stop)
             mark = try RecorderMarkKeeper(session: sessionID, log: log)
         } catch let error as CommandError<SessionRejection> {
             throw Self.failure(error, kept: nil)
@@ -76,13 +74,36 @@ public final class Recorder {
         }
     }
 
-    private func open(_ handler: CommandHandler<SessionDecider>) throws(CommandError<SessionRejection>) {
+    /// Makes the key and the session, waiting a little for servers that are just being started again.
+    private func begin(_ handler: CommandHandler<SessionDecider>, _ stop: StopSignal) throws -> SessionKey {
+        let command = "\(sessionID)/open/\(ULID.make(at: clock.now()))"
+        let deadline = ContinuousClock.now + .milliseconds(options.openingMilliseconds)
+        var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 1000)
+        while true {
+            let failure: any Error
+            do {
+                let key = try keys.make(forSession: sessionID, at: clock.now())
+                try open(handler, as: command)
+                return key
+            } catch let error as CommandError<SessionRejection> {
+                guard case .failed(let inner) = error, inner.isTransient else { throw error }
+                failure = error
+            } catch let error as any TransientFailure where error.isTransient {
+                failure = error
+            }
+            if ContinuousClock.now >= deadline || stop.wait(milliseconds: backoff.next()) { throw failure }
+        }
+    }
+
+    private func open(
+        _ handler: CommandHandler<SessionDecider>, as command: String
+    ) throws(CommandError<SessionRejection>) {
         try handler.catchUp()
         // In one append: a recorder that dies leaves a session that is recording, or none at all. The id
         // is this recorder's own, so that of two that take the same session id one is refused.
         try handler.handle(
             [.create(options.session), .start, .begin],
-            id: "\(sessionID)/open/\(ULID.make(at: clock.now()))", context: context)
+            id: command, context: context)
     }
 
     private func close(

@@ -12,6 +12,8 @@ public struct RecordingOptions: Sendable {
     public var maximumChunksAhead: Int = 64
     /// Bytes that may be recorded and not yet stored.
     public var maximumBytesAhead: Int = 1 << 30
+    /// How long to wait for servers that are away when the session is to be made.
+    public var openingMilliseconds: Int = 10_000
     /// How long the log may be away before the recording is given up.
     public var patienceMilliseconds: Int = 300_000
     /// Refuses the recording, slows it or closes it before a disk is full; nil: nobody looks.

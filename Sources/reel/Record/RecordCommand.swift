@@ -32,7 +32,8 @@ enum RecordCommand: Command {
         let source = path == "-" ? ByteSource.standardInput() : try ByteSource.file(path)
         let session = try RecordSettings.session(
             from: settings, source: source.totalBytes == nil ? .stream : .file)
-        let system = try RunningSystem(settings)
+        // A system that is just being started again is no reason to lose a recording.
+        let system = try RunningSystem(settings, patienceMilliseconds: 10_000)
         let stop = StopSignal()
         try SignalWatcher.start(stop)
 

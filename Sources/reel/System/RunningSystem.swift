@@ -11,10 +11,26 @@ struct RunningSystem {
     let endpoints: Endpoints
     let log: RedisEventLog
 
-    /// Finds the system that `settings` name and opens its log.
-    init(_ settings: Settings) throws {
+    /// Finds the system that `settings` name and opens its log. A server that is loading its data is
+    /// waited for.
+    /// - Parameter patienceMilliseconds: how long to wait for one that cannot be reached.
+    init(_ settings: Settings, patienceMilliseconds: Int = 0) throws {
         endpoints = try Endpoints.find(settings)
-        log = try RedisEventLog.open(endpoints.redisURL, createWith: nil)
+        let began = ContinuousClock.now
+        var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 1000)
+        let pause = StopSignal()
+        while true {
+            do throws(LogFailure) {
+                log = try RedisEventLog.open(endpoints.redisURL, createWith: nil)
+                return
+            } catch {
+                let limit = error.kind == .loading ? 60_000 : patienceMilliseconds
+                guard error.isTransient, ContinuousClock.now - began < .milliseconds(limit) else {
+                    throw error
+                }
+            }
+            _ = pause.wait(milliseconds: backoff.next())
+        }
     }
 
     /// The server of the read models and the wrapped keys.
