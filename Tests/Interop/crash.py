@@ -9,81 +9,15 @@ import os
 import random
 import re
 import signal
-import subprocess
-import threading
 import time
 
+from feeding import Feed
 from formats import Schemas, sequence_problems
-from kit import REEL, Checks, System, Workspace, environment, eventually, mixed, seed_of
+from kit import Checks, System, Workspace, eventually, seed_of
 
 checks = Checks("crash")
 ROUNDS = int(os.environ.get("REEL_CRASH_ROUNDS", "20"))
 KINDS = ["ChunkRecorded", "ChunkCompressed", "ChunkSealed", "ChunkValidated", "ChunkStored"]
-ACKNOWLEDGED = re.compile(r"chunk (\d+) recorded: (\d+) bytes")
-
-
-class Feed:
-    """A recorder that is fed through a pipe, and what it says it has recorded."""
-
-    def __init__(self, system, session, seed, codec):
-        self.session, self.killed, self.status = session, False, None
-        self.fed, self.acknowledged, self.said = bytearray(), {}, []
-        self.source = random.Random(seed)
-        self.stopping = threading.Event()
-        self.process = subprocess.Popen(
-            [REEL, "record", "-", "--name", session, "--session-id", session, "--chunk-size", "0.25",
-             "--codec", codec, "--verbose", "--data", str(system.data)],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment())
-        self.threads = [
-            threading.Thread(target=target, daemon=True) for target in (self._feed, self._listen)]
-        for thread in self.threads:
-            thread.start()
-
-    def _feed(self):
-        pool = mixed(self.source.randrange(1 << 30), 1 << 21)
-        try:
-            while not self.stopping.is_set():
-                at = self.source.randrange(len(pool) - 100_000)
-                part = self.source.randbytes(8) + pool[at:at + self.source.randrange(1, 100_000)]
-                # Before the write: a pipe may take a part of it and break.
-                self.fed += part
-                self.process.stdin.write(part)
-                self.process.stdin.flush()
-                self.stopping.wait(self.source.random() * 0.03)
-            self.process.stdin.close()
-        except (BrokenPipeError, ValueError):
-            pass
-
-    def _listen(self):
-        for line in self.process.stderr:
-            text = line.decode(errors="replace").rstrip()
-            self.said.append(text)
-            if found := ACKNOWLEDGED.search(text):
-                self.acknowledged[int(found[1])] = int(found[2])
-
-    def is_alive(self):
-        return self.process.poll() is None
-
-    def kill(self):
-        self.killed = True
-        self.process.kill()
-        self._end()
-
-    def finish(self):
-        """Ends its input and waits until it is done."""
-        self.stopping.set()
-        try:
-            self.process.wait(90)
-        except subprocess.TimeoutExpired:
-            self.said.append("did not end within 90 s after its input had ended")
-            self.process.kill()
-        self._end()
-
-    def _end(self):
-        self.stopping.set()
-        self.status = self.process.wait()
-        for thread in self.threads:
-            thread.join(10)
 
 
 class Run:

@@ -236,9 +236,9 @@ class System:
 class Redis:
     """RESP2 over a socket: just enough to read a stream as it is, fields in their order."""
 
-    def __init__(self, url):
+    def __init__(self, url, timeout=30):
         parts = urllib.parse.urlsplit(url)
-        self.socket = socket.create_connection((parts.hostname, parts.port or 6379), 30)
+        self.socket = socket.create_connection((parts.hostname, parts.port or 6379), timeout)
         self.input = self.socket.makefile("rb")
         if parts.password:
             self("AUTH", *([parts.username] if parts.username else []), urllib.parse.unquote(parts.password))
@@ -253,6 +253,8 @@ class Redis:
 
     def _answer(self):
         line = self.input.readline()
+        if not line:
+            raise ConnectionResetError("redis closed the connection")
         kind, rest = line[:1], line[1:-2]
         if kind == b"+":
             return rest

@@ -1,0 +1,252 @@
+"""Compares the log, the files, the read models and what clients were told. Reads nothing but `Evidence`."""
+
+import collections
+import dataclasses
+import pathlib
+import re
+
+from fold import differences, fold
+from formats import Sealed, cloud_event, content_digest, leaf_hash, merkle_root
+from kit import partition
+
+KINDS = ["ChunkRecorded", "ChunkCompressed", "ChunkSealed", "ChunkValidated", "ChunkStored"]
+LIFE = ["SessionCreated", "SessionStopped", "SessionProcessing", "MerkleRootComputed", "SessionCompleted"]
+
+
+@dataclasses.dataclass
+class Told:
+    """What one recorder's user knows: what went in, what was acknowledged, how it ended."""
+    session: str
+    fed: pathlib.Path
+    acknowledged: dict
+    status: int
+    killed: bool
+    said: list
+
+
+@dataclasses.dataclass
+class Evidence:
+    """Everything that the checker may look at."""
+    partitions: dict
+    store: pathlib.Path
+    spool: pathlib.Path
+    documents: dict
+    keys: dict
+    told: list
+
+
+class Findings:
+    """What is wrong, by what it means to a user. `odd` is wrong without being any of the three."""
+
+    def __init__(self):
+        self.skipped, self.duplicated, self.lost, self.odd = [], [], [], []
+        self.sessions = self.events = self.chunks = self.acknowledged = 0
+        self.ends = collections.Counter()
+
+    def sound(self):
+        return not (self.skipped or self.duplicated or self.lost or self.odd)
+
+
+def events_of(partitions):
+    """Every event with its partition and, as `position`, its place in the log."""
+    for number, entries in partitions.items():
+        for entry, pairs in entries:
+            event = cloud_event(pairs)
+            event["position"] = f"p{number:03d}/{entry}"
+            yield number, event
+
+
+def histories(evidence, findings):
+    """Events by session, in the order of the log; what is misplaced or stands twice is found here."""
+    sessions, ids = collections.defaultdict(list), set()
+    for number, event in events_of(evidence.partitions):
+        findings.events += 1
+        session = event["partitionkey"]
+        if partition(session, len(evidence.partitions)) != number:
+            findings.lost.append(f"{session}: event {event['id']} stands in partition {number}")
+        if event["id"] in ids:
+            findings.duplicated.append(f"{session}: event id {event['id']} stands twice")
+        ids.add(event["id"])
+        sessions[session].append(event)
+    findings.sessions = len(sessions)
+    return sessions
+
+
+def check_sequences(session, events, findings):
+    numbers = [int(event["sequence"]) for event in events]
+    counts = collections.Counter(numbers)
+    for number, times in counts.items():
+        if times > 1:
+            findings.duplicated.append(f"{session}: sequence {number} stands {times} times")
+    if gaps := set(range(1, max(numbers) + 1)) - set(numbers):
+        findings.lost.append(f"{session}: no events of sequences {sorted(gaps)[:10]}")
+    if numbers != sorted(numbers):
+        findings.odd.append(f"{session}: sequences are not in order")
+
+
+def check_life(session, events, findings):
+    """One event of each kind for each chunk, and one of each step of the session's life."""
+    status = fold(events)[0]["status"]
+    counts = collections.Counter(
+        (event["type"], event["data"].get("sequence_number")) for event in events
+        if event["type"] in KINDS or event["type"] in LIFE or event["type"] == "ChunkFailed")
+    numbers = [number for kind, number in counts if kind == "ChunkRecorded"]
+    findings.chunks += len(numbers)
+    for key, times in counts.items():
+        if times > 1:
+            findings.duplicated.append(f"{session}: {key} happened {times} times")
+        if key[0] == "ChunkFailed":
+            findings.lost.append(f"{session}: chunk {key[1]} was given up")
+    if sorted(numbers) != list(range(1, len(numbers) + 1)):
+        findings.lost.append(f"{session}: chunks are numbered {sorted(numbers)[:20]}")
+    missing = [(kind, n) for n in numbers for kind in KINDS if (kind, n) not in counts]
+    findings.skipped += [f"{session}: no {kind} of chunk {n}" for kind, n in missing]
+    if status == "failed" and not numbers:
+        return
+    if status != "completed":
+        findings.lost.append(f"{session}: ended as {status} with {len(numbers)} chunks")
+    findings.skipped += [f"{session}: no {kind}" for kind in LIFE if (kind, None) not in counts]
+
+
+def check_files(session, events, evidence, findings, told):
+    """Every stored chunk is there, unchanged, and decrypts to what went in; answers the bytes recorded."""
+    of = {kind: {} for kind in ("ChunkRecorded", "ChunkStored")}
+    for event in events:
+        if event["type"] in of:
+            of[event["type"]][event["data"]["sequence_number"]] = event["data"]
+    leaves, offset = [], 0
+    with open(told.fed, "rb") if told else open("/dev/null", "rb") as fed:
+        for number, fact in sorted(of["ChunkRecorded"].items()):
+            stored = of["ChunkStored"].get(number)
+            expected = fed.read(fact["size_bytes"])
+            offset += fact["size_bytes"]
+            if stored is None:
+                continue
+            problem, leaf = file_problem(session, fact, stored, evidence, expected if told else None)
+            leaves.append(leaf)
+            if problem:
+                findings.lost.append(f"{session}: chunk {number}: {problem}")
+    for event in events:
+        if event["type"] == "MerkleRootComputed":
+            data = event["data"]
+            if data["leaf_count"] != len(leaves) or data["root"] != merkle_root(leaves).hex():
+                findings.lost.append(f"{session}: the Merkle root is not that of its {len(leaves)} files")
+    return offset
+
+
+def file_problem(session, recorded, stored, evidence, expected):
+    try:
+        content = (evidence.store / stored["storage_path"]).read_bytes()
+    except OSError as error:
+        return str(error), b""
+    leaf = leaf_hash(content)
+    if leaf.hex() != stored["merkle_hash"]:
+        return "the file is not the one in the log", leaf
+    key = evidence.keys.get(session)
+    if key is None:
+        return "there is no key of the session", leaf
+    try:
+        original = Sealed(content).original(key)
+    except Exception as error:  # whatever a damaged file does to a reader
+        return f"{type(error).__name__}: {error}", leaf
+    if content_digest(key, original) != recorded["content_digest"]:
+        return "the content is not what was recorded", leaf
+    if expected is not None and original != expected:
+        return "the content is not what went in", leaf
+    return None, leaf
+
+
+def check_told(told, events, total, findings):
+    """What a recorder said must hold, whatever happened afterwards."""
+    name = told.session
+    findings.acknowledged += len(told.acknowledged)
+    sizes = {e["data"]["sequence_number"]: e["data"]["size_bytes"] for e in events
+             if e["type"] == "ChunkRecorded"}
+    for number, size in told.acknowledged.items():
+        if sizes.get(number) != size:
+            findings.lost.append(f"{name}: chunk {number} was acknowledged with {size} bytes, "
+                                 f"the log says {sizes.get(number)}")
+    end = "killed" if told.killed else f"ended with {told.status}"
+    findings.ends[end] += 1
+    if told.killed:
+        return
+    # Status 2 is for a stream without a byte.
+    allowed = (0, 1, 3) if told.fed.stat().st_size else (0, 1, 2, 3)
+    if told.status not in allowed:
+        findings.odd.append(f"{name}: the recorder {end}: {told.said[-3:]}")
+    if told.status == 0:
+        fed = told.fed.stat().st_size
+        if total != fed:
+            findings.lost.append(f"{name}: the recorder said all is recorded: {total} bytes of {fed}")
+        stopped = [e["data"] for e in events if e["type"] == "SessionStopped"]
+        if any(fact["incomplete"] for fact in stopped):
+            findings.odd.append(f"{name}: the recorder said all is recorded; the log says incomplete")
+
+
+def check_documents(sessions, evidence, findings):
+    """The read models are what an own fold of the log says: nothing behind, nothing twice."""
+    seen = {kind: collections.defaultdict(list) for kind in ("sessions", "chunks", "pipeline")}
+    for kind, by_id in seen.items():
+        for document in evidence.documents[kind]:
+            by_id[document["chunk_id" if kind == "chunks" else "session_id"]].append(document)
+    expected = {kind: {} for kind in seen}
+    for session, events in sessions.items():
+        view, chunks, pipeline = fold(events)
+        expected["sessions"][session] = view
+        expected["pipeline"][session] = pipeline
+        expected["chunks"].update(chunks)
+    for kind, by_id in seen.items():
+        for name in set(by_id) | set(expected[kind]):
+            found, wanted = by_id.get(name, []), expected[kind].get(name)
+            if len(found) > 1 or wanted is None:
+                findings.duplicated.append(f"{kind} {name}: {len(found)} documents, the log has "
+                                           f"{'one' if wanted else 'none'}")
+            elif not found:
+                findings.skipped.append(f"{kind} {name}: no document")
+            else:
+                compare(kind, name, found[0], wanted, findings)
+
+
+def compare(kind, name, document, wanted, findings):
+    if kind == "pipeline":
+        items = {s["stage_name"]: s["metrics"]["items_processed"] for s in document["stages"]}
+        document = {**document, "items": items}
+    for field, found, value in differences(document, wanted):
+        text = f"{kind} {name}: {field} is {found!r}, the log says {value!r}"
+        numbers = isinstance(found, (int, float)) and isinstance(value, (int, float))
+        # A count above the log's is an event that was applied twice.
+        (findings.duplicated if numbers and found > value else findings.skipped).append(text)
+
+
+def check_rest(sessions, evidence, findings):
+    """No file that the log doesn't know, and nothing unfinished."""
+    known = {e["data"]["storage_path"] for events in sessions.values() for e in events
+             if e["type"] == "ChunkStored"}
+    for path in sorted(evidence.store.rglob("*")):
+        name = str(path.relative_to(evidence.store))
+        if not path.is_file() or name in known:
+            continue
+        if re.fullmatch(r"[\w-]+/\d{8}\.reel", name):
+            findings.duplicated.append(f"file {name}: the log doesn't know it")
+        else:
+            findings.odd.append(f"file {name}: was left in the chunk store")
+    left = [path for path in evidence.spool.rglob("*") if path.is_file()]
+    findings.odd += [f"file {path.relative_to(evidence.spool)}: was left in the spool" for path in left]
+
+
+def check(evidence):
+    """Everything; the findings hold the counts as well."""
+    findings = Findings()
+    sessions = histories(evidence, findings)
+    told = {one.session: one for one in evidence.told}
+    for session, events in sessions.items():
+        check_sequences(session, events, findings)
+        check_life(session, events, findings)
+        total = check_files(session, events, evidence, findings, told.get(session))
+        if session in told:
+            check_told(told[session], events, total, findings)
+    for session in set(told) - set(sessions):
+        check_told(told[session], [], 0, findings)
+    check_documents(sessions, evidence, findings)
+    check_rest(sessions, evidence, findings)
+    return findings

@@ -1,0 +1,203 @@
+"""What is done to the processes, and how often."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+
+from fleet import Clock
+
+
+class Faults:
+    """One method a kind: answers what it did, or None when that can't be done just now."""
+
+    # Name of the method, kind as printed, weight.
+    KINDS = [
+        ("kill_up", "kill -9 reel up", 8), ("stop_up", "clean restart of reel up", 3),
+        ("stall_up", "stall reel up", 6), ("kill_worker", "kill -9 a worker", 10),
+        ("stop_worker", "clean restart of a worker", 4), ("stall_worker", "stall a worker", 10),
+        ("kill_recorder", "kill -9 a recorder", 8), ("stall_recorder", "stall a recorder", 8),
+        ("kill_redis", "kill -9 redis-server", 8), ("freeze_redis", "freeze redis-server", 8),
+        ("kill_mongod", "kill -9 mongod", 8), ("freeze_mongod", "freeze mongod", 5),
+        ("destroy_groups", "destroy consumer groups", 8), ("reset_connections", "reset connections", 10),
+        ("slow_disk", "slow disk", 4), ("full_spool", "full disk of the spool", 5),
+        ("full_store", "full disk of the chunk store", 5), ("step_clock", "step a clock", 8),
+    ]
+
+    def __init__(self, fleet, source, longest):
+        self.fleet, self.source, self.longest = fleet, source, longest
+        self.timers = []
+
+    def possible(self):
+        """The kinds that this machine and these options allow, and those left out with the reason."""
+        left_out = {}
+        if not self.fleet.disks:
+            left_out |= dict.fromkeys(
+                ("full_spool", "full_store"), "no memory disk can be mounted here")
+        if not self.fleet.workers:
+            left_out |= dict.fromkeys(("kill_worker", "stop_worker", "stall_worker"), "--workers 0")
+        if not Clock.available:
+            left_out["step_clock"] = "libfaketime is not installed"
+        kinds = [kind for kind in self.KINDS if kind[0] not in left_out]
+        return kinds, {kind[1]: left_out[kind[0]] for kind in self.KINDS if kind[0] in left_out}
+
+    def seconds(self, least, most):
+        """A duration; long ones are rarer than short ones."""
+        most = max(least, min(most, self.longest))
+        return least + (most - least) * self.source.random() ** 2
+
+    def later(self, seconds, action):
+        """Does something after a while; `end` does what is still open."""
+        self.timers.append((time.monotonic() + seconds, action))
+
+    def tick(self, everything=False):
+        now = time.monotonic()
+        for timer in [t for t in self.timers if everything or t[0] <= now]:
+            self.timers.remove(timer)
+            timer[1]()
+
+    def kill_up(self):
+        return "reel up" if self.fleet.up.signal(signal.SIGKILL) else None
+
+    def stop_up(self):
+        if any(pid for _, pid, _ in self.fleet.stalls):
+            return None  # a stalled server can't end cleanly
+        return "reel up" if self.fleet.up.signal(signal.SIGTERM) else None
+
+    def stall_up(self):
+        process = self.fleet.up.process
+        return self._stall(process.pid, self.seconds(1, 20), "reel up") if process else None
+
+    def _worker(self):
+        running = [w for w in self.fleet.workers if w.process and w.process.poll() is None]
+        return self.source.choice(running) if running else None
+
+    def kill_worker(self):
+        worker = self._worker()
+        return worker.name if worker and worker.signal(signal.SIGKILL) else None
+
+    def stop_worker(self):
+        worker = self._worker()
+        if worker is None or any(pid == worker.process.pid for _, pid, _ in self.fleet.stalls):
+            return None
+        return worker.name if worker.signal(signal.SIGTERM) else None
+
+    def stall_worker(self):
+        worker = self._worker()
+        return self._stall(worker.process.pid, self.seconds(2, 50), worker.name) if worker else None
+
+    def _recorder(self):
+        feeds = [feed for feed in self.fleet.live if feed.is_alive()]
+        return self.source.choice(feeds) if feeds else None
+
+    def kill_recorder(self):
+        feed = self._recorder()
+        if feed is None:
+            return None
+        feed.kill()
+        return feed.session
+
+    def stall_recorder(self):
+        feed = self._recorder()
+        return self._stall(feed.process.pid, self.seconds(2, 60), feed.session) if feed else None
+
+    def _stall(self, pid, seconds, name):
+        self.fleet.stall(pid, seconds)
+        return f"{name}, {seconds:.1f} s"
+
+    def _server(self, program):
+        return self.fleet.system.child(program) if self.fleet.up.process else None
+
+    def _kill_server(self, program):
+        pid = self._server(program)
+        if pid is None:
+            return None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        return f"process {pid}"
+
+    def kill_redis(self):
+        return self._kill_server("redis-server")
+
+    def kill_mongod(self):
+        return self._kill_server("mongod")
+
+    def freeze_redis(self):
+        pid = self._server("redis-server")
+        return self._stall(pid, self.seconds(1, 20), f"process {pid}") if pid else None
+
+    def freeze_mongod(self):
+        pid = self._server("mongod")
+        return self._stall(pid, self.seconds(1, 20), f"process {pid}") if pid else None
+
+    def _redis(self):
+        """A connection, unless the server is away or frozen."""
+        try:
+            redis = self.fleet.redis(timeout=2)
+            redis("PING")
+            return redis
+        except (OSError, RuntimeError):
+            return None
+
+    def destroy_groups(self):
+        redis = self._redis()
+        if redis is None:
+            return None
+        try:
+            count, everything = 0, self.source.random() < 0.5
+            for number in range(redis.partitions()):
+                key = f"reel:{{p{number:03d}}}:log"
+                for facts in redis("XINFO", "GROUPS", key) if redis("EXISTS", key) else []:
+                    if everything or self.source.random() < 0.3:
+                        count += redis("XGROUP", "DESTROY", key, facts[1])
+            return f"{count} groups" if count else None
+        except (OSError, RuntimeError):
+            return None
+
+    def reset_connections(self):
+        redis = self._redis()
+        try:
+            return f"{redis('CLIENT', 'KILL', 'TYPE', 'normal')} connections" if redis else None
+        except (OSError, RuntimeError):
+            return None
+
+    def slow_disk(self):
+        """Writers that sync as fast as they can, on the disk that the servers sync to."""
+        seconds = self.seconds(2, 8)
+        for number in range(2):
+            path = self.fleet.folder / f"hog-{number}"
+            threading.Thread(target=write_hard, args=(path, seconds), daemon=True).start()
+        return f"{seconds:.1f} s"
+
+    def _fill(self, name):
+        if not self.fleet.disks.fill(self.fleet, name):
+            return None
+        seconds = self.seconds(1, 12)
+        self.later(seconds, lambda: self.fleet.disks.free(self.fleet, (name,)))
+        return f"{seconds:.1f} s"
+
+    def full_spool(self):
+        return self._fill("spool")
+
+    def full_store(self):
+        return self._fill("store")
+
+    def step_clock(self):
+        name = self.source.choice(sorted(self.fleet.clocks)) if self.fleet.clocks else None
+        if name is None:
+            return None
+        step = self.source.choice([-1, 1]) * self.source.choice([1, 5, 20, 90, 3600])
+        self.fleet.clocks[name].step(step)
+        return f"{name}, {step:+d} s"
+
+
+def write_hard(path, seconds):
+    """Makes every sync on this disk wait, for a while."""
+    deadline, block = time.monotonic() + seconds, os.urandom(1 << 21)
+    with open(path, "wb", buffering=0) as file:
+        while time.monotonic() < deadline:
+            file.seek(0)
+            file.write(block)
+            os.fsync(file.fileno())
+    path.unlink(missing_ok=True)

@@ -1,0 +1,275 @@
+"""The processes of a run: `reel up`, further workers on the same servers, recorders. Keeps them going."""
+
+import contextlib
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import time
+
+from checker import Told
+from feeding import Feed
+from kit import MIB, REEL, Redis, System, environment, free_port, reel
+
+FAKETIME = pathlib.Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
+# libfaketime changes the environment of the first program that it is loaded into, and a Swift program finds
+# its arguments from there: so another program comes first, which becomes it.
+PREFIX = ["/usr/bin/env"]
+SERVED_ROLES = ["pipeline", "processor", "storage", "projector"]
+
+
+class Clock:
+    """A wall clock of one process that can be stepped; monotonic time goes on as it does."""
+
+    available = FAKETIME.exists()
+
+    def __init__(self, path):
+        self.path, self.offset = path, 0
+        self.step(0)
+
+    def step(self, seconds):
+        self.offset += seconds
+        new = self.path.with_suffix(".new")
+        new.write_text(f"{self.offset:+d}\n")
+        new.replace(self.path)
+
+    def environment(self):
+        return environment(
+            LD_PRELOAD=str(FAKETIME), FAKETIME_TIMESTAMP_FILE=str(self.path), FAKETIME_CACHE_DURATION="1",
+            FAKETIME_DONT_FAKE_MONOTONIC="1",
+            # Without this it counts waits on the monotonic clock by the wall clock: they end at once.
+            FAKETIME_FORCE_MONOTONIC_FIX="0")
+
+
+class Keeper:
+    """A process that is started again whenever it ends, as a service manager does."""
+
+    def __init__(self, name, launch):
+        self.name, self.launch = name, launch
+        self.process = None
+        self.asked, self.due = None, 0.0
+        self.ends = []
+
+    def tick(self):
+        """Notices an end and starts it again, a second later when it was not our doing."""
+        if self.process and self.process.poll() is not None:
+            status, self.process = self.process.returncode, None
+            if self.asked is None or (self.asked == signal.SIGTERM and status != 0):
+                self.ends.append(status)
+                self.due = time.monotonic() + 1
+            self.asked = None
+        if self.process is None and time.monotonic() >= self.due:
+            self.process = self.launch()
+
+    def signal(self, number):
+        """Signals the process if it runs; whether it did."""
+        if self.process is None or self.process.poll() is not None:
+            return False
+        if number in (signal.SIGKILL, signal.SIGTERM):
+            self.asked = number
+        self.process.send_signal(number)
+        return True
+
+
+class Fleet:
+    """Everything that was started, so that it can be hurt, healed and ended."""
+
+    def __init__(self, folder, seed, workers, disks):
+        self.folder, self.seed, self.disks = folder, seed, disks
+        self.source = random.Random(seed)
+        self.spool, self.store = folder / "spool", folder / "chunks"
+        self.live, self.told, self.stalls = [], [], []
+        self.made, self.next_feed = 0, 0.0
+        ports = [free_port() for _ in range(2)]
+        self.urls, self.serves = (None, None), False
+        keys = folder / "data" / "keys"
+        self.folders = ["--spool", self.spool, "--chunk-store", self.store, "--keys", keys]
+        self.system = System(
+            folder / "data", "--redis-port", ports[0], "--mongodb-port", ports[1], *self.folders)
+        self.up = Keeper("reel up", self._launch_up)
+        self.workers = [Keeper(f"worker {n}", lambda n=n: self._launch_worker(n)) for n in range(workers)]
+        self.clocks = {}
+
+    def start(self):
+        """The system first; its workers need a log."""
+        for folder in (self.spool, self.store):
+            folder.mkdir(exist_ok=True)
+        if self.disks:
+            self.disks.mount(self)
+        self.system.start()
+        self.up.process = self.system.process
+        self.urls = self.system.endpoints["redis_url"], self.system.endpoints["mongodb_url"]
+        self.serves = reel("serve", "--help").returncode == 0
+        for worker in self.workers:
+            worker.tick()
+
+    def _launch_up(self):
+        # Stages chained in memory and stages that hand on through the spool take over from each other.
+        more = self.source.choice([[], [], ["--no-chaining"], ["--workers", "1"]])
+        kept = self.system.options
+        self.system.options = kept + more
+        self.system.launch()
+        self.system.options = kept
+        return self.system.process
+
+    def _launch_worker(self, number):
+        name = f"worker-{number}"
+        where = ["--redis-url", self.urls[0], "--mongodb-url", self.urls[1], "--data", self.folder / name]
+        command = ["serve", *SERVED_ROLES] if self.serves else ["up"]
+        with open(self.folder / f"{name}.log", "ab") as log:
+            return subprocess.Popen(
+                [*PREFIX, REEL, *command, *map(str, where + self.folders), "--workers", "1"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._clock(name))
+
+    def _clock(self, name):
+        """The environment of a process with a clock of its own."""
+        if not Clock.available:
+            return environment()
+        if name not in self.clocks:
+            self.clocks[name] = Clock(self.folder / f"{name}.clock")
+        return self.clocks[name].environment()
+
+    def keep_feeding(self, count):
+        """Replaces recorders that have ended; each records for some 10 to 50 seconds."""
+        for feed in [feed for feed in self.live if not feed.is_alive()]:
+            self.collect(feed)
+        while (len(self.live) < count and time.monotonic() >= self.next_feed
+               and (self.system.data / "endpoints.json").exists()):
+            # On a full disk every one ends at once.
+            self.next_feed = time.monotonic() + 0.5
+            name = f"chaos-{self.seed}-{self.made}"
+            self.made += 1
+            codec = ["zstd", "lz4", "none", "gzip"][self.made % 4]
+            feed = Feed(
+                self.system, name, self.seed + self.made, codec, chunk_mb=0.0625, part_bytes=32_000,
+                pause_seconds=0.2, env=self._clock(name), prefix=PREFIX)
+            feed.until = time.monotonic() + self.source.uniform(10, 50)
+            self.live.append(feed)
+        for feed in self.live:
+            if time.monotonic() >= feed.until:
+                feed.end_input()
+
+    def collect(self, feed, patience=90):
+        """Waits for a recorder's end, and keeps what it was told and what it said."""
+        feed.finish(patience)
+        fed = self.folder / "fed" / feed.session
+        fed.parent.mkdir(exist_ok=True)
+        fed.write_bytes(feed.fed)
+        self.told.append(
+            Told(feed.session, fed, feed.acknowledged, feed.status, feed.killed, feed.said[-20:]))
+        if clock := self.clocks.pop(feed.session, None):
+            clock.path.unlink()
+        if feed in self.live:
+            self.live.remove(feed)
+
+    def stall(self, pid, seconds):
+        """SIGSTOP, and SIGCONT when the time is over, if it is still the same process."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            self.stalls.append((time.monotonic() + seconds, pid, started(pid)))
+
+    def wake(self, everything=False):
+        now = time.monotonic()
+        for stall in [s for s in self.stalls if everything or s[0] <= now]:
+            self.stalls.remove(stall)
+            if started(stall[1]) == stall[2] is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(stall[1], signal.SIGCONT)
+
+    def redis(self, timeout=30):
+        return Redis(self.urls[0], timeout)
+
+    def keep_running(self):
+        for keeper in [self.up, *self.workers]:
+            keeper.tick()
+
+    def tick(self, recorders):
+        """What is due now: stalls that are over, processes that ended, recorders to start and to end."""
+        self.wake()
+        self.keep_running()
+        self.keep_feeding(recorders)
+
+    def heal(self):
+        """Undoes every fault that lasts, and lets recorders end."""
+        self.wake(everything=True)
+        if self.disks:
+            self.disks.free(self)
+        for feed in list(self.live):
+            feed.end_input()
+        deadline = time.monotonic() + 90
+        while any(feed.is_alive() for feed in self.live) and time.monotonic() < deadline:
+            self.keep_running()
+            time.sleep(0.2)
+        for feed in list(self.live):
+            self.collect(feed, patience=1)
+
+    def restart(self):
+        """Ends all work cleanly and starts it again: what was left unfinished is swept up then."""
+        for worker in self.workers:
+            worker.signal(signal.SIGTERM)
+        for worker in self.workers:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.process.wait(60)
+        status = self.system.stop()
+        if status != 0:
+            self.up.ends.append(status)
+        self.up.process = self.system.start().process
+        self.keep_running()
+
+    def end(self):
+        """Ends every process that was started here."""
+        self.wake(everything=True)
+        for feed in self.live:
+            feed.kill()
+        for worker in self.workers:
+            worker.signal(signal.SIGTERM)
+        for worker in self.workers:
+            if worker.process:
+                try:
+                    worker.process.wait(20)
+                except subprocess.TimeoutExpired:
+                    worker.process.kill()
+        self.system.stop()
+        if self.disks:
+            self.disks.unmount(self)
+
+
+class Disks:
+    """Spool and chunk store on memory disks, which can be made full and free again at once."""
+
+    SIZES = {"spool": 64 * MIB, "store": 4096 * MIB}
+
+    def mount(self, fleet):
+        for name, size in self.SIZES.items():
+            folder = getattr(fleet, name)
+            subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "reel-chaos", folder], check=True)
+
+    def resize(self, folder, size):
+        return subprocess.run(
+            ["mount", "-o", f"remount,size={size}", folder], capture_output=True).returncode == 0
+
+    def fill(self, fleet, name):
+        """Shrinks the disk to what is on it; whether that could be done."""
+        folder = getattr(fleet, name)
+        facts = os.statvfs(folder)
+        used = (facts.f_blocks - facts.f_bfree) * facts.f_frsize
+        return self.resize(folder, max(used, 4096) + 8192)
+
+    def free(self, fleet, names=("spool", "store")):
+        for name in names:
+            self.resize(getattr(fleet, name), self.SIZES[name])
+
+    def unmount(self, fleet):
+        for name in self.SIZES:
+            subprocess.run(["umount", "-l", getattr(fleet, name)], capture_output=True)
+
+
+def started(pid):
+    """When a process was started, as the kernel counts; None when it is gone."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return text[text.rindex(")") + 2:].split()[19]

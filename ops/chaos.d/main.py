@@ -1,0 +1,239 @@
+"""Hurts a running system at random, heals it, and lets the checker say what became of it."""
+
+import argparse
+import base64
+import collections
+import concurrent.futures
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pymongo
+
+import selftest
+from checker import Evidence, check, events_of
+from faults import Faults
+from fleet import Disks, Fleet
+from fold import fold
+from kit import Workspace
+
+SETTLE_SECONDS = 240
+
+
+def say(text):
+    print(f"chaos: {text}", flush=True)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        prog="ops/chaos",
+        description="Kills, stalls, freezes and starves a running Reel while it records, then compares the "
+        "log, the files, the read models and what the recorders' users were told. Ends with a table, and "
+        "with status 0 only when nothing was skipped, duplicated or lost. Needs what 'ops/install test' "
+        "installs; works in a temporary folder and ends only what it started.",
+        epilog="REEL names the program (default: the debug build); REEL_TOOLS the folder of ops/install.")
+    parser.add_argument("--faults", type=int, default=200, metavar="N", help="how many (default 200)")
+    parser.add_argument(
+        "--minutes", type=float, default=20, metavar="M",
+        help="over how long they are spread (default 20); healing and checking come on top, at most 10")
+    parser.add_argument("--seed", type=int, metavar="S", help="repeats the choices of another run")
+    parser.add_argument(
+        "--workers", type=int, default=2, metavar="N",
+        help="processes beside 'reel up' that work on the same log (default 2)")
+    parser.add_argument("--recorders", type=int, default=3, metavar="N", help="at a time (default 3)")
+    parser.add_argument("--keep", action="store_true", help="keep the folder of data and logs")
+    parser.add_argument(
+        "--self-test", action="store_true",
+        help="inflict nothing, but damage copies of the evidence: the checker must notice each")
+    chosen = parser.parse_args()
+    for name, least in (("faults", 0), ("minutes", 0), ("workers", 0), ("recorders", 1)):
+        if getattr(chosen, name) < least:
+            parser.error(f"--{name}: must be at least {least}")
+    return chosen
+
+
+def inflict(fleet, faults, source, options):
+    """The faults, at random moments; answers how many of each kind."""
+    counts, began = collections.Counter(), time.monotonic()
+    kinds, left_out = faults.possible()
+    for kind, reason in left_out.items():
+        say(f"left out: {kind}: {reason}")
+    # Every kind once before any comes again by chance.
+    waiting = source.sample(kinds, len(kinds))
+    moments = sorted(source.uniform(0.5, options.minutes * 60) for _ in range(options.faults))
+    for number, moment in enumerate(moments):
+        # What can't be done just now (its process is gone) is made up for later.
+        while time.monotonic() < began + moment:
+            step(fleet, faults, options)
+        deadline = time.monotonic() + 60
+        done = None
+        while done is None and time.monotonic() < deadline:
+            kind = waiting[0] if waiting else source.choices(kinds, [k[2] for k in kinds])[0]
+            done = getattr(faults, kind[0])()
+            if waiting:
+                waiting.append(waiting.pop(0)) if done is None else waiting.pop(0)
+            if done is None:
+                step(fleet, faults, options)
+        if done is not None:
+            counts[kind[1]] += 1
+            say(f"{time.monotonic() - began:7.1f} s  {number + 1}: {kind[1]} ({done})")
+    while time.monotonic() < began + options.minutes * 60:
+        step(fleet, faults, options)
+    return counts
+
+
+def step(fleet, faults, options):
+    faults.tick()
+    fleet.tick(options.recorders)
+    time.sleep(0.05)
+
+
+def is_settled(fleet):
+    """Whether every session has ended and the read models are at the log's end."""
+    redis = fleet.redis()
+    versions = {}
+    for events in by_session(read_log(redis)).values():
+        session = fold(events)[0]
+        if session["status"] not in ("completed", "failed"):
+            return False
+        versions[session["session_id"]] = session["version"]
+    client = pymongo.MongoClient(fleet.urls[1], serverSelectionTimeoutMS=5000)
+    try:
+        found = {d["session_id"]: d["version"] for d in client["reel"].sessions.find()}
+    finally:
+        client.close()
+    return found == versions
+
+
+def settle(fleet, seconds):
+    """Waits until nothing is left to do; whether that came."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        fleet.keep_running()
+        try:
+            if is_settled(fleet):
+                return True
+        except (OSError, RuntimeError, pymongo.errors.PyMongoError):
+            pass  # still starting
+        time.sleep(1)
+    return False
+
+
+def read_log(redis):
+    """Every entry of every partition, as it stands in the stream."""
+    partitions = {}
+    for number in range(redis.partitions()):
+        entries, start = [], "-"
+        while page := redis("XRANGE", f"reel:{{p{number:03d}}}:log", start, "+", "COUNT", 5000):
+            entries += [(e.decode(), list(zip(flat[::2], flat[1::2]))) for e, flat in page]
+            start = "(" + entries[-1][0]
+        partitions[number] = entries
+    return partitions
+
+
+def by_session(partitions):
+    sessions = collections.defaultdict(list)
+    for _, event in events_of(partitions):
+        sessions[event["partitionkey"]].append(event)
+    return sessions
+
+
+def export_keys(fleet):
+    """The data key of every session, as an investigator gets it."""
+    def key(session):
+        done = fleet.system.reel("keys", "export", session, "--json")
+        if done.returncode != 0:
+            say(f"keys export {session}: status {done.returncode}: {done.stderr.strip()}")
+            return session, None
+        return session, base64.b64decode(json.loads(done.stdout)["data_key"])
+    sessions = sorted(by_session(read_log(fleet.redis())))
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return {session: key for session, key in pool.map(key, sessions) if key}
+
+
+def gather(fleet):
+    """Reads everything that is to be compared."""
+    keys = export_keys(fleet)
+    settled = settle(fleet, 60)  # taking out a key is an event as well
+    client = pymongo.MongoClient(fleet.urls[1], serverSelectionTimeoutMS=20_000)
+    documents = {name: list(client["reel"][name].find()) for name in ("sessions", "chunks", "pipeline")}
+    client.close()
+    log = read_log(fleet.redis())
+    return Evidence(log, fleet.store, fleet.spool, documents, keys, fleet.told), settled
+
+
+def print_table(seed, counts, fleet, findings):
+    rows = [(kind, count) for kind, count in sorted(counts.items())]
+    rows += [("faults", sum(counts.values())), ("recordings", len(fleet.told))]
+    rows += [(f"  {end}", count) for end, count in sorted(findings.ends.items())]
+    rows += [
+        ("sessions in the log", findings.sessions), ("events", findings.events),
+        ("chunks in the log", findings.chunks), ("chunks acknowledged", findings.acknowledged),
+        ("processes that ended by themselves", sum(len(k.ends) for k in [fleet.up, *fleet.workers])),
+        ("other problems", len(findings.odd)), ("skipped", len(findings.skipped)),
+        ("duplicated", len(findings.duplicated)), ("lost", len(findings.lost))]
+    print(f"\n{'seed ' + str(seed):<40}{'count':>10}")
+    for name, count in rows:
+        print(f"{name:<40}{count:>10}", flush=True)
+
+
+def report(findings):
+    for name in ("odd", "skipped", "duplicated", "lost"):
+        for text in getattr(findings, name)[:20]:
+            say(f"{name}: {text}")
+
+
+def run(options, folder):
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
+    say(f"seed {seed}: {options.faults} faults over {options.minutes:g} minutes")
+    source = random.Random(seed)
+    disks = Disks() if os.environ.get("REEL_CHAOS_MOUNTS") == "1" else None
+    fleet = Fleet(folder, seed, options.workers, disks)
+    try:
+        fleet.start()
+        faults = Faults(fleet, source, longest=max(5, options.minutes * 60 / 4))
+        counts = inflict(fleet, faults, source, options)
+        say("healing")
+        faults.tick(everything=True)
+        fleet.heal()
+        if not settle(fleet, SETTLE_SECONDS):
+            say(f"not everything came to its end within {SETTLE_SECONDS} s")
+        fleet.restart()
+        evidence, settled = gather(fleet)
+        if not settled:
+            say("the read models did not catch up")
+        say("checking")
+        findings = check(evidence)
+        for keeper in [fleet.up, *fleet.workers]:
+            if keeper.ends:
+                say(f"{keeper.name} ended by itself: {keeper.ends}")
+        report(findings)
+        print_table(seed, counts, fleet, findings)
+        if options.self_test:
+            return selftest.run(check, evidence, folder, seed)
+        return 0 if findings.sound() and sum(counts.values()) >= options.faults else 1
+    finally:
+        fleet.end()
+
+
+def main():
+    options = arguments()
+    if options.self_test:
+        options.faults, options.minutes, options.workers, options.recorders = 0, 0.15, 0, 3
+    if options.keep:
+        os.environ["REEL_INTEROP_KEEP"] = "1"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with Workspace("chaos") as folder:
+        try:
+            return run(options, folder)
+        except (RuntimeError, subprocess.SubprocessError, OSError) as error:
+            say(f"could not go on: {error}")
+            return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

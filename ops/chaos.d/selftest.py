@@ -1,0 +1,154 @@
+"""Proves that the checker can fail: damages copies of sound evidence, each of which must be noticed."""
+
+import copy
+import dataclasses
+import random
+import shutil
+
+
+def entries_of(evidence, kind):
+    """Places of all entries of an event type: partition, index."""
+    return [
+        (number, index) for number, entries in evidence.partitions.items()
+        for index, (_, pairs) in enumerate(entries) if dict(pairs)[b"type"] == kind]
+
+
+def some_file(evidence, source):
+    return source.choice(sorted(path for path in evidence.store.rglob("*.reel")))
+
+
+def drop_event(kind):
+    def damage(evidence, source):
+        number, index = source.choice(entries_of(evidence, kind))
+        del evidence.partitions[number][index]
+    return damage
+
+
+def double_event(evidence, source):
+    number, index = source.choice(entries_of(evidence, b"ChunkStored"))
+    entries = evidence.partitions[number]
+    entries.insert(index + 1, entries[index])
+
+
+def repeat_under_new_id(evidence, source):
+    """A duplicate effect that takes the next sequence and another id: only its content tells."""
+    number, index = source.choice(entries_of(evidence, b"ChunkSealed"))
+    entries = evidence.partitions[number]
+    fields = dict(entries[index][1])
+    last = max(int(dict(p)[b"sequence"]) for _, p in entries
+               if dict(p)[b"partitionkey"] == fields[b"partitionkey"])
+    fields |= {b"id": fields[b"id"] + b"-again", b"sequence": b"%012d" % (last + 1)}
+    entries.append((entries[-1][0], list(fields.items())))
+
+
+def remove_file(evidence, source):
+    some_file(evidence, source).unlink()
+
+
+def flip_bit(evidence, source):
+    path = some_file(evidence, source)
+    content = bytearray(path.read_bytes())
+    content[source.randrange(len(content))] ^= 1 << source.randrange(8)
+    path.write_bytes(content)
+
+
+def add_file(evidence, source):
+    path = some_file(evidence, source)
+    shutil.copy(path, path.with_name("99999999.reel"))
+
+
+def leave_unfinished(evidence, source):
+    some_file(evidence, source).with_suffix(".tmp").write_bytes(b"half")
+
+
+def change_fed(evidence, source):
+    told = max(evidence.told, key=lambda one: one.fed.stat().st_size)
+    content = bytearray(told.fed.read_bytes())
+    content[source.randrange(len(content))] ^= 1
+    told.fed = evidence.store / "fed"
+    told.fed.write_bytes(content)
+
+
+def acknowledge_more(evidence, source):
+    acknowledged = source.choice(evidence.told).acknowledged
+    acknowledged[max(acknowledged) + 1] = 65536
+
+
+def claim_more(evidence, source):
+    told = source.choice(evidence.told)
+    content = told.fed.read_bytes() + b"more"
+    told.fed = evidence.store / "fed"
+    told.fed.write_bytes(content)
+
+
+def drop_document(kind):
+    def damage(evidence, source):
+        evidence.documents[kind].remove(source.choice(evidence.documents[kind]))
+    return damage
+
+
+def double_document(kind):
+    def damage(evidence, source):
+        evidence.documents[kind].append(source.choice(evidence.documents[kind]))
+    return damage
+
+
+def change_document(kind, field, change):
+    def damage(evidence, source):
+        place = source.choice(evidence.documents[kind])
+        *path, last = field.split(".")
+        for name in path:
+            place = place[name]
+        place[last] = change(place[last])
+    return damage
+
+
+# What is done, and where it must be found.
+DAMAGE = [
+    ("an event of a stage is missing from the log", drop_event(b"ChunkCompressed"), "skipped"),
+    ("a recorded chunk's event is missing from the log", drop_event(b"ChunkRecorded"), "lost"),
+    ("a session's end is missing from the log", drop_event(b"SessionCompleted"), "lost"),
+    ("an event stands twice in the log", double_event, "duplicated"),
+    ("an event happened again under another id", repeat_under_new_id, "duplicated"),
+    ("a file is missing", remove_file, "lost"),
+    ("a bit of a file is flipped", flip_bit, "lost"),
+    ("a file that the log doesn't know", add_file, "duplicated"),
+    ("an unfinished file in the chunk store", leave_unfinished, "odd"),
+    ("what went in is not what is stored", change_fed, "lost"),
+    ("a chunk was acknowledged that is nowhere", acknowledge_more, "lost"),
+    ("a recorder said all is recorded, and it isn't", claim_more, "lost"),
+    ("a session has no document", drop_document("sessions"), "skipped"),
+    ("a chunk has no document", drop_document("chunks"), "skipped"),
+    ("a pipeline has no document", drop_document("pipeline"), "skipped"),
+    ("a session has two documents", double_document("sessions"), "duplicated"),
+    ("a chunk has two documents", double_document("chunks"), "duplicated"),
+    ("a session's status is another",
+     change_document("sessions", "status", lambda _: "recording"), "skipped"),
+    ("a session's document is behind", change_document("sessions", "version", lambda v: v - 1), "skipped"),
+    ("a chunk was counted twice",
+     change_document("sessions", "statistics.chunks_count", lambda n: n + 1), "duplicated"),
+    ("a chunk was not counted",
+     change_document("sessions", "statistics.chunks_count", lambda n: n - 1), "skipped"),
+    ("a chunk's size is another", change_document("chunks", "size_bytes", lambda n: n - 1), "skipped"),
+    ("a chunk's hash is another", change_document("chunks", "merkle_hash", lambda h: h[::-1]), "skipped"),
+    ("a pipeline's version is behind", change_document("pipeline", "version", lambda v: v - 1), "skipped"),
+]
+
+
+def run(check, evidence, folder, seed):
+    """Every kind of damage, on a copy each; prints a line for each, answers the exit status."""
+    clean = check(evidence)
+    wrong = 0 if clean.sound() and clean.acknowledged and clean.sessions else 1
+    print(f"{'FAIL' if wrong else 'PASS'} chaos: the checker finds sound evidence sound", flush=True)
+    for number, (name, damage, where) in enumerate(DAMAGE):
+        store = folder / "damaged"
+        shutil.copytree(evidence.store, store)
+        damaged = dataclasses.replace(
+            evidence, store=store, partitions={n: list(e) for n, e in evidence.partitions.items()},
+            documents=copy.deepcopy(evidence.documents), told=copy.deepcopy(evidence.told))
+        damage(damaged, random.Random(seed + number))
+        found = getattr(check(damaged), where)
+        shutil.rmtree(store)
+        wrong += not found
+        print(f"{'PASS' if found else 'FAIL'} chaos: the checker notices: {name}", flush=True)
+    return 1 if wrong else 0
