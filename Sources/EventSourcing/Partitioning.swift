@@ -52,11 +52,29 @@ public struct LogPosition: Sendable, Hashable, Comparable, CustomStringConvertib
 
     /// A position from a partition and an entry id; nil when the id is not `digits-digits`.
     public init?(partition: Int, entryID: some StringProtocol) {
-        let parts = entryID.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, let milliseconds = UInt64(parts[0]), let counter = UInt64(parts[1]) else {
-            return nil
+        // Every event that is read has one: no pieces are cut out, digits are read where they stand.
+        var parts: (UInt64, UInt64) = (0, 0)
+        var digits = (0, 0)
+        var isBehindDash = false
+        for byte in entryID.utf8 {
+            if byte == UInt8(ascii: "-"), !isBehindDash {
+                isBehindDash = true
+                continue
+            }
+            guard byte >= 0x30, byte <= 0x39 else { return nil }
+            let (tens, isTooLarge) = (isBehindDash ? parts.1 : parts.0).multipliedReportingOverflow(by: 10)
+            let (sum, isAlsoTooLarge) = tens.addingReportingOverflow(UInt64(byte - 0x30))
+            if isTooLarge || isAlsoTooLarge { return nil }
+            if isBehindDash {
+                parts.1 = sum
+                digits.1 += 1
+            } else {
+                parts.0 = sum
+                digits.0 += 1
+            }
         }
-        self.init(partition: partition, milliseconds: milliseconds, counter: counter)
+        guard digits.0 > 0, digits.1 > 0 else { return nil }
+        self.init(partition: partition, milliseconds: parts.0, counter: parts.1)
     }
 
     /// Reads what `description` writes.

@@ -122,7 +122,7 @@ public final class MongoRebuild: ReadModelRebuild {
     }
 
     private func keepLease() throws(ProjectionFailure) {
-        guard let work, ContinuousClock.now - work.renewed > .seconds(2) else { return }
+        guard let work, ContinuousClock.now - work.renewed > .milliseconds(1_500) else { return }
         try pool.withProjectionClient { (client) throws(ProjectionFailure) in
             guard try lease.renew(client) else { throw .held(by: "of another process") }
         }

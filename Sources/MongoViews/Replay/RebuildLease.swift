@@ -10,7 +10,7 @@ struct RebuildLease: Sendable {
     /// This process's part in it; new for every rebuild object, so that no two are taken for one.
     let owner: String
     /// How long a rebuild that says nothing is taken for running.
-    var lease_ms: Int64 = 10_000
+    var lease_ms: Int64 = 6_000
 
     /// What the document says of the last rebuild.
     struct Run: Equatable {

@@ -11,7 +11,7 @@ enum Program {
         ChunksCommand.self, EventsCommand.self, VerifyCommand.self, ProofCommand.self, ProofCheckCommand.self,
         ExportCommand.self,
         KeysExportCommand.self, StatusCommand.self, BenchSealCommand.self, BenchScaleCommand.self,
-        BenchAppendCommand.self, ReplayCommand.self,
+        BenchAppendCommand.self, BenchProjectCommand.self, ReplayCommand.self,
         ParkedListCommand.self, ParkedShowCommand.self, ParkedRetryCommand.self,
         ParkedDiscardCommand.self,
     ]
