@@ -98,7 +98,12 @@ final class LeaseKeeper: Sendable {
             }
             state.balancer.forget(lost)
         }
-        for fence in lost { report(.warning, "\(fence) was lost to another member") }
+        if !lost.isEmpty {
+            report(
+                .warning,
+                "\(subscription): lost \(Self.names(lost.map(\.partition))) to others: the leases had run out"
+            )
+        }
     }
 
     private func isStuck() -> Bool {
