@@ -84,8 +84,8 @@ let package = Package(
         tests(
             "ReelTests",
             [
-                "reel", "Console", "EventSourcing", "Recording", "Simulation", "Supervision", "Pipeline",
-                "Vault",
+                "reel", "Console", "EventSourcing", "Recording", "RedisLog", "Simulation", "Supervision",
+                "Pipeline", "TestServers", "Vault",
             ]),
         tests("SupervisionTests", ["Supervision", "TestServers"]),
         tests("SystemTests", ["TestServers", "Supervision"]),

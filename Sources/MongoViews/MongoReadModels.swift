@@ -13,6 +13,9 @@ public struct MongoReadModels: Sendable {
         self.collections = Collections(database: database)
     }
 
+    /// Name of the subscription, its leases and its checkpoints.
+    public static let subscription = "projector"
+
     /// What builds them from the log, for the calling thread.
     /// - Parameters:
     ///   - name: name of its checkpoints.
@@ -20,7 +23,7 @@ public struct MongoReadModels: Sendable {
     ///   - log: where a session is read again whose history has a gap in the read model. Without it a gap
     ///     is thrown.
     public func projection(
-        name: String = "projector", epoch: String, log: (any EventStore)? = nil,
+        name: String = MongoReadModels.subscription, epoch: String, log: (any EventStore)? = nil,
         limits: MongoProjection.Limits = MongoProjection.Limits()
     ) -> MongoProjection {
         MongoProjection(
@@ -36,7 +39,7 @@ public struct MongoReadModels: Sendable {
     ///   - name: name of the checkpoints of those that are shown.
     public func rebuild(
         _ scope: RebuildScope, epoch: String, log: (any EventStore)?, programVersion: String,
-        name: String = "projector", limits: MongoProjection.Limits = MongoProjection.Limits()
+        name: String = MongoReadModels.subscription, limits: MongoProjection.Limits = MongoProjection.Limits()
     ) -> MongoRebuild {
         MongoRebuild(
             pool: pool, database: collections.database, epoch: epoch, log: log, scope: scope,

@@ -20,8 +20,8 @@ public struct GroupBacklog: Sendable, Hashable {
 /// in the middle of a stream. Here a rank is counted from the nearest milestone that the append
 /// function left (about every 256th entry), so the cost does not grow with the backlog.
 public final class RedisGroups {
-    private let client: RedisClient
-    private let partitioning: Partitioning
+    let client: RedisClient
+    let partitioning: Partitioning
 
     init(_ client: RedisClient, _ partitioning: Partitioning) {
         self.client = client
@@ -112,7 +112,7 @@ public final class RedisGroups {
         return counts
     }
 
-    private static func facts(of reply: Reply) -> [String: Reply] {
+    static func facts(of reply: Reply) -> [String: Reply] {
         let pairs = reply.elements
         var facts: [String: Reply] = [:]
         for index in stride(from: 0, to: pairs.count - 1, by: 2) {

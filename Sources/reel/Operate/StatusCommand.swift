@@ -1,5 +1,6 @@
 import Console
 import EventSourcing
+import Supervision
 import MongoViews
 import Pipeline
 import RedisLog
@@ -8,20 +9,82 @@ import Vault
 
 /// `reel status`: how the running system is.
 enum StatusCommand: Command {
+    static let watch = Flag("watch", short: "w", help: "Look again every second until Ctrl-C")
+    static let partitions = Flag(
+        "partitions", help: "Show every partition that is behind or has parked events")
+
     static let declaration = CommandDeclaration(
         "status", summary: "Show how the running system is",
         details:
-            "Servers, what an append has survived once it is acknowledged, how far each stage is behind, "
-            + "sessions by status, and room on the disks.",
-        options: [Common.diskReserve.declaration, Common.json.declaration] + Common.places,
-        examples: ["reel status", "reel status --json"],
+            "Servers, what an append has survived once it is acknowledged, how far each stage is behind in "
+            + "events and in time, who owns what, sessions by status, and room on the disks. With --watch "
+            + "the terminal is refreshed in place; --json then prints a line a second.",
+        options: [
+            watch.declaration, partitions.declaration, Common.diskReserve.declaration,
+            Common.json.declaration,
+        ] + Common.places,
+        examples: ["reel status", "reel status --watch --partitions", "reel status --json"],
         statuses: [Common.usageStatus, Common.dependencyStatus])
 
     static func run(_ settings: Settings) throws -> ExitStatus {
-        let system = try RunningSystem(settings)
-        let status = try SystemStatus(of: system, settings)
-        if settings[Common.json] { try Output.line(status.json) } else { try Output.line(status.text) }
+        let probe = try StatusProbe(try RunningSystem(settings))
+        let whole = settings[partitions]
+        guard settings[watch] else {
+            try show(try SystemStatus(probe, settings), settings[Common.json], whole)
+            return .success
+        }
+        let stop = StopSignal()
+        try SignalWatcher.start(stop)
+        let isTerminal = Terminal.columns(of: .output) != nil && !settings[Common.json]
+        while !stop.isSet, !Output.isClosed {
+            let status = try SystemStatus(probe, settings)
+            if isTerminal {
+                // Home, the lines each cleared to their end, and nothing left of what was longer before.
+                let lines = status.text(withPartitions: whole).split(
+                    separator: "\n", omittingEmptySubsequences: false)
+                let text = lines.joined(separator: "\u{1B}[K\n")
+                try Output.write(Array("\u{1B}[H\(text)\u{1B}[K\n\u{1B}[J".utf8))
+            } else {
+                try show(status, settings[Common.json], whole)
+            }
+            stop.wait(milliseconds: 1000)
+        }
         return .success
+    }
+
+    private static func show(_ status: SystemStatus, _ asJSON: Bool, _ whole: Bool) throws {
+        if asJSON {
+            try Output.line(status.json)
+        } else {
+            try Output.line(status.text(withPartitions: whole))
+        }
+    }
+}
+
+/// The connections that looks at a system share.
+final class StatusProbe {
+    let system: RunningSystem
+    let mongodb: String
+    let groups: RedisGroups
+    let leases: any PartitionLeases
+    let checkpoints: any CheckpointStore
+    let queries: MongoQueries
+    let projection: any Projection
+    let spool: Spool
+    let chunks: ChunkStore
+
+    init(_ system: RunningSystem) throws {
+        self.system = system
+        let pool = try system.mongo()
+        mongodb = pool.host
+        let views = MongoReadModels(pool)
+        groups = system.log.groups()
+        leases = try system.log.leases()
+        checkpoints = try system.log.checkpoints()
+        queries = views.queries
+        projection = views.projection(epoch: system.log.epoch)
+        spool = try Spool(root: system.endpoints.spool)
+        chunks = try system.chunks()
     }
 }
 
@@ -32,46 +95,43 @@ struct SystemStatus {
     private let redis: String
     private let mongodb: String
     private let partitions: Int
-    private let stages: [StageFigures]
-    private let followers: [(name: String, behind: Int)]
+    private let stages: [LagReport]
+    private let subscriptions: [LagReport]
     private let totals: RecordingTotals
     private let spool: SpoolUsage
     private let disk: DiskSpace
     private let guarded: DiskGuardFigures
 
-    init(of system: RunningSystem, _ settings: Settings) throws {
-        endpoints = system.endpoints
-        server = try system.log.inspect()
-        redis = "\(system.log.address)"
-        let pool = try system.mongo()
-        mongodb = pool.host
-        partitions = system.log.partitioning.count
-        let groups = system.log.groups()
+    init(_ probe: StatusProbe, _ settings: Settings) throws {
+        let log = probe.system.log
+        endpoints = probe.system.endpoints
+        server = try log.inspect()
+        redis = "\(log.address)"
+        mongodb = probe.mongodb
+        partitions = log.partitioning.count
         stages = try StageName.allCases.map { stage in
-            // A stage that no worker has ever joined has no figures: what it would take up is all ahead.
-            StageFigures(stage, try groups.backlog(of: stage.rawValue))
+            LagReport(stage.rawValue, try probe.groups.lag(ofGroup: stage.rawValue))
         }
-        let views = MongoReadModels(pool)
-        let checkpoints = [
-            ("completion", try system.log.checkpoints().load("completion")),
-            ("projector", try views.projection(epoch: system.log.epoch).checkpoints()),
-        ]
-        followers = try checkpoints.map { name, saved in
-            let positions = (0..<system.log.partitioning.count).map { saved[$0] ?? .start(of: $0) }
-            return (name, try groups.remaining(after: positions).reduce(0, +))
+        subscriptions = try ParkedDesk.orderedSubscriptions.map { name in
+            let saved =
+                name == probe.projection.name
+                ? try probe.projection.checkpoints() : try probe.checkpoints.load(name)
+            let holders = try probe.leases.holders(name)
+            return LagReport(
+                name, try probe.groups.lag(ofSubscription: name, after: saved, holders))
         }
-        totals = try views.queries.totals()
-        spool = try Spool(root: system.endpoints.spool).usage()
-        disk = try system.chunks().diskSpace()
+        totals = try probe.queries.totals()
+        spool = try probe.spool.usage()
+        disk = try probe.chunks.diskSpace()
         guarded = try DiskGuardFigures(
-            Common.diskGuard(settings, spool: system.endpoints.spool, chunks: system.endpoints.chunkStore))
+            Common.diskGuard(settings, spool: endpoints.spool, chunks: endpoints.chunkStore))
     }
 
     private var sessionCounts: [(SessionStatus, Int)] {
         SessionStatus.allCases.compactMap { status in totals.sessions[status].map { (status, $0) } }
     }
 
-    var text: String {
+    func text(withPartitions whole: Bool) -> String {
         var lines = [
             "reel      \(Program.version)" + endpoints.processText,
             "redis     \(redis), version \(server.version), \(partitions) partitions",
@@ -83,12 +143,11 @@ struct SystemStatus {
             "disks     \(guarded.text)",
             "recorded  \(Quantity.bytes(totals.sizeBytes)) in \(Quantity.grouped(totals.chunks)) chunks", "",
         ]
-        var table = Table("STAGE", ">BEHIND", ">PENDING", ">PARKED")
-        for stage in stages {
-            table.add(stage.name, stage.behind, stage.pending, stage.parked)
+        lines += LagReport.table(stages + subscriptions).render() + [""]
+        if whole {
+            let table = LagReport.partitionTable(stages + subscriptions)
+            lines += (table.isEmpty ? ["no partition is behind"] : table.render()) + [""]
         }
-        for follower in followers { table.add(follower.name, Quantity.grouped(follower.behind), "-", "-") }
-        lines += table.render() + [""]
         var sessions = Table("SESSIONS", ">COUNT")
         for (status, count) in sessionCounts { sessions.add(status.rawValue, Quantity.grouped(count)) }
         lines += sessions.isEmpty ? ["no sessions"] : sessions.render()
@@ -112,16 +171,9 @@ struct SystemStatus {
             }
             json.member("mongodb") { $0.member("address", mongodb) }
             json.key("stages")
-            json.array { list in for stage in stages { Self.write(stage, into: &list) } }
+            json.array { list in for stage in stages { stage.write(into: &list) } }
             json.key("subscriptions")
-            json.array { list in
-                for follower in followers {
-                    list.object {
-                        $0.member("name", follower.name)
-                        $0.member("behind", follower.behind)
-                    }
-                }
-            }
+            json.array { list in for report in subscriptions { report.write(into: &list) } }
             json.member("sessions") { json in
                 for (status, count) in sessionCounts {
                     json.key(dynamic: status.rawValue)
@@ -145,30 +197,4 @@ struct SystemStatus {
         }
         return writer
     }
-
-    private static func write(_ stage: StageFigures, into list: inout JSONWriter) {
-        list.object { json in
-            json.member("name", stage.name)
-            json.member("has_workers", stage.backlog != nil)
-            json.member("behind", stage.backlog?.behind ?? 0)
-            json.member("pending", stage.backlog?.pending ?? 0)
-            json.member("parked", stage.backlog?.parked ?? 0)
-        }
-    }
-}
-
-/// A stage's figures, as they are shown.
-private struct StageFigures {
-    let name: String
-    /// Nil while no worker has ever joined.
-    let backlog: GroupBacklog?
-
-    init(_ stage: StageName, _ backlog: GroupBacklog?) {
-        name = stage.rawValue
-        self.backlog = backlog
-    }
-
-    var behind: String { backlog.map { Quantity.grouped($0.behind) } ?? "no workers yet" }
-    var pending: String { backlog.map { Quantity.grouped($0.pending) } ?? "" }
-    var parked: String { backlog.map { Quantity.grouped($0.parked) } ?? "" }
 }

@@ -1,4 +1,5 @@
 import EventSourcing
+import MongoViews
 import Pipeline
 import Recording
 import RedisLog
@@ -55,7 +56,7 @@ final class ParkedDesk {
 
     /// Everything that parks: the stages, and the subscriptions that need order.
     static let stages = StageName.allCases.map(\.rawValue) + orderedSubscriptions
-    static let orderedSubscriptions = ["completion", "projector"]
+    static let orderedSubscriptions = ["completion", MongoReadModels.subscription]
 
     private let shelf: RedisParkedEvents
     private let store: any EventStore
@@ -83,7 +84,9 @@ final class ParkedDesk {
         }
     }
 
-    func find(_ id: ParkedID) throws -> ParkedEvent? { try shelf.find(group: id.stage, id.position) }
+    func find(_ id: ParkedID) throws -> ParkedEvent? {
+        try shelf.find(group: id.stage, id.position)
+    }
 
     /// Brings an event back to where it failed, its tries counted anew.
     func retry(_ event: ParkedEvent) throws -> Verdict {

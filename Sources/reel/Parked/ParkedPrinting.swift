@@ -47,7 +47,8 @@ enum ParkedPrinting {
     /// Everything about one of them, for people.
     static func text(_ event: ParkedEvent, at now: Timestamp, _ bytes: SpoolBytes?) -> String {
         var lines = [
-            "id         \(ParkedID(event))", "stage      \(event.group)", "session    \(event.partitionKey)",
+            "id         \(ParkedID(event))", "stage      \(event.group)",
+            "session    \(event.partitionKey)",
             "event      \(event.type) \(event.eventID), sequence \(event.sequence)",
             "parked     \(ShortTime.text(event.reason.time)), "
                 + "\(Quantity.age(milliseconds: age(event, now))) ago, after \(event.reason.attempts) tries",

@@ -1,0 +1,123 @@
+public import EventSourcing
+
+/// How far a stage, or a subscription, is behind in one partition. Counted from our own ranks; ages are by
+/// the server's clock, which also gave the entries their time.
+public struct PartitionLag: Sendable, Hashable {
+    /// Partition of the log.
+    public var partition: Int
+    /// Events that were not taken up yet.
+    public var behind = 0
+    /// Events that were delivered and are not finished; 0 for subscriptions that need order.
+    public var pending = 0
+    /// Events that were set aside.
+    public var parked = 0
+    /// Milliseconds since the oldest event that is not finished was appended; nil when all are.
+    public var oldestMilliseconds: Int?
+    /// Milliseconds since the oldest event that was delivered and is not finished was appended.
+    public var oldestPendingMilliseconds: Int?
+    /// Who owns the partition; empty when nobody does. Nil for stages, whose workers share all.
+    public var owner: String?
+    /// How often the partition has changed its owner. Nil for stages.
+    public var generation: UInt64?
+
+    /// A partition in which nothing is behind.
+    public init(partition: Int) { self.partition = partition }
+}
+
+extension RedisGroups {
+    /// How far a stage's group is behind in each partition; nil when no partition knows it.
+    public func lag(ofGroup group: String) throws(LogFailure) -> [PartitionLag]? {
+        var lags = (0..<partitioning.count).map { PartitionLag(partition: $0) }
+        var delivered: [LogPosition?] = Array(repeating: nil, count: lags.count)
+        var pendingFrom: [Int: UInt64] = [:]
+        var commands = CommandBuffer()
+        for partition in 0..<partitioning.count {
+            commands.command("XINFO", "GROUPS", LogKeys.log(partition))
+            commands.command("XPENDING", LogKeys.log(partition), group)
+            commands.command("HLEN", LogKeys.parked(partition, group))
+        }
+        let missing = { (text: String) in text.contains("no such key") || text.hasPrefix("NOGROUP") }
+        try client.pipeline("lag", group, commands, accepting: missing) { index, reply throws(LogFailure) in
+            let partition = index / 3
+            switch index % 3 {
+            case 0:
+                try reply.forEach { item throws(LogFailure) in
+                    let facts = Self.facts(of: Reply(item))
+                    guard facts["name"]?.text == group else { return }
+                    delivered[partition] = facts["last-delivered-id"]?.text.flatMap {
+                        LogPosition(partition: partition, entryID: $0)
+                    }
+                }
+            case 1:
+                lags[partition].pending = reply[0]?.integer ?? 0
+                if let first = reply[1]?.string {
+                    pendingFrom[partition] =
+                        LogPosition(partition: partition, entryID: first)?.milliseconds
+                }
+            default: lags[partition].parked = reply.integer ?? 0
+            }
+        }
+        let known = delivered.compactMap { $0 }
+        guard !known.isEmpty else { return nil }
+        try fill(&lags, after: known, pendingFrom)
+        return lags
+    }
+
+    /// How far an ordered subscription is behind in each partition.
+    /// - Parameters:
+    ///   - positions: its checkpoints; partitions that are absent start at their beginning.
+    ///   - holders: who owns what.
+    public func lag(
+        ofSubscription subscription: String, after positions: [Int: LogPosition], _ holders: [LeaseHolder]
+    ) throws(LogFailure) -> [PartitionLag] {
+        var lags = (0..<partitioning.count).map { PartitionLag(partition: $0) }
+        for holder in holders where lags.indices.contains(holder.partition) {
+            lags[holder.partition].owner = holder.owner
+            lags[holder.partition].generation = holder.generation
+        }
+        var commands = CommandBuffer()
+        for partition in 0..<partitioning.count {
+            commands.command("HLEN", LogKeys.parked(partition, subscription))
+        }
+        try client.pipeline("lag", subscription, commands) { partition, reply throws(LogFailure) in
+            lags[partition].parked = reply.integer ?? 0
+        }
+        try fill(&lags, after: lags.map { positions[$0.partition] ?? .start(of: $0.partition) }, [:])
+        return lags
+    }
+
+    /// Counts what stands after the positions, and finds the age of the first of it.
+    private func fill(
+        _ lags: inout [PartitionLag], after positions: [LogPosition], _ pendingFrom: [Int: UInt64]
+    ) throws(LogFailure) {
+        for (position, count) in zip(positions, try remaining(after: positions)) {
+            lags[position.partition].behind = count
+        }
+        var commands = CommandBuffer()
+        for position in positions {
+            commands.command(
+                "XRANGE", LogKeys.log(position.partition), "(" + position.entryID, "+", "COUNT", "1")
+        }
+        commands.command("TIME")
+        var first = pendingFrom
+        var now: UInt64 = 0
+        try client.pipeline("lag", "\(client.address)", commands) { index, reply throws(LogFailure) in
+            guard positions.indices.contains(index) else {
+                let seconds = UInt64(reply[0]?.integer ?? 0)
+                return now = seconds * 1000 + UInt64(reply[1]?.integer ?? 0) / 1000
+            }
+            let partition = positions[index].partition
+            guard let text = reply[0]?[0]?.string,
+                let entry = LogPosition(partition: partition, entryID: text)
+            else { return }
+            first[partition] = min(first[partition] ?? .max, entry.milliseconds)
+        }
+        for (partition, oldest) in first { lags[partition].oldestMilliseconds = Self.age(oldest, now) }
+        for (partition, oldest) in pendingFrom {
+            lags[partition].oldestPendingMilliseconds = Self.age(oldest, now)
+        }
+    }
+
+    /// Entries may be ahead of a clock that was set back.
+    private static func age(_ entry: UInt64, _ now: UInt64) -> Int { now > entry ? Int(now - entry) : 0 }
+}
