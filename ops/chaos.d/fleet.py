@@ -45,8 +45,8 @@ class Clock:
 class Keeper:
     """A process that is started again whenever it ends, as a service manager does."""
 
-    def __init__(self, name, launch):
-        self.name, self.launch = name, launch
+    def __init__(self, name, launch, log):
+        self.name, self.launch, self.log = name, launch, log
         self.process = None
         self.asked, self.due = None, 0.0
         self.ends = []
@@ -56,7 +56,8 @@ class Keeper:
         if self.process and self.process.poll() is not None:
             status, self.process = self.process.returncode, None
             if self.asked is None or (self.asked == signal.SIGTERM and status != 0):
-                self.ends.append(status)
+                lines = self.log.read_text(errors="replace").splitlines() or [""]
+                self.ends.append((status, lines[-1][:300]))
                 self.due = time.monotonic() + 1
             self.asked = None
         if self.process is None and time.monotonic() >= self.due:
@@ -87,8 +88,10 @@ class Fleet:
         self.folders = ["--spool", self.spool, "--chunk-store", self.store, "--keys", keys]
         self.system = System(
             folder / "data", "--redis-port", ports[0], "--mongodb-port", ports[1], *self.folders)
-        self.up = Keeper("reel up", self._launch_up)
-        self.workers = [Keeper(f"worker {n}", lambda n=n: self._launch_worker(n)) for n in range(workers)]
+        self.up = Keeper("reel up", self._launch_up, self.system.log)
+        self.workers = [
+            Keeper(f"worker {n}", lambda n=n: self._launch_worker(n), folder / f"worker-{n}.log")
+            for n in range(workers)]
         self.clocks = {}
 
     def start(self):
@@ -213,7 +216,7 @@ class Fleet:
                 worker.process.wait(60)
         status = self.system.stop()
         if status != 0:
-            self.up.ends.append(status)
+            self.up.ends.append((status, "the clean restart after all faults"))
         self.up.process = self.system.start().process
         self.keep_running()
 

@@ -7,6 +7,7 @@ import concurrent.futures
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -181,6 +182,15 @@ def print_table(seed, counts, fleet, findings):
         print(f"{name:<40}{count:>10}", flush=True)
 
 
+def report_ends(told):
+    """Why recorders ended early that were not killed: the last thing that they said."""
+    reasons = collections.Counter(
+        (one.status, re.sub(r"chaos-\S+|\d+", "N", (one.said or ["nothing"])[-1])[:160])
+        for one in told if not one.killed and one.status != 0)
+    for (status, text), count in reasons.most_common(10):
+        say(f"{count} recorders ended with {status}: {text}")
+
+
 def report(findings):
     for name in ("odd", "skipped", "duplicated", "lost"):
         for text in getattr(findings, name)[:20]:
@@ -209,8 +219,9 @@ def run(options, folder):
         say("checking")
         findings = check(evidence)
         for keeper in [fleet.up, *fleet.workers]:
-            if keeper.ends:
-                say(f"{keeper.name} ended by itself: {keeper.ends}")
+            for status, line in keeper.ends:
+                say(f"{keeper.name} ended by itself with {status}: {line}")
+        report_ends(fleet.told)
         report(findings)
         print_table(seed, counts, fleet, findings)
         if options.self_test:
