@@ -16,6 +16,12 @@ public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
         case noGroup
         /// The server side function has vanished or has another version.
         case functionMissing
+        /// The append was made, and fewer replicas than configured have confirmed it. Whether it
+        /// survives a failover is unknown; the same append again finds its ids and waits again.
+        case unconfirmed
+        /// The log lacks events that were acknowledged or read before: a failover to a replica that
+        /// lagged, a restored backup, another log. Nothing goes on there until someone has decided.
+        case lostHistory
         /// What the log holds does not follow its format.
         case corrupt
         /// The request itself breaks a limit or a rule; trying again cannot help.
@@ -53,8 +59,10 @@ public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
     /// Whether the same call may succeed later without anyone changing anything.
     public var isTransient: Bool {
         switch kind {
-        case .unreachable, .timedOut, .loading, .refusingWrites, .noGroup, .functionMissing, .fenced: true
-        case .unsuitable, .corrupt, .invalid, .server: false
+        case .unreachable, .timedOut, .loading, .refusingWrites, .noGroup, .functionMissing, .fenced,
+            .unconfirmed:
+            true
+        case .unsuitable, .lostHistory, .corrupt, .invalid, .server: false
         }
     }
 

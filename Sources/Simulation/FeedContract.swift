@@ -64,7 +64,7 @@ public enum FeedContract {
             try append(log, 0..<3)
             let beyond = LogPosition(partition: 0, milliseconds: 99_999_999_999_999, counter: 0)
             do throws(LogFailure) { _ = try log.follow(after: [beyond]) } catch {
-                return try expectEqual(error.kind, .corrupt, "kind of \(error)")
+                return try expectEqual(error.kind, .lostHistory, "kind of \(error)")
             }
             throw ContractViolation(description: "nothing was thrown")
         },

@@ -47,7 +47,7 @@ func makeFolder(_ path: String) throws(SystemFailure) {
 }
 
 /// Puts `text` into a file for us alone, whole or not at all.
-func writeFile(_ path: String, _ text: String) throws(SystemFailure) {
+package func writeFile(_ path: String, _ text: String) throws(SystemFailure) {
     let temporary = "\(path).\(getpid()).new"
     let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
     guard file >= 0 else { throw SystemFailure("create file", temporary) }

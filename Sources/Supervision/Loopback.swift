@@ -37,11 +37,12 @@ public enum Loopback {
 }
 
 /// One blocking TCP connection to 127.0.0.1 with a time limit on every call; for probes.
-struct LoopbackSocket: ~Copyable {
+package struct LoopbackSocket: ~Copyable {
     private let file: CInt
     private let address: String
 
-    init(port: UInt16, timeoutMilliseconds: Int) throws(SystemFailure) {
+    /// Connects.
+    package init(port: UInt16, timeoutMilliseconds: Int) throws(SystemFailure) {
         address = "127.0.0.1:\(port)"
         file = socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         guard file >= 0 else { throw SystemFailure("open socket to", address) }
@@ -58,7 +59,8 @@ struct LoopbackSocket: ~Copyable {
 
     deinit { if file >= 0 { close(file) } }
 
-    func send(_ bytes: [UInt8]) throws(SystemFailure) {
+    /// Sends all of it.
+    package func send(_ bytes: [UInt8]) throws(SystemFailure) {
         var sent = 0
         while sent < bytes.count {
             let count = bytes.withUnsafeBytes {
@@ -71,14 +73,14 @@ struct LoopbackSocket: ~Copyable {
     }
 
     /// Exactly `count` bytes.
-    func receive(_ count: Int) throws(SystemFailure) -> [UInt8] {
+    package func receive(_ count: Int) throws(SystemFailure) -> [UInt8] {
         var bytes: [UInt8] = []
         while bytes.count < count { bytes += try receiveSome(upTo: count - bytes.count) }
         return bytes
     }
 
     /// What comes first, one byte at least.
-    func receiveSome(upTo limit: Int) throws(SystemFailure) -> [UInt8] {
+    package func receiveSome(upTo limit: Int) throws(SystemFailure) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: limit)
         while true {
             let count = recv(file, &bytes, limit, 0)

@@ -17,7 +17,7 @@ public class TestServer: @unchecked Sendable {
     /// The host, always `127.0.0.1`.
     public var host: String { "127.0.0.1" }
 
-    fileprivate init(_ description: any ServerDescription) throws(ServerFailure) {
+    init(_ description: any ServerDescription) throws(ServerFailure) {
         self.description = description
         TestFolders.shared.add(description.folder)
         try restart()
@@ -124,7 +124,7 @@ public final class TestMongo: TestServer, @unchecked Sendable {
     }
 }
 
-private func testPort(_ server: String) throws(ServerFailure) -> UInt16 {
+func testPort(_ server: String) throws(ServerFailure) -> UInt16 {
     do throws(SystemFailure) { return try Loopback.freePort() } catch {
         throw .system(server: server, error)
     }

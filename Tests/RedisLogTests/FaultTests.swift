@@ -218,7 +218,7 @@ struct FaultTests {
             try client.raw("FLUSHALL")
             try client.raw("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             let failure = #expect(throws: LogFailure.self) { try store.version(of: "s") }
-            #expect(failure?.kind == .unsuitable)
+            #expect(failure?.kind == .lostHistory)
             #expect(failure?.text.contains(log.epoch) == true)
         }
     }

@@ -176,7 +176,7 @@ struct GroupTests {
         #expect(try client.raw("XPENDING", key, "work").elements.first?.integer == 2)
         let notices = Notices()
         let other = try RedisEventLog.open(
-            "redis://127.0.0.1:\(log.address.port)/\(log.address.database)", createWith: nil,
+            "redis://127.0.0.1:\(log.address.first.port)/\(log.address.first.database)", createWith: nil,
             options: notices.options())
         _ = try log.open().append([SampleEvents.event("late")], to: "key-0", expecting: .any)
         let heir = try member(other, "heir")

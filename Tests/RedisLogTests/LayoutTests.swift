@@ -41,7 +41,7 @@ struct LayoutTests {
         #expect(meta[0...3] == ["format", "1", "partitions", "5"])
         #expect(meta[4] == "created_at" && meta[5].flatMap { Timestamp(rfc3339: $0) } != nil)
         #expect(meta[6] == "epoch" && meta[7] == log.epoch)
-        let url = "redis://127.0.0.1:\(log.address.port)/\(log.address.database)"
+        let url = "redis://127.0.0.1:\(log.address.first.port)/\(log.address.first.database)"
         for partitions in [nil, 16] {
             let again = try RedisEventLog.open(url, createWith: partitions)
             #expect(again.partitioning.count == 5)

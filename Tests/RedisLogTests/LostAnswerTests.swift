@@ -45,7 +45,7 @@ struct LostAnswerTests {
     func deliveries() throws {
         try through { proxy, log in
             let direct = try RedisEventLog.open(
-                "\(try TestRedis.shared.url)/\(log.address.database)", createWith: nil)
+                "\(try TestRedis.shared.url)/\(log.address.first.database)", createWith: nil)
             try appendSamples(direct, 0..<10)
             let subscription = try member(log, "one")
             // The first look joins and finds its place; after that the answer with events is lost.

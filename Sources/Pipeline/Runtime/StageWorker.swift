@@ -71,9 +71,11 @@ public final class StageWorker {
                     backoff.reset()
                 }
             } catch {
-                guard error.isTransient else { throw error }
+                // A partition that is halted is left out the next time; the others go on.
+                let isHalted = error.kind == .lostHistory
+                guard error.isTransient || isHalted else { throw error }
                 let delay = backoff.next()
-                report(.warning, "\(stage.name): \(error); trying again in \(delay) ms")
+                report(isHalted ? .error : .warning, "\(stage.name): \(error); trying again in \(delay) ms")
                 _ = stop.wait(milliseconds: delay)
             }
         }

@@ -91,4 +91,10 @@ extension CommandBuffer {
         bytes.append(contentsOf: other.bytes)
         count += other.count
     }
+
+    /// Puts one command behind these, as it stands in another buffer.
+    mutating func append(raw command: ArraySlice<UInt8>) {
+        bytes.append(contentsOf: command)
+        count += 1
+    }
 }

@@ -30,17 +30,11 @@ public struct RedisAddress: Sendable, Hashable, CustomStringConvertible {
         guard let database = path.isEmpty ? 0 : Int(path), (0...65535).contains(database),
             let (host, port) = Self.hostAndPort(rest)
         else { return nil }
-        var user: String? = ""
-        var password: String? = ""
-        if let credentials {
-            if let colon = credentials.firstIndex(of: ":") {
-                user = Self.percentDecoded(credentials[..<colon])
-                password = Self.percentDecoded(credentials[credentials.index(after: colon)...])
-            } else {
-                user = Self.percentDecoded(credentials)
-            }
-        }
-        guard let user, let password else { return nil }
+        guard let (user, password) = Self.login(credentials) else { return nil }
+        self.init(host: host, port: port, database: database, user: user, password: password)
+    }
+
+    init(host: String, port: Int, database: Int, user: String, password: String) {
         self.host = host
         self.port = port
         self.database = database
@@ -48,7 +42,36 @@ public struct RedisAddress: Sendable, Hashable, CustomStringConvertible {
         self.password = password
     }
 
-    private static func hostAndPort(_ text: Substring) -> (String, Int)? {
+    /// The same login elsewhere; an empty host means this one.
+    func moved(toHost host: String, port: Int) -> RedisAddress {
+        RedisAddress(
+            host: host.isEmpty ? self.host : host, port: port, database: database, user: user,
+            password: password)
+    }
+
+    /// The same server and another database.
+    func selecting(_ database: Int) -> RedisAddress {
+        var address = self
+        address.database = database
+        return address
+    }
+
+    /// User and password from `user:password`, percent-decoded; empty where there are none.
+    static func login(_ credentials: Substring?) -> (String, String)? {
+        guard let credentials else { return ("", "") }
+        var user: String?
+        var password: String? = ""
+        if let colon = credentials.firstIndex(of: ":") {
+            user = percentDecoded(credentials[..<colon])
+            password = percentDecoded(credentials[credentials.index(after: colon)...])
+        } else {
+            user = percentDecoded(credentials)
+        }
+        guard let user, let password else { return nil }
+        return (user, password)
+    }
+
+    static func hostAndPort(_ text: Substring, defaultPort: Int = 6379) -> (String, Int)? {
         var host = text
         var portText: Substring = ""
         if text.hasPrefix("[") {
@@ -61,7 +84,7 @@ public struct RedisAddress: Sendable, Hashable, CustomStringConvertible {
             host = text[..<colon]
             portText = text[text.index(after: colon)...]
         }
-        guard let port = portText.isEmpty ? 6379 : Int(portText), (1...65535).contains(port) else {
+        guard let port = portText.isEmpty ? defaultPort : Int(portText), (1...65535).contains(port) else {
             return nil
         }
         return host.isEmpty ? nil : (String(host), port)

@@ -1,66 +1,84 @@
 internal import EventSourcing
 
-/// A connection that is made again when it was lost, for one thread. Blocks.
+/// Connections that are made again when they were lost, for one thread. Blocks.
 ///
 /// Every call that goes through here may be made twice in effect: reads, and writes that are idempotent
 /// by event id, entry id or value. So a connection that turns out to have died while it was idle is
 /// replaced and the call repeated once; after a timeout it is not, the server may be busy with it. A
 /// call whose function the server has lost is repeated once after loading the functions again.
+///
+/// One server and Sentinel's master have one connection; a cluster has one for each node, and its
+/// commands are split by node (`ClusterRouter`).
 final class RedisClient {
-    let address: RedisAddress
+    let address: RedisLocation
     let options: RedisEventLog.Options
-    /// How many connections were made; a change tells a subscription that replies may have been lost.
-    private(set) var generation = 0
+    /// What the process knows of the log; nil while the log is being found out.
+    let history: HistoryWatch?
 
-    private let name: String
+    private let dialer: Dialer
     /// The log that is expected behind the address; nil while it is being found out.
     private let epoch: String?
-    private var connection: RedisConnection?
+    private let cluster: ClusterRouter?
+    private var sentinels: Sentinels?
+    private var node: Node?
+    private var made = 0
     private var backoff = Backoff()
     private var generator = SystemRandomNumberGenerator()
     private var nextAttempt = 0
 
-    init(_ address: RedisAddress, options: RedisEventLog.Options, epoch: String?, name: String) {
+    init(
+        _ address: RedisLocation, options: RedisEventLog.Options, epoch: String?, name: String,
+        history: HistoryWatch? = nil
+    ) {
         self.address = address
         self.options = options
         self.epoch = epoch
-        self.name = name
+        self.history = history
+        dialer = Dialer(options: options, name: name)
+        switch address {
+        case .single: cluster = nil
+        case .sentinel(let nodes, let master):
+            cluster = nil
+            sentinels = Sentinels(nodes, master: master, options: options)
+        case .cluster(let seeds):
+            cluster = ClusterRouter(seeds, dialer, HistoryCheck(history, epoch, address, options))
+        }
     }
 
-    /// Throws the connection away; the next call makes a new one.
-    func disconnect() { connection = nil }
+    /// How many connections were made; a change tells a subscription that replies may have been lost.
+    var generation: Int { cluster?.generation ?? made }
 
-    /// Sends commands in one go and lends each reply, by its index, to `body`. Error replies are thrown
-    /// as failures unless `accepting` says that `body` wants to see them. All replies are read
-    /// before anything is thrown, so that the connection stays in step.
+    /// Whether one command may read several streams, and wait for them. A cluster refuses keys of
+    /// different slots in one command, even when they live on one node.
+    var readsStreamsTogether: Bool { cluster == nil }
+
+    /// Throws the connections away; the next call makes new ones.
+    func disconnect() {
+        node = nil
+        cluster?.disconnect()
+    }
+
+    /// Sends commands in one go and lends each reply, in order and by its index, to `body`. Error
+    /// replies are thrown as failures unless `accepting` says that `body` wants to see them. All
+    /// replies are read before anything is thrown, so that the connections stay in step.
+    /// - Parameter confirming: waits for as many replicas as the configuration wants; `unconfirmed` is
+    ///   thrown when they don't answer in time, after `body` has seen the replies.
     func pipeline(
-        _ operation: String, _ key: String, _ commands: CommandBuffer,
+        _ operation: String, _ key: String, _ commands: CommandBuffer, confirming: Bool = false,
         accepting: (String) -> Bool = { _ in false },
         _ body: (Int, ReplyView) throws(LogFailure) -> Void
     ) throws(LogFailure) {
         guard commands.count > 0 else { return }
-        var repeats = connection != nil
-        var reloads = true
-        while true {
-            let connection = try ready(operation)
-            var answered = 0
-            do throws(LogFailure) {
-                try exchange(connection, operation, key, commands, accepting, &answered, body)
-                return
-            } catch {
-                if error.kind == .functionMissing, reloads, !connection.isBroken {
-                    reloads = false
-                    try reloadFunctions()
-                    continue
-                }
-                guard connection.isBroken else { throw error }
-                self.connection = nil
-                options.notify(.disconnected("\(error)"))
-                guard repeats, answered == 0, error.kind == .unreachable else {
-                    throw LogFailure(error.kind, operation: operation, key: key, text: error.text)
-                }
-                repeats = false
-            }
+        let replicas = confirming ? options.durability.minReplicas : 0
+        if let cluster {
+            return try cluster.pipeline(operation, key, commands, replicas: replicas, accepting, body)
+        }
+        guard replicas > 0 else { return try direct(operation, key, commands, accepting, body) }
+        var all = commands
+        all.command("WAIT", String(replicas), String(options.durability.waitMilliseconds))
+        try direct(operation, key, all, accepting) { index, reply throws(LogFailure) in
+            guard index == commands.count else { return try body(index, reply) }
+            try options.durability.require(reply.integer ?? 0, operation, key)
         }
     }
 
@@ -76,90 +94,89 @@ final class RedisClient {
         return reply
     }
 
-    private func exchange(
-        _ connection: RedisConnection, _ operation: String, _ key: String, _ commands: CommandBuffer,
-        _ accepting: (String) -> Bool, _ answered: inout Int,
+    /// Sends the same commands to every master and answers their replies, copied out.
+    func onEachMaster(
+        _ operation: String, _ commands: CommandBuffer, accepting: (String) -> Bool
+    ) throws(LogFailure) -> [(RedisAddress, [Reply])] {
+        if let cluster { return try cluster.onEachMaster(operation, commands, accepting) }
+        var replies: [Reply] = []
+        try direct(operation, "\(address)", commands, accepting) { replies.append(Reply($1)) }
+        return [(node?.address ?? address.first, replies)]
+    }
+
+    /// Halts the partitions that lack the event at a position that somebody has kept, and throws
+    /// `lostHistory` when there is one.
+    func verify(_ positions: [LogPosition]) throws(LogFailure) {
+        guard let check = HistoryCheck(history, epoch, address, options) else { return }
+        try check.verify(positions) { commands, body throws(LogFailure) in
+            try self.pipeline(
+                "verify", "\(self.address)", commands, accepting: HistoryCheck.missingKey, body)
+        }
+    }
+
+    private func direct(
+        _ operation: String, _ key: String, _ commands: CommandBuffer, _ accepting: (String) -> Bool,
         _ body: (Int, ReplyView) throws(LogFailure) -> Void
     ) throws(LogFailure) {
-        try connection.send(commands)
-        var failure: LogFailure?
-        for index in 0..<commands.count {
-            try connection.receive { view throws(LogFailure) in
-                answered += 1
-                guard failure == nil else { return }
-                do throws(LogFailure) {
-                    if let text = view.errorText, !accepting(text) {
-                        throw ServerError.failure(text, operation: operation, key: key)
-                    }
-                    try body(index, view)
-                } catch { failure = error }
+        var repeats = node != nil
+        var reloads = true
+        while true {
+            let node = try ready(operation)
+            var answered = 0
+            do throws(LogFailure) {
+                try node.connection.exchange(operation, key, commands, accepting, &answered, body)
+                return
+            } catch {
+                if error.kind == .functionMissing, reloads, !node.connection.isBroken {
+                    reloads = false
+                    options.notify(.functionsReloaded)
+                    try node.loadFunctions()
+                    continue
+                }
+                // A master that has become a replica refuses writes: ask the sentinels again.
+                if sentinels != nil, error.kind == .refusingWrites || error.kind == .noGroup {
+                    self.node = nil
+                }
+                guard node.connection.isBroken else { throw error }
+                self.node = nil
+                options.notify(.disconnected("\(error)"))
+                guard repeats, answered == 0, error.kind == .unreachable else {
+                    throw LogFailure(error.kind, operation: operation, key: key, text: error.text)
+                }
+                repeats = false
             }
         }
-        if let failure { throw failure }
     }
 
-    /// Loads the functions again after the server lost them.
-    func reloadFunctions() throws(LogFailure) {
-        options.notify(.functionsReloaded)
-        try loadFunctions(try ready("load functions"))
+    private func connect() throws(LogFailure) -> Node {
+        guard let made = try sentinels?.connect(dialer) else {
+            return try dialer.connect(to: address.first)
+        }
+        return made
     }
 
-    private func ready(_ operation: String) throws(LogFailure) -> RedisConnection {
-        if let connection { return connection }
+    private func ready(_ operation: String) throws(LogFailure) -> Node {
+        if let node { return node }
         pause(milliseconds: nextAttempt - monotonicMilliseconds())
         do throws(LogFailure) {
-            let made = try RedisConnection(
-                to: address, connectMilliseconds: options.connectMilliseconds,
-                commandMilliseconds: options.commandMilliseconds)
-            try greet(made)
-            connection = made
-            generation += 1
+            let made = try connect()
+            try made.seeToFunctions()
+            if let history, let check = HistoryCheck(history, epoch, address, options) {
+                try check.verify(history.known) { commands, body throws(LogFailure) in
+                    var answered = 0
+                    try made.connection.exchange(
+                        "connect", "\(made.address)", commands, HistoryCheck.missingKey, &answered, body)
+                }
+            }
+            node = made
+            self.made += 1
             backoff.succeeded()
             return made
         } catch {
+            if error.kind == .lostHistory { throw error }
             nextAttempt = monotonicMilliseconds() + backoff.failed(using: &generator)
             throw LogFailure(
                 error.kind, operation: operation, key: "\(address)", text: "connecting: \(error.text)")
         }
-    }
-
-    /// Logs in, checks that this is the expected log, and sees to the functions.
-    private func greet(_ connection: RedisConnection) throws(LogFailure) {
-        var commands = CommandBuffer()
-        if !address.password.isEmpty {
-            commands.command(
-                address.user.isEmpty ? ["AUTH", address.password] : ["AUTH", address.user, address.password])
-        }
-        if address.database != 0 { commands.command("SELECT", String(address.database)) }
-        commands.command("CLIENT", "SETNAME", name)
-        let meta = commands.count
-        commands.command("HGET", LogKeys.meta, "epoch")
-        commands.command("FCALL_RO", "reel_version", "0")
-        var found: String?
-        var version = 0
-        var answered = 0
-        try exchange(
-            connection, "connect", "\(address)", commands,
-            { ServerError.kind(of: $0) == .functionMissing }, &answered
-        ) { index, view throws(LogFailure) in
-            if index == meta { found = view.string }
-            if index == meta + 1 { version = view.integer ?? 0 }
-        }
-        if let epoch, found != epoch {
-            throw LogFailure(
-                .unsuitable, operation: "connect", key: "\(address)",
-                text: "another log stands there now (epoch \(found ?? "missing"), expected \(epoch)); "
-                    + "start again, and rebuild what was derived from the old one")
-        }
-        if version < FunctionLibrary.version { try loadFunctions(connection) }
-    }
-
-    private func loadFunctions(_ connection: RedisConnection) throws(LogFailure) {
-        var commands = CommandBuffer()
-        commands.command("FUNCTION", "LOAD", "REPLACE", FunctionLibrary.source)
-        var answered = 0
-        try exchange(
-            connection, "load functions", "\(address)", commands, { _ in false }, &answered
-        ) { _, _ in }
     }
 }

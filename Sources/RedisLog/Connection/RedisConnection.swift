@@ -62,6 +62,23 @@ final class RedisConnection {
         return try body(ReplyView(raw.assumingMemoryBound(to: redisReply.self)))
     }
 
+    /// Sends what is in the send buffer without awaiting an answer.
+    func flush() throws(LogFailure) {
+        var done: Int32 = 0
+        errno = 0
+        while done == 0 {
+            guard redisBufferWrite(context, &done) == REDIS_OK else { throw broken() }
+        }
+    }
+
+    /// Waits for the next reply and hands it over.
+    func receiveOwned() throws(LogFailure) -> OwnedReply {
+        var raw: UnsafeMutableRawPointer?
+        errno = 0
+        guard redisGetReply(context, &raw) == REDIS_OK, let raw else { throw broken() }
+        return OwnedReply(raw)
+    }
+
     private func broken() -> LogFailure {
         let code = errno
         isBroken = true

@@ -73,6 +73,29 @@ struct ReplyView {
     }
 }
 
+/// A reply that is kept for a while; frees it once.
+final class OwnedReply {
+    private let raw: UnsafeMutableRawPointer
+
+    /// Takes over what `redisGetReply` answered.
+    init(_ raw: UnsafeMutableRawPointer) { self.raw = raw }
+
+    deinit { freeReplyObject(raw) }
+
+    /// Lends the reply for the time of a call.
+    func lend<R, E: Error>(_ body: (ReplyView) throws(E) -> R) throws(E) -> R {
+        // Without this it might be freed as soon as the pointer is out of it.
+        defer { withExtendedLifetime(self) {} }
+        return try body(ReplyView(UnsafePointer(raw.assumingMemoryBound(to: redisReply.self))))
+    }
+
+    /// Text of an error reply.
+    var errorText: String? { lend { $0.errorText } }
+
+    /// An integer reply.
+    var integer: Int? { lend { $0.integer } }
+}
+
 /// A reply of the server, copied out.
 enum Reply: Sendable, Hashable {
     case null

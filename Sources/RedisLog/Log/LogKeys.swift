@@ -5,6 +5,8 @@ internal import EventSourcing
 enum LogKeys {
     static let format = "1"
     static let meta = "reel:meta"
+    /// Partitions that were found to lack acknowledged events, by name, each with the reason.
+    static let halted = "reel:halted"
 
     static func log(_ partition: Int) -> String { "\(prefix(partition)):log" }
 
@@ -51,6 +53,9 @@ enum LogKeys {
     private static func prefix(_ partition: Int) -> String {
         "reel:{\(LogPosition.partitionName(partition))}"
     }
+
+    /// The partition of a name such as `p007`.
+    static func partition(named name: String) -> Int? { name.hasPrefix("p") ? Int(name.dropFirst()) : nil }
 
     /// The partition that a key of ours names, from its hash tag.
     static func partition(of key: String) -> Int? {

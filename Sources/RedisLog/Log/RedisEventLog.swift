@@ -17,6 +17,9 @@ public enum RedisLogNotice: Sendable, Hashable {
     case entryMalformed(group: String, LogPosition, String)
     /// The name of a member that is gone and had nothing pending was removed.
     case memberRemoved(group: String, String)
+    /// A partition lacks events that were acknowledged or read before; the text says which. Nothing is
+    /// appended to it or read from it until the halt is lifted (`RedisHalts`).
+    case partitionHalted(Int, String)
 }
 
 /// The event log in Redis, as the whole process sees it. Each opened view has a connection of its own.
@@ -31,6 +34,8 @@ public final class RedisEventLog: EventLog {
         public var processingMilliseconds = 60_000
         /// Between two looks for entries of members that are gone.
         public var surveyMilliseconds = 700
+        /// What an append must have survived before it is acknowledged.
+        public var durability = Durability()
         /// Told what was dealt with. Called on the thread that noticed.
         public var notify: @Sendable (RedisLogNotice) -> Void = { _ in }
 
@@ -42,11 +47,15 @@ public final class RedisEventLog: EventLog {
     public let partitioning: Partitioning
     /// Random id that the log got when it was created.
     public let epoch: String
-    /// Where the server is.
-    public let address: RedisAddress
+    /// Where the log is.
+    public let address: RedisLocation
     let options: Options
+    let history: HistoryWatch
 
-    private init(_ address: RedisAddress, _ partitioning: Partitioning, _ epoch: String, _ options: Options) {
+    private init(
+        _ address: RedisLocation, _ partitioning: Partitioning, _ epoch: String, _ options: Options
+    ) {
+        history = HistoryWatch(partitions: partitioning.count)
         self.address = address
         self.partitioning = partitioning
         self.epoch = epoch
@@ -55,17 +64,13 @@ public final class RedisEventLog: EventLog {
 
     /// Finds the log, or creates it where there is none. Blocks.
     /// - Parameters:
-    ///   - url: `redis://[user:password@]host[:port][/database]`.
+    ///   - url: one of `RedisLocation`'s.
     ///   - partitions: number of partitions of a new log; nil when it must exist already. An existing
     ///     log keeps the number that it was created with.
     public static func open(
         _ url: String, createWith partitions: Int?, options: Options = Options()
     ) throws(LogFailure) -> RedisEventLog {
-        guard let address = RedisAddress(url) else {
-            throw LogFailure(
-                .invalid, operation: "open", key: "the Redis URL",
-                text: "expected redis://[user:password@]host[:port][/database]")
-        }
+        let address = try RedisLocation(url: url)
         guard partitions == nil || partitions.flatMap(Partitioning.init) != nil else {
             throw LogFailure(
                 .invalid, operation: "open", key: "\(address)", text: "a log has 1...4096 partitions")
@@ -75,10 +80,17 @@ public final class RedisEventLog: EventLog {
                 .invalid, operation: "open", key: "\(address)",
                 text: "the limit for an answer must be 1500 ms or more, above the longest blocking read")
         }
+        try options.durability.requireSensible(commandMilliseconds: options.commandMilliseconds)
         let client = RedisClient(address, options: options, epoch: nil, name: "reel/open")
-        try ServerSettings.read(client).requireSuitable(at: "\(address)")
+        for (place, settings) in try ServerSettings.read(client) {
+            try settings.requireSuitable(at: "\(place)")
+        }
         let (partitioning, epoch) = try found(client, partitions)
-        return RedisEventLog(address, partitioning, epoch, options)
+        let log = RedisEventLog(address, partitioning, epoch, options)
+        for halt in try RedisHalts(client).list() where log.history.halt(halt.partition, halt.reason) {
+            options.notify(.partitionHalted(halt.partition, halt.reason))
+        }
+        return log
     }
 
     private static func found(
@@ -112,13 +124,18 @@ public final class RedisEventLog: EventLog {
         return (partitioning, epoch)
     }
 
-    /// The server's settings that matter to a log.
+    /// The settings that matter to a log; in a cluster those of the master whose appends are worth least.
     public func inspect() throws(LogFailure) -> ServerSettings {
-        try ServerSettings.read(client("inspect"))
+        try ServerSettings.weakest(client("inspect"))
+    }
+
+    /// Partitions that are halted because acknowledged events are missing, for operators.
+    public func halts() -> RedisHalts {
+        RedisHalts(RedisClient(address, options: options, epoch: epoch, name: "reel/halts"))
     }
 
     func client(_ role: String) -> RedisClient {
-        RedisClient(address, options: options, epoch: epoch, name: "reel/\(role)")
+        RedisClient(address, options: options, epoch: epoch, name: "reel/\(role)", history: history)
     }
 
     /// A store for the calling thread; it connects at its first call.

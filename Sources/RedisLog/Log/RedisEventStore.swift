@@ -16,6 +16,7 @@ final class RedisEventStore: EventStore {
 
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
         for batch in batches { try batch.requireWithinLimits(partitioning) }
+        try requireIntact(batches)
         var outcomes: [AppendOutcome?] = Array(repeating: nil, count: batches.count)
         var at = 0
         while at < batches.count {
@@ -25,11 +26,23 @@ final class RedisEventStore: EventStore {
                 encode(batches[at])
                 at += 1
             }
-            try client.pipeline("append", "\(client.address)", commands) { offset, reply throws(LogFailure) in
+            try client.pipeline("append", "\(client.address)", commands, confirming: true) {
+                offset, reply throws(LogFailure) in
                 outcomes[start + offset] = try self.outcome(of: batches[start + offset], reply)
             }
         }
+        client.history?.witness(
+            outcomes.compactMap {
+                if case .appended(let events) = $0 { events.last?.position } else { nil }
+            })
         return outcomes.compactMap { $0 }
+    }
+
+    private func requireIntact(_ batches: [AppendBatch]) throws(LogFailure) {
+        guard let history = client.history, history.hasHalted else { return }
+        for batch in batches {
+            try history.requireIntact(partitioning.partition(of: batch.partitionKey), "append")
+        }
     }
 
     private func encode(_ batch: AppendBatch) {

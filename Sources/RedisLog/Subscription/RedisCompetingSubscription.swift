@@ -65,7 +65,9 @@ final class RedisCompetingSubscription: CompetingSubscription {
             if available >= limit || (available > 0 && (rotation.isQuiet || reads >= 4))
                 || (available == 0 && rotation.isQuiet && now >= deadline)
             {
-                return book.take(limit, at: now)
+                let deliveries = book.take(limit, at: now)
+                client.history?.witness(deliveries.lazy.map(\.event.position))
+                return deliveries
             }
         }
     }
@@ -193,35 +195,34 @@ final class RedisCompetingSubscription: CompetingSubscription {
             (partitions, count) = (all, each)
             block = max(1, min(waitMilliseconds, due - now, 1000))
         }
-        commands.removeAll()
-        commands.begin(7 + (block == nil ? 0 : 2) + 2 * partitions.count)
-        commands.add("XREADGROUP")
-        commands.add("GROUP")
-        commands.add(group)
-        commands.add(consumer.description)
-        commands.add("COUNT")
-        commands.add(count)
-        if let block {
-            commands.add("BLOCK")
-            commands.add(block)
+        let intact = client.history?.intact(partitions) ?? partitions
+        guard !intact.isEmpty else {
+            pause(milliseconds: block ?? 0)
+            return rotation.finished(read, entries: 0)
         }
-        commands.add("STREAMS")
-        for partition in partitions { commands.add(LogKeys.log(partition)) }
-        for _ in partitions { commands.add(">") }
+        let together = client.readsStreamsTogether
+        let command = StreamRead(words: words, count: count, wait: block)
+        var poll = PollPause(waitMilliseconds: together ? 0 : block ?? 0, streams: intact.count)
         var entries = 0
         var malformed: [UnreadableEntry] = []
-        try run("read group") { _, reply throws(LogFailure) in
-            try reply.forEach { stream throws(LogFailure) in
-                let partition = try self.partition(of: stream)
-                try stream[1]?.forEach { entry throws(LogFailure) in
-                    entries += 1
-                    try self.accept(entry, partition: partition, attempt: 1, malformed: &malformed)
+        repeat {
+            commands.removeAll()
+            command.encode(intact.map { ($0, ">") }, together: together, into: &commands)
+            try run("read group") { _, reply throws(LogFailure) in
+                try reply.forEach { stream throws(LogFailure) in
+                    let partition = try self.partition(of: stream)
+                    try stream[1]?.forEach { entry throws(LogFailure) in
+                        entries += 1
+                        try self.accept(entry, partition: partition, attempt: 1, malformed: &malformed)
+                    }
                 }
             }
-        }
+        } while entries == 0 && poll.again()
         rotation.finished(read, entries: entries)
         try setAside(malformed)
     }
+
+    private var words: [String] { ["XREADGROUP", "GROUP", group, consumer.description] }
 
     private func partition(of stream: ReplyView) throws(LogFailure) -> Int {
         guard let partition = stream[0]?.string.flatMap(LogKeys.partition(of:)) else {
@@ -236,11 +237,12 @@ final class RedisCompetingSubscription: CompetingSubscription {
         var cursors = Dictionary(uniqueKeysWithValues: (0..<partitioning.count).map { ($0, "0") })
         var generation = joinedGeneration
         while !cursors.isEmpty {
-            let page = cursors.keys.sorted()
+            let page = client.history?.intact(cursors.keys.sorted()) ?? cursors.keys.sorted()
+            guard !page.isEmpty else { break }
             commands.removeAll()
-            commands.command(
-                ["XREADGROUP", "GROUP", group, consumer.description, "COUNT", String(pageSize), "STREAMS"]
-                    + page.map(LogKeys.log) + page.map { cursors[$0] ?? "0" })
+            StreamRead(words: words, count: pageSize, wait: nil).encode(
+                page.map { ($0, cursors[$0] ?? "0") }, together: client.readsStreamsTogether, into: &commands)
+            for partition in cursors.keys where !page.contains(partition) { cursors[partition] = nil }
             var found: [LogPosition] = []
             var missing: [LogPosition] = []
             try run("read own pending") { _, reply throws(LogFailure) in

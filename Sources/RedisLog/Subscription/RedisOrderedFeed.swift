@@ -2,15 +2,15 @@ internal import EventSourcing
 
 /// Ordered reading of some partitions, for one thread.
 ///
-/// A position beyond the end of its partition means that the server has lost events that were read
-/// already (a failover to a replica that lagged, a restored backup). Waiting there would be silence
-/// for ever, so it is an error.
+/// A position that the log does not have means that the server has lost events that were read already
+/// (a failover to a replica that lagged, a restored backup). Going on there would skip in silence what
+/// took their place, so it is an error when the feed is opened, and halts the partition: feeds give
+/// nothing of a halted partition, and all of the others.
 final class RedisOrderedFeed: OrderedFeed {
     private let client: RedisClient
     private var positions: [LogPosition]
     private var places: [Int: Int] = [:]
     private var commands = CommandBuffer()
-    private var checkedGeneration = 0
 
     init(_ client: RedisClient, _ positions: [LogPosition]) throws(LogFailure) {
         self.client = client
@@ -19,7 +19,7 @@ final class RedisOrderedFeed: OrderedFeed {
         guard places.count == positions.count else {
             throw LogFailure(.invalid, operation: "follow", key: "", text: "a partition stands twice")
         }
-        try requireWithinLog()
+        try requireIntact()
     }
 
     func seek(to position: LogPosition) {
@@ -32,22 +32,29 @@ final class RedisOrderedFeed: OrderedFeed {
             pause(milliseconds: min(max(waitMilliseconds, 0), 1000))
             return []
         }
-        if client.generation != checkedGeneration { try requireWithinLog() }
-        commands.removeAll()
         let wait = min(waitMilliseconds, 1000)
-        commands.begin((wait > 0 ? 6 : 4) + 2 * positions.count)
-        commands.add("XREAD")
-        commands.add("COUNT")
-        commands.add(max(1, limit))
-        if wait > 0 {
-            // BLOCK 0 would wait for ever.
-            commands.add("BLOCK")
-            commands.add(wait)
-        }
-        commands.add("STREAMS")
-        for position in positions { commands.add(LogKeys.log(position.partition)) }
-        for position in positions { commands.add(position.entryID) }
+        let together = client.readsStreamsTogether
+        // BLOCK 0 would wait for ever.
+        let command = StreamRead(words: ["XREAD"], count: max(1, limit), wait: wait > 0 ? wait : nil)
+        var poll = PollPause(waitMilliseconds: together ? 0 : wait, streams: positions.count)
         var events: [RecordedEvent] = []
+        repeat {
+            let streams = positions.filter { client.history?.reason($0.partition) == nil }
+            guard !streams.isEmpty else {
+                pause(milliseconds: max(wait, 0))
+                return []
+            }
+            commands.removeAll()
+            command.encode(
+                streams.map { ($0.partition, $0.entryID) }, together: together, into: &commands)
+            try read(into: &events)
+        } while events.isEmpty && poll.again()
+        for event in events { seek(to: event.position) }
+        client.history?.witness(events.lazy.map(\.position))
+        return events
+    }
+
+    private func read(into events: inout [RecordedEvent]) throws(LogFailure) {
         try client.pipeline("follow", "\(client.address)", commands, accepting: { $0.hasPrefix("UNBLOCKED") })
         {
             _, reply throws(LogFailure) in
@@ -61,28 +68,18 @@ final class RedisOrderedFeed: OrderedFeed {
                 }
             }
         }
-        for event in events { seek(to: event.position) }
-        return events
     }
 
-    private func requireWithinLog() throws(LogFailure) {
-        commands.removeAll()
-        for position in positions {
-            commands.command("XREVRANGE", LogKeys.log(position.partition), "+", "-", "COUNT", "1")
+    private func requireIntact() throws(LogFailure) {
+        // An entry id of another time than ours is nobody's memory of this log.
+        let now = SystemClock().now().milliseconds + 60_000
+        for position in positions where position.milliseconds > now {
+            throw LogFailure(
+                .lostHistory, operation: "follow", key: "\(position)",
+                text: "the partition ends before it: the server has lost events; rebuild what was derived "
+                    + "from them")
         }
-        try client.pipeline("follow", "\(client.address)", commands) { index, reply throws(LogFailure) in
-            let position = self.positions[index]
-            var end = LogPosition.start(of: position.partition)
-            if let entry = reply[0] {
-                end = try EntryCoding.position(entry[0], partition: position.partition, operation: "follow")
-            }
-            guard position <= end else {
-                throw LogFailure(
-                    .corrupt, operation: "follow", key: "\(position)",
-                    text: "the partition ends before it, at \(end): the server has lost events; "
-                        + "rebuild what was derived from them")
-            }
-        }
-        checkedGeneration = client.generation
+        try client.verify(positions)
+        client.history?.witness(positions)
     }
 }

@@ -56,7 +56,7 @@ final class InMemoryFeed: OrderedFeed {
                     ? state.partitions[position.partition].last?.position : nil
                 guard position <= last ?? .start(of: position.partition) else {
                     throw LogFailure(
-                        .corrupt, operation: "follow", key: "\(position)",
+                        .lostHistory, operation: "follow", key: "\(position)",
                         text: "the partition ends before it")
                 }
             }

@@ -32,11 +32,12 @@ enum Common {
     }
 
     /// Where a command finds the system it works on.
-    static let places: [OptionDeclaration] = [
-        data.declaration, config.declaration, ServerURLs.knownRedis.declaration,
-        ServerURLs.knownMongodb.declaration, SystemSettings.spool.declaration,
-        SystemSettings.chunkStore.declaration, SystemSettings.keys.declaration,
-    ]
+    static let places: [OptionDeclaration] =
+        [
+            data.declaration, config.declaration, ServerURLs.knownRedis.declaration,
+            ServerURLs.knownMongodb.declaration, SystemSettings.spool.declaration,
+            SystemSettings.chunkStore.declaration, SystemSettings.keys.declaration,
+        ] + DurabilitySettings.declarations
 
     static let session = Positional("SESSION", .identifier, help: "Id of the session")
 

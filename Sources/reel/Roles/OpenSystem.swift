@@ -106,6 +106,7 @@ final class OpenSystem: Sendable {
     ) throws -> RedisEventLog {
         let report = plan.log
         var options = RedisEventLog.Options()
+        options.durability = plan.durability
         options.notify = { notice in
             let (level, text) = notice.line
             report(level, "log", text)
@@ -146,6 +147,8 @@ extension RedisLogNotice {
             (.error, "group \(group): pending entry \(position) is no longer in the log")
         case .entryMalformed(let group, let position, let text):
             (.error, "group \(group): entry \(position) does not follow the format and was parked: \(text)")
+        case .partitionHalted(let partition, let reason):
+            (.error, "partition \(partition) is halted: \(reason)")
         case .memberRemoved(let group, let member): (.debug, "group \(group): removed member \(member)")
         }
     }

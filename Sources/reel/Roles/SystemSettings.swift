@@ -1,4 +1,5 @@
 import Console
+import EventSourcing
 import MongoViews
 import RedisLog
 import Vault
@@ -30,12 +31,12 @@ enum SystemSettings {
         "log-level", "LEVEL", .oneOf(LogLevel.allCases.map(\.rawValue)), variable: "REEL_LOG_LEVEL",
         default: "info", help: "Least level that is logged: debug, info, warning or error")
 
-    static let declarations: [OptionDeclaration] = [
-        workers.declaration, noChaining.declaration, Common.codec.declaration, level.declaration,
-        spool.declaration, chunkStore.declaration, keys.declaration, Common.diskReserve.declaration,
-        service.declaration,
-        logLevel.declaration,
-    ]
+    static let declarations: [OptionDeclaration] =
+        [
+            workers.declaration, noChaining.declaration, Common.codec.declaration, level.declaration,
+            spool.declaration, chunkStore.declaration, keys.declaration, Common.diskReserve.declaration,
+            service.declaration, logLevel.declaration,
+        ] + DurabilitySettings.declarations
 }
 
 /// The checked values that say how roles run in one process.
@@ -51,6 +52,7 @@ struct SystemPlan {
     var chunkStore: String?
     var keys: String?
     var diskReserveBytes: Int?
+    var durability: Durability
     var log: Log
 
     init(_ settings: Settings) throws(UsageError) {
@@ -62,6 +64,7 @@ struct SystemPlan {
         chunkStore = settings[SystemSettings.chunkStore]
         keys = settings[SystemSettings.keys]
         diskReserveBytes = settings[Common.diskReserve].map { $0 << 20 }
+        durability = try DurabilitySettings.durability(settings)
         log = Log(
             level: LogLevel(rawValue: try settings.require(SystemSettings.logLevel)) ?? .info,
             service: try settings.require(SystemSettings.service))
@@ -85,28 +88,30 @@ struct SystemPlan {
 /// Servers that a process is given instead of starting its own.
 enum ServerURLs {
     static let redis = Setting(
-        "redis-url", "URL", .url(["redis"]), variable: "REDIS_URL",
+        "redis-url", "URL", .url(RedisLocation.schemes), variable: "REDIS_URL",
         defaultNote: "a redis-server of its own in DIR/redis",
-        help: "Use this Redis, redis://[user:password@]host[:port][/database]")
+        help: "Use this Redis: redis://[user:password@]host[:port][/database], "
+            + "redis+sentinel://[user:password@]host:port,…/master[/database] or "
+            + "redis+cluster://[user:password@]host:port,…")
     static let mongodb = Setting(
         "mongodb-url", "URL", .url(["mongodb", "mongodb+srv"]), variable: "MONGODB_URL",
         defaultNote: "a mongod of its own in DIR/mongodb", help: "Use this MongoDB")
 
     /// For commands on a system that runs: found by its servers, or by its data folder.
     static let knownRedis = Setting(
-        "redis-url", "URL", .url(["redis"]), variable: "REDIS_URL",
+        "redis-url", "URL", .url(RedisLocation.schemes), variable: "REDIS_URL",
         defaultNote: "what DIR/endpoints.json says",
-        help: "Redis of the system, redis://[user:password@]host[:port][/database]; with --mongodb-url")
+        help: "Redis of the system, in the forms that 'reel up' takes; with --mongodb-url")
     static let knownMongodb = Setting(
         "mongodb-url", "URL", .url(["mongodb", "mongodb+srv"]), variable: "MONGODB_URL",
         defaultNote: "what DIR/endpoints.json says", help: "MongoDB of the system; with --redis-url")
 
     /// The rules of the settings look at the scheme; what reads the URLs knows the rest.
     static func check(redis: String?, mongodb: String?, command: String) throws(UsageError) {
-        if let redis, RedisAddress(redis) == nil {
-            throw UsageError(
-                ["--redis-url (REDIS_URL): must be redis://[user:password@]host[:port][/database]"],
-                command: command)
+        if let redis {
+            do throws(LogFailure) { _ = try RedisLocation(url: redis) } catch {
+                throw UsageError(["--redis-url (REDIS_URL): \(error.text)"], command: command)
+            }
         }
         if let mongodb {
             do throws(MongoFailure) { _ = try MongoPool(MongoSettings(url: mongodb)) } catch {

@@ -1,11 +1,12 @@
 import Console
 import Pipeline
+import RedisLog
 
 /// What `reel serve` can be told beyond what every process with roles can.
 enum ServeSettings {
     static let redisURL = Setting(
-        "redis-url", "URL", .url(["redis"]), variable: "REDIS_URL", isRequired: true,
-        help: "Redis with the event log, redis://[user:password@]host[:port][/database]")
+        "redis-url", "URL", .url(RedisLocation.schemes), variable: "REDIS_URL", isRequired: true,
+        help: "Redis with the event log, in the forms that 'reel up' takes")
     static let mongodbURL = Setting(
         "mongodb-url", "URL", .url(["mongodb", "mongodb+srv"]), variable: "MONGODB_URL", isRequired: true,
         help: "MongoDB with the read models and the wrapped keys")

@@ -16,12 +16,14 @@ struct RunningSystem {
     /// - Parameter patienceMilliseconds: how long to wait for one that cannot be reached.
     init(_ settings: Settings, patienceMilliseconds: Int = 0) throws {
         endpoints = try Endpoints.find(settings)
+        var options = RedisEventLog.Options()
+        options.durability = try DurabilitySettings.durability(settings)
         let began = ContinuousClock.now
         var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 1000)
         let pause = StopSignal()
         while true {
             do throws(LogFailure) {
-                log = try RedisEventLog.open(endpoints.redisURL, createWith: nil)
+                log = try RedisEventLog.open(endpoints.redisURL, createWith: nil, options: options)
                 return
             } catch {
                 let limit = error.kind == .loading ? 60_000 : patienceMilliseconds

@@ -1,0 +1,58 @@
+internal import EventSourcing
+
+/// What an append must have survived before it is acknowledged.
+public struct Durability: Sendable, Hashable {
+    /// What is demanded of the servers' settings.
+    public enum Level: String, Sendable, Hashable, CaseIterable {
+        /// Every master must have an append on its disk before it answers (`appendonly yes`,
+        /// `appendfsync always`); a server that has not, or does not tell, is refused.
+        case durable
+        /// Whatever the servers' settings give; it is reported.
+        case unconfirmed
+    }
+
+    /// What is demanded of the servers' settings.
+    public var level: Level
+    /// Replicas that must have taken an append over, 0 for none.
+    public var minReplicas: Int
+    /// Milliseconds that are waited for them.
+    public var waitMilliseconds: Int
+
+    /// No demands, unless given.
+    public init(level: Level = .unconfirmed, minReplicas: Int = 0, waitMilliseconds: Int = 1000) {
+        self.level = level
+        self.minReplicas = minReplicas
+        self.waitMilliseconds = waitMilliseconds
+    }
+
+    /// Refuses values that make no sense together.
+    func requireSensible(commandMilliseconds: Int) throws(LogFailure) {
+        guard (0...16).contains(minReplicas) else {
+            throw LogFailure(
+                .invalid, operation: "open", key: "min replicas", text: "must be from 0 to 16")
+        }
+        guard (1...commandMilliseconds - 500).contains(waitMilliseconds) else {
+            throw LogFailure(
+                .invalid, operation: "open", key: "wait for replicas",
+                text: "must be from 1 to \(commandMilliseconds - 500) ms")
+        }
+    }
+
+    /// Refuses an append that too few replicas have.
+    func require(_ replicas: Int, _ operation: String, _ key: String) throws(LogFailure) {
+        guard replicas < minReplicas else { return }
+        throw LogFailure(
+            .unconfirmed, operation: operation, key: key,
+            text: "\(replicas) of \(minReplicas) replicas confirmed it within \(waitMilliseconds) ms")
+    }
+
+    /// What comes to what the servers' settings give, in half a sentence; empty without replicas.
+    func sentence(isReplicated: Bool) -> String {
+        if minReplicas > 0 {
+            return "; \(minReplicas) replica\(minReplicas == 1 ? " has" : "s have") it in memory "
+                + "(waited for at most \(waitMilliseconds) ms)"
+        }
+        return isReplicated
+            ? "; a failover loses what the new master had not yet taken over (set REEL_MIN_REPLICAS)" : ""
+    }
+}

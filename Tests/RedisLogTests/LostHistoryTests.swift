@@ -1,0 +1,217 @@
+import EventSourcing
+import RedisLog
+import Simulation
+import TestServers
+import Testing
+
+@testable import RedisLog
+
+@Suite("Acknowledged events that are lost")
+struct LostHistoryTests {
+    @Test("a replica without the last appends is promoted: the partition is halted, the others go on")
+    func sentinel() throws {
+        let servers = try TestSentinel.start()
+        let notices = Notices()
+        let log = try RedisEventLog.open(servers.url, createWith: 4, options: notices.options())
+        let store = try log.open()
+        let feed = try log.follow(after: (0..<4).map { .start(of: $0) })
+        let subscription = try member(log, "one")
+        try appendSamples(log, 0..<40)
+        let first = try take(40, from: subscription, limit: 40)
+        try subscription.acknowledge(first.map(\.event.position))
+        #expect(try drain(feed) == 40)
+        try waitUntil("the replica has it all") {
+            (try? servers.servers[0].run("WAIT", "1", "1000")) == "1"
+        }
+        try servers.cutOff(servers.servers[1], from: servers.servers[0])
+        // Acknowledged, read by the feed, and known to one server alone.
+        guard
+            case .appended(let lost) = try store.append(
+                [SampleEvents.event("lost")], to: "key-1", expecting: .any)
+        else { throw ConditionNotMet(description: "not appended") }
+        let partition = lost[0].position.partition
+        #expect(try drain(feed) == 1)
+        servers.servers[0].kill()
+        try waitUntil("the replica is master", seconds: 40) {
+            (try? servers.servers[1].run("ROLE"))?.hasPrefix("master") == true
+        }
+        var failure: LogFailure?
+        try waitUntil("the loss is noticed") {
+            do throws(LogFailure) {
+                _ = try store.append([SampleEvents.event("next")], to: "key-1", expecting: .any)
+                return true
+            } catch {
+                failure = error
+                return !error.isTransient
+            }
+        }
+        #expect(failure?.kind == .lostHistory)
+        #expect(failure?.key == LogPosition.partitionName(partition))
+        #expect(failure?.text.contains("has lost events that were acknowledged") == true)
+        #expect(failure?.text.contains("\(lost[0].position)") == true)
+        #expect(try log.halts().list().map(\.partition) == [partition])
+        #expect(
+            notices.list.contains { if case .partitionHalted(partition, _) = $0 { true } else { false } })
+        // The others go on, for the views that are open and for other processes.
+        let fresh = try RedisEventLog.open(servers.url, createWith: nil)
+        failure = #expect(throws: LogFailure.self) {
+            try fresh.open().append([SampleEvents.event("next")], to: "key-1", expecting: .any)
+        }
+        #expect(failure?.kind == .lostHistory)
+        guard
+            let other = (0..<20).first(where: { log.partitioning.partition(of: "key-\($0)") != partition })
+        else { throw ConditionNotMet(description: "no other key") }
+        _ = try store.append([SampleEvents.event("other")], to: "key-\(other)", expecting: .any)
+        #expect(try take(1, from: subscription)[0].event.id == "other")
+        #expect(try drain(feed) == 1)
+        // Somebody decides that it is so.
+        #expect(try log.halts().lift(partition))
+        #expect(try !log.halts().lift(partition))
+        let later = try RedisEventLog.open(servers.url, createWith: nil)
+        _ = try later.open().append([SampleEvents.event("next")], to: "key-1", expecting: .any)
+        // What was derived from the lost event is still ahead of the log, and is told so.
+        failure = #expect(throws: LogFailure.self) { try later.follow(after: [lost[0].position]) }
+        #expect(failure?.kind == .lostHistory)
+    }
+
+    @Test("the same on a cluster: only the partition of the lost event is halted")
+    func cluster() throws {
+        let cluster = try TestCluster.start(replicated: true)
+        let log = try RedisEventLog.open(cluster.url, createWith: 8)
+        let store = try log.open()
+        try appendSamples(log, 0..<40)
+        for master in cluster.masters { _ = try master.run("WAIT", "1", "2000") }
+        let partition = log.partitioning.partition(of: "key-1")
+        let slot = KeySlot.of(LogKeys.log(partition))
+        guard let master = try cluster.master(ofSlot: slot),
+            let index = cluster.masters.firstIndex(where: { $0 === master })
+        else { throw ConditionNotMet(description: "no master") }
+        let replica = cluster.replicas[index]
+        try replica.run("CONFIG", "SET", "masteruser", "nobody")
+        try replica.run("CONFIG", "SET", "masterauth", "nothing")
+        try master.run("CLIENT", "KILL", "TYPE", "replica")
+        try waitUntil("the replica is cut off") {
+            (try? replica.run("INFO", "replication"))?.contains("master_link_status:down") == true
+        }
+        _ = try store.append([SampleEvents.event("lost")], to: "key-1", expecting: .any)
+        master.kill()
+        try replica.run("CLUSTER", "FAILOVER", "TAKEOVER")
+        var failure: LogFailure?
+        try waitUntil("the loss is noticed", seconds: 40) {
+            do throws(LogFailure) {
+                _ = try store.append([SampleEvents.event("next")], to: "key-1", expecting: .any)
+                return true
+            } catch {
+                failure = error
+                return !error.isTransient
+            }
+        }
+        #expect(failure?.kind == .lostHistory)
+        #expect(try log.halts().list().map(\.partition) == [partition])
+        for key in 0..<23 where log.partitioning.partition(of: "key-\(key)") != partition {
+            _ = try store.append([SampleEvents.event("o\(key)")], to: "key-\(key)", expecting: .any)
+        }
+    }
+
+    @Test("a restored backup: a checkpoint in the middle of what was written anew is noticed")
+    func overwritten() throws {
+        let server = try TestRedis.start()
+        let log = try RedisEventLog.open(server.url, createWith: 1)
+        let positions = try appendSamples(log, 0..<10)
+        let client = rawClient(log)
+        // The end is lost, and others write on: the checkpoint is no longer beyond the end.
+        for position in positions[5...] {
+            try client.raw("XDEL", LogKeys.log(0), position.entryID)
+        }
+        let later = try RedisEventLog.open(server.url, createWith: nil)
+        _ = try later.open().append([SampleEvents.event("new")], to: "other", expecting: .any)
+        var failure = #expect(throws: LogFailure.self) { try later.follow(after: [positions[7]]) }
+        #expect(failure?.kind == .lostHistory)
+        #expect(try later.halts().list().map(\.partition) == [0])
+        // The next feed leaves the partition out; it does not end the work on the others.
+        #expect(try later.follow(after: [positions[7]]).next(limit: 5, waitMilliseconds: 0).isEmpty)
+        failure = #expect(throws: LogFailure.self) {
+            try later.open().append([SampleEvents.event("x")], to: "other", expecting: .any)
+        }
+        #expect(failure?.kind == .lostHistory)
+    }
+
+    @Test("entries that were trimmed from the stream's start are no loss")
+    func trimmed() throws {
+        let log = try freshLog(partitions: 1)
+        let positions = try appendSamples(log, 0..<10)
+        try rawClient(log).raw("XTRIM", LogKeys.log(0), "MINID", positions[5].entryID)
+        #expect(try drain(try log.follow(after: [positions[2]])) == 5)
+        try rawClient(log).raw("XTRIM", LogKeys.log(0), "MAXLEN", "0")
+        #expect(try drain(try log.follow(after: [positions[9]])) == 0)
+        let store = try log.open()
+        _ = try store.append([SampleEvents.event("new")], to: "other", expecting: .any)
+        #expect(try log.halts().list().isEmpty)
+    }
+
+    private func drain(_ feed: any OrderedFeed) throws -> Int {
+        var count = 0
+        var quiet = 0
+        while quiet < 2 {
+            let events: [RecordedEvent]
+            do throws(LogFailure) { events = try feed.next(limit: 100, waitMilliseconds: 100) } catch {
+                guard error.isTransient else { throw error }
+                continue
+            }
+            count += events.count
+            quiet = events.isEmpty ? quiet + 1 : 0
+        }
+        return count
+    }
+}
+
+@Suite("Durability")
+struct DurabilityTests {
+    @Test("durable refuses a server that does not give it, and says what to set")
+    func refused() throws {
+        let server = try TestRedis.start()
+        var options = RedisEventLog.Options()
+        options.durability.level = .durable
+        #expect(
+            try RedisEventLog.open(server.url, createWith: 2, options: options).inspect().durability
+                == "an acknowledged append is on disk: it survives a crash of the server and a loss of power")
+        for (setting, value) in [("appendfsync", "everysec"), ("appendonly", "no")] {
+            try server.run("CONFIG", "SET", setting, value)
+            let failure = #expect(throws: LogFailure.self) {
+                try RedisEventLog.open(server.url, createWith: 2, options: options)
+            }
+            #expect(failure?.kind == .unsuitable)
+            #expect(failure?.text.contains("\(setting) \(value)") == true)
+            #expect(failure?.text.contains("REEL_DURABILITY=unconfirmed") == true)
+            _ = try RedisEventLog.open(server.url, createWith: 2)
+        }
+    }
+
+    @Test("values that make no sense are refused")
+    func values() throws {
+        let url = try TestRedis.shared.url
+        for (replicas, wait) in [(-1, 1000), (17, 1000), (1, 0), (1, 4600)] {
+            var options = RedisEventLog.Options()
+            options.durability = Durability(minReplicas: replicas, waitMilliseconds: wait)
+            let failure = #expect(throws: LogFailure.self) {
+                try RedisEventLog.open(url, createWith: 2, options: options)
+            }
+            #expect(failure?.kind == .invalid)
+        }
+    }
+
+    @Test("a server without replicas confirms nothing")
+    func alone() throws {
+        let server = try TestRedis.shared
+        var options = RedisEventLog.Options()
+        options.durability = Durability(minReplicas: 2, waitMilliseconds: 20)
+        let log = try RedisEventLog.open(
+            "\(server.url)/\(server.freshDatabase())", createWith: 2, options: options)
+        let failure = #expect(throws: LogFailure.self) {
+            try log.open().append([SampleEvents.event("a")], to: "s", expecting: .any)
+        }
+        #expect(failure?.kind == .unconfirmed)
+        #expect(
+            try log.inspect().durability.hasSuffix("2 replicas have it in memory (waited for at most 20 ms)"))
+    }
+}
