@@ -101,12 +101,14 @@ struct SystemStatus {
     private let spool: SpoolUsage
     private let disk: DiskSpace
     private let guarded: DiskGuardFigures
+    private let halts: [HaltedPartition]
 
     init(_ probe: StatusProbe, _ settings: Settings) throws {
         let log = probe.system.log
         endpoints = probe.system.endpoints
         server = try log.inspect()
         redis = "\(log.address)"
+        halts = try log.halts().list()
         mongodb = probe.mongodb
         partitions = log.partitioning.count
         stages = try StageName.allCases.map { stage in
@@ -143,6 +145,8 @@ struct SystemStatus {
             "disks     \(guarded.text)",
             "recorded  \(Quantity.bytes(totals.sizeBytes)) in \(Quantity.grouped(totals.chunks)) chunks", "",
         ]
+        lines +=
+            halts.map { "HALTED    partition \($0.partition): \($0.reason)" } + (halts.isEmpty ? [] : [""])
         lines += LagReport.table(stages + subscriptions).render() + [""]
         if whole {
             let table = LagReport.partitionTable(stages + subscriptions)
@@ -168,6 +172,15 @@ struct SystemStatus {
                 json.member("maxmemory_policy", server.maxmemoryPolicy)
                 json.member("partitions", partitions)
                 json.member("durability", server.durability)
+            }
+            json.key("halted_partitions")
+            json.array { list in
+                for halt in halts {
+                    list.object {
+                        $0.member("partition", halt.partition)
+                        $0.member("reason", halt.reason)
+                    }
+                }
             }
             json.member("mongodb") { $0.member("address", mongodb) }
             json.key("stages")
