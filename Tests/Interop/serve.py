@@ -86,6 +86,10 @@ def apart(site, seed):
     checks.equal("nothing is left in the spool", left, [])
     status = site.reel("status", "--json")
     checks.check("reel status finds the system by its servers", status.returncode == 0, status.stderr)
+    behind = {stage["name"]: stage["behind"] for stage in json.loads(status.stdout)["stages"]}
+    checks.check("and has the lag that an autoscaler reads, of every stage",
+                 set(behind) == {"compress", "encrypt", "validate", "store"}
+                 and all(isinstance(count, int) for count in behind.values()), behind)
     return sealing
 
 
