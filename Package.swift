@@ -55,7 +55,7 @@ let package = Package(
         library("Console"),
 
         // In-memory back ends, contract suites, real servers for tests.
-        library("Simulation", ["EventSourcing", "Recording", "Pipeline"]),
+        library("Simulation", ["EventSourcing", "Recording", "Pipeline", "Supervision", "Vault"]),
         library("TestServers", ["Supervision"]),
 
         .executableTarget(
@@ -88,6 +88,7 @@ let package = Package(
                 "Pipeline", "TestServers", "Vault",
             ]),
         tests("SupervisionTests", ["Supervision", "TestServers"]),
+        tests("SimulationTests", ["EventSourcing", "Pipeline", "Recording", "Simulation", "Vault"]),
         tests("SystemTests", ["TestServers", "Supervision"]),
         tests("TidyTests", []),
     ]

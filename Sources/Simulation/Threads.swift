@@ -38,6 +38,20 @@ public func concurrently(_ threads: Int, _ body: @escaping @Sendable (Int) throw
     if let error = errors.withLock({ $0.first }) { throw error }
 }
 
+/// Starts `body` on a thread that nobody waits for.
+func startDetachedThread(_ body: @escaping @Sendable () -> Void) {
+    let work = Unmanaged.passRetained(ThreadBody(body))
+    var thread = pthread_t()
+    let code = pthread_create(
+        &thread, nil,
+        { context in
+            if let context { Unmanaged<ThreadBody>.fromOpaque(context).takeRetainedValue().run() }
+            return nil
+        }, work.toOpaque())
+    precondition(code == 0, "no thread could be started (code \(code))")
+    pthread_detach(thread)
+}
+
 private final class ThreadBody: Sendable {
     let run: @Sendable () -> Void
 

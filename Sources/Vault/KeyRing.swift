@@ -36,8 +36,15 @@ public final class KeyRing: Sendable {
         let active = try files.activeID()
         var found: [KeyEncryptionKey] = []
         for id in try files.ids() {
-            found.append(
-                KeyEncryptionKey(id: id, state: id == active ? .active : .retired, secret: try secret(id)))
+            do throws(KeyFailure) {
+                found.append(
+                    KeyEncryptionKey(
+                        id: id, state: id == active ? .active : .retired, secret: try secret(id)))
+            } catch .unknownKeyEncryptionKey where id != active {
+                // Another process has just made a first key too, has seen that it came second, and took
+                // its own away again.
+                continue
+            }
         }
         return found.filter { $0.state == .active } + found.filter { $0.state == .retired }
     }

@@ -13,7 +13,8 @@ private let layers: [String: Set<String>] = [
     "Supervision": ["CPosix", "Glibc", "Synchronization"],
     "Console": ["Glibc"],
     "Simulation": [
-        "EventSourcing", "Recording", "Pipeline", "Foundation", "Glibc", "Synchronization", "Dispatch",
+        "EventSourcing", "Recording", "Pipeline", "Supervision", "Vault", "Foundation", "Glibc",
+        "Synchronization", "Dispatch",
     ],
     "TestServers": ["Supervision", "Foundation", "Glibc", "Synchronization"],
 ]

@@ -216,7 +216,10 @@ public final class Recorder {
         func allowed() throws(RecordingFailure) -> Int {
             (try tightestDisk()?.state ?? .open) == .open ? limit : 1
         }
-        func ahead() -> Int { state.chunks - handler.state.merkleHashes.count }
+        // A chunk that was given up waits for people; recording must not wait for them too.
+        func ahead() -> Int {
+            state.chunks - handler.state.merkleHashes.count - handler.state.failures.count
+        }
         guard ahead() >= (try allowed()) else { return }
         try patiently(handler) { () throws(CommandError<SessionRejection>) in try handler.catchUp() }
         while ahead() >= (try allowed()), !stop.isSet {

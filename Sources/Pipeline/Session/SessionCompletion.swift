@@ -114,7 +114,7 @@ public final class SessionCompletion: OrderedHandler {
             try complete(handler, session, context)
         case .completed, .failed, .deleted:
             tracked[session] = nil
-            // Leftovers cost space, not truth; the next start sweeps what could not be removed now.
+            // Leftovers cost space, not truth; `SpoolSweep` removes what could not be removed now.
             if entry.state.status == .completed { _ = try? spool.removeSession(session) }
         default: return
         }

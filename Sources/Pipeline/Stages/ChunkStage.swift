@@ -62,6 +62,8 @@ public final class ChunkStage: Stage {
             return .wait(
                 milliseconds: 5000,
                 reason: "the folder \(folder) has no key \(id); share one folder of keys among all processes")
+        } catch let failure as KeyFailure where failure.isTransient {
+            return .wait(milliseconds: 1000, reason: "\(failure)")
         } catch let failure as any TransientFailure where failure.isTransient {
             return .wait(milliseconds: 1000, reason: "\(failure)")
         } catch {

@@ -6,7 +6,8 @@ import Supervision
 import Vault
 
 /// Removes, once after every start, what a killed predecessor was writing: a file gets its name only when
-/// it is whole, so whatever still has a temporary one belongs to nobody.
+/// it is whole, so whatever still has a temporary one belongs to nobody. Removes from the spool, now and
+/// then, what sessions left there that are over.
 struct SweepService: Service {
     let name = "sweep"
     private let system: OpenSystem
@@ -36,6 +37,6 @@ struct SweepService: Service {
             // They cost space, not truth: the next start tries again.
             system.report(.warning, name, "unfinished files could not be removed: \(error)")
         }
-        stop.wait()
+        try SpoolSweep(spool: spool, log: system.log, report: system.report.roles).run(stop: stop)
     }
 }

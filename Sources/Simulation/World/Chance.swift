@@ -1,0 +1,24 @@
+/// Numbers that depend on a seed alone (SplitMix64, Steele, Lea and Flood 2014).
+public struct Chance: RandomNumberGenerator, Sendable {
+    private var state: UInt64
+
+    /// The sequence of a seed.
+    public init(seed: UInt64) { state = seed }
+
+    /// The next number.
+    public mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+
+    /// True once in `1 / probability` calls.
+    mutating func happens(_ probability: Double) -> Bool {
+        probability > 0 && Double(next() >> 11) < probability * 0x1p53
+    }
+
+    /// A whole number of the range, cheaply.
+    mutating func number(in range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &self) }
+}

@@ -1,0 +1,94 @@
+internal import Glibc
+
+/// Decides, step by step, what goes wrong.
+///
+/// Sendable because whoever touches it has the turn.
+final class Disturbances: @unchecked Sendable {
+    let scheduler: Scheduler
+    let origin = ContinuousClock.now
+    let epoch_ms: Int64 = 1_700_000_000_000
+    private(set) var counts = FaultCounts()
+    /// What may go wrong now.
+    private(set) var plan: FaultPlan
+    /// How often a stage will yet fail on a chunk, by chunk id.
+    private var poison: [String: Int] = [:]
+
+    init(_ scheduler: Scheduler, _ plan: FaultPlan) {
+        self.scheduler = scheduler
+        self.plan = plan
+        scheduler.switching = plan.switching
+    }
+
+    /// From now on everything works.
+    func calm() {
+        var calm = FaultPlan()
+        calm.switching = plan.switching
+        calm.poison = plan.poison
+        plan = calm
+        scheduler.thaw()
+    }
+
+    /// May kill or hold up the process whose thread takes a step.
+    func disturb(_ process: SimulatedProcess) {
+        guard let strand = scheduler.running else { return }
+        if scheduler.chance.happens(plan.crash) {
+            counts.crashes += 1
+            process.kill()
+        } else if scheduler.chance.happens(plan.stall) {
+            counts.stalls += 1
+            strand.frozenUntil_ms = scheduler.now_ms + pauseLength()
+        } else if scheduler.chance.happens(plan.freeze) {
+            counts.stalls += 1
+            let until = scheduler.now_ms + pauseLength()
+            for strand in process.strands { strand.frozenUntil_ms = until }
+        } else if scheduler.chance.happens(plan.clock) {
+            counts.clocks += 1
+            process.setClock(by: Int64(scheduler.chance.number(in: -60_000...60_000)))
+        }
+    }
+
+    /// May hold up the running thread, or its whole process, right before an effect.
+    func delayEffect() {
+        guard let strand = scheduler.running, count(plan.late, \.stalls) else { return }
+        let until = scheduler.now_ms + Int64(scheduler.chance.number(in: 10_000...100_000))
+        let held = scheduler.chance.happens(0.5) ? strand.process.strands : [strand]
+        for strand in held { strand.frozenUntil_ms = until }
+    }
+
+    /// Mostly short, now and then longer than every time limit there is.
+    private func pauseLength() -> Int64 {
+        let most = [50, 1000, 30_000, 120_000][scheduler.chance.number(in: 0...3)]
+        return Int64(scheduler.chance.number(in: 1...most))
+    }
+
+    func isUnreachable() -> Bool { count(plan.unreachable, \.unreachable) }
+
+    func losesAnswer() -> Bool { count(plan.lostAnswer, \.lostAnswers) }
+
+    func cutsWrite() -> Bool { count(plan.database, \.database) }
+
+    /// The error of a file call, if it is to fail.
+    func fileFault(_ operation: String) -> Int32? {
+        guard count(plan.file, \.files) else { return nil }
+        let grows = ["create", "write", "mkdir", "link", "rename"].contains(operation)
+        return grows && scheduler.chance.happens(0.7) ? ENOSPC : EIO
+    }
+
+    /// Whether a stage fails on this chunk now.
+    func poisons(_ chunk: String) -> Bool {
+        if poison[chunk] == nil {
+            let isBad = scheduler.chance.happens(plan.poison)
+            poison[chunk] = isBad ? scheduler.chance.number(in: 1...6) : 0
+        }
+        guard let left = poison[chunk], left > 0 else { return false }
+        poison[chunk] = left - 1
+        counts.poison += 1
+        return true
+    }
+
+    private func count(_ probability: Double, _ kind: WritableKeyPath<FaultCounts, Int>) -> Bool {
+        guard scheduler.chance.happens(probability) else { return false }
+        counts[keyPath: kind] += 1
+        return true
+    }
+}

@@ -1,0 +1,96 @@
+/// How often what goes wrong in a simulated world; each value is a probability per step unless said
+/// otherwise.
+public struct FaultPlan: Sendable, Hashable {
+    /// A process dies, with all its threads.
+    public var crash = 0.0
+    /// A thread stands still for up to two minutes, and goes on with what it knew.
+    public var stall = 0.0
+    /// A whole process stands still, its liveness mark included.
+    public var freeze = 0.0
+    /// A thread, or its process, stands still for longer than leases and marks last, just before it appends
+    /// or writes a document: it wakes up late, with what it knew. Per append and per write.
+    public var late = 0.0
+    /// A call never reaches the log.
+    public var unreachable = 0.0
+    /// A call of the log takes effect and its answer is lost.
+    public var lostAnswer = 0.0
+    /// A call about a file fails: no room, or an input/output error.
+    public var file = 0.0
+    /// A write of the read models is cut off, with a part of it done.
+    public var database = 0.0
+    /// The wall clock of a process is set forward or back.
+    public var clock = 0.0
+    /// A stage fails on a chunk, per chunk; one to six times in a row.
+    public var poison = 0.0
+    /// The turn goes on to another thread.
+    public var switching = 0.3
+    /// Steps with faults; afterwards everything works and everybody is started again.
+    public var faultySteps = 0
+    /// Steps in which everything has to be settled once faults have stopped.
+    public var calmSteps = 40_000
+
+    /// Nothing goes wrong.
+    public init() {}
+
+    /// A plan by chance: some kinds of fault, some of them often.
+    static func random(_ chance: inout Chance) -> FaultPlan {
+        var plan = FaultPlan()
+        func pick(_ most: Double, _ chance: inout Chance) -> Double {
+            let share = chance.number(in: 0...3)
+            return share == 0 ? 0 : most * Double(share * share) / 9
+        }
+        plan.crash = pick(0.012, &chance)
+        plan.stall = pick(0.006, &chance)
+        plan.freeze = pick(0.003, &chance)
+        plan.late = pick(0.06, &chance)
+        plan.unreachable = pick(0.02, &chance)
+        plan.lostAnswer = pick(0.03, &chance)
+        plan.file = pick(0.02, &chance)
+        plan.database = pick(0.1, &chance)
+        plan.clock = pick(0.004, &chance)
+        plan.poison = chance.happens(0.3) ? 0.2 : 0
+        plan.switching = [0.1, 0.3, 0.6][chance.number(in: 0...2)]
+        plan.faultySteps = chance.number(in: 200...1500)
+        return plan
+    }
+}
+
+/// How many faults of each kind a run met.
+public struct FaultCounts: Sendable, Hashable {
+    /// Processes that died.
+    public var crashes = 0
+    /// Threads and processes that stood still.
+    public var stalls = 0
+    /// Calls that did not reach the log.
+    public var unreachable = 0
+    /// Calls of the log whose answer was lost.
+    public var lostAnswers = 0
+    /// File calls that failed.
+    public var files = 0
+    /// Writes of the read models that were cut off.
+    public var database = 0
+    /// Clocks that were set.
+    public var clocks = 0
+    /// Times a stage was made to fail.
+    public var poison = 0
+
+    /// Nothing yet.
+    public init() {}
+
+    /// All of them.
+    public var total: Int {
+        crashes + stalls + unreachable + lostAnswers + files + database + clocks + poison
+    }
+
+    /// Adds those of another run.
+    public static func += (sum: inout FaultCounts, other: FaultCounts) {
+        sum.crashes += other.crashes
+        sum.stalls += other.stalls
+        sum.unreachable += other.unreachable
+        sum.lostAnswers += other.lostAnswers
+        sum.files += other.files
+        sum.database += other.database
+        sum.clocks += other.clocks
+        sum.poison += other.poison
+    }
+}

@@ -1,0 +1,130 @@
+import EventSourcing
+import Pipeline
+import Recording
+import Simulation
+import Synchronization
+import Vault
+
+/// A log that hands every call on; broken ones replace a part of it.
+class RelayLog: EventLog, @unchecked Sendable {
+    let inner: any EventLog
+
+    init(_ inner: any EventLog) { self.inner = inner }
+
+    func open() throws(LogFailure) -> any EventStore { try inner.open() }
+
+    func join(
+        group: String, consumer: ConsumerName, types: Set<String>
+    ) throws(LogFailure) -> any CompetingSubscription {
+        try inner.join(group: group, consumer: consumer, types: types)
+    }
+
+    func follow(after positions: [LogPosition]) throws(LogFailure) -> any OrderedFeed {
+        try inner.follow(after: positions)
+    }
+
+    func liveness() throws(LogFailure) -> any Liveness { try inner.liveness() }
+    func checkpoints() throws(LogFailure) -> any CheckpointStore { try inner.checkpoints() }
+    func leases() throws(LogFailure) -> any PartitionLeases { try inner.leases() }
+    func orderedParking() throws(LogFailure) -> any OrderedParking { try inner.orderedParking() }
+}
+
+/// Acknowledges what it delivers before anything has been done about it.
+final class HastyLog: RelayLog, @unchecked Sendable {
+    private final class Subscription: CompetingSubscription {
+        private let inner: any CompetingSubscription
+
+        init(_ inner: any CompetingSubscription) { self.inner = inner }
+
+        func next(limit: Int, waitMilliseconds: Int) throws(LogFailure) -> [Delivery] {
+            let found = try inner.next(limit: limit, waitMilliseconds: waitMilliseconds)
+            if !found.isEmpty { try inner.acknowledge(found.map(\.event.position)) }
+            return found
+        }
+
+        func acknowledge(_ positions: [LogPosition]) throws(LogFailure) {}
+        func retry(_ delivery: Delivery, afterMilliseconds: Int) throws(LogFailure) {
+            try inner.retry(delivery, afterMilliseconds: afterMilliseconds)
+        }
+        func countTry(of delivery: Delivery) throws(LogFailure) -> Int { try inner.countTry(of: delivery) }
+        func park(_ delivery: Delivery, _ reason: ParkedReason) throws(LogFailure) {
+            try inner.park(delivery, reason)
+        }
+    }
+
+    override func join(
+        group: String, consumer: ConsumerName, types: Set<String>
+    ) throws(LogFailure) -> any CompetingSubscription {
+        Subscription(try inner.join(group: group, consumer: consumer, types: types))
+    }
+}
+
+/// Appends what another hand has made of the batch.
+final class ForgingLog: RelayLog, @unchecked Sendable {
+    private let forge: @Sendable (inout AppendBatch) -> Void
+
+    init(_ inner: any EventLog, _ forge: @escaping @Sendable (inout AppendBatch) -> Void) {
+        self.forge = forge
+        super.init(inner)
+    }
+
+    private final class Store: EventStore {
+        private let inner: any EventStore
+        private let forge: @Sendable (inout AppendBatch) -> Void
+
+        init(_ inner: any EventStore, _ forge: @escaping @Sendable (inout AppendBatch) -> Void) {
+            self.inner = inner
+            self.forge = forge
+        }
+
+        var partitioning: Partitioning { inner.partitioning }
+
+        func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
+            var forged = batches
+            for index in forged.indices { forge(&forged[index]) }
+            return try inner.append(forged)
+        }
+
+        func load(_ key: String, after sequence: UInt64, limit: Int) throws(LogFailure) -> [RecordedEvent] {
+            try inner.load(key, after: sequence, limit: limit)
+        }
+        func version(of key: String) throws(LogFailure) -> UInt64 { try inner.version(of: key) }
+        func read(after position: LogPosition, limit: Int) throws(LogFailure) -> [RecordedEvent] {
+            try inner.read(after: position, limit: limit)
+        }
+        func end(of partition: Int) throws(LogFailure) -> LogPosition { try inner.end(of: partition) }
+    }
+
+    override func open() throws(LogFailure) -> any EventStore { Store(try inner.open(), forge) }
+}
+
+/// A stage around another, for breaking what it is asked and what it answers.
+final class BrokenStage: Stage {
+    private let inner: any Stage
+    private let before: (Delivery) -> Void
+    private let after: (StageOutcome) -> StageOutcome
+
+    init(
+        _ inner: any Stage, before: @escaping (Delivery) -> Void = { _ in },
+        after: @escaping (StageOutcome) -> StageOutcome = { $0 }
+    ) {
+        self.inner = inner
+        self.before = before
+        self.after = after
+    }
+
+    var name: String { inner.name }
+    var consumes: Set<String> { inner.consumes }
+
+    func handle(_ delivery: Delivery) -> StageOutcome {
+        before(delivery)
+        return after(inner.handle(delivery))
+    }
+
+    func settled(_ delivery: Delivery, appended: Bool) { inner.settled(delivery, appended: appended) }
+}
+
+/// A database that lets any document take the place of any other.
+final class UnguardedDatabase: ReadModelDatabase {
+    override func isReplaced(version stored: UInt64, by version: UInt64) -> Bool { true }
+}

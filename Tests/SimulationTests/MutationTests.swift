@@ -1,0 +1,84 @@
+import EventSourcing
+import Pipeline
+import Recording
+import Simulation
+import Synchronization
+import Testing
+import Vault
+
+/// A part that breaks a promise, and the seeds within which that has to be noticed.
+struct Mutation: CustomTestStringConvertible, Sendable {
+    let testDescription: String
+    var seeds = 300
+    let vary: @Sendable (inout Variations) -> Void
+
+    static let all: [Mutation] = [
+        Mutation(testDescription: "deliveries are acknowledged before the append") {
+            $0.log = { HastyLog($0) }
+        },
+        Mutation(testDescription: "a late worker replaces the file that is there") {
+            $0.stage = { stage, vault in
+                BrokenStage(
+                    stage,
+                    before: { delivery in
+                        guard stage.chain.last == .store,
+                            case .chunk(let event)? = try? RecordingEvent(delivery.event)
+                        else { return }
+                        let chunk = event.chunk
+                        _ = try? vault.chunks.remove(
+                            session: chunk.sessionID, sequence: chunk.sequenceNumber)
+                    })
+            }
+        },
+        Mutation(testDescription: "documents are written without a guard on their version") {
+            $0.database = { UnguardedDatabase() }
+        },
+        Mutation(testDescription: "the ids of results are not derived from their cause") {
+            $0.log = { log in
+                let count = Mutex(0)
+                return ForgingLog(log) { batch in
+                    for index in batch.events.indices where batch.events[index].type.hasPrefix("Chunk") {
+                        batch.events[index].id += "/\(count.withLock { $0 += 1; return $0 })"
+                    }
+                }
+            }
+        },
+        Mutation(testDescription: "decisions are appended whatever has happened since") {
+            $0.log = { ForgingLog($0) { $0.expected = .any } }
+        },
+        Mutation(testDescription: "a full disk is taken for an end of the work") {
+            $0.stage = { stage, _ in
+                BrokenStage(stage, after: { if case .wait = $0 { .done([]) } else { $0 } })
+            }
+        },
+        Mutation(testDescription: "an event is appended before the file is written") {
+            $0.stage = { stage, vault in
+                BrokenStage(
+                    stage,
+                    after: { outcome in
+                        guard case .done(let events) = outcome, stage.chain.last == .store,
+                            let stored = events.last
+                        else { return outcome }
+                        // As if the file were still to come.
+                        let number = Int(stored.subject.suffix(6)) ?? 1
+                        let session = String(stored.subject.dropLast("-chunk-000000".count))
+                        _ = try? vault.chunks.remove(session: session, sequence: number)
+                        return outcome
+                    })
+            }
+        },
+    ]
+}
+
+@Suite("The simulation finds what is broken", .serialized)
+struct MutationTests {
+    @Test("a broken part is found", arguments: Mutation.all)
+    func found(_ mutation: Mutation) throws {
+        var variations = Variations()
+        mutation.vary(&variations)
+        let sum = try Runs(from: 1, count: mutation.seeds, variations: variations, stopAtFirst: true).sum
+        let found = try #require(sum.bad.first, "not found in \(sum.done) seeds")
+        print(
+            "simulation: \(mutation.testDescription): found after \(sum.done) seeds: \(found.violations[0])")
+    }
+}
