@@ -147,6 +147,12 @@ final class Scheduler: @unchecked Sendable {
     /// Wakes everybody who was made to stand still.
     func thaw() { for strand in strands { strand.frozenUntil_ms = 0 } }
 
+    /// Lets go of the world.
+    func forget() {
+        until = { true }
+        timePassed = { _ in }
+    }
+
     private func pass(_ milliseconds: Int64) {
         guard milliseconds > 0 else { return }
         now_ms += milliseconds

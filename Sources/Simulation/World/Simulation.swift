@@ -50,6 +50,7 @@ public enum Simulation {
         seed: UInt64, variations: Variations = Variations(), remarks: Bool = false
     ) throws -> SimulationReport {
         let world = try World(seed: seed, variations: variations)
+        defer { world.end() }
         world.scheduler.keepsRemarks = remarks
         world.run()
         world.check()

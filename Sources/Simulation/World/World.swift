@@ -58,7 +58,13 @@ final class World: @unchecked Sendable {
         addRoles(layout)
     }
 
-    deinit { try? FileManager.default.removeItem(atPath: root) }
+    /// Removes its files, and lets go of what holds on to it.
+    func end() {
+        roles = []
+        alive = []
+        scheduler.forget()
+        try? FileManager.default.removeItem(atPath: root)
+    }
 
     /// A folder in memory where there is one, so that thousands of runs cost the disk nothing.
     private static func makeFolder() throws -> String {
