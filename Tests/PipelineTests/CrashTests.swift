@@ -136,6 +136,35 @@ struct CrashTests {
         #expect(third.isEmpty)
     }
 
+    @Test("what an attempt of unknown outcome handed over stays for the next stage")
+    func unansweredHandover() throws {
+        let plant = try Plant(try LogKind.memory.open())
+        try plant.record(sampleBytes(3000), as: "s")
+        let event = try #require(try plant.events(of: "s").first { $0.type == "ChunkRecorded" })
+        let delivery = Delivery(event: event, attempt: 1)
+        let compress = try ChunkStage(
+            chain: [.compress], log: plant.log, vault: plant.vault, levels: [:], clock: SystemClock())
+        guard case .done(let first) = compress.handle(delivery) else {
+            Issue.record("the stage failed")
+            return
+        }
+        // The log has it, but the worker does not learn that, and does the work once more.
+        _ = try plant.log.open().append(first, to: "s", expecting: .any)
+        guard case .done(let second) = compress.handle(delivery) else {
+            Issue.record("the stage failed")
+            return
+        }
+        guard case .idTaken = try plant.log.open().append(second, to: "s", expecting: .any) else {
+            Issue.record("the second attempt was taken")
+            return
+        }
+        compress.settled(delivery, appended: false)
+        try plant.startWorkers([[.encrypt, .validate, .store]])
+        try plant.startCompletion()
+        try plant.wait(for: .completed, of: "s")
+        #expect(try plant.export("s") == sampleBytes(3000))
+    }
+
     @Test("a truncated spool file is parked by name, and other sessions go on")
     func truncatedSpool() throws {
         let plant = try Plant(try LogKind.redis.open())

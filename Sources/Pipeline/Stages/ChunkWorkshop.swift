@@ -28,7 +28,8 @@ final class ChunkWorkshop {
     private let payload = ScratchBuffer()
     /// The sealed file.
     private let image = ScratchBuffer()
-    /// What the current batch left in the spool, by chunk id.
+    /// What the last attempt at a chunk left in the spool, by chunk id. Not that of earlier ones: an attempt
+    /// whose append had no answer may be the one that the log describes.
     private var handovers: [String: [String]] = [:]
 
     init(vault: VaultAccess, keys: SessionKeys, levels: [Codec: Int]) {
@@ -41,6 +42,7 @@ final class ChunkWorkshop {
     /// Takes a chunk through the chain; the events tell of it, one per stage. Everything that they tell
     /// is durable.
     func run(_ item: ChunkItem, through chain: [StageName]) throws -> [ChunkEvent] {
+        handovers[item.chunk.chunkID] = nil
         var events: [ChunkEvent] = []
         var stages = chain[...]
         var item = item
