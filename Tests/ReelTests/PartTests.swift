@@ -34,7 +34,8 @@ import Testing
         #expect(throws: CommandFailure.self) { try Endpoints.find(in: data.path) }
         let written = Endpoints(
             redisURL: "redis://:s\"ecret@h:1", mongodbURL: "mongodb://h", apiURL: nil, chunkStore: "/c",
-            adminTokenFile: nil, spool: "/s", keys: "/k", pid: 7, startedAt: Timestamp(milliseconds: 1234))
+            adminTokenFile: nil, spool: "/s", keys: "/k", archive: "/archive", pid: 7,
+            startedAt: Timestamp(milliseconds: 1234))
         try written.write(to: data.endpoints)
         let read = try Endpoints.find(in: data.path)
         #expect(read.redisURL == written.redisURL)

@@ -4,7 +4,7 @@
 /// A library that is newer than ours is left in place: newer versions keep what older ones answer, so
 /// that processes of both versions run side by side during a deploy.
 enum FunctionLibrary {
-    static let version = 2
+    static let version = 3
 
     static let source = """
         #!lua name=reel
@@ -15,6 +15,7 @@ enum FunctionLibrary {
         \(append)
         \(groups)
         \(leases)
+        \(archive)
 
         redis.register_function{function_name='reel_version', callback=version, flags={'no-writes'}}
         redis.register_function('reel_create', create)
@@ -30,6 +31,12 @@ enum FunctionLibrary {
         redis.register_function('reel_lease_renew', lease_renew)
         redis.register_function('reel_lease_release', lease_release)
         redis.register_function{function_name='reel_lease_read', callback=lease_read, flags={'no-writes'}}
+        redis.register_function('reel_append_new', append_new)
+        redis.register_function('reel_trim', trim)
+        redis.register_function('reel_shrink', shrink)
+        redis.register_function('reel_restore', restore)
+        redis.register_function{function_name='reel_holds', callback=holds, flags={'no-writes'}}
+        redis.register_function{function_name='reel_history', callback=history, flags={'no-writes'}}
         redis.register_function{function_name='reel_count', callback=count, flags={'no-writes'}}
         """
 
@@ -38,7 +45,12 @@ enum FunctionLibrary {
     /// subject, time, dataschema, authtype, authid, traceparent, correlationid, causationid, data.
     /// A fenced append has a fifth key, the lease, and two more arguments at the end: owner and generation.
     /// Answers {0, sequence, entry, …} (the sequence negative where the id was present), {1, version}
-    /// on a conflict, {2, n} when the n-th id is taken, {3, generation} when the fence does not hold.
+    /// on a conflict, {2, n} when the n-th id is taken, {3, generation} when the fence does not hold,
+    /// {4, n} when the history may be wholly archived (see `archive`). The entry is empty where the event
+    /// that was present is archived.
+    ///
+    /// The version is the index's length and, where the index has lost its beginning to the archive, the
+    /// number of events that are missing there: field `b` of the hash of ids.
     private static let append = """
         local function create(keys, args)
           local call = redis.call
@@ -62,10 +74,15 @@ enum FunctionLibrary {
         end
 
         local function milestone(call, ranks, log, entry)
-          call('ZADD', ranks, string.match(entry, '^%d+'), entry .. ':' .. call('XLEN', log))
+          local rank = call('XLEN', log) - (call('ZSCORE', ranks, 'trimmed') or 0)
+          call('ZADD', ranks, string.match(entry, '^%d+'), string.format('%s:%d', entry, rank))
         end
 
-        local function append(keys, args)
+        local function evicted(ranks)
+          return -(redis.call('ZSCORE', ranks, 'evicted') or 0)
+        end
+
+        local function append(keys, args, looked)
           local call = redis.call
           local log, index, ids = keys[1], keys[2], keys[3]
           local fenced = #keys == 5
@@ -82,12 +99,19 @@ enum FunctionLibrary {
           if n == 1 and #args[3] == 16 and #args[4] == 8 then
             -- The common case, one new event, without the tables that several need.
             local hash = args[3]
-            if not call('HGET', ids, hash) then
-              local version = call('LLEN', index)
+            local known = call('HMGET', ids, hash, 'b')
+            if not known[1] then
+              local length = call('LLEN', index)
+              local version = length + (known[2] or 0)
+              if version == 0 then
+                local gone = evicted(keys[4])
+                if gone > 0 and gone ~= looked then return {4, gone} end
+              end
               if args[1] ~= '*' and tonumber(args[1]) ~= version then return {1, version} end
               version = version + 1
               local entry = write(call, log, args, 3, version)
               call('RPUSH', index, entry)
+              if length == 0 and version > 1 then call('PERSIST', ids) end
               call('HSET', ids, hash, struct.pack('>I5', version) .. args[4])
               if string.byte(hash, 1) == 0 then milestone(call, keys[4], log, entry) end
               return {0, version, entry}
@@ -102,6 +126,13 @@ enum FunctionLibrary {
             hashes[i] = args[at]
           end
           local known = call('HMGET', ids, unpack(hashes))
+          local base = tonumber(call('HGET', ids, 'b') or 0)
+          local length = call('LLEN', index)
+          local sequence = base + length
+          if sequence == 0 then
+            local gone = evicted(keys[4])
+            if gone > 0 and gone ~= looked then return {4, gone} end
+          end
 
           local answer, first, fresh = {0}, {}, 0
           for i = 1, n do
@@ -109,12 +140,13 @@ enum FunctionLibrary {
             local value = known[i]
             if value then
               if string.sub(value, -8) ~= digest then return {2, i} end
-              local sequence = struct.unpack('>I5', value)
-              local entry = call('LINDEX', index, sequence - 1)
+              local place = struct.unpack('>I5', value)
+              local entry = ''
+              if place > base then entry = call('LINDEX', index, place - base - 1) end
               if not entry then
-                return redis.error_reply('REELCORRUPT ' .. index .. ' lacks sequence ' .. sequence)
+                return redis.error_reply('REELCORRUPT ' .. index .. ' lacks sequence ' .. place)
               end
-              answer[2 * i], answer[2 * i + 1] = -sequence, entry
+              answer[2 * i], answer[2 * i + 1] = -place, entry
             else
               local earlier = first[hashes[i]]
               if not earlier then
@@ -124,7 +156,6 @@ enum FunctionLibrary {
             end
           end
           if fresh == 0 then return answer end
-          local sequence = call('LLEN', index)
           if args[1] ~= '*' and tonumber(args[1]) ~= sequence then return {1, sequence} end
 
           local entries, fields = {}, {}
@@ -146,6 +177,7 @@ enum FunctionLibrary {
             end
           end
           call('RPUSH', index, unpack(entries))
+          if length == 0 and base > 0 then call('PERSIST', ids) end
           call('HSET', ids, unpack(fields))
           return answer
         end

@@ -40,6 +40,10 @@ enum LogKeys {
 
     static func checkpoints(_ partition: Int) -> String { "\(prefix(partition)):checkpoints" }
 
+    /// How far the partition was trimmed: `through`, `count` and `hash` of the last trimmed segment, and
+    /// `shrunk`, up to where indexes have followed.
+    static func archive(_ partition: Int) -> String { "\(prefix(partition)):archive" }
+
     /// Owner, generation and end of a partition's lease.
     static func lease(_ partition: Int, _ subscription: String) -> String {
         "\(prefix(partition)):lease:\(subscription)"

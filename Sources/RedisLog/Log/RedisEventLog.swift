@@ -36,6 +36,8 @@ public final class RedisEventLog: EventLog {
         public var surveyMilliseconds = 700
         /// What an append must have survived before it is acknowledged.
         public var durability = Durability()
+        /// Where closed segments of the log are archived; nil when this process has no access to them.
+        public var archive: (any SegmentStore)?
         /// Told what was dealt with. Called on the thread that noticed.
         public var notify: @Sendable (RedisLogNotice) -> Void = { _ in }
 
@@ -51,6 +53,7 @@ public final class RedisEventLog: EventLog {
     public let address: RedisLocation
     let options: Options
     let history: HistoryWatch
+    let archive: Archive?
 
     private init(
         _ address: RedisLocation, _ partitioning: Partitioning, _ epoch: String, _ options: Options
@@ -60,6 +63,7 @@ public final class RedisEventLog: EventLog {
         self.partitioning = partitioning
         self.epoch = epoch
         self.options = options
+        archive = options.archive.map { Archive($0, epoch: epoch) }
     }
 
     /// Finds the log, or creates it where there is none. Blocks.
@@ -140,7 +144,7 @@ public final class RedisEventLog: EventLog {
 
     /// A store for the calling thread; it connects at its first call.
     public func open() throws(LogFailure) -> any EventStore {
-        RedisEventStore(client("store"), partitioning)
+        RedisEventStore(client("store"), partitioning, archive)
     }
 
     /// A member of a consumer group for the calling thread. Connects, and creates the group where it is
@@ -155,7 +159,7 @@ public final class RedisEventLog: EventLog {
     /// The events of some partitions in order, for the calling thread. Connects, and refuses a position
     /// beyond the end of its partition as `corrupt`.
     public func follow(after positions: [LogPosition]) throws(LogFailure) -> any OrderedFeed {
-        try RedisOrderedFeed(client("feed"), positions)
+        try RedisOrderedFeed(client("feed"), positions, archive)
     }
 
     /// Liveness marks for the calling thread.
@@ -180,5 +184,5 @@ public final class RedisEventLog: EventLog {
     public func parkedEvents() -> RedisParkedEvents { RedisParkedEvents(client("parked"), partitioning) }
 
     /// How far groups are behind, for operators.
-    public func groups() -> RedisGroups { RedisGroups(client("groups"), partitioning) }
+    public func groups() -> RedisGroups { RedisGroups(client("groups"), partitioning, archive) }
 }

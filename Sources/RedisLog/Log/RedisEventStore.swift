@@ -4,38 +4,47 @@ internal import EventSourcing
 final class RedisEventStore: EventStore {
     let partitioning: Partitioning
     private let client: RedisClient
+    private let archive: ArchiveAccess
     private var commands = CommandBuffer()
 
     /// Bytes that leave in one pipeline; more are sent in several, so that neither side buffers it all.
     private static let bytesPerPipeline = 4 << 20
 
-    init(_ client: RedisClient, _ partitioning: Partitioning) {
+    init(_ client: RedisClient, _ partitioning: Partitioning, _ archive: Archive?) {
         self.client = client
         self.partitioning = partitioning
+        self.archive = ArchiveAccess(client, archive)
     }
 
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
         for batch in batches { try batch.requireWithinLimits(partitioning) }
         try requireIntact(batches)
-        var outcomes: [AppendOutcome?] = Array(repeating: nil, count: batches.count)
-        var at = 0
-        while at < batches.count {
-            commands.removeAll()
-            let start = at
-            while at < batches.count, commands.bytes.count < Self.bytesPerPipeline {
-                encode(batches[at])
-                at += 1
+        var answers: [Answer?] = Array(repeating: nil, count: batches.count)
+        try send(Array(batches.indices), batches, &answers)
+        // The server knows nothing of some keys: they are looked up in the archive, and asked again.
+        var tries = 0
+        while true {
+            let unknown = answers.indices.filter { answers[$0]?.evicted != nil }
+            if unknown.isEmpty { break }
+            tries += 1
+            guard tries < 100 else {
+                throw LogFailure(
+                    .timedOut, operation: "append", key: batches[unknown[0]].partitionKey,
+                    text: "the archive changed at every look")
             }
-            try client.pipeline("append", "\(client.address)", commands, confirming: true) {
-                offset, reply throws(LogFailure) in
-                outcomes[start + offset] = try self.outcome(of: batches[start + offset], reply)
-            }
+            try lookUp(unknown, batches, answers)
+            try send(unknown, batches, &answers)
+        }
+        var outcomes: [AppendOutcome] = []
+        outcomes.reserveCapacity(batches.count)
+        for (batch, answer) in zip(batches, answers) {
+            if let answer { outcomes.append(try outcome(of: batch, answer)) }
         }
         client.history?.witness(
             outcomes.compactMap {
                 if case .appended(let events) = $0 { events.last?.position } else { nil }
             })
-        return outcomes.compactMap { $0 }
+        return outcomes
     }
 
     private func requireIntact(_ batches: [AppendBatch]) throws(LogFailure) {
@@ -45,18 +54,113 @@ final class RedisEventStore: EventStore {
         }
     }
 
-    private func encode(_ batch: AppendBatch) {
+    /// Sends some of the batches in as many pipelines as their size takes.
+    private func send(
+        _ indexes: [Int], _ batches: [AppendBatch], _ answers: inout [Answer?]
+    ) throws(LogFailure) {
+        var at = 0
+        while at < indexes.count {
+            commands.removeAll()
+            let start = at
+            while at < indexes.count, commands.bytes.count < Self.bytesPerPipeline {
+                encode(batches[indexes[at]], looked: answers[indexes[at]]?.evicted)
+                at += 1
+            }
+            try client.pipeline("append", "\(client.address)", commands, confirming: true) {
+                offset, reply throws(LogFailure) in
+                let index = indexes[start + offset]
+                answers[index] = try self.answer(to: batches[index], reply)
+            }
+        }
+    }
+
+    /// Brings back from the archive what it has of the keys of some batches.
+    private func lookUp(
+        _ indexes: [Int], _ batches: [AppendBatch], _ answers: [Answer?]
+    ) throws(LogFailure) {
+        try archive.ask(
+            Set(indexes.map { partitioning.partition(of: batches[$0].partitionKey) }).sorted(), "append")
+        var looked: Set<String> = []
+        for index in indexes where looked.insert(batches[index].partitionKey).inserted {
+            let key = batches[index].partitionKey
+            let partition = partitioning.partition(of: key)
+            let (version, fields) = try archive.idFields(key, in: partition)
+            guard version > 0, let evicted = answers[index]?.evicted else { continue }
+            try restore(key, partition, evicted, version, fields)
+        }
+    }
+
+    /// What the server says to an append.
+    private enum Answer {
+        case outcome(AppendOutcome)
+        /// Some of the events that were present are archived: where they stand is to be found there.
+        case archived([AppendedEvent])
+        /// The server knows nothing of the partition key; its history may be archived.
+        case unknown(evicted: Int)
+
+        /// The counter that a look into the archive has to be based on, where one is needed.
+        var evicted: Int? {
+            guard case .unknown(let evicted) = self else { return nil }
+            return evicted
+        }
+    }
+
+    /// The outcome of an answer; where archived events stand is asked of the archive.
+    private func outcome(of batch: AppendBatch, _ answer: Answer) throws(LogFailure) -> AppendOutcome {
+        let events: [AppendedEvent]
+        switch answer {
+        case .outcome(let outcome): return outcome
+        case .archived(let found): events = found
+        case .unknown: throw missing("append", batch.partitionKey, "no outcome")
+        }
+        let partition = partitioning.partition(of: batch.partitionKey)
+        var settled = events
+        for index in events.indices where events[index].position.milliseconds == 0 {
+            let sequence = events[index].sequence
+            let found = try archive.load(batch.partitionKey, in: partition, after: sequence - 1, limit: 1)
+            guard let event = found.first, event.sequence == sequence else {
+                throw missing("append", batch.partitionKey, "sequence \(sequence) is not in the archive")
+            }
+            settled[index].position = event.position
+        }
+        return .appended(settled)
+    }
+
+    /// Brings version and ids of an evicted partition key back into the server.
+    private func restore(
+        _ key: String, _ partition: Int, _ evicted: Int, _ version: UInt64, _ fields: [[UInt8]]
+    ) throws(LogFailure) {
+        commands.removeAll()
+        commands.begin(8 + fields.count)
+        for word in [
+            "FCALL", "reel_restore", "3", LogKeys.index(partition, key), LogKeys.ids(partition, key),
+            LogKeys.ranks(partition), String(evicted), String(version),
+        ] { commands.add(word) }
+        for field in fields { commands.add(field) }
+        // Whether it was this call or another one that did it makes no difference.
+        try client.pipeline("restore", key, commands) { _, _ in }
+    }
+
+    private func missing(_ operation: String, _ key: String, _ text: String) -> LogFailure {
+        LogFailure(.corrupt, operation: operation, key: key, text: text)
+    }
+
+    /// - Parameter looked: the counter that a look into the archive was based on; the key's history, if it
+    ///   has one there, was brought back.
+    private func encode(_ batch: AppendBatch, looked: Int? = nil) {
         let partition = partitioning.partition(of: batch.partitionKey)
         let fence = batch.fence
-        commands.begin((fence == nil ? 9 : 12) + EntryCoding.argumentsPerEvent * batch.events.count)
+        let count = (fence == nil ? 9 : 12) + (looked == nil ? 0 : 1)
+        commands.begin(count + EntryCoding.argumentsPerEvent * batch.events.count)
         commands.add("FCALL")
-        commands.add("reel_append")
+        commands.add(looked == nil ? "reel_append" as StaticString : "reel_append_new")
         commands.add(fence == nil ? "4" : "5")
         commands.add(LogKeys.log(partition))
         commands.add(LogKeys.index(partition, batch.partitionKey))
         commands.add(LogKeys.ids(partition, batch.partitionKey))
         commands.add(LogKeys.ranks(partition))
         if let fence { commands.add(LogKeys.lease(partition, fence.subscription)) }
+        if let looked { commands.add(looked) }
         switch batch.expected {
         case .any: commands.add("*")
         case .absent: commands.add("0")
@@ -70,26 +174,33 @@ final class RedisEventStore: EventStore {
         }
     }
 
-    private func outcome(of batch: AppendBatch, _ reply: ReplyView) throws(LogFailure) -> AppendOutcome {
+    private func answer(to batch: AppendBatch, _ reply: ReplyView) throws(LogFailure) -> Answer {
         let partition = partitioning.partition(of: batch.partitionKey)
         let detail = reply[1]?.integer ?? 0
         switch reply[0]?.integer {
-        case 1: return .conflict(actual: UInt64(detail))
+        case 1: return .outcome(.conflict(actual: UInt64(detail)))
         case 2 where batch.events.indices.contains(detail - 1):
-            return .idTaken(eventID: batch.events[detail - 1].id)
-        case 3: return .fenced(generation: UInt64(detail))
+            return .outcome(.idTaken(eventID: batch.events[detail - 1].id))
+        case 3: return .outcome(.fenced(generation: UInt64(detail)))
+        case 4: return .unknown(evicted: detail)
         case 0 where reply.count == 1 + 2 * batch.events.count:
             var appended: [AppendedEvent] = []
             appended.reserveCapacity(batch.events.count)
+            var isComplete = true
             for index in batch.events.indices {
                 let sequence = reply[1 + 2 * index]?.integer ?? 0
-                let position = try EntryCoding.position(
-                    reply[2 + 2 * index], partition: partition, operation: "append")
+                var position = LogPosition.start(of: partition)
+                if sequence < 0, reply[2 + 2 * index]?.string == "" {
+                    isComplete = false
+                } else {
+                    position = try EntryCoding.position(
+                        reply[2 + 2 * index], partition: partition, operation: "append")
+                }
                 appended.append(
                     AppendedEvent(
                         sequence: UInt64(sequence.magnitude), position: position, wasPresent: sequence < 0))
             }
-            return .appended(appended)
+            return isComplete ? .outcome(.appended(appended)) : .archived(appended)
         default:
             throw LogFailure(
                 .corrupt, operation: "append", key: batch.partitionKey, text: "an unexpected answer")
@@ -101,52 +212,107 @@ final class RedisEventStore: EventStore {
     {
         guard limit > 0, sequence < UInt64(Int.max) else { return [] }
         let partition = partitioning.partition(of: partitionKey)
-        let index = LogKeys.index(partition, partitionKey)
-        commands.removeAll()
-        commands.command("LRANGE", index, String(sequence), String(Int(sequence) + min(limit, 1 << 30) - 1))
-        var entries: [String] = []
-        try client.pipeline("load", partitionKey, commands) { _, reply throws(LogFailure) in
-            reply.forEach { entries.append($0.string ?? "") }
+        let history = try history(
+            partitionKey, partition, after: sequence, limit: min(limit, 1 << 30), "load")
+        guard let base = history.base else {
+            return try archive.load(partitionKey, in: partition, after: sequence, limit: limit)
         }
         var events: [RecordedEvent] = []
-        events.reserveCapacity(entries.count)
-        let log = LogKeys.log(partition)
-        var at = 0
-        while at < entries.count {
-            let end = min(at + 1000, entries.count)
-            commands.removeAll()
-            for entry in entries[at..<end] { commands.command("XRANGE", log, entry, entry) }
-            try client.pipeline("load", partitionKey, commands) { offset, reply throws(LogFailure) in
-                guard let entry = reply[0] else {
-                    throw LogFailure(
-                        .corrupt, operation: "load", key: partitionKey,
-                        text: "entry \(entries[at + offset]) of \(log) is missing")
-                }
-                events.append(try EntryCoding.decode(entry, partition: partition, operation: "load"))
+        if sequence < base {
+            events = try archive.load(
+                partitionKey, in: partition, after: sequence, limit: min(limit, Int(base - sequence)))
+            guard events.count == min(limit, Int(base - sequence)) else {
+                throw missing("load", partitionKey, "the archive lacks events up to sequence \(base)")
             }
-            at = end
         }
+        let entries = history.entries.prefix(limit - events.count)
+        events += try load(partitionKey, partition, entries, after: max(sequence, base))
         return events
     }
 
+    /// Events of one partition key by their entries. Some may have been trimmed since the entries were read.
+    private func load(
+        _ key: String, _ partition: Int, _ entries: ArraySlice<String>, after sequence: UInt64
+    ) throws(LogFailure) -> [RecordedEvent] {
+        var events: [RecordedEvent] = []
+        events.reserveCapacity(entries.count)
+        var gone: [String] = []
+        let log = LogKeys.log(partition)
+        var rest = entries
+        while !rest.isEmpty {
+            let page = Array(rest.prefix(1000))
+            rest = rest.dropFirst(1000)
+            commands.removeAll()
+            for entry in page { commands.command("XRANGE", log, entry, entry) }
+            try client.pipeline("load", key, commands) { offset, reply throws(LogFailure) in
+                guard let entry = reply[0] else { return gone.append(page[offset]) }
+                events.append(try EntryCoding.decode(entry, partition: partition, operation: "load"))
+            }
+        }
+        guard let last = gone.last else { return events }
+        try archive.ask([partition], "load")
+        guard let position = LogPosition(partition: partition, entryID: last),
+            position <= archive.known(partition)
+        else { throw missing("load", key, "entry \(last) of \(log) is missing") }
+        let archived = try archive.load(key, in: partition, after: sequence, limit: gone.count)
+        guard archived.count == gone.count, archived.last?.position == position else {
+            throw missing("load", key, "entry \(last) of \(log) is neither there nor in the archive")
+        }
+        return archived + events
+    }
+
+    /// What the server knows of a partition key: how many events only the archive has (nil when it may have
+    /// all of them), the version, and entries.
+    private func history(
+        _ key: String, _ partition: Int, after sequence: UInt64, limit: Int, _ operation: String
+    ) throws(LogFailure) -> (base: UInt64?, version: UInt64, entries: [String]) {
+        commands.removeAll()
+        commands.command(
+            "FCALL_RO", "reel_history", "3", LogKeys.index(partition, key), LogKeys.ids(partition, key),
+            LogKeys.ranks(partition), String(sequence), String(limit))
+        var base = 0
+        var version = 0
+        var entries: [String] = []
+        try client.pipeline(operation, key, commands) { _, reply throws(LogFailure) in
+            base = reply[0]?.integer ?? 0
+            version = reply[1]?.integer ?? 0
+            reply[2]?.forEach { entries.append($0.string ?? "") }
+        }
+        return (base < 0 ? nil : UInt64(base), UInt64(version), entries)
+    }
+
     func version(of partitionKey: String) throws(LogFailure) -> UInt64 {
-        let index = LogKeys.index(partitioning.partition(of: partitionKey), partitionKey)
-        let reply = try client.command("version", partitionKey, ["LLEN", index])
-        return UInt64(reply.integer ?? 0)
+        let partition = partitioning.partition(of: partitionKey)
+        let history = try history(partitionKey, partition, after: 0, limit: 0, "version")
+        guard history.base == nil else { return history.version }
+        return try archive.version(of: partitionKey, in: partition)
     }
 
     func read(after position: LogPosition, limit: Int) throws(LogFailure) -> [RecordedEvent] {
         guard limit > 0 else { return [] }
-        let key = LogKeys.log(position.partition)
-        commands.removeAll()
-        commands.command("XRANGE", key, "(" + position.entryID, "+", "COUNT", String(limit))
-        var events: [RecordedEvent] = []
-        try client.pipeline("read", key, commands) { _, reply throws(LogFailure) in
-            events.reserveCapacity(reply.count)
-            try reply.forEach { entry throws(LogFailure) in
-                events.append(
-                    try EntryCoding.decode(entry, partition: position.partition, operation: "read"))
+        let partition = position.partition
+        if position >= archive.known(partition) {
+            let key = LogKeys.log(partition)
+            commands.removeAll()
+            commands.command("XRANGE", key, "(" + position.entryID, "+", "COUNT", String(limit))
+            // Asked afterwards: whatever was trimmed before the range was read shows up here.
+            commands.command("HGET", LogKeys.archive(partition), "through")
+            var events: [RecordedEvent] = []
+            try client.pipeline("read", key, commands) { index, reply throws(LogFailure) in
+                if index == 1 {
+                    try self.archive.learn(partition, reply, "read")
+                    return
+                }
+                events.reserveCapacity(reply.count)
+                try reply.forEach { entry throws(LogFailure) in
+                    events.append(try EntryCoding.decode(entry, partition: partition, operation: "read"))
+                }
             }
+            if position >= archive.known(partition) { return events }
+        }
+        var events = try archive.read(after: position, limit: limit, "read")
+        if events.count < limit {
+            events += try read(after: archive.known(partition), limit: limit - events.count)
         }
         return events
     }

@@ -22,10 +22,12 @@ public struct GroupBacklog: Sendable, Hashable {
 public final class RedisGroups {
     let client: RedisClient
     let partitioning: Partitioning
+    private let archive: ArchiveAccess
 
-    init(_ client: RedisClient, _ partitioning: Partitioning) {
+    init(_ client: RedisClient, _ partitioning: Partitioning, _ archive: Archive?) {
         self.client = client
         self.partitioning = partitioning
+        self.archive = ArchiveAccess(client, archive)
     }
 
     /// How far a group is behind; nil when no partition knows it. Appends that happen meanwhile may or
@@ -62,37 +64,55 @@ public final class RedisGroups {
         return backlog
     }
 
-    /// How many events stand after each of the positions in its partition.
+    /// How many events stand after each of the positions in its partition, those in the archive included.
     public func remaining(after positions: [LogPosition]) throws(LogFailure) -> [Int] {
+        try archive.ask(Set(positions.map(\.partition)).sorted(), "rank")
         let few = 200
         var counts = try count(positions.map { ($0, "+") }, limit: few)
-        let far = positions.indices.filter { counts[$0] >= few }
+        let far = positions.indices.filter {
+            counts[$0] >= few || positions[$0] < archive.known(positions[$0].partition)
+        }
         guard !far.isEmpty else { return counts }
         var milestones: [(LogPosition, Int)] = []
         var totals: [Int] = []
+        var trimmed = 0
         var commands = CommandBuffer()
         for index in far {
             let position = positions[index]
-            commands.command(
-                "ZREVRANGEBYSCORE", LogKeys.ranks(position.partition), "(\(position.milliseconds)", "-inf",
-                "LIMIT", "0", "1")
+            let ranks = LogKeys.ranks(position.partition)
+            commands.command("ZSCORE", ranks, "trimmed")
             commands.command("XLEN", LogKeys.log(position.partition))
+            commands.command(
+                "ZREVRANGEBYSCORE", ranks, "(\(position.milliseconds)", "0", "LIMIT", "0", "1")
         }
         try client.pipeline("rank", "\(client.address)", commands) { index, reply throws(LogFailure) in
-            if !index.isMultiple(of: 2) { return totals.append(reply.integer ?? 0) }
-            let partition = positions[far[index / 2]].partition
-            let parts = reply[0]?.string?.split(separator: ":") ?? []
-            if parts.count == 2, let rank = Int(parts[1]),
-                let place = LogPosition(partition: partition, entryID: parts[0])
-            {
-                milestones.append((place, rank))
-            } else {
-                milestones.append((.start(of: partition), 0))
+            switch index % 3 {
+            case 0: trimmed = -(reply.integer ?? 0)
+            case 1: totals.append(trimmed + (reply.integer ?? 0))
+            default:
+                let partition = positions[far[index / 3]].partition
+                let parts = reply[0]?.string?.split(separator: ":") ?? []
+                if parts.count == 2, let rank = Int(parts[1]),
+                    let place = LogPosition(partition: partition, entryID: parts[0])
+                {
+                    milestones.append((place, rank))
+                } else {
+                    milestones.append((.start(of: partition), trimmed))
+                }
             }
         }
         let ranges = zip(milestones, far).map { ($0.0, positions[$1].entryID) }
         for (offset, steps) in try count(ranges, limit: Int(Int32.max)).enumerated() {
-            counts[far[offset]] = totals[offset] - milestones[offset].1 - steps
+            let position = positions[far[offset]]
+            let through = archive.known(position.partition)
+            if position >= through {
+                counts[far[offset]] = totals[offset] - milestones[offset].1 - steps
+            } else if position.milliseconds == 0 {
+                counts[far[offset]] = totals[offset]
+            } else {
+                let reader = try archive.require("rank", "\(position)")
+                counts[far[offset]] = totals[offset] - (try reader.rank(of: position, through: through))
+            }
         }
         return counts
     }

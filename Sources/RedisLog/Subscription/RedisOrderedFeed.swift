@@ -5,15 +5,18 @@ internal import EventSourcing
 /// A position that the log does not have means that the server has lost events that were read already
 /// (a failover to a replica that lagged, a restored backup). Going on there would skip in silence what
 /// took their place, so it is an error when the feed is opened, and halts the partition: feeds give
-/// nothing of a halted partition, and all of the others.
+/// nothing of a halted partition, and all of the others. A position below where its partition was trimmed
+/// goes on in the archive.
 final class RedisOrderedFeed: OrderedFeed {
     private let client: RedisClient
+    private let archive: ArchiveAccess
     private var positions: [LogPosition]
     private var places: [Int: Int] = [:]
     private var commands = CommandBuffer()
 
-    init(_ client: RedisClient, _ positions: [LogPosition]) throws(LogFailure) {
+    init(_ client: RedisClient, _ positions: [LogPosition], _ archive: Archive?) throws(LogFailure) {
         self.client = client
+        self.archive = ArchiveAccess(client, archive)
         self.positions = positions
         for (index, position) in positions.enumerated() { places[position.partition] = index }
         guard places.count == positions.count else {
@@ -32,6 +35,37 @@ final class RedisOrderedFeed: OrderedFeed {
             pause(milliseconds: min(max(waitMilliseconds, 0), 1000))
             return []
         }
+        let archived = try nextArchived(limit: limit)
+        if !archived.isEmpty { return archived }
+        let events = try nextLive(limit: limit, waitMilliseconds: waitMilliseconds)
+        guard !events.isEmpty else { return [] }
+        // Asked afterwards: whatever was trimmed before the events were read shows up here. A partition of
+        // which nothing came has nothing behind its position: its newest event is never trimmed.
+        try archive.ask(Set(events.map(\.position.partition)).sorted(), "follow")
+        let live = events.filter { !isArchived($0.position.partition) }
+        for event in live { seek(to: event.position) }
+        client.history?.witness(live.lazy.map(\.position))
+        return live.isEmpty ? try nextArchived(limit: limit) : live
+    }
+
+    private func isArchived(_ partition: Int) -> Bool {
+        guard let place = places[partition] else { return false }
+        return positions[place] < archive.known(partition)
+    }
+
+    /// Events of one of the partitions whose position is below where they were trimmed. One partition
+    /// after the other, so that each archived segment is read once.
+    private func nextArchived(limit: Int) throws(LogFailure) -> [RecordedEvent] {
+        let behind = positions.first {
+            $0 < archive.known($0.partition) && client.history?.reason($0.partition) == nil
+        }
+        guard let behind else { return [] }
+        let events = try archive.read(after: behind, limit: max(1, limit), "follow")
+        if let last = events.last { seek(to: last.position) }
+        return events
+    }
+
+    private func nextLive(limit: Int, waitMilliseconds: Int) throws(LogFailure) -> [RecordedEvent] {
         let wait = min(waitMilliseconds, 1000)
         let together = client.readsStreamsTogether
         // BLOCK 0 would wait for ever.
@@ -49,8 +83,6 @@ final class RedisOrderedFeed: OrderedFeed {
                 streams.map { ($0.partition, $0.entryID) }, together: together, into: &commands)
             try read(into: &events)
         } while events.isEmpty && poll.again()
-        for event in events { seek(to: event.position) }
-        client.history?.witness(events.lazy.map(\.position))
         return events
     }
 

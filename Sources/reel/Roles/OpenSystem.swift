@@ -14,13 +14,17 @@ struct Places {
     var spool: String
     var chunks: String
     var keys: String
+    var archive: String
 
-    init(redisURL: String, mongodbURL: String, spool: String, chunks: String, keys: String) {
+    init(
+        redisURL: String, mongodbURL: String, spool: String, chunks: String, keys: String, archive: String
+    ) {
         self.redisURL = redisURL
         self.mongodbURL = mongodbURL
         self.spool = spool
         self.chunks = chunks
         self.keys = keys
+        self.archive = archive
     }
 
     /// - Parameter data: the data folder, for what was not named.
@@ -30,6 +34,7 @@ struct Places {
         spool = plan.spool ?? DataFolder.spool(in: data)
         chunks = plan.chunkStore ?? DataFolder.chunks(in: data)
         keys = plan.keys ?? DataFolder.keys(in: data)
+        archive = plan.archive ?? DataFolder.archive(in: data)
     }
 }
 
@@ -45,6 +50,7 @@ final class OpenSystem: Sendable {
     let workers: Int
     let chaining: Bool
     let levels: [Codec: Int]
+    let archiving: ArchivePolicy
     /// Name of this process among the workers; new at every start.
     let instance: String
     let startedAt: Timestamp
@@ -59,6 +65,7 @@ final class OpenSystem: Sendable {
         self.choice = choice
         report = plan.log
         (workers, chaining, levels) = (plan.workers, plan.chaining, plan.levels)
+        archiving = plan.archiving
         log = try Self.openLog(plan, places, command)
         let mongo = try MongoPool(MongoSettings(url: places.mongodbURL))
         views = MongoReadModels(mongo)
@@ -107,6 +114,7 @@ final class OpenSystem: Sendable {
         let report = plan.log
         var options = RedisEventLog.Options()
         options.durability = plan.durability
+        options.archive = FileSegmentStore(root: places.archive)
         options.notify = { notice in
             let (level, text) = notice.line
             report(level, "log", text)

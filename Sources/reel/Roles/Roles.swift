@@ -12,6 +12,7 @@ enum Roles {
         let names = system.choice.names
         var roles = try stageWorkers(system)
         if names.contains(.pipeline) { roles += [try completion(system), recorderWatch(system)] }
+        if names.contains(.storage) { roles.append(archiver(system)) }
         if names.contains(.projector) { roles.append(projector(system)) }
         return roles
     }
@@ -59,6 +60,10 @@ enum Roles {
                 report: system.report.roles)
             try watch.run(stop: stop)
         }
+    }
+
+    private static func archiver(_ system: OpenSystem) -> Role {
+        Role(name: "archiver") { stop in try ArchiverRole(system).run(stop: stop) }
     }
 
     private static func projector(_ system: OpenSystem) -> Role {

@@ -24,6 +24,15 @@ enum SystemSettings {
     static let keys = Setting(
         "keys", "DIR", .path, variable: "REEL_KEYS", defaultNote: "DIR/keys",
         help: "Folder of the key-encryption keys")
+    static let archive = Setting(
+        "archive", "DIR", .path, variable: "REEL_ARCHIVE_PATH", defaultNote: "DIR/archive",
+        help: "Folder of the log's archived segments; every process that reads the log needs it")
+    static let archiveAfterEvents = Setting(
+        "archive-after-events", "N", .integer(100...100_000), variable: "REEL_ARCHIVE_AFTER_EVENTS",
+        default: "5000", help: "Archive a partition's oldest events when there are this many")
+    static let archiveAfterHours = Setting(
+        "archive-after-hours", "HOURS", .integer(1...87_600), variable: "REEL_ARCHIVE_AFTER_HOURS",
+        default: "24", help: "Archive events that are older than this, even where they are few")
     static let service = Setting(
         "service-name", "NAME", .identifier, variable: "SERVICE_NAME", default: "reel",
         help: "What this process calls itself in its log")
@@ -35,6 +44,7 @@ enum SystemSettings {
         [
             workers.declaration, noChaining.declaration, Common.codec.declaration, level.declaration,
             spool.declaration, chunkStore.declaration, keys.declaration, Common.diskReserve.declaration,
+            archive.declaration, archiveAfterEvents.declaration, archiveAfterHours.declaration,
             service.declaration, logLevel.declaration,
         ] + DurabilitySettings.declarations
 }
@@ -53,6 +63,8 @@ struct SystemPlan {
     var keys: String?
     var diskReserveBytes: Int?
     var durability: Durability
+    var archive: String?
+    var archiving: ArchivePolicy
     var log: Log
 
     init(_ settings: Settings) throws(UsageError) {
@@ -65,6 +77,8 @@ struct SystemPlan {
         keys = settings[SystemSettings.keys]
         diskReserveBytes = settings[Common.diskReserve].map { $0 << 20 }
         durability = try DurabilitySettings.durability(settings)
+        archive = settings[SystemSettings.archive]
+        archiving = try ArchivePolicy(settings)
         log = Log(
             level: LogLevel(rawValue: try settings.require(SystemSettings.logLevel)) ?? .info,
             service: try settings.require(SystemSettings.service))

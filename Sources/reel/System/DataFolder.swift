@@ -12,6 +12,7 @@ struct DataFolder {
 
     static func keys(in path: String) -> String { "\(path)/keys" }
     static func spool(in path: String) -> String { "\(path)/spool" }
+    static func archive(in path: String) -> String { "\(path)/archive" }
     static func chunks(in path: String) -> String { "\(path)/chunks" }
 
     /// An existing folder; nil when there is none.

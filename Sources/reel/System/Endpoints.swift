@@ -17,6 +17,8 @@ struct Endpoints {
     var spool: String
     /// Folder of the key-encryption keys.
     var keys: String
+    /// Folder of the log's archived segments.
+    var archive: String
     /// The process that wrote the file; nil when there is none and the servers were named.
     var pid: Int32?
     var startedAt: Timestamp?
@@ -40,6 +42,7 @@ struct Endpoints {
             optional(&json, "admin_token_file", adminTokenFile)
             json.member("spool", spool)
             json.member("keys", keys)
+            json.member("archive", archive)
             if let pid { json.member("pid", pid) }
             if let startedAt { json.member("started_at", startedAt) }
         }
@@ -57,7 +60,7 @@ struct Endpoints {
         self.init(
             redisURL: places.redisURL, mongodbURL: places.mongodbURL, apiURL: nil,
             chunkStore: resolved(places.chunks), adminTokenFile: nil, spool: resolved(places.spool),
-            keys: resolved(places.keys), pid: pid, startedAt: startedAt)
+            keys: resolved(places.keys), archive: resolved(places.archive), pid: pid, startedAt: startedAt)
     }
 
     /// Finds a system: by its servers when both are named, else by the file that `reel up` wrote.
@@ -82,7 +85,9 @@ struct Endpoints {
                 redisURL: redis, mongodbURL: mongodb,
                 spool: settings[SystemSettings.spool] ?? DataFolder.spool(in: base),
                 chunks: settings[SystemSettings.chunkStore] ?? DataFolder.chunks(in: base),
-                keys: settings[SystemSettings.keys] ?? DataFolder.keys(in: base)), pid: nil, startedAt: nil)
+                keys: settings[SystemSettings.keys] ?? DataFolder.keys(in: base),
+                archive: settings[SystemSettings.archive] ?? DataFolder.archive(in: base)), pid: nil,
+            startedAt: nil)
     }
 
     /// Reads the file of a running system.
@@ -111,18 +116,19 @@ struct Endpoints {
         guard let json = try? JSONValue(parsing: Array(text.utf8)), let redis = json["redis_url"]?.string,
             let mongodb = json["mongodb_url"]?.string, let chunks = json["chunk_store"]?.string,
             let spool = json["spool"]?.string, let keys = json["keys"]?.string,
+            let archive = json["archive"]?.string,
             let pid = json["pid"]?.integer.flatMap({ Int32(exactly: $0) }), pid > 0,
             let started = json["started_at"]?.string.flatMap({ Timestamp(rfc3339: $0) })
         else { return nil }
         self.init(
             redisURL: redis, mongodbURL: mongodb, apiURL: json["api_url"]?.string, chunkStore: chunks,
-            adminTokenFile: json["admin_token_file"]?.string, spool: spool, keys: keys, pid: pid,
-            startedAt: started)
+            adminTokenFile: json["admin_token_file"]?.string, spool: spool, keys: keys,
+            archive: archive, pid: pid, startedAt: started)
     }
 
     init(
         redisURL: String, mongodbURL: String, apiURL: String?, chunkStore: String, adminTokenFile: String?,
-        spool: String, keys: String, pid: Int32?, startedAt: Timestamp?
+        spool: String, keys: String, archive: String, pid: Int32?, startedAt: Timestamp?
     ) {
         self.redisURL = redisURL
         self.mongodbURL = mongodbURL
@@ -131,6 +137,7 @@ struct Endpoints {
         self.adminTokenFile = adminTokenFile
         self.spool = spool
         self.keys = keys
+        self.archive = archive
         self.pid = pid
         self.startedAt = startedAt
     }

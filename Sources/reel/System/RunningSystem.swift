@@ -18,6 +18,7 @@ struct RunningSystem {
         endpoints = try Endpoints.find(settings)
         var options = RedisEventLog.Options()
         options.durability = try DurabilitySettings.durability(settings)
+        options.archive = FileSegmentStore(root: endpoints.archive)
         let began = ContinuousClock.now
         var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 1000)
         let pause = StopSignal()

@@ -1,0 +1,72 @@
+/// What a segment says of itself: one JSON object at its beginning.
+public struct SegmentHeader: Sendable, Hashable {
+    /// The format that this version reads and writes.
+    public static let format = 1
+
+    /// Epoch of the log.
+    public var epoch: String
+    /// Entries up to this position are in earlier segments.
+    public var after: LogPosition
+    /// The first entry.
+    public var first: LogPosition
+    /// The last entry.
+    public var last: LogPosition
+    /// Entries in the segment.
+    public var count: Int
+    /// Entries of the partition before the segment.
+    public var countBefore: Int
+    /// Hash of the segment before this one: each vouches for all before it. Empty for the first.
+    public var previousHash: String
+
+    /// A header from its parts.
+    public init(
+        epoch: String, after: LogPosition, first: LogPosition, last: LogPosition, count: Int,
+        countBefore: Int, previousHash: String
+    ) {
+        self.epoch = epoch
+        self.after = after
+        self.first = first
+        self.last = last
+        self.count = count
+        self.countBefore = countBefore
+        self.previousHash = previousHash
+    }
+
+    /// The segment's name.
+    public var name: SegmentName { SegmentName(after: after, last: last) }
+
+    /// The header as JSON.
+    public var json: [UInt8] {
+        var writer = JSONWriter()
+        writer.object { json in
+            json.member("format", Self.format)
+            json.member("epoch", epoch)
+            json.member("partition", after.partition)
+            json.member("after", after.entryID)
+            json.member("first", first.entryID)
+            json.member("last", last.entryID)
+            json.member("count", count)
+            json.member("count_before", countBefore)
+            json.member("previous", previousHash)
+        }
+        return writer.bytes
+    }
+
+    /// Reads what `json` writes; nil for anything else.
+    public init?(parsing bytes: [UInt8]) {
+        guard let json = try? JSONValue(parsing: bytes), json["format"]?.integer == Int64(Self.format),
+            let partition = json["partition"]?.integer.map({ Int($0) }), let epoch = json["epoch"]?.string,
+            let count = json["count"]?.integer, let before = json["count_before"]?.integer,
+            let previous = json["previous"]?.string
+        else { return nil }
+        func position(_ name: String) -> LogPosition? {
+            json[name]?.string.flatMap { LogPosition(partition: partition, entryID: $0) }
+        }
+        guard let after = position("after"), let first = position("first"), let last = position("last") else {
+            return nil
+        }
+        self.init(
+            epoch: epoch, after: after, first: first, last: last, count: Int(count), countBefore: Int(before),
+            previousHash: previous)
+    }
+}

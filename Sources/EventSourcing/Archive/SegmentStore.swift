@@ -1,0 +1,124 @@
+/// One partition's part of an archive. Archives of different logs (epochs) never mix.
+public struct ArchiveShelf: Sendable, Hashable {
+    /// Epoch of the log (`reel:meta`).
+    public var epoch: String
+    /// Number of the partition.
+    public var partition: Int
+
+    /// A shelf from its parts.
+    public init(epoch: String, partition: Int) {
+        self.epoch = epoch
+        self.partition = partition
+    }
+}
+
+/// Name of a segment: which stretch of its partition it covers, without gaps.
+///
+/// The stretch begins after an entry instead of with one, so that it shows in a listing whether two
+/// segments join: the next one's `after` is this one's `last`.
+public struct SegmentName: Sendable, Hashable, Comparable, CustomStringConvertible {
+    /// Entries up to this position are in earlier segments.
+    public var after: LogPosition
+    /// The last entry of the segment.
+    public var last: LogPosition
+
+    /// A name from its parts.
+    public init(after: LogPosition, last: LogPosition) {
+        self.after = after
+        self.last = last
+    }
+
+    /// `<after>_<last>.seg`, such as `0-0_1700000000000-3.seg`.
+    public var description: String { "\(after.entryID)_\(last.entryID).seg" }
+
+    /// Reads what `description` writes; nil for anything else.
+    public init?(_ text: String, partition: Int) {
+        guard text.hasSuffix(".seg") else { return nil }
+        let parts = text.dropLast(4).split(separator: "_", omittingEmptySubsequences: false)
+        guard parts.count == 2, let after = LogPosition(partition: partition, entryID: parts[0]),
+            let last = LogPosition(partition: partition, entryID: parts[1]), after < last
+        else { return nil }
+        self.init(after: after, last: last)
+        guard description == text else { return nil }
+    }
+
+    /// By start, then by end.
+    public static func < (a: SegmentName, b: SegmentName) -> Bool { (a.after, a.last) < (b.after, b.last) }
+}
+
+/// A segment as a store gives it back, its checksum verified.
+public struct StoredSegment: Sendable, Hashable {
+    /// Header, one JSON object.
+    public var header: [UInt8]
+    /// Which partition keys have entries in it.
+    public var index: [UInt8]
+    /// The entries.
+    public var payload: [UInt8]
+    /// Lower-case hex of the checksum over the whole segment.
+    public var hash: String
+
+    /// A segment from its parts.
+    public init(header: [UInt8], index: [UInt8], payload: [UInt8], hash: String) {
+        self.header = header
+        self.index = index
+        self.payload = payload
+        self.hash = hash
+    }
+}
+
+/// Why a segment could not be written, listed or read.
+public struct SegmentFailure: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The kinds that callers tell apart.
+    public enum Kind: Sendable, Hashable {
+        /// There is no such segment.
+        case missing
+        /// The segment is not what was written.
+        case damaged
+        /// The disk refuses; true when trying again later may succeed.
+        case storage(transient: Bool)
+    }
+
+    /// What kind of failure.
+    public var kind: Kind
+    /// Path or name of the segment.
+    public var segment: String
+    /// What is wrong.
+    public var text: String
+
+    /// A failure from its parts.
+    public init(_ kind: Kind, segment: String, text: String) {
+        self.kind = kind
+        self.segment = segment
+        self.text = text
+    }
+
+    /// Segment and text on one line.
+    public var description: String { "\(segment): \(text)" }
+
+    /// As a failure of the log that the segment is a part of.
+    public func asLogFailure(_ operation: String) -> LogFailure {
+        let kind: LogFailure.Kind =
+            switch kind {
+            case .missing, .damaged: .corrupt
+            case .storage(let transient): transient ? .unreachable : .unsuitable
+            }
+        return LogFailure(kind, operation: operation, key: segment, text: text)
+    }
+}
+
+/// Where segments are kept. Any thread may call; calls block.
+public protocol SegmentStore: Sendable {
+    /// Names on a shelf, sorted; none when there is no such shelf.
+    func names(on shelf: ArchiveShelf) throws(SegmentFailure) -> [SegmentName]
+
+    /// Keeps a segment, durably, and whole or not at all; a segment that has the name already stays.
+    func write(
+        header: [UInt8], index: [UInt8], payload: [UInt8], as name: SegmentName, on shelf: ArchiveShelf
+    ) throws(SegmentFailure)
+
+    /// A whole segment, verified against its checksum.
+    func read(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> StoredSegment
+
+    /// A segment's index alone, verified.
+    func readIndex(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> [UInt8]
+}

@@ -1,0 +1,87 @@
+public import EventSourcing
+internal import Vault
+
+/// Segments as files: `<root>/<epoch>/p<partition>/<after>_<last>.seg`.
+public struct FileSegmentStore: SegmentStore {
+    private let files: ArchiveFiles
+
+    /// - Parameter root: the archive's folder; it is made with the first segment.
+    public init(root: String) { files = ArchiveFiles(root: root) }
+
+    /// The archive's folder.
+    public var root: String { files.root }
+
+    private func folder(_ shelf: ArchiveShelf) throws(SegmentFailure) -> String {
+        // The epoch comes from a server: it must not lead out of the folder.
+        let isName = shelf.epoch.utf8.allSatisfy {
+            (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45
+        }
+        guard isName, !shelf.epoch.isEmpty else {
+            throw SegmentFailure(
+                .storage(transient: false), segment: shelf.epoch,
+                text: "the log's epoch cannot be the name of a folder")
+        }
+        return "\(shelf.epoch)/\(LogPosition.partitionName(shelf.partition))"
+    }
+
+    /// Names in the shelf's folder; files of other names are left out.
+    public func names(on shelf: ArchiveShelf) throws(SegmentFailure) -> [SegmentName] {
+        let folder = try folder(shelf)
+        let names = try wrap(folder) { () throws(ArchiveFailure) in try files.names(in: folder) }
+        return names.compactMap { SegmentName($0, partition: shelf.partition) }.sorted()
+    }
+
+    /// Writes, synchronizes, and gives the file its name by `link`.
+    public func write(
+        header: [UInt8], index: [UInt8], payload: [UInt8], as name: SegmentName, on shelf: ArchiveShelf
+    ) throws(SegmentFailure) {
+        let folder = try folder(shelf)
+        try wrap("\(folder)/\(name)") { () throws(ArchiveFailure) in
+            _ = try files.write(
+                ArchiveFile(header: header, index: index, payload: payload), folder: folder,
+                name: name.description)
+        }
+    }
+
+    /// Reads a whole file and verifies it.
+    public func read(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> StoredSegment {
+        let folder = try folder(shelf)
+        let (file, digest) = try wrap("\(folder)/\(name)") { () throws(ArchiveFailure) in
+            try files.read(folder: folder, name: name.description)
+        }
+        return StoredSegment(
+            header: file.header, index: file.index, payload: file.payload, hash: digest.hex)
+    }
+
+    /// Reads a file's beginning and verifies it.
+    public func readIndex(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> [UInt8] {
+        let folder = try folder(shelf)
+        return try wrap("\(folder)/\(name)") { () throws(ArchiveFailure) in
+            try files.readFront(folder: folder, name: name.description).index
+        }
+    }
+
+    /// Removes unfinished files that are older than `age` seconds.
+    /// - Returns: how many there were.
+    public func sweep(_ shelf: ArchiveShelf, olderThanSeconds age: Int) throws(SegmentFailure) -> Int {
+        let folder = try folder(shelf)
+        return try wrap(folder) { () throws(ArchiveFailure) in
+            try files.sweepTemporaries(in: folder, olderThanSeconds: age)
+        }
+    }
+
+    private func wrap<R>(
+        _ segment: String, _ body: () throws(ArchiveFailure) -> R
+    ) throws(SegmentFailure) -> R {
+        do throws(ArchiveFailure) { return try body() } catch {
+            let kind: SegmentFailure.Kind =
+                switch error {
+                case .storage(let failure):
+                    failure.isMissing ? .missing : .storage(transient: failure.isTransient)
+                case .damaged: .damaged
+                case .codec: .storage(transient: false)
+                }
+            throw SegmentFailure(kind, segment: segment, text: "\(error)")
+        }
+    }
+}

@@ -1,0 +1,278 @@
+public import EventSourcing
+
+/// Moves closed segments of partitions into the archive, and makes room in the server. Blocks; one thread.
+///
+/// The order is always: segment written and durable, read again and compared with the log entry by entry,
+/// stream trimmed (atomically, and only if nobody needs what goes), indexes shrunk. A run that ends anywhere
+/// is gone on with by the next one; two runs at once do work twice and no harm: only one of them trims.
+public final class RedisArchiver {
+    let client: RedisClient
+    let log: RedisEventLog
+    let archive: Archive
+    let policy: ArchivePolicy
+    let reachedStep: (ArchiveStep) throws(LogFailure) -> Void
+
+    init(
+        _ log: RedisEventLog, _ archive: Archive, _ policy: ArchivePolicy,
+        _ reached: @escaping (ArchiveStep) throws(LogFailure) -> Void
+    ) {
+        client = log.client("archiver")
+        self.log = log
+        self.archive = archive
+        self.policy = policy
+        reachedStep = reached
+    }
+
+    /// How far a partition was trimmed.
+    struct State {
+        var through: LogPosition
+        var count = 0
+        var hash = ""
+        var shrunk: LogPosition
+    }
+
+    /// Archives what may go of one partition.
+    /// - Parameters:
+    ///   - limit: a position that a subscription with a checkpoint elsewhere has come to: nothing behind it
+    ///     is archived. Nil when there is none.
+    ///   - all: also what is neither old nor much.
+    /// - Throws: `corrupt` when the archive lacks a segment or has a damaged one, naming it; nothing was
+    ///   trimmed then.
+    public func run(
+        partition: Int, upTo limit: LogPosition? = nil, all: Bool = false
+    ) throws(LogFailure) -> ArchiveRun {
+        var run = ArchiveRun()
+        archive.refresh(partition)
+        while true {
+            var state = try state(of: partition)
+            try requireSegments(&state)
+            let holds = try holds(of: partition, upTo: limit)
+            var found = try waiting(after: state)
+            if found == nil { found = try close(after: state, holds, all: all) }
+            guard let name = found else { return run }
+            if let hold = holds.first(where: { !$0.allows(name.last) }) {
+                run.hold = hold
+                return run
+            }
+            switch try trim(name, state) {
+            case .trimmed(let events):
+                run.segments += 1
+                run.events += events
+            case .held(let hold):
+                run.hold = hold
+                return run
+            case .moved: break
+            }
+        }
+    }
+
+    /// State of all partitions' archives.
+    public func status() throws(LogFailure) -> [PartitionArchive] {
+        var all: [PartitionArchive] = []
+        for partition in 0..<log.partitioning.count {
+            let state = try state(of: partition)
+            let key = LogKeys.log(partition)
+            let live = try client.command("archive status", key, ["XLEN", key]).integer ?? 0
+            let lowest = try holds(of: partition, upTo: nil).min { $0.position < $1.position }
+            all.append(
+                PartitionArchive(
+                    partition: partition, through: state.through, archivedEvents: state.count,
+                    liveEvents: live, hold: live == 0 ? nil : lowest))
+        }
+        return all
+    }
+
+    func state(of partition: Int) throws(LogFailure) -> State {
+        let key = LogKeys.archive(partition)
+        let facts = try client.command(
+            "archive", key, ["HMGET", key, "through", "count", "hash", "shrunk"]
+        ).elements
+        let start = LogPosition.start(of: partition)
+        func position(_ index: Int) throws(LogFailure) -> LogPosition {
+            guard facts.indices.contains(index), let text = facts[index].text else { return start }
+            guard let position = LogPosition(partition: partition, entryID: text) else {
+                throw LogFailure(.corrupt, operation: "archive", key: key, text: "not an entry id: \(text)")
+            }
+            return position
+        }
+        return State(
+            through: try position(0), count: facts.count > 1 ? facts[1].integer ?? 0 : 0,
+            hash: facts.count > 2 ? facts[2].text ?? "" : "", shrunk: try position(3))
+    }
+
+    /// What was trimmed must be in the archive before more is; and indexes follow that an earlier run left.
+    private func requireSegments(_ state: inout State) throws(LogFailure) {
+        guard state.through.milliseconds > 0 else { return }
+        do throws(SegmentFailure) {
+            _ = try archive.segments(after: .start(of: state.through.partition), through: state.through)
+        } catch { throw error.asLogFailure("archive") }
+        guard state.shrunk < state.through else { return }
+        for name in try covering(after: state.shrunk, state.through) {
+            try shrink(try read(name).events, state.shrunk)
+        }
+        state.shrunk = state.through
+    }
+
+    private func covering(
+        after: LogPosition, _ through: LogPosition
+    ) throws(LogFailure) -> [SegmentName] {
+        do throws(SegmentFailure) { return try archive.segments(after: after, through: through) } catch {
+            throw error.asLogFailure("archive")
+        }
+    }
+
+    /// A segment that was written and not trimmed yet.
+    private func waiting(after state: State) throws(LogFailure) -> SegmentName? {
+        do throws(SegmentFailure) {
+            let names = try archive.store.names(on: archive.shelf(state.through.partition))
+            return names.first { $0.after == state.through }
+        } catch { throw error.asLogFailure("archive") }
+    }
+
+    // MARK: Closing
+
+    /// Writes a segment of what may go; nil when that is too little.
+    private func close(
+        after state: State, _ holds: [ArchiveHold], all: Bool
+    ) throws(LogFailure) -> SegmentName? {
+        let partition = state.through.partition
+        let old = UInt64(max(0, SystemClock().now().milliseconds - Int64(policy.afterMilliseconds)))
+        let key = LogKeys.log(partition)
+        let entries = try client.command("archive", key, ["XRANGE", key, "-", "+", "COUNT", "1"]).elements
+        guard
+            let oldest = entries.first?.elements.first?.text.flatMap({ text in
+                LogPosition(partition: partition, entryID: text)
+            }), holds.allSatisfy({ $0.allows(oldest) })
+        else { return nil }
+        let length = try client.command("archive", key, ["XLEN", key]).integer ?? 0
+        guard all || length > policy.afterEvents || oldest.milliseconds < old else { return nil }
+        var events: [RecordedEvent] = []
+        var bytes = 0
+        let page = try range(after: state.through, through: nil, limit: policy.afterEvents)
+        for event in page {
+            guard holds.allSatisfy({ $0.allows(event.position) }), bytes < policy.segmentBytes else { break }
+            bytes += event.data.count
+            events.append(event)
+        }
+        let isFull = events.count >= policy.afterEvents || bytes >= policy.segmentBytes
+        if !isFull, !all { events = Array(events.prefix { $0.position.milliseconds < old }) }
+        guard let first = events.first, let last = events.last else { return nil }
+        // Had somebody else trimmed meanwhile, the first events would be missing here.
+        guard try self.state(of: partition).through == state.through else { return nil }
+        let header = SegmentHeader(
+            epoch: archive.epoch, after: state.through, first: first.position, last: last.position,
+            count: events.count, countBefore: state.count, previousHash: state.hash)
+        try reachedStep(.closing)
+        do throws(SegmentFailure) { try archive.write(events, header: header) } catch {
+            throw error.asLogFailure("archive")
+        }
+        try reachedStep(.written)
+        return header.name
+    }
+
+    /// Events as the server has them now.
+    private func range(
+        after: LogPosition, through: LogPosition?, limit: Int
+    ) throws(LogFailure) -> [RecordedEvent] {
+        let key = LogKeys.log(after.partition)
+        var commands = CommandBuffer()
+        var events: [RecordedEvent] = []
+        while events.count < limit {
+            let from = events.last?.position ?? after
+            let count = min(1000, limit - events.count)
+            commands.removeAll()
+            commands.command(
+                "XRANGE", key, "(" + from.entryID, through?.entryID ?? "+", "COUNT", String(count))
+            var found = 0
+            try client.pipeline("archive", key, commands) { _, reply throws(LogFailure) in
+                found = reply.count
+                try reply.forEach { entry throws(LogFailure) in
+                    events.append(
+                        try EntryCoding.decode(entry, partition: after.partition, operation: "archive"))
+                }
+            }
+            if found < count { break }
+        }
+        return events
+    }
+
+    // MARK: Trimming
+
+    private enum Trim {
+        case trimmed(events: Int)
+        case held(ArchiveHold)
+        /// Somebody else has trimmed meanwhile.
+        case moved
+    }
+
+    func read(_ name: SegmentName) throws(LogFailure) -> (
+        header: SegmentHeader, events: [RecordedEvent], hash: String
+    ) {
+        do throws(SegmentFailure) {
+            let (header, payload, hash) = try archive.segment(name)
+            guard let events = SegmentCoding.decode(payload, partition: name.last.partition),
+                events.count == header.count, events.first?.position == header.first,
+                events.last?.position == header.last
+            else {
+                throw SegmentFailure(
+                    .damaged, segment: "\(name)", text: "its entries are not those of its header")
+            }
+            return (header, events, hash)
+        } catch { throw error.asLogFailure("archive") }
+    }
+
+    /// Compares a segment with the log, and trims the log if it is the same and nobody needs it.
+    private func trim(_ name: SegmentName, _ state: State) throws(LogFailure) -> Trim {
+        let partition = name.last.partition
+        let segment = try read(name)
+        let live = try range(after: name.after, through: name.last, limit: segment.events.count + 1)
+        guard live == segment.events, segment.header.countBefore == state.count,
+            segment.header.previousHash == state.hash
+        else {
+            if try self.state(of: partition).through != state.through { return .moved }
+            throw LogFailure(
+                .corrupt, operation: "archive", key: "\(LogPosition.partitionName(partition))/\(name)",
+                text: "the segment is not what the log holds; nothing was trimmed. Move it away")
+        }
+        try reachedStep(.verified)
+        let known = try groupNames(partition)
+        let reply = try client.command(
+            "trim", LogKeys.log(partition),
+            ["FCALL", "reel_trim", "\(4 + known.count)"] + keys(partition, known)
+                + [
+                    name.last.entryID, name.after.entryID, String(state.count + segment.events.count),
+                    segment.hash,
+                ] + required(known))
+        let facts = reply.elements
+        switch facts.first?.integer {
+        case 0:
+            guard facts[1].integer == segment.events.count else {
+                throw LogFailure(
+                    .corrupt, operation: "trim", key: LogKeys.log(partition),
+                    text: "\(facts[1].integer ?? 0) entries went instead of \(segment.events.count)")
+            }
+            try reachedStep(.trimmed)
+            try shrink(segment.events, state.through)
+            return .trimmed(events: segment.events.count)
+        case 1:
+            return .held(try hold(facts.dropFirst(), partition))
+        default: return .moved
+        }
+    }
+}
+
+extension RedisEventLog {
+    /// Moves closed segments into the archive, on the calling thread.
+    /// - Parameter reached: called at every step; what it throws ends the run there. For tests.
+    /// - Throws: `unsuitable` when the log was opened without an archive.
+    public func archiver(
+        _ policy: ArchivePolicy, reached: @escaping (ArchiveStep) throws(LogFailure) -> Void = { _ in }
+    ) throws(LogFailure) -> RedisArchiver {
+        guard let archive else {
+            throw LogFailure(
+                .unsuitable, operation: "archive", key: "\(address)",
+                text: "the log was opened without an archive")
+        }
+        return RedisArchiver(self, archive, policy, reached)
+    }
+}

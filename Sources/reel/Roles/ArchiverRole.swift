@@ -1,0 +1,77 @@
+import Console
+import EventSourcing
+import MongoViews
+import Pipeline
+import RedisLog
+import Supervision
+
+extension ArchivePolicy {
+    /// The policy that settings ask for: no event leaves the log before every stage, the completion of
+    /// sessions and the read models have gone past it.
+    init(_ settings: Settings) throws(UsageError) {
+        self.init()
+        afterEvents = try settings.require(SystemSettings.archiveAfterEvents)
+        afterMilliseconds = try settings.require(SystemSettings.archiveAfterHours) * 3_600_000
+        groups = StageName.allCases.map(\.rawValue)
+        checkpoints = ["completion"]
+    }
+}
+
+/// How far the read models have come; they keep that in their own database.
+struct ReadModelProgress {
+    let views: MongoReadModels
+    let epoch: String
+
+    /// The position that a partition may be archived up to, for each.
+    func limits(_ partitions: Int) throws -> [LogPosition] {
+        let saved = try views.projection(epoch: epoch).checkpoints()
+        return (0..<partitions).map { saved[$0] ?? .start(of: $0) }
+    }
+}
+
+/// Archives what may go, in the background. Trouble with one partition doesn't keep the others from going on.
+struct ArchiverRole {
+    private let system: OpenSystem
+    private static let pauseMilliseconds = 10_000
+
+    init(_ system: OpenSystem) { self.system = system }
+
+    func run(stop: StopSignal) throws {
+        var told: [Int: String] = [:]
+        let progress = ReadModelProgress(views: system.views, epoch: system.log.epoch)
+        let archiver = try system.log.archiver(system.archiving)
+        while !stop.isSet {
+            do {
+                let limits = try progress.limits(system.log.partitioning.count)
+                for (partition, limit) in limits.enumerated() where !stop.isSet {
+                    archive(partition, limit, archiver, &told)
+                }
+            } catch {
+                report(-1, "the read models do not say how far they are: \(error)", &told)
+            }
+            stop.wait(milliseconds: Self.pauseMilliseconds)
+        }
+    }
+
+    private func archive(
+        _ partition: Int, _ limit: LogPosition, _ archiver: RedisArchiver, _ told: inout [Int: String]
+    ) {
+        do throws(LogFailure) {
+            let run = try archiver.run(partition: partition, upTo: limit)
+            told[partition] = nil
+            guard run.segments > 0 else { return }
+            system.report(
+                .info, "archiver", "archived \(LogPosition.partitionName(partition))",
+                [("events", "\(run.events)"), ("segments", "\(run.segments)")])
+        } catch {
+            report(partition, "\(LogPosition.partitionName(partition)): \(error)", &told)
+        }
+    }
+
+    /// Says what is wrong, once until it changes.
+    private func report(_ partition: Int, _ text: String, _ told: inout [Int: String]) {
+        guard told[partition] != text else { return }
+        told[partition] = text
+        system.report(.error, "archiver", text)
+    }
+}
