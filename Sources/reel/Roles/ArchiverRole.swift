@@ -33,6 +33,8 @@ struct ReadModelProgress {
 struct ArchiverRole {
     private let system: OpenSystem
     private static let pauseMilliseconds = 10_000
+    /// Files that another archiver may be writing are left alone for longer than any write takes.
+    private static let unfinishedAgeSeconds = 600
 
     init(_ system: OpenSystem) { self.system = system }
 
@@ -40,6 +42,7 @@ struct ArchiverRole {
         var told: [Int: String] = [:]
         let progress = ReadModelProgress(views: system.views, epoch: system.log.epoch)
         let archiver = try system.log.archiver(system.archiving)
+        sweep()
         while !stop.isSet {
             do {
                 let limits = try progress.limits(system.log.partitioning.count)
@@ -50,6 +53,14 @@ struct ArchiverRole {
                 report(-1, "the read models do not say how far they are: \(error)", &told)
             }
             stop.wait(milliseconds: Self.pauseMilliseconds)
+        }
+    }
+
+    /// Removes what a killed predecessor was writing. It costs space, not truth.
+    private func sweep() {
+        for partition in 0..<system.log.partitioning.count {
+            let shelf = ArchiveShelf(epoch: system.log.epoch, partition: partition)
+            _ = try? system.archive.sweep(shelf, olderThanSeconds: Self.unfinishedAgeSeconds)
         }
     }
 

@@ -51,6 +51,8 @@ final class OpenSystem: Sendable {
     let chaining: Bool
     let levels: [Codec: Int]
     let archiving: ArchivePolicy
+    /// The archive's files.
+    let archive: FileSegmentStore
     /// Name of this process among the workers; new at every start.
     let instance: String
     let startedAt: Timestamp
@@ -66,6 +68,7 @@ final class OpenSystem: Sendable {
         report = plan.log
         (workers, chaining, levels) = (plan.workers, plan.chaining, plan.levels)
         archiving = plan.archiving
+        archive = FileSegmentStore(root: places.archive)
         log = try Self.openLog(plan, places, command)
         let mongo = try MongoPool(MongoSettings(url: places.mongodbURL))
         views = MongoReadModels(mongo)
