@@ -46,6 +46,7 @@ def startup(site, servers):
     servers.start_redis()
     servers.start_mongo()
     checks.check("it comes into service when the servers do", eventually(role.is_in_service, 40), role.said())
+    eventually(lambda: role.check().returncode == 0, 20)
     done = role.check()
     checks.check("the probe says so", done.returncode == 0 and b"pipeline" in done.stdout, done.stderr)
     return role
