@@ -30,6 +30,22 @@ public struct MongoReadModels: Sendable {
             name: name, pool: pool, collections: collections, epoch: epoch, log: log, limits: limits)
     }
 
+    /// How far a projection has come, by partition, for those who look on: nothing is made, finished or
+    /// claimed, and a replay that is under way is left alone. Empty when the database is new or was dropped,
+    /// because what was in it is gone.
+    /// - Parameters:
+    ///   - epoch: the log's epoch (`reel:meta`); the progress of read models of another log is refused.
+    ///   - name: name of the checkpoints.
+    public func progress(
+        epoch: String, name: String = MongoReadModels.subscription
+    ) throws -> [Int: LogPosition] {
+        let store = Checkpoints(collections: collections, epoch: epoch)
+        return try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            guard let instance = try store.instance(client) else { return [:] }
+            return try store.load(name, instance: instance, client)
+        }
+    }
+
     /// What builds them from the log beside those that are shown, for the calling thread.
     /// - Parameters:
     ///   - scope: which of them.

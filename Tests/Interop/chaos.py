@@ -51,7 +51,7 @@ def short_run(seed):
     checks.equal("faults", table.get("faults"), faults)
     for name in ("other problems", "skipped", "duplicated", "lost"):
         checks.equal(name, table.get(name), 0)
-    for name in ("events", "chunks acknowledged"):
+    for name in ("events", "archived", "chunks acknowledged"):
         checks.check(f"there were {name}", table.get(name, 0) > faults, table)
     checks.equal("the run ends with 0", status, 0)
 

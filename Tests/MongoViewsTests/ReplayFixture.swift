@@ -16,14 +16,18 @@ struct ReplayFixture {
     let log: RedisEventLog
     let store: any EventStore
 
-    init(partitions: Int = 4) throws {
+    /// - Parameter archive: where older events may be moved to.
+    init(partitions: Int = 4, archive: (any SegmentStore)? = nil) throws {
         let mongo = try TestMongo.shared
         let redis = try TestRedis.shared
         let database = mongo.freshDatabaseName("replay")
         pool = try MongoPool(MongoSettings(url: mongo.url))
         models = MongoReadModels(pool, database: database)
         collections = Collections(database: database)
-        log = try RedisEventLog.open("\(redis.url)/\(redis.freshDatabase())", createWith: partitions)
+        var options = RedisEventLog.Options()
+        options.archive = archive
+        log = try RedisEventLog.open(
+            "\(redis.url)/\(redis.freshDatabase())", createWith: partitions, options: options)
         store = try log.open()
     }
 

@@ -5,6 +5,7 @@ import dataclasses
 import pathlib
 import re
 
+from archive import Log, joined
 from fold import differences, fold
 from formats import Sealed, cloud_event, content_digest, leaf_hash, merkle_root
 from kit import partition
@@ -27,7 +28,7 @@ class Told:
 @dataclasses.dataclass
 class Evidence:
     """Everything that the checker may look at."""
-    partitions: dict
+    log: Log
     store: pathlib.Path
     spool: pathlib.Path
     documents: dict
@@ -41,6 +42,7 @@ class Findings:
     def __init__(self):
         self.skipped, self.duplicated, self.lost, self.odd = [], [], [], []
         self.sessions = self.events = self.chunks = self.acknowledged = 0
+        self.segments = self.archived = 0
         self.ends = collections.Counter()
 
     def sound(self):
@@ -56,13 +58,13 @@ def events_of(partitions):
             yield number, event
 
 
-def histories(evidence, findings):
+def histories(partitions, findings):
     """Events by session, in the order of the log; what is misplaced or stands twice is found here."""
     sessions, ids = collections.defaultdict(list), set()
-    for number, event in events_of(evidence.partitions):
+    for number, event in events_of(partitions):
         findings.events += 1
         session = event["partitionkey"]
-        if partition(session, len(evidence.partitions)) != number:
+        if partition(session, len(partitions)) != number:
             findings.lost.append(f"{session}: event {event['id']} stands in partition {number}")
         if event["id"] in ids:
             findings.duplicated.append(f"{session}: event id {event['id']} stands twice")
@@ -237,7 +239,7 @@ def check_rest(sessions, evidence, findings):
 def check(evidence):
     """Everything; the findings hold the counts as well."""
     findings = Findings()
-    sessions = histories(evidence, findings)
+    sessions = histories(joined(evidence.log, findings), findings)
     told = {one.session: one for one in evidence.told}
     for session, events in sessions.items():
         check_sequences(session, events, findings)

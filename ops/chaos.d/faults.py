@@ -22,7 +22,8 @@ class Faults:
         ("kill_mongod", "kill -9 mongod", 8), ("freeze_mongod", "freeze mongod", 5),
         ("destroy_groups", "destroy consumer groups", 8), ("reset_connections", "reset connections", 10),
         ("slow_disk", "slow disk", 4), ("full_spool", "full disk of the spool", 5),
-        ("full_store", "full disk of the chunk store", 5), ("step_clock", "step a clock", 8),
+        ("full_store", "full disk of the chunk store", 5),
+        ("full_archive", "full disk of the archive", 4), ("step_clock", "step a clock", 8),
     ]
 
     def __init__(self, fleet, source, longest):
@@ -34,7 +35,7 @@ class Faults:
         left_out = {}
         if not self.fleet.disks:
             left_out |= dict.fromkeys(
-                ("full_spool", "full_store"), "no memory disk can be mounted here")
+                ("full_spool", "full_store", "full_archive"), "no memory disk can be mounted here")
         if not self.fleet.workers:
             left_out |= dict.fromkeys(("kill_worker", "stop_worker", "stall_worker"), "--workers 0")
         if not Clock.available:
@@ -182,6 +183,9 @@ class Faults:
 
     def full_store(self):
         return self._fill("store")
+
+    def full_archive(self):
+        return self._fill("archive")
 
     def step_clock(self):
         name = self.source.choice(sorted(self.fleet.clocks)) if self.fleet.clocks else None

@@ -79,15 +79,18 @@ class Fleet:
     def __init__(self, folder, seed, workers, disks):
         self.folder, self.seed, self.disks = folder, seed, disks
         self.source = random.Random(seed)
-        self.spool, self.store = folder / "spool", folder / "chunks"
+        self.spool, self.store, self.archive = folder / "spool", folder / "chunks", folder / "archive"
         self.live, self.told, self.stalls = [], [], []
         self.made, self.next_feed = 0, 0.0
         ports = [free_port() for _ in range(2)]
         self.urls, self.serves = (None, None), False
         keys = folder / "data" / "keys"
-        self.folders = ["--spool", self.spool, "--chunk-store", self.store, "--keys", keys]
+        # All of them share the folders, and archive what they can as soon as they can.
+        self.shared = [
+            "--spool", self.spool, "--chunk-store", self.store, "--keys", keys, "--archive", self.archive,
+            "--archive-after-events", 10, "--archive-every", 1]
         self.system = System(
-            folder / "data", "--redis-port", ports[0], "--mongodb-port", ports[1], *self.folders)
+            folder / "data", "--redis-port", ports[0], "--mongodb-port", ports[1], *self.shared)
         self.up = Keeper("reel up", self._launch_up, self.system.log)
         self.workers = [
             Keeper(f"worker {n}", lambda n=n: self._launch_worker(n), folder / f"worker-{n}.log")
@@ -96,7 +99,7 @@ class Fleet:
 
     def start(self):
         """The system first; its workers need a log."""
-        for folder in (self.spool, self.store):
+        for folder in (self.spool, self.store, self.archive):
             folder.mkdir(exist_ok=True)
         if self.disks:
             self.disks.mount(self)
@@ -122,7 +125,7 @@ class Fleet:
         command = ["serve", *SERVED_ROLES] if self.serves else ["up"]
         with open(self.folder / f"{name}.log", "ab") as log:
             return subprocess.Popen(
-                [*PREFIX, REEL, *command, *map(str, where + self.folders), "--workers", "1"],
+                [*PREFIX, REEL, *command, *map(str, where + self.shared), "--workers", "1"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._clock(name))
 
     def _clock(self, name):
@@ -239,9 +242,9 @@ class Fleet:
 
 
 class Disks:
-    """Spool and chunk store on memory disks, which can be made full and free again at once."""
+    """Spool, chunk store and archive on memory disks, which can be made full and free again at once."""
 
-    SIZES = {"spool": 64 * MIB, "store": 4096 * MIB}
+    SIZES = {"spool": 64 * MIB, "store": 4096 * MIB, "archive": 1024 * MIB}
 
     def mount(self, fleet):
         for name, size in self.SIZES.items():
@@ -260,7 +263,7 @@ class Disks:
         used = (facts.f_blocks - facts.f_bfree) * facts.f_frsize
         return self.resize(folder, max(used, 4096) + 8192)
 
-    def free(self, fleet, names=("spool", "store")):
+    def free(self, fleet, names=tuple(SIZES)):
         for name in names:
             self.resize(getattr(fleet, name), self.SIZES[name])
 

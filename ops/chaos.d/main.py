@@ -16,7 +16,8 @@ import time
 import pymongo
 
 import selftest
-from checker import Evidence, check, events_of
+from archive import joined, read_log
+from checker import Evidence, Findings, check, events_of
 from faults import Faults
 from fleet import Disks, Fleet
 from fold import fold
@@ -95,9 +96,8 @@ def step(fleet, faults, options):
 
 def is_settled(fleet):
     """Whether every session has ended and the read models are at the log's end."""
-    redis = fleet.redis()
     versions = {}
-    for events in by_session(read_log(redis)).values():
+    for events in by_session(whole_log(fleet)).values():
         session = fold(events)[0]
         if session["status"] not in ("completed", "failed"):
             return False
@@ -124,16 +124,9 @@ def settle(fleet, seconds):
     return False
 
 
-def read_log(redis):
-    """Every entry of every partition, as it stands in the stream."""
-    partitions = {}
-    for number in range(redis.partitions()):
-        entries, start = [], "-"
-        while page := redis("XRANGE", f"reel:{{p{number:03d}}}:log", start, "+", "COUNT", 5000):
-            entries += [(e.decode(), list(zip(flat[::2], flat[1::2]))) for e, flat in page]
-            start = "(" + entries[-1][0]
-        partitions[number] = entries
-    return partitions
+def whole_log(fleet):
+    """Every entry of every partition, from archive and stream; what is wrong with them is said later."""
+    return joined(read_log(fleet.redis(), fleet.archive), Findings())
 
 
 def by_session(partitions):
@@ -151,7 +144,7 @@ def export_keys(fleet):
             say(f"keys export {session}: status {done.returncode}: {done.stderr.strip()}")
             return session, None
         return session, base64.b64decode(json.loads(done.stdout)["data_key"])
-    sessions = sorted(by_session(read_log(fleet.redis())))
+    sessions = sorted(by_session(whole_log(fleet)))
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         return {session: key for session, key in pool.map(key, sessions) if key}
 
@@ -163,7 +156,7 @@ def gather(fleet):
     client = pymongo.MongoClient(fleet.urls[1], serverSelectionTimeoutMS=20_000)
     documents = {name: list(client["reel"][name].find()) for name in ("sessions", "chunks", "pipeline")}
     client.close()
-    log = read_log(fleet.redis())
+    log = read_log(fleet.redis(), fleet.archive)
     return Evidence(log, fleet.store, fleet.spool, documents, keys, fleet.told), settled
 
 
@@ -173,6 +166,7 @@ def print_table(seed, counts, fleet, findings):
     rows += [(f"  {end}", count) for end, count in sorted(findings.ends.items())]
     rows += [
         ("sessions in the log", findings.sessions), ("events", findings.events),
+        ("  archived", findings.archived), ("  archived segments", findings.segments),
         ("chunks in the log", findings.chunks), ("chunks acknowledged", findings.acknowledged),
         ("processes that ended by themselves", sum(len(k.ends) for k in [fleet.up, *fleet.workers])),
         ("other problems", len(findings.odd)), ("skipped", len(findings.skipped)),

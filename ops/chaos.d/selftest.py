@@ -5,11 +5,13 @@ import dataclasses
 import random
 import shutil
 
+import damage_archive
+
 
 def entries_of(evidence, kind):
     """Places of all entries of an event type: partition, index."""
     return [
-        (number, index) for number, entries in evidence.partitions.items()
+        (number, index) for number, entries in evidence.log.streams.items()
         for index, (_, pairs) in enumerate(entries) if dict(pairs)[b"type"] == kind]
 
 
@@ -20,20 +22,20 @@ def some_file(evidence, source):
 def drop_event(kind):
     def damage(evidence, source):
         number, index = source.choice(entries_of(evidence, kind))
-        del evidence.partitions[number][index]
+        del evidence.log.streams[number][index]
     return damage
 
 
 def double_event(evidence, source):
     number, index = source.choice(entries_of(evidence, b"ChunkStored"))
-    entries = evidence.partitions[number]
+    entries = evidence.log.streams[number]
     entries.insert(index + 1, entries[index])
 
 
 def repeat_under_new_id(evidence, source):
     """A duplicate effect that takes the next sequence and another id: only its content tells."""
     number, index = source.choice(entries_of(evidence, b"ChunkSealed"))
-    entries = evidence.partitions[number]
+    entries = evidence.log.streams[number]
     fields = dict(entries[index][1])
     last = max(int(dict(p)[b"sequence"]) for _, p in entries
                if dict(p)[b"partitionkey"] == fields[b"partitionkey"])
@@ -135,20 +137,38 @@ DAMAGE = [
 ]
 
 
+def copied(evidence, log, store):
+    """Evidence that may be damaged."""
+    return dataclasses.replace(
+        evidence, store=store, documents=copy.deepcopy(evidence.documents), told=copy.deepcopy(evidence.told),
+        log=dataclasses.replace(
+            log, streams={n: list(e) for n, e in log.streams.items()},
+            segments={n: dict(s) for n, s in log.segments.items()}, trimmed=copy.deepcopy(log.trimmed)))
+
+
 def run(check, evidence, folder, seed):
     """Every kind of damage, on a copy each; prints a line for each, answers the exit status."""
     clean = check(evidence)
-    wrong = 0 if clean.sound() and clean.acknowledged and clean.sessions else 1
-    print(f"{'FAIL' if wrong else 'PASS'} chaos: the checker finds sound evidence sound", flush=True)
-    for number, (name, damage, where) in enumerate(DAMAGE):
+    wrong = []
+
+    def say(holds, name):
+        wrong.extend([] if holds else [name])
+        print(f"{'PASS' if holds else 'FAIL'} chaos: the checker {name}", flush=True)
+
+    say(clean.sound() and clean.acknowledged and clean.sessions, "finds sound evidence sound")
+    say(clean.archived and clean.archived < clean.events, "has a log before it that is archived in part")
+    flat = damage_archive.flattened(evidence.log)
+    cases = [(*case, flat) for case in DAMAGE] + [(*case, evidence.log) for case in damage_archive.DAMAGE]
+    for number, (name, damage, where, log) in enumerate(cases):
         store = folder / "damaged"
         shutil.copytree(evidence.store, store)
-        damaged = dataclasses.replace(
-            evidence, store=store, partitions={n: list(e) for n, e in evidence.partitions.items()},
-            documents=copy.deepcopy(evidence.documents), told=copy.deepcopy(evidence.told))
+        damaged = copied(evidence, log, store)
         damage(damaged, random.Random(seed + number))
         found = getattr(check(damaged), where)
         shutil.rmtree(store)
-        wrong += not found
-        print(f"{'PASS' if found else 'FAIL'} chaos: the checker notices: {name}", flush=True)
+        say(found, f"notices: {name}")
+    for name, change in damage_archive.HARMLESS:
+        unharmed = copied(evidence, evidence.log, evidence.store)
+        change(unharmed, random.Random(seed))
+        say(check(unharmed).sound(), f"minds nothing: {name}")
     return 1 if wrong else 0

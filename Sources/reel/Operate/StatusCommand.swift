@@ -69,7 +69,7 @@ final class StatusProbe {
     let leases: any PartitionLeases
     let checkpoints: any CheckpointStore
     let queries: MongoQueries
-    let projection: any Projection
+    let views: MongoReadModels
     let spool: Spool
     let chunks: ChunkStore
 
@@ -77,12 +77,11 @@ final class StatusProbe {
         self.system = system
         let pool = try system.mongo()
         mongodb = pool.host
-        let views = MongoReadModels(pool)
+        views = MongoReadModels(pool)
         groups = system.log.groups()
         leases = try system.log.leases()
         checkpoints = try system.log.checkpoints()
         queries = views.queries
-        projection = views.projection(epoch: system.log.epoch)
         spool = try Spool(root: system.endpoints.spool)
         chunks = try system.chunks()
     }
@@ -116,8 +115,8 @@ struct SystemStatus {
         }
         subscriptions = try ParkedDesk.orderedSubscriptions.map { name in
             let saved =
-                name == probe.projection.name
-                ? try probe.projection.checkpoints() : try probe.checkpoints.load(name)
+                name == MongoReadModels.subscription
+                ? try probe.views.progress(epoch: log.epoch) : try probe.checkpoints.load(name)
             let holders = try probe.leases.holders(name)
             return LagReport(
                 name, try probe.groups.lag(ofSubscription: name, after: saved, holders))

@@ -24,7 +24,7 @@ struct ReadModelProgress {
 
     /// The position that a partition may be archived up to, for each.
     func limits(_ partitions: Int) throws -> [LogPosition] {
-        let saved = try views.projection(epoch: epoch).checkpoints()
+        let saved = try views.progress(epoch: epoch)
         return (0..<partitions).map { saved[$0] ?? .start(of: $0) }
     }
 }
@@ -32,7 +32,6 @@ struct ReadModelProgress {
 /// Archives what may go, in the background. Trouble with one partition doesn't keep the others from going on.
 struct ArchiverRole {
     private let system: OpenSystem
-    private static let pauseMilliseconds = 10_000
     /// Files that another archiver may be writing are left alone for longer than any write takes.
     private static let unfinishedAgeSeconds = 600
 
@@ -52,7 +51,7 @@ struct ArchiverRole {
             } catch {
                 report(-1, "the read models do not say how far they are: \(error)", &told)
             }
-            stop.wait(milliseconds: Self.pauseMilliseconds)
+            stop.wait(milliseconds: system.archivePause)
         }
     }
 

@@ -51,6 +51,8 @@ final class OpenSystem: Sendable {
     let chaining: Bool
     let levels: [Codec: Int]
     let archiving: ArchivePolicy
+    /// Milliseconds between two looks at what may be archived.
+    let archivePause: Int
     /// The archive's files.
     let archive: FileSegmentStore
     /// Name of this process among the workers; new at every start.
@@ -67,7 +69,7 @@ final class OpenSystem: Sendable {
         self.choice = choice
         report = plan.log
         (workers, chaining, levels) = (plan.workers, plan.chaining, plan.levels)
-        archiving = plan.archiving
+        (archiving, archivePause) = (plan.archiving, plan.archivePause)
         archive = FileSegmentStore(root: places.archive)
         log = try Self.openLog(plan, places, command)
         let mongo = try MongoPool(MongoSettings(url: places.mongodbURL))

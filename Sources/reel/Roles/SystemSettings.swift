@@ -28,11 +28,14 @@ enum SystemSettings {
         "archive", "DIR", .path, variable: "REEL_ARCHIVE_PATH", defaultNote: "DIR/archive",
         help: "Folder of the log's archived segments; every process that reads the log needs it")
     static let archiveAfterEvents = Setting(
-        "archive-after-events", "N", .integer(100...100_000), variable: "REEL_ARCHIVE_AFTER_EVENTS",
+        "archive-after-events", "N", .integer(10...100_000), variable: "REEL_ARCHIVE_AFTER_EVENTS",
         default: "5000", help: "Archive a partition's oldest events when there are this many")
     static let archiveAfterHours = Setting(
         "archive-after-hours", "HOURS", .integer(1...87_600), variable: "REEL_ARCHIVE_AFTER_HOURS",
         default: "24", help: "Archive events that are older than this, even where they are few")
+    static let archiveEvery = Setting(
+        "archive-every", "SECONDS", .integer(1...3600), variable: "REEL_ARCHIVE_EVERY_SECONDS",
+        default: "10", help: "How often to look whether something may be archived")
     static let service = Setting(
         "service-name", "NAME", .identifier, variable: "SERVICE_NAME", default: "reel",
         help: "What this process calls itself in its log")
@@ -45,7 +48,7 @@ enum SystemSettings {
             workers.declaration, noChaining.declaration, Common.codec.declaration, level.declaration,
             spool.declaration, chunkStore.declaration, keys.declaration, Common.diskReserve.declaration,
             archive.declaration, archiveAfterEvents.declaration, archiveAfterHours.declaration,
-            service.declaration, logLevel.declaration,
+            archiveEvery.declaration, service.declaration, logLevel.declaration,
         ] + DurabilitySettings.declarations
 }
 
@@ -65,6 +68,8 @@ struct SystemPlan {
     var durability: Durability
     var archive: String?
     var archiving: ArchivePolicy
+    /// Milliseconds between two looks at what may be archived.
+    var archivePause: Int
     var log: Log
 
     init(_ settings: Settings) throws(UsageError) {
@@ -79,6 +84,7 @@ struct SystemPlan {
         durability = try DurabilitySettings.durability(settings)
         archive = settings[SystemSettings.archive]
         archiving = try ArchivePolicy(settings)
+        archivePause = try settings.require(SystemSettings.archiveEvery) * 1000
         log = Log(
             level: LogLevel(rawValue: try settings.require(SystemSettings.logLevel)) ?? .info,
             service: try settings.require(SystemSettings.service))
