@@ -59,6 +59,7 @@ private final class Hopeless: Stage {
         return .failed(errors: ["it cannot be done", "there is no way"])
     }
     func settled(_ delivery: Delivery, appended: Bool) {}
+    func resultID(of delivery: Delivery) -> String? { "\(delivery.event.id)/done" }
 }
 
 @Suite("Parking")
@@ -95,12 +96,14 @@ struct ParkingTests {
         return memory.parked(subscription: "diary").map { ($0.key, $0.value) }
     }
 
-    private func retry(_ log: any EventLog, _ position: LogPosition) throws {
+    /// Whether it was still parked when it was asked for.
+    @discardableResult
+    private func retry(_ log: any EventLog, _ position: LogPosition) throws -> Bool {
         if let log = log as? RedisEventLog {
-            #expect(try log.parkedEvents().retry(subscription: "diary", position) == .done)
-        } else {
-            (log as? InMemoryEventLog)?.retryParked("diary", position)
+            return try log.parkedEvents().retry(subscription: "diary", position) == .done
         }
+        (log as? InMemoryEventLog)?.retryParked("diary", position)
+        return true
     }
 
     @Test(
@@ -130,10 +133,11 @@ struct ParkingTests {
             #expect(checkpoint == (try log.open().end(of: 0)))
             #expect(pages.sequences(of: "bad") == [1, 2])
             // Asked too early: it is tried once more and waits again.
-            try retry(log, position)
+            #expect(try retry(log, position))
             try eventually("it is tried") { pages.tries == 4 }
             pages.mend()
             try eventually("it goes on in order") {
+                // What was asked before may be done between the two looks.
                 if try parked(log).first != nil { try retry(log, position) }
                 return pages.sequences(of: "bad") == [1, 2, 3, 4, 5, 6, 7]
             }
@@ -177,6 +181,36 @@ struct ParkingTests {
             try eventually("others go on") { pages.sequences(of: "good") == [1, 2] }
         }
         #expect(pages.sequences(of: "bad").isEmpty)
+    }
+
+    @Test("what another worker has done is not given up by one that fails late", arguments: LogKind.allCases)
+    func lateFailure(_ kind: LogKind) throws {
+        let log = try kind.open()
+        try append(log, "done", 1...1)
+        try append(log, "open", 1...1)
+        let store = try log.open()
+        let item = try #require(try store.load("done", after: 0, limit: 1).first)
+        let result = SampleEvents.event("\(item.id)/done", type: "Done")
+        _ = try store.append([result], to: "done", expecting: .any)
+        let stage = Hopeless()
+        let stop = StopSignal()
+        let worker = UncheckedBox(
+            StageWorker(
+                stage: stage, log: log, consumer: ConsumerName(instance: "late", number: 0),
+                policy: RetryPolicy(baseMilliseconds: 1), clock: SystemClock(), report: .silent
+            ) { delivery, _ in [SampleEvents.event("\(delivery.event.id)/given up", type: "GivenUp")] })
+        let thread = try OwnThread(name: "worker") { try worker.value.run(stop: stop) }
+        try eventually("both have failed") { stage.handled.withLock { $0 } == 6 }
+        stop.set()
+        _ = thread.wait(milliseconds: 10_000)
+        #expect(try store.load("done", after: 0, limit: 9).map(\.type) == ["Sampled", "Done"])
+        #expect(try store.load("open", after: 0, limit: 9).map(\.type) == ["Sampled", "GivenUp"])
+        if let log = log as? RedisEventLog {
+            #expect(try log.parkedEvents().list(group: "hopeless").map(\.partitionKey) == ["open"])
+        } else {
+            let memory = try #require(log as? InMemoryEventLog)
+            #expect(memory.parked(group: "hopeless").count == 1)
+        }
     }
 
     @Test("tries are counted across restarts", arguments: LogKind.allCases)

@@ -142,7 +142,8 @@ struct GroupTests {
     func stalled() throws {
         let options = Notices().options {
             $0.surveyMilliseconds = 20
-            $0.processingMilliseconds = 400
+            // Long enough for the slow member to be heard of in between, on any machine.
+            $0.processingMilliseconds = 4000
         }
         let log = try freshLog(options: options)
         try appendSamples(log, 0..<2)

@@ -122,6 +122,7 @@ final class BrokenStage: Stage {
     }
 
     func settled(_ delivery: Delivery, appended: Bool) { inner.settled(delivery, appended: appended) }
+    func resultID(of delivery: Delivery) -> String? { inner.resultID(of: delivery) }
 }
 
 /// A database that lets any document take the place of any other.

@@ -21,6 +21,9 @@ public protocol Stage: AnyObject {
     /// - Parameter appended: whether the log holds exactly these events, from this append or an earlier
     ///   try of it; false when somebody else's were there first, or there were none.
     func settled(_ delivery: Delivery, appended: Bool)
+    /// Id of the event that stands in the log once somebody has done this stage's work on the delivery;
+    /// nil for one that leads to no event.
+    func resultID(of delivery: Delivery) -> String?
 }
 
 /// A read model that is built from the log, in order.

@@ -19,6 +19,8 @@ public struct ScaleBenchmark: Sendable {
         public var halfwayPerPartition: ClosedRange<Int>
         /// Items that were handled more than once.
         public var repeated: Int
+        /// The most items that were in work at the same time.
+        public var atOnce: Int
 
         /// Items a second.
         public var rate: Double { Double(items) / seconds }
@@ -101,6 +103,8 @@ private final class Tally: Sendable {
         var byWorker: [Int]
         var byPartition: [Int]
         var halfway: [Int] = []
+        var inWork = 0
+        var atOnce = 0
     }
 
     let finished = StopSignal()
@@ -116,8 +120,14 @@ private final class Tally: Sendable {
     }
 
     func begin() {
-        state.withLock { if $0.began == nil { $0.began = ContinuousClock.now } }
+        state.withLock { state in
+            if state.began == nil { state.began = ContinuousClock.now }
+            state.inWork += 1
+            state.atOnce = max(state.atOnce, state.inWork)
+        }
     }
+
+    func end() { state.withLock { $0.inWork -= 1 } }
 
     /// - Parameter positions: of what the log holds the outcome of.
     func done(_ position: LogPosition, by worker: Int) {
@@ -141,7 +151,7 @@ private final class Tally: Sendable {
             return ScaleBenchmark.Result(
                 workers: state.byWorker.count, items: state.done.count, seconds: elapsed / .seconds(1),
                 perWorker: range(of: state.byWorker), halfwayPerPartition: range(of: state.halfway),
-                repeated: state.repeated)
+                repeated: state.repeated, atOnce: state.atOnce)
         }
     }
 
@@ -168,14 +178,18 @@ private final class WaitingStage: Stage {
     func handle(_ delivery: Delivery) -> StageOutcome {
         tally.begin()
         _ = patience.wait(milliseconds: milliseconds)
+        tally.end()
         let event = delivery.event
         return .done([
             ProposedEvent(
-                id: "\(event.id)/done", type: "BenchDone", version: 1, subject: event.subject,
+                id: Self.result(of: event), type: "BenchDone", version: 1, subject: event.subject,
                 time: event.time, context: EventContext(source: "/reel/bench", actor: .system("bench")),
                 data: Array("{}".utf8))
         ])
     }
 
     func settled(_ delivery: Delivery, appended: Bool) { tally.done(delivery.event.position, by: number) }
+    func resultID(of delivery: Delivery) -> String? { Self.result(of: delivery.event) }
+
+    private static func result(of event: RecordedEvent) -> String { "\(event.id)/done" }
 }

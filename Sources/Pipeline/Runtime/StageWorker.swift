@@ -164,15 +164,40 @@ public final class StageWorker {
     ) throws(LogFailure) {
         let reason = ParkedReason(
             stage: stage.name, errors: errors, attempts: attempts, time: clock.now())
-        let events = parkedEvents(delivery, reason)
-        if !events.isEmpty {
-            _ = try store.append(events, to: delivery.event.partitionKey, expecting: .any)
+        defer { waiting.remove(delivery.event.position) }
+        guard try giveUp(delivery, reason, store) else {
+            report(.info, "\(stage.name): \(delivery.event.subject) failed late: another worker has done it")
+            try subscription.acknowledge([delivery.event.position])
+            return
         }
         try subscription.park(delivery, reason)
         report(
             .error,
             "\(stage.name): \(delivery.event.subject) parked after \(reason.attempts) tries: "
                 + errors.joined(separator: ": "))
-        waiting.remove(delivery.event.position)
+    }
+
+    /// Says in the log that the delivery is given up, unless its result is there: a worker that was taken
+    /// for dead fails late at what another has done, and the log must not say that it failed after all.
+    /// - Returns: whether it is given up.
+    private func giveUp(
+        _ delivery: Delivery, _ reason: ParkedReason, _ store: any EventStore
+    ) throws(LogFailure) -> Bool {
+        let events = parkedEvents(delivery, reason)
+        let key = delivery.event.partitionKey
+        let result = stage.resultID(of: delivery)
+        var version: UInt64 = 0
+        while true {
+            var page: [RecordedEvent]
+            repeat {
+                page = try store.load(key, after: version, limit: 500)
+                if let result, page.contains(where: { $0.id == result }) { return false }
+                version = page.last?.sequence ?? version
+            } while page.count == 500
+            guard !events.isEmpty else { return true }
+            guard case .conflict = try store.append(events, to: key, expecting: .exactly(version)) else {
+                return true
+            }
+        }
     }
 }

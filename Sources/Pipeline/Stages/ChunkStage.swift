@@ -76,7 +76,7 @@ public final class ChunkStage: Stage {
         do {
             let store = try history ?? log.open()
             history = store
-            let done = "\(chunk.chunkID)/\(chain[0].emits)"
+            let done = result(of: chunk)
             var isDone = false
             try store.forEach(of: chunk.sessionID) { if $0.id == done { isDone = true } }
             return isDone ? .done([]) : .failed(errors: ["chunk \(chunk.chunkID): \(failure)"])
@@ -84,6 +84,14 @@ public final class ChunkStage: Stage {
             history = nil
             return .wait(milliseconds: 1000, reason: "\(error)")
         }
+    }
+
+    private func result(of chunk: ChunkReference) -> String { "\(chunk.chunkID)/\(chain[0].emits)" }
+
+    /// The first stage's event about the chunk.
+    public func resultID(of delivery: Delivery) -> String? {
+        guard case .chunk(let event)? = try? RecordingEvent(delivery.event) else { return nil }
+        return result(of: event.chunk)
     }
 
     /// Empties the spool of a chunk that is stored; removes what a lost race left there.

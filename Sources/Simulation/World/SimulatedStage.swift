@@ -21,4 +21,5 @@ final class PoisonedStage: Stage {
     }
 
     func settled(_ delivery: Delivery, appended: Bool) { inner.settled(delivery, appended: appended) }
+    func resultID(of delivery: Delivery) -> String? { inner.resultID(of: delivery) }
 }
