@@ -47,7 +47,7 @@ struct SessionDeciderTests {
         let recording = try History.leading(to: .recording, chunks: 2)
         let third = History.recorded(3)
         given(recording).when(.recordChunk(third)).then(.chunk(.recorded(third)))
-        for number in [1, 2, 4, 1000] {
+        for number in [Int.min, -1, 0, 4, 1000, Int.max] {
             given(recording).when(.recordChunk(History.recorded(number)))
                 .thenRejected(.outOfOrder(expected: 3, got: number))
         }

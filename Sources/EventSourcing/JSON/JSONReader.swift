@@ -68,12 +68,16 @@ private struct JSONReader {
             return .object(members)
         }
         members.reserveCapacity(16)
+        // Few names are compared one by one; many, which only a stranger sends, must not take the square.
+        var seen: Set<String> = []
         while true {
             guard next == 0x22 else { throw error("a member name was expected") }
             let name = try string()
-            guard !members.contains(where: { $0.name == name }) else {
-                throw error("the name \(name) stands twice")
-            }
+            if members.count == 32 { seen = Set(members.map(\.name)) }
+            let isKnown =
+                members.count < 32
+                ? members.contains { $0.name == name } : !seen.insert(name).inserted
+            guard !isKnown else { throw error("the name \(name) stands twice") }
             skipSpace()
             guard next == 0x3A else { throw error("a colon was expected") }
             at += 1

@@ -21,12 +21,7 @@ public struct ChunkReference: Sendable, Hashable {
     }
 
     private static func shortened(_ sessionID: String) -> String {
-        let digits = Array("0123456789abcdef")
-        return SHA256.digest(of: sessionID.utf8).prefix(16)
-            .reduce(into: "") { text, byte in
-                text.append(digits[Int(byte >> 4)])
-                text.append(digits[Int(byte & 15)])
-            }
+        Hexadecimal.text(SHA256.digest(of: sessionID.utf8).prefix(16))
     }
 
     /// A reference with a chunk id of the caller's.

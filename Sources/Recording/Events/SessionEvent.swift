@@ -36,9 +36,7 @@ public enum SessionEvent: Event, Hashable {
         /// Every rule that is broken.
         public var violations: [Violation] {
             var rules = Rules()
-            rules.require(
-                "session_id", Identifier.isValid(sessionID),
-                "must have 1 to 100 letters, digits, hyphens and underscores")
+            rules.require("session_id", Identifier.isValid(sessionID), Identifier.rule)
             rules.length("name", name, 1...255)
             return rules.violations + rdp.violations + recording.violations + storage.violations
                 + metadata.violations + capture.violations

@@ -50,6 +50,8 @@ struct Rules {
 
 /// What an id from outside may look like: `^[a-zA-Z0-9_-]+$`, 1 to 100 characters.
 public enum Identifier {
+    static let rule = "must have 1 to 100 letters, digits, hyphens and underscores"
+
     /// Whether `text` may be an id.
     public static func isValid(_ text: String) -> Bool {
         (1...100).contains(text.utf8.count) && text.utf8.allSatisfy(isAllowed)

@@ -12,6 +12,8 @@ public struct SessionFilter: Sendable, Hashable {
     public var tag: String?
     /// Exact owner.
     public var owner: String?
+    /// Whose sessions are shown; nil for everybody's.
+    public var audience: Audience?
 
     /// All sessions but deleted ones.
     public init() {}

@@ -6,6 +6,8 @@ public enum SessionCommand: Sendable, Hashable {
     case create(SessionEvent.Created)
     /// Replace parts of its description.
     case update(SessionEvent.Updated)
+    /// Change what a client asks to be changed. With a tag, only of the description that has it.
+    case change(UpdateSessionRequest, ifTag: String?)
     /// Ask for a recorder.
     case start
     /// A recorder begins.
@@ -24,8 +26,12 @@ public enum SessionCommand: Sendable, Hashable {
     case complete(merkleRoot: String)
     /// Give it up.
     case fail(error: String)
+    /// Move its pipeline.
+    case pipeline(PipelineTrigger)
     /// Remove it.
     case delete
+    /// The files of chunks of the deleted session, up to this number, are gone.
+    case deleteChunks(through: Int)
     /// Someone takes out its data key.
     case exportKey(keyID: String)
 }
@@ -40,6 +46,12 @@ public enum SessionRejection: Error, Sendable, Hashable, CustomStringConvertible
     case wrongState(SessionStatus, command: String)
     /// Fields that break rules.
     case invalid([Violation])
+    /// Its pipeline's state, or its own, does not allow it.
+    case wrongPipelineState(PipelineState, trigger: PipelineTrigger, session: SessionStatus)
+    /// Its description is not the one that was to be changed.
+    case changedMeanwhile
+    /// Its chunk of this number is another one, or its id is another chunk's.
+    case chunkTaken(number: Int)
     /// A chunk that is not the next one.
     case outOfOrder(expected: Int, got: Int)
     /// Chunks are not stored yet.
@@ -52,6 +64,11 @@ public enum SessionRejection: Error, Sendable, Hashable, CustomStringConvertible
         case .exists: "a session with this id exists already"
         case .wrongState(let status, let command): "a session that is \(status.rawValue) cannot \(command)"
         case .invalid(let violations): violations.map(\.description).joined(separator: "; ")
+        case .wrongPipelineState(let pipeline, let trigger, let session):
+            "a pipeline that is \(pipeline.rawValue) has no step \(trigger.rawValue) "
+                + "while its session is \(session.rawValue)"
+        case .changedMeanwhile: "the session was changed since it was read"
+        case .chunkTaken(let number): "chunk \(number) is in the session already with another id or content"
         case .outOfOrder(let expected, let got): "chunk \(got) was given where \(expected) comes next"
         case .unfinished(let stored, let count): "only \(stored) of \(count) chunks are stored"
         }
@@ -73,14 +90,17 @@ public enum SessionDecider: Decider {
             guard violations.isEmpty else { throw .invalid(violations) }
             return [.session(.created(payload))]
         }
+        if case .deleteChunks(let last) = command { return try deleteChunks(through: last, state) }
         guard let status = state.status, status != .deleted else { throw .notFound }
         let id = state.sessionID
         func step(to next: SessionStatus, _ name: String) throws(SessionRejection) {
             guard status.canBecome(next) else { throw .wrongState(status, command: name) }
         }
         switch command {
-        case .create: return []
+        case .create, .deleteChunks: return []
         case .update(let change): return try update(change)
+        case .change(let request, let tag): return try change(request, ifTag: tag, state)
+        case .pipeline(let trigger): return try move(trigger, state, status)
         case .start:
             try step(to: .starting, "start")
             return [.session(.started(sessionID: id, status: .starting))] + pipeline(state, .start)
@@ -93,7 +113,8 @@ public enum SessionDecider: Decider {
             return [.session(.paused(sessionID: id))] + pipeline(state, .pause, .pauseComplete)
         case .resume:
             guard status == .paused else { throw .wrongState(status, command: "resume") }
-            return [.session(.resumed(sessionID: id))] + pipeline(state, .resume)
+            // A pipeline that somebody paused by itself goes on when somebody says so.
+            return [.session(.resumed(sessionID: id))] + (state.isHeld ? [] : pipeline(state, .resume))
         case .stop(let reason, let incomplete):
             try step(to: .stopped, "stop")
             let stopped = SessionEvent.Stopped(
@@ -109,16 +130,12 @@ public enum SessionDecider: Decider {
             return [.session(.failed(sessionID: id, error: error))] + pipeline(state, .error)
         case .delete:
             try step(to: .deleted, "be deleted")
-            // A session that stopped and was never processed leaves its pipeline stopping.
-            let steps =
-                state.pipeline == .stopping
-                ? pipeline(state, .stopComplete, .destroy) : pipeline(state, .destroy)
-            return [.session(.deleted(sessionID: id))] + steps
+            return [.session(.deleted(sessionID: id))] + pipeline(state, state.pipeline.wayToDestruction)
         case .exportKey(let keyID): return [.session(.keyExported(sessionID: id, keyID: keyID))]
         }
     }
 
-    private static func update(
+    static func update(
         _ change: SessionEvent.Updated
     ) throws(SessionRejection) -> [RecordingEvent] {
         var rules = Rules()
@@ -128,16 +145,6 @@ public enum SessionDecider: Decider {
             + (change.metadata?.violations ?? [])
         guard violations.isEmpty else { throw .invalid(violations) }
         return [.session(.updated(change))]
-    }
-
-    private static func record(
-        _ chunk: ChunkEvent.Recorded, _ state: SessionState, _ status: SessionStatus
-    ) throws(SessionRejection) -> [RecordingEvent] {
-        guard status == .recording else { throw .wrongState(status, command: "record a chunk") }
-        guard chunk.chunk.sequenceNumber == state.chunkCount + 1 else {
-            throw .outOfOrder(expected: state.chunkCount + 1, got: chunk.chunk.sequenceNumber)
-        }
-        return [.chunk(.recorded(chunk))]
     }
 
     private static func complete(
@@ -158,7 +165,11 @@ public enum SessionDecider: Decider {
     }
 
     /// The pipeline's steps for these triggers, as far as its machine has them.
-    private static func pipeline(_ state: SessionState, _ triggers: PipelineTrigger...) -> [RecordingEvent] {
+    static func pipeline(_ state: SessionState, _ triggers: PipelineTrigger...) -> [RecordingEvent] {
+        pipeline(state, triggers)
+    }
+
+    static func pipeline(_ state: SessionState, _ triggers: [PipelineTrigger]) -> [RecordingEvent] {
         var at = state.pipeline
         var steps: [RecordingEvent] = []
         for trigger in triggers {
@@ -174,7 +185,14 @@ public enum SessionDecider: Decider {
         switch fact {
         case .session(let event): evolve(&state, event)
         case .chunk(let event): evolve(&state, event)
-        case .pipeline(let step): state.pipeline = step.to
+        case .pipeline(let step):
+            state.pipeline = step.to
+            switch step.trigger {
+            // What pauses with its session follows it; what pauses while it records was told to.
+            case .pause: state.isHeld = state.status != .paused
+            case .pauseComplete: break
+            default: state.isHeld = false
+            }
         }
     }
 
@@ -183,7 +201,9 @@ public enum SessionDecider: Decider {
         case .created(let payload):
             state.sessionID = payload.sessionID
             state.status = .created
-        case .updated, .keyExported: break
+            state.description = SessionDescription(payload)
+        case .updated(let change): state.description?.apply(change)
+        case .keyExported: break
         case .started(_, let status): state.status = status
         case .paused: state.status = .paused
         case .resumed: state.status = .recording
@@ -203,13 +223,15 @@ public enum SessionDecider: Decider {
         case .recorded(let payload):
             state.chunkCount += 1
             state.sizeBytes += payload.content.sizeBytes
+            state.identify(payload)
         case .stored(let payload):
             state.merkleHashes[payload.chunk.sequenceNumber] = payload.merkleHash
             state.sealedBytes += payload.sealedBytes
             state.failures[payload.chunk.sequenceNumber] = nil
         case .failed(let chunk, _, _, let causes):
             state.failures[chunk.sequenceNumber] = causes.joined(separator: ": ")
-        case .compressed, .sealed, .validated, .deleted: break
+        case .deleted(let chunk): state.deletedThrough = max(state.deletedThrough, chunk.sequenceNumber)
+        case .compressed, .sealed, .validated: break
         }
     }
 }

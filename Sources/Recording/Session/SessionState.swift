@@ -6,6 +6,10 @@ public struct SessionState: Sendable, Hashable {
     public internal(set) var status: SessionStatus?
     /// State of its pipeline.
     public internal(set) var pipeline: PipelineState = .created
+    /// Whether its pipeline was paused by itself, which holds back the processing of its chunks.
+    public internal(set) var isHeld = false
+    /// What may be changed of it; nil before it exists.
+    public internal(set) var description: SessionDescription?
     /// Recorded chunks; they are numbered 1...chunkCount.
     public internal(set) var chunkCount = 0
     /// Sum of their recorded bytes.
@@ -20,6 +24,13 @@ public struct SessionState: Sendable, Hashable {
     public internal(set) var failures: [Int: String] = [:]
     /// The Merkle root, once computed.
     public internal(set) var merkleRoot: String?
+
+    /// Chunks of the deleted session whose files are gone: 1...deletedThrough.
+    public internal(set) var deletedThrough = 0
+    /// A fingerprint of each recorded chunk's content, in the order of their numbers.
+    var fingerprints: [UInt64] = []
+    /// The ids of chunks that do not have the usual one.
+    var ownChunkIDs: [Int: String] = [:]
 
     /// Whether nothing more will be recorded and every chunk is stored.
     public var isEverythingStored: Bool {

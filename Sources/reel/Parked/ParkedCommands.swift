@@ -67,7 +67,7 @@ enum ParkedListCommand: Command {
                         ParkedPrinting.write(event, isWhole: false, at: now, nil, into: &list)
                     }
                 }
-                ViewJSON.pagination(page, total: total, into: &json)
+                PaginationInfo(page, total: total).encode(into: &json)
             }
             try Output.line(writer)
             return .success

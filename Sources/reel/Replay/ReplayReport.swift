@@ -99,11 +99,11 @@ struct ReplayReport {
         var writer = JSONWriter()
         writer.object { json in
             json.key("session")
-            ViewJSON.session(found.fold.session, into: &json)
+            found.fold.session.encode(into: &json, as: .document)
             json.member("pipeline_status", found.fold.pipeline.view.status)
             json.key("chunks")
             json.array { list in
-                for chunk in found.chunks { ViewJSON.chunk(chunk, into: &list) }
+                for chunk in found.chunks { chunk.encode(into: &list, as: .document) }
             }
         }
         return writer

@@ -33,11 +33,8 @@ enum ChunksCommand: Command {
         let total = try queries.chunkCount(ofSession: id, filter)
         if settings[Common.json] {
             var writer = JSONWriter()
-            writer.object { json in
-                json.key("chunks")
-                json.array { list in for chunk in chunks { ViewJSON.chunk(chunk, into: &list) } }
-                ViewJSON.pagination(page, total: total, into: &json)
-            }
+            ChunkListResponse(chunks: chunks, pagination: PaginationInfo(page, total: total))
+                .encode(into: &writer, as: .document)
             try Output.line(writer)
             return .success
         }

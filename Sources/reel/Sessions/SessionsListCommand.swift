@@ -40,11 +40,8 @@ enum SessionsListCommand: Command {
         let total = try queries.sessionCount(filter)
         if settings[Common.json] {
             var writer = JSONWriter()
-            writer.object { json in
-                json.key("sessions")
-                json.array { list in for session in sessions { ViewJSON.session(session, into: &list) } }
-                ViewJSON.pagination(page, total: total, into: &json)
-            }
+            SessionListResponse(sessions: sessions, pagination: PaginationInfo(page, total: total))
+                .encode(into: &writer, as: .document)
             try Output.line(writer)
             return .success
         }

@@ -34,7 +34,7 @@ enum SessionsShowCommand: Command {
         }
         if settings[Common.json] {
             var writer = JSONWriter()
-            ViewJSON.session(session, into: &writer)
+            session.encode(into: &writer, as: .document)
             try Output.line(writer)
             return .success
         }

@@ -1,0 +1,109 @@
+/// Whose a session is.
+public struct Ownership: Sendable, Hashable {
+    /// Its owner, if it has one.
+    public var owner: String?
+    /// Its project, if it has one.
+    public var project: String?
+
+    /// An ownership from its parts.
+    public init(owner: String?, project: String?) {
+        self.owner = owner
+        self.project = project
+    }
+
+    /// Whose the described session is.
+    public init(_ metadata: SessionMetadata) {
+        self.init(owner: metadata.owner, project: metadata.project)
+    }
+}
+
+/// Who asks: what a verified token says.
+public struct Subject: Sendable, Hashable {
+    /// Its name, which owners of sessions are compared with.
+    public var id: String
+    /// What it is; the farthest reach of several roles counts.
+    public var roles: Set<Role>
+    /// Projects that it belongs to.
+    public var projects: Set<String>
+
+    /// A subject from its parts.
+    public init(id: String, roles: Set<Role>, projects: Set<String> = []) {
+        self.id = id
+        self.roles = roles
+        self.projects = projects
+    }
+
+    /// How far an operation goes for it.
+    public func reach(_ operation: Operation) -> Reach {
+        roles.map { Permissions.reach(of: $0, operation) }.max() ?? .none
+    }
+
+    /// Whether it may do something to a session.
+    public func may(_ operation: Operation, _ session: Ownership) -> Bool {
+        switch reach(operation) {
+        case .none: false
+        case .owned: owns(session)
+        case .shared: owns(session) || session.project.map(projects.contains) ?? false
+        case .all: true
+        }
+    }
+
+    /// Whether it may do something that concerns no single session.
+    public func may(_ operation: Operation) -> Bool { reach(operation) == .all }
+
+    /// How a request is to be answered that concerns an existing session.
+    ///
+    /// Who may not even see a session must not learn that it exists.
+    public func decision(_ operation: Operation, _ session: Ownership) -> AccessDecision {
+        if may(operation, session) { return .allowed }
+        return may(.readSession, session) ? .forbidden : .hidden
+    }
+
+    /// Whether a session may be changed from one ownership to another: both must be within reach, so that
+    /// nobody gives away, or takes, what is another's.
+    public func mayMove(_ before: Ownership, to after: Ownership) -> Bool {
+        may(.updateSession, before) && (before == after || may(.updateSession, after))
+    }
+
+    /// Whose sessions its lists show; nil for everybody's.
+    public var audience: Audience? {
+        switch reach(.readSession) {
+        case .all: nil
+        case .shared: Audience(owner: id, projects: projects)
+        case .owned: Audience(owner: id, projects: [])
+        case .none: Audience(owner: nil, projects: [])
+        }
+    }
+
+    // An empty name owns nothing: sessions may have an empty owner.
+    private func owns(_ session: Ownership) -> Bool { !id.isEmpty && session.owner == id }
+}
+
+/// What becomes of a request.
+public enum AccessDecision: Sendable, Hashable {
+    /// It goes on.
+    case allowed
+    /// 403: it is seen, and not for the subject to touch.
+    case forbidden
+    /// 404: for the subject there is no such session.
+    case hidden
+}
+
+/// Whose sessions somebody sees: its own, and those of its projects.
+public struct Audience: Sendable, Hashable {
+    /// Sessions of this owner; nil for none.
+    public var owner: String?
+    /// Sessions of these projects.
+    public var projects: Set<String>
+
+    /// An audience from its parts.
+    public init(owner: String?, projects: Set<String>) {
+        self.owner = owner.flatMap { $0.isEmpty ? nil : $0 }
+        self.projects = projects
+    }
+
+    /// Whether it sees a session.
+    public func sees(_ session: Ownership) -> Bool {
+        owner != nil && session.owner == owner || session.project.map(projects.contains) ?? false
+    }
+}

@@ -1,0 +1,57 @@
+public import EventSourcing
+
+/// What an uploader says of the chunk that it sends as the body of `POST /sessions/{id}/chunks`.
+///
+/// - `sequence_number` is required, `timestamp` too: both are what cannot be found out from the bytes.
+/// - `sha256` is the digest of the body, hexadecimal; the upload is refused when the bytes differ, and given
+///   again with the same digest it changes nothing.
+public struct ChunkUpload: Sendable, Hashable {
+    /// How far ahead of the next chunk one may be uploaded.
+    public static let window = 64
+    /// The highest number that a chunk may have.
+    public static let maximumSequenceNumber = 99_999_999
+
+    /// Which chunk: its number, and the caller's id or the usual one.
+    public var chunk: ChunkReference
+    /// When its first byte was captured.
+    public var capturedAt: Timestamp
+    /// Seconds from its first to its last byte.
+    public var durationSeconds: Double
+    /// Frames in it; 0 when they are not known.
+    public var frameCount: Int
+    /// SHA-256 of the body, 64 lower-case hexadecimal digits; nil when the uploader gives none.
+    public var digest: String?
+
+    /// The parameters `sequence_number`, `chunk_id`, `timestamp`, `duration_seconds`, `frame_count` and
+    /// `sha256`.
+    public init(
+        _ parameters: [(name: String, value: String)], ofSession sessionID: String
+    ) throws(RequestFailure) {
+        var reader = RequestParameters(parameters)
+        for name in ["sequence_number", "timestamp"] where !parameters.contains(where: { $0.name == name }) {
+            reader.refuse(name, "is required")
+        }
+        let number = reader.integer("sequence_number", 1...Self.maximumSequenceNumber)
+        let id = reader.text("chunk_id")
+        if let id {
+            let named = ChunkReference(sessionID: sessionID, sequenceNumber: number ?? 1, chunkID: id)
+            // Without a number nobody can say what the usual id is.
+            for violation in named.violations where number != nil && violation.field == "chunk_id" {
+                reader.refuse(violation.field, violation.rule)
+            }
+        }
+        let time = reader.time("timestamp")
+        durationSeconds = reader.number("duration_seconds", 0...(.greatestFiniteMagnitude)) ?? 0
+        frameCount = reader.integer("frame_count", 0...Int(Int32.max), otherwise: 0)
+        digest = reader.text("sha256")?.lowercased()
+        if let digest, Hexadecimal.bytes(digest)?.count != 32 {
+            reader.refuse("sha256", "must be 64 hexadecimal digits")
+        }
+        try reader.finish()
+        guard let number, let time else { throw .invalid(reader.violations) }
+        capturedAt = time
+        chunk =
+            id.map { ChunkReference(sessionID: sessionID, sequenceNumber: number, chunkID: $0) }
+            ?? ChunkReference(sessionID: sessionID, sequenceNumber: number)
+    }
+}

@@ -1,0 +1,164 @@
+public import EventSourcing
+
+/// The password of a recorded desktop, on its way from a request to where it is sealed. No description of
+/// it, nor of anything that holds it, shows it, and nothing in this module encodes it.
+public struct RDPPassword: Sendable, CustomStringConvertible, CustomDebugStringConvertible,
+    CustomReflectable
+{
+    private let text: String
+
+    /// A password of 1 to 255 characters; the rule is checked by who reads the request.
+    public init(_ text: String) { self.text = text }
+
+    /// Lends the password's UTF-8 bytes.
+    public func withBytes<Answer>(_ body: ([UInt8]) throws -> Answer) rethrows -> Answer {
+        try body(Array(text.utf8))
+    }
+
+    /// Never the password.
+    public var description: String { "(a password)" }
+    /// Never the password.
+    public var debugDescription: String { description }
+    /// Without children.
+    public var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+/// `POST /sessions`.
+///
+/// Beyond seed 000 it takes `session_id`, for callers that name their sessions themselves. `description`
+/// stands for `metadata.description` and wins over it.
+public struct CreateSessionRequest: RequestBody {
+    /// The id that the caller gives; nil when it is left to us.
+    public var sessionID: String?
+    /// Its name, 1 to 255 characters.
+    public var name = ""
+    /// The desktop; without the password.
+    public var rdp = RDPConfig(host: "", username: "")
+    /// The desktop's password, which enters no event and no read model.
+    public var password: RDPPassword?
+    /// How it is recorded.
+    public var recording = RecordingConfig()
+    /// How it is kept.
+    public var storage = StorageConfig()
+    /// What people say about it.
+    public var metadata = SessionMetadata()
+
+    /// Reads the object.
+    public static func read(_ json: JSONValue) -> (CreateSessionRequest, [Violation]) {
+        var reader = RequestReader(json)
+        var request = CreateSessionRequest()
+        if reader.isNoObject { return (request, reader.violations) }
+        reader.read("session_id", into: &request.sessionID)
+        reader.read("name", into: &request.name, required: true)
+        var description: String?
+        reader.read("description", into: &description)
+        var wrong: [Violation] = []
+        if let part = reader.object("rdp_config", required: true) { wrong += request.readDesktop(part) }
+        func section<S: RequestSection>(_ name: String, _ section: inout S) {
+            guard let part = reader.object(name) else { return }
+            let (read, violations) = section.reading(part, path: name)
+            section = read
+            wrong += violations
+        }
+        section("recording_config", &request.recording)
+        section("storage_config", &request.storage)
+        section("metadata", &request.metadata)
+        var rules = Rules()
+        if let id = request.sessionID {
+            rules.require("session_id", Identifier.isValid(id), Identifier.rule)
+        }
+        rules.length("name", request.name, 1...255)
+        rules.length("description", description, 0...500)
+        request.metadata.description = description ?? request.metadata.description
+        let violations = reader.finish(rules.violations) + wrong
+        return (request, Array(violations.prefix(RequestReader.maximumViolations)))
+    }
+
+    private mutating func readDesktop(_ json: JSONValue) -> [Violation] {
+        var reader = RequestReader(json, path: "rdp_config")
+        if reader.isNoObject { return reader.violations }
+        reader.read("host", into: &rdp.host, required: true)
+        reader.read("port", into: &rdp.port)
+        reader.read("username", into: &rdp.username, required: true)
+        var secret: String?
+        reader.read("password", into: &secret)
+        reader.read("domain", into: &rdp.domain)
+        reader.read("use_tls", into: &rdp.useTLS)
+        reader.read("ignore_cert", into: &rdp.ignoreCertificate)
+        var rules = Rules("rdp_config")
+        rules.length("password", secret, 1...255)
+        password = secret.map(RDPPassword.init)
+        return reader.finish(rdp.violations + rules.violations)
+    }
+
+    /// The event's payload. A session without an owner belongs to `owner`, who asked for it.
+    public func creation(
+        sessionID: String, owner: String?, capture: CaptureConfig
+    ) -> SessionEvent.Created {
+        var metadata = metadata
+        metadata.owner = metadata.owner ?? owner
+        return SessionEvent.Created(
+            sessionID: sessionID, name: name, rdp: rdp, recording: recording, storage: storage,
+            metadata: metadata, capture: capture)
+    }
+}
+
+/// `PUT /sessions/{id}`: what is absent stays as it is, also within a configuration. A whole configuration,
+/// as seed 000 has it, is replaced as a whole thereby.
+///
+/// null is the same as absent for `name`, `description` and the configurations; within them it empties what
+/// may be empty (`bitrate`, `project`, `environment`, `description`, `owner`, `priority`).
+public struct UpdateSessionRequest: RequestBody, Hashable {
+    /// The new name.
+    public var name: String?
+    /// Stands for `metadata.description`, and wins over it.
+    public var description: String?
+    /// Changes of how it is recorded.
+    public var recording: SectionChange<RecordingConfig>?
+    /// Changes of how it is kept.
+    public var storage: SectionChange<StorageConfig>?
+    /// Changes of what people say about it.
+    public var metadata: SectionChange<SessionMetadata>?
+
+    /// A request that changes nothing.
+    public init() {}
+
+    /// Reads the object.
+    public static func read(_ json: JSONValue) -> (UpdateSessionRequest, [Violation]) {
+        var reader = RequestReader(json)
+        var request = UpdateSessionRequest()
+        if reader.isNoObject { return (request, reader.violations) }
+        reader.read("name", into: &request.name)
+        reader.read("description", into: &request.description)
+        var wrong: [Violation] = []
+        func change<S: RequestSection>(_ name: String) -> SectionChange<S>? {
+            guard let part = reader.object(name, nullable: true) else { return nil }
+            let (change, violations) = SectionChange<S>.read(part, path: name)
+            wrong += violations
+            return change
+        }
+        request.recording = change("recording_config")
+        request.storage = change("storage_config")
+        request.metadata = change("metadata")
+        var rules = Rules()
+        rules.length("name", request.name, 1...255)
+        rules.length("description", request.description, 0...500)
+        let violations = reader.finish(rules.violations) + wrong
+        return (request, Array(violations.prefix(RequestReader.maximumViolations)))
+    }
+
+    /// The event's payload: the parts that become other than they are; nil when none does.
+    public func event(
+        sessionID: String, on current: SessionDescription
+    ) -> SessionEvent.Updated? {
+        var changed = SessionEvent.Updated(sessionID: sessionID)
+        func differing<Part: Equatable>(_ new: Part?, _ old: Part) -> Part? { new == old ? nil : new }
+        changed.name = differing(name, current.name)
+        changed.recording = differing(recording?.applied(to: current.recording), current.recording)
+        changed.storage = differing(storage?.applied(to: current.storage), current.storage)
+        var said = metadata?.applied(to: current.metadata) ?? current.metadata
+        said.description = description ?? said.description
+        changed.metadata = differing(said, current.metadata)
+        return changed == SessionEvent.Updated(sessionID: sessionID) ? nil : changed
+    }
+}

@@ -1,0 +1,90 @@
+public import EventSourcing
+
+/// Where a page lies in its list.
+public struct PaginationInfo: Sendable, Hashable {
+    /// Items in the list.
+    public var total: Int
+    /// The most items on the page.
+    public var limit: Int
+    /// Items before the page.
+    public var offset: Int
+    /// Whether items follow.
+    public var hasNext: Bool
+    /// What asks for the page that follows; nil when none does, and where a list has no cursors.
+    public var nextCursor: String?
+    /// Whether items come before.
+    public var hasPrevious: Bool { offset > 0 }
+
+    /// A place from its parts.
+    public init(total: Int, limit: Int, offset: Int, hasNext: Bool, nextCursor: String? = nil) {
+        self.total = total
+        self.limit = limit
+        self.offset = offset
+        self.hasNext = hasNext
+        self.nextCursor = nextCursor
+    }
+
+    /// The place of a page that is found by counting.
+    public init(_ page: Page, total: Int) {
+        self.init(
+            total: total, limit: page.limit, offset: page.offset, hasNext: page.offset + page.limit < total)
+    }
+
+    /// Writes the member `pagination`.
+    public func encode(into json: inout JSONWriter) {
+        json.member("pagination") { json in
+            json.member("total", total)
+            json.member("limit", limit)
+            json.member("offset", offset)
+            json.member("has_next", hasNext)
+            json.member("has_previous", hasPrevious)
+            json.nullable("next_cursor", nextCursor)
+        }
+    }
+}
+
+/// `SessionListResponse`.
+public struct SessionListResponse: Sendable, Hashable {
+    /// The sessions of the page, the newest first.
+    public var sessions: [SessionView]
+    /// Where the page lies.
+    public var pagination: PaginationInfo
+
+    /// A list from its parts.
+    public init(sessions: [SessionView], pagination: PaginationInfo) {
+        self.sessions = sessions
+        self.pagination = pagination
+    }
+
+    /// Writes the object.
+    public func encode(into json: inout JSONWriter, as form: ViewForm = .response) {
+        json.object { json in
+            json.key("sessions")
+            json.array { list in for session in sessions { session.encode(into: &list, as: form) } }
+            pagination.encode(into: &json)
+        }
+    }
+}
+
+/// `ChunkListResponse`. Its `pagination.limit` goes up to 1000.
+public struct ChunkListResponse: Sendable, Hashable {
+    /// The chunks of the page, in the order of their numbers.
+    public var chunks: [ChunkView]
+    /// Where the page lies.
+    public var pagination: PaginationInfo
+
+    /// A list from its parts.
+    public init(chunks: [ChunkView], pagination: PaginationInfo) {
+        self.chunks = chunks
+        self.pagination = pagination
+    }
+
+    /// Writes the object.
+    public func encode(into json: inout JSONWriter, as form: ViewForm = .response) {
+        json.object { json in
+            json.key("chunks")
+            json.array { list in for chunk in chunks { chunk.encode(into: &list, as: form) } }
+            pagination.encode(into: &json)
+        }
+    }
+}

@@ -1,0 +1,202 @@
+public import EventSourcing
+
+/// In which form a view is written.
+public enum ViewForm: Sendable {
+    /// As the API answers it: the fields of seed 000's responses.
+    case response
+    /// As the document of its collection: `schemas/read-models/*.json`.
+    case document
+}
+
+extension JSONWriter {
+    mutating func nullable(_ name: StaticString, _ text: String?) {
+        key(name)
+        if let text { value(text) } else { null() }
+    }
+
+    mutating func nullable(_ name: StaticString, _ time: Timestamp?) {
+        key(name)
+        if let time { value(time) } else { null() }
+    }
+
+    mutating func nullable(_ name: StaticString, _ number: Double?) {
+        key(name)
+        if let number { value(number) } else { null() }
+    }
+
+    mutating func nullable(_ name: StaticString, _ number: Int?) {
+        key(name)
+        if let number { value(number) } else { null() }
+    }
+
+    fileprivate mutating func end(
+        updatedAt: Timestamp, version: UInt64, position: LogPosition
+    ) {
+        member("updated_at", updatedAt)
+        member("version", version)
+        member("log_position", position.description)
+    }
+}
+
+extension SessionView {
+    /// Writes the session. What has no value is there, and null.
+    public func encode(into json: inout JSONWriter, as form: ViewForm = .response) {
+        json.object { json in
+            json.member("session_id", sessionID)
+            json.member("name", name)
+            json.member("status", status.rawValue)
+            json.member("created_at", createdAt)
+            json.nullable("started_at", startedAt)
+            json.nullable("stopped_at", stoppedAt)
+            json.member("rdp_config", object: rdp.encodeShown)
+            json.member("recording_config", object: recording.encodeShown)
+            json.member("storage_config", object: storage.encodeShown)
+            json.member("metadata", object: metadata.encodeShown)
+            json.member("statistics", object: statistics.encodeShown)
+            if form == .document { json.end(updatedAt: updatedAt, version: version, position: logPosition) }
+        }
+    }
+}
+
+extension ChunkView {
+    /// Writes the chunk. What has no value is there, and null.
+    public func encode(into json: inout JSONWriter, as form: ViewForm = .response) {
+        json.object { json in
+            json.member("chunk_id", chunkID)
+            json.member("session_id", sessionID)
+            json.member("sequence_number", sequenceNumber)
+            json.member("timestamp", timestamp)
+            json.member("status", status.rawValue)
+            json.member("size_bytes", sizeBytes)
+            json.member("duration_seconds", durationSeconds)
+            json.member("frame_count", frameCount)
+            json.nullable("merkle_hash", merkleHash)
+            json.nullable("storage_path", storagePath)
+            switch form {
+            case .response: encodeProcessing(into: &json)
+            case .document:
+                json.nullable("compression_ratio", compressionRatio)
+                json.nullable("quality_score", qualityScore)
+                json.nullable("encryption_key_id", encryptionKeyID)
+                json.member("created_at", createdAt)
+                json.nullable("processed_at", processedAt)
+                json.end(updatedAt: updatedAt, version: version, position: logPosition)
+            }
+        }
+    }
+
+    /// `processing_info`: null until a stage has done something that it tells of.
+    private func encodeProcessing(into json: inout JSONWriter) {
+        json.key("processing_info")
+        if compressionRatio == nil, encryptionKeyID == nil, qualityScore == nil { return json.null() }
+        json.object { json in
+            json.nullable("compression_ratio", compressionRatio)
+            json.member("encryption_enabled", encryptionKeyID != nil)
+            json.nullable("quality_score", qualityScore)
+        }
+    }
+}
+
+extension PipelineView {
+    /// Writes the pipeline. What has no value is there, and null.
+    public func encode(into json: inout JSONWriter, as form: ViewForm = .response) {
+        json.object { json in
+            json.member("session_id", sessionID)
+            json.member("pipeline_status", status)
+            json.key("stages")
+            json.array { list in for stage in stages { list.object(stage.encodeShown) } }
+            json.member("overall_metrics", object: overall.encodeShown)
+            if form == .document {
+                json.member("created_at", createdAt)
+                json.end(updatedAt: updatedAt, version: version, position: logPosition)
+            }
+        }
+    }
+}
+
+extension StageView {
+    fileprivate func encodeShown(_ json: inout JSONWriter) {
+        json.member("stage_name", name)
+        json.member("status", status.rawValue)
+        json.nullable("last_processed", lastProcessed)
+        json.member("metrics") { json in
+            json.member("items_processed", itemsProcessed)
+            json.member("errors_count", errorsCount)
+            json.member("processing_time_ms", processing_ms)
+            json.member("throughput_per_second", throughputPerSecond)
+            json.member("memory_usage_bytes", 0)
+            json.member("cpu_usage_percent", 0)
+        }
+        json.nullable("error_message", errorMessage)
+        json.member("retry_count", retryCount)
+        json.member("max_retries", maxRetries)
+    }
+}
+
+extension PipelineMetrics {
+    fileprivate func encodeShown(_ json: inout JSONWriter) {
+        json.member("total_processing_time_ms", totalProcessing_ms)
+        json.member("throughput_fps", throughputFPS)
+        json.member("error_rate", errorRate)
+        json.member("memory_usage_bytes", memoryUsageBytes)
+        json.member("cpu_usage_percent", cpuUsagePercent)
+    }
+}
+
+extension RDPConfig {
+    fileprivate func encodeShown(_ json: inout JSONWriter) {
+        json.member("host", host)
+        json.member("port", port)
+        json.member("username", username)
+        json.nullable("domain", domain)
+        json.member("use_tls", useTLS)
+        json.member("ignore_cert", ignoreCertificate)
+    }
+}
+
+extension RecordingConfig {
+    fileprivate func encodeShown(_ json: inout JSONWriter) {
+        json.member("frame_rate", frameRate)
+        json.member("resolution", resolution)
+        json.member("quality", quality)
+        json.member("compression", compression)
+        json.nullable("bitrate", bitrate)
+        json.member("audio_enabled", audioEnabled)
+        json.member("cursor_enabled", cursorEnabled)
+    }
+}
+
+extension StorageConfig {
+    fileprivate func encodeShown(_ json: inout JSONWriter) {
+        json.member("retention_days", retentionDays)
+        json.member("max_size_gb", maxSizeGB)
+        json.member("encryption_enabled", encryptionEnabled)
+        json.member("compression_enabled", compressionEnabled)
+        json.member("backup_enabled", backupEnabled)
+        json.member("archive_enabled", archiveEnabled)
+    }
+}
+
+extension SessionMetadata {
+    fileprivate func encodeShown(_ json: inout JSONWriter) {
+        json.nullable("project", project)
+        json.nullable("environment", environment)
+        json.member("tags", tags)
+        json.nullable("description", description)
+        json.nullable("owner", owner)
+        json.nullable("priority", priority)
+    }
+}
+
+extension SessionStatistics {
+    fileprivate func encodeShown(_ json: inout JSONWriter) {
+        json.member("duration_seconds", durationSeconds)
+        json.member("chunks_count", chunksCount)
+        json.member("size_bytes", sizeBytes)
+        json.member("frame_count", frameCount)
+        json.member("dropped_frames", droppedFrames)
+        json.member("error_count", errorCount)
+        json.member("average_fps", averageFPS)
+        json.member("compression_ratio", compressionRatio)
+    }
+}
