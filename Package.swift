@@ -34,6 +34,7 @@ let package = Package(
         system("CZlib"),
         system("CSodium"),
         system("CCrypto"),
+        system("CMicrohttpd"),
         system("CPosix"),
 
         // The core: vocabulary, ports and the domain. No I/O.
@@ -50,6 +51,11 @@ let package = Package(
 
         // Threads, child processes, locks on folders, signals.
         library("Supervision", ["CPosix"]),
+
+        // HTTP: the server layer without any path of its own, figures for Prometheus, tokens.
+        library("Metrics"),
+        library(
+            "HTTPServer", ["EventSourcing", "Metrics", "Supervision", "CMicrohttpd", "CZlib"]),
 
         // The command line as such: arguments, settings, help, tables, progress. No I/O.
         library("Console"),
@@ -81,6 +87,8 @@ let package = Package(
                 "TestServers",
             ]),
         tests("ConsoleTests", ["Console"]),
+        tests("MetricsTests", ["Metrics"]),
+        tests("HTTPServerTests", ["EventSourcing", "HTTPServer", "Metrics", "Supervision"]),
         tests(
             "ReelTests",
             [

@@ -1,0 +1,59 @@
+internal import CMicrohttpd
+internal import Glibc
+
+extension DaemonCallbacks {
+    /// The callbacks of a server, whose `ServerCore` is `context`.
+    ///
+    /// A connection's record is retained at the accept and released at the close; a request's exchange
+    /// is retained when its first line is there and released when it is over.
+    static func server(_ context: UnsafeMutableRawPointer) -> DaemonCallbacks {
+        DaemonCallbacks(
+            context: context,
+            handler: { _, connection, _, method, version, data, size, context in
+                guard let connection, let size, let context = context?.pointee else { return .NO }
+                let exchange = Unmanaged<Exchange>.fromOpaque(context).takeUnretainedValue()
+                if case .fresh = exchange.stage, let method, let version {
+                    exchange.method = String(cString: method)
+                    let version = String(cString: version)
+                    exchange.isVersion10 = version == "HTTP/1.0"
+                    exchange.isKnownVersion = exchange.isVersion10 || version == "HTTP/1.1"
+                }
+                let bytes = UnsafeRawBufferPointer(start: data, count: size.pointee)
+                return exchange.proceed(connection, bytes, &size.pointee) ? .YES : .NO
+            },
+            target: { context, target, connection in
+                guard let context, let target, let connection,
+                    let place = reel_http_context(connection)
+                else { return nil }
+                let core = Unmanaged<ServerCore>.fromOpaque(context).takeUnretainedValue()
+                let record = Unmanaged<ConnectionRecord>.fromOpaque(place).takeUnretainedValue()
+                let length = strlen(target)
+                let bytes = target.withMemoryRebound(to: UInt8.self, capacity: length) {
+                    Array(UnsafeBufferPointer(start: $0, count: length))
+                }
+                core.began()
+                return Unmanaged.passRetained(Exchange(core: core, record: record, target: bytes)).toOpaque()
+            },
+            completed: { _, _, context, code in
+                guard let context = context?.pointee else { return }
+                let exchange = Unmanaged<Exchange>.fromOpaque(context).takeRetainedValue()
+                exchange.completed(isComplete: code == .REQUEST_TERMINATED_COMPLETED_OK)
+            },
+            connection: { context, connection, place, change in
+                guard let context, let connection, let place else { return }
+                let core = Unmanaged<ServerCore>.fromOpaque(context).takeUnretainedValue()
+                if change == .CONNECTION_NOTIFY_STARTED {
+                    let (address, port) = reel_http_peer(connection).flatMap { endpoint($0) } ?? ("", 0)
+                    let record = ConnectionRecord(connection, peer: Peer(address: address, port: port))
+                    place.pointee = Unmanaged.passRetained(record).toOpaque()
+                    core.book.add(record)
+                    // Accepted while the server stops: it must not sleep.
+                    if core.isStopping { record.stop() }
+                } else if let pointer = place.pointee {
+                    let record = Unmanaged<ConnectionRecord>.fromOpaque(pointer).takeRetainedValue()
+                    place.pointee = nil
+                    core.book.remove(record)
+                }
+            })
+    }
+}

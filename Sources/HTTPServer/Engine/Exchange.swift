@@ -1,0 +1,351 @@
+internal import CMicrohttpd
+import Synchronization
+
+/// One request and its answer. libmicrohttpd calls on the connection's thread; between the call that
+/// suspends the connection and the one that follows its resumption, a thread of a pool is at work, and
+/// leaves what it found in `handover`.
+final class Exchange: @unchecked Sendable {
+    // Sendable because all but `handover` is touched either on the connection's thread while it is
+    // awake, or by the one job it sleeps for.
+    enum Stage {
+        /// The header has not been looked at.
+        case fresh
+        /// A job decides whether the upload may begin; the body has not been read.
+        case opening
+        /// The body comes in.
+        case reading
+        /// A job takes what was buffered of an upload.
+        case writing
+        /// The rest of the body is thrown away, then this is answered.
+        case discarding(HTTPError)
+        /// A job makes the answer.
+        case running
+        /// The answer was handed over.
+        case answered
+    }
+
+    enum Handover {
+        case nothing
+        case proceed
+        case refuse(HTTPError)
+        case answer(Answer)
+    }
+
+    struct Desk {
+        var handover = Handover.nothing
+        /// The server stopped before the job ended: what the job still holds is the job's to clear up.
+        var isReleased = false
+    }
+
+    let core: ServerCore
+    let record: ConnectionRecord
+    let began = monotonicNanoseconds()
+    let target: [UInt8]
+    var stage = Stage.fresh
+    var request: Request?
+    var leaf: Router.Leaf.Entry?
+    var method = ""
+    var requestID = ""
+    var framing = Framing.none
+    var mustClose = false
+    var isVersion10 = false
+    var isKnownVersion = false
+    var body: [UInt8] = []
+    var bodyCount: UInt64 = 0
+    var sink: (any BodySink)?
+    var status = 0
+    let handover = Mutex(Desk())
+
+    init(core: ServerCore, record: ConnectionRecord, target: [UInt8]) {
+        self.core = core
+        self.record = record
+        self.target = target
+        record.enter(.header)
+    }
+
+    /// How a request's body is delimited.
+    enum Framing: Equatable {
+        case none
+        case length(UInt64)
+        case chunked
+    }
+
+    /// libmicrohttpd's call: with the header, with a piece of the body, at its end, or after a sleep.
+    /// `count` is what the call leaves over. False closes the connection.
+    func proceed(_ connection: OpaquePointer, _ data: UnsafeRawBufferPointer, _ count: inout Int) -> Bool {
+        switch stage {
+        case .fresh: return begin(connection)
+        case .opening: return opened(connection)
+        case .reading:
+            guard data.isEmpty else {
+                count = 0
+                return take(data)
+            }
+            return bodyEnded(connection)
+        case .writing: return written(connection, data, &count)
+        case .discarding(let error):
+            guard data.isEmpty else {
+                count = 0
+                bodyCount += UInt64(data.count)
+                record.count(received: data.count)
+                // The limit holds beyond what a route takes: a body that was too large is that much over.
+                return bodyCount <= core.settings.discardBytes
+                    + (leaf?.route.bodyLimit ?? core.settings.bodyBytes)
+            }
+            return send(core.answer(.failure(error), for: self), connection)
+        case .running:
+            guard case .answer(let answer) = takeHandover() else { return false }
+            return send(answer, connection)
+        case .answered:
+            count = 0
+            return true
+        }
+    }
+
+    private func begin(_ connection: OpaquePointer) -> Bool {
+        record.enter(.handling)
+        do throws(HTTPError) {
+            try readHeader(connection)
+            try findRoute()
+        } catch {
+            return refuse(error, connection)
+        }
+        if method == "OPTIONS" {
+            // What is asked is answered when the body, which has no meaning, has been read.
+            stage = .reading
+            if framing != .none { record.enter(.body) }
+            return true
+        }
+        guard case .upload(let open) = leaf?.route.handling else {
+            startReading()
+            return true
+        }
+        stage = .opening
+        return hand(over: core.transfers, connection) { exchange in
+            guard let request = exchange.request else {
+                return .refuse(HTTPError(.internalError, "no request"))
+            }
+            do {
+                exchange.sink = try open(request)
+                return .proceed
+            } catch {
+                return .refuse(exchange.core.settings.errorFor(error, request))
+            }
+        }
+    }
+
+    private func startReading() {
+        stage = .reading
+        if framing != .none { record.enter(.body) }
+        if case .length(let length) = framing, sink == nil { body.reserveCapacity(Int(length)) }
+    }
+
+    private func opened(_ connection: OpaquePointer) -> Bool {
+        switch takeHandover() {
+        case .proceed:
+            startReading()
+            return true
+        case .refuse(let error): return refuse(error, connection)
+        case .answer(let answer):
+            mustClose = true
+            return send(answer, connection)
+        case .nothing: return false
+        }
+    }
+
+    private func take(_ data: UnsafeRawBufferPointer) -> Bool {
+        bodyCount += UInt64(data.count)
+        record.count(received: data.count)
+        let limit = leaf?.route.bodyLimit ?? core.settings.bodyBytes
+        guard bodyCount <= limit else {
+            body = []
+            abandonSink()
+            stage = .discarding(HTTPError(.tooLarge, "the body is larger than \(limit) bytes"))
+            return true
+        }
+        body.append(contentsOf: data)
+        if sink != nil, body.count >= ServerCore.pieceBytes { return writePiece() }
+        return true
+    }
+
+    private func writePiece() -> Bool {
+        stage = .writing
+        record.enter(.handling)
+        return hand(over: core.transfers, nil) { exchange in exchange.flush() }
+    }
+
+    private func flush() -> Handover {
+        do {
+            try body.withUnsafeBytes { if !$0.isEmpty { try sink?.write($0) } }
+            body.removeAll(keepingCapacity: true)
+            return .proceed
+        } catch {
+            guard let request else { return .refuse(HTTPError(.internalError, "no request")) }
+            return .refuse(core.settings.errorFor(error, request))
+        }
+    }
+
+    private func written(
+        _ connection: OpaquePointer, _ data: UnsafeRawBufferPointer, _ count: inout Int
+    ) -> Bool {
+        switch takeHandover() {
+        case .nothing:
+            // Several chunks came in one packet, and libmicrohttpd goes through them although the
+            // connection sleeps already: it keeps what isn't taken.
+            return true
+        case .proceed:
+            stage = .reading
+            resumeBody()
+        case .refuse(let error):
+            body = []
+            abandonSink()
+            stage = .discarding(error)
+            resumeBody()
+        case .answer: return false
+        }
+        return proceed(connection, data, &count)
+    }
+
+    private func resumeBody() { record.enter(.body) }
+
+    private func bodyEnded(_ connection: OpaquePointer) -> Bool {
+        record.enter(.handling)
+        if method == "OPTIONS" { return send(core.answer(.success(options()), for: self), connection) }
+        guard let leaf, var request else { return false }
+        if case .length(let length) = framing, length != bodyCount { return false }
+        stage = .running
+        switch leaf.route.handling {
+        case .quick(let handler):
+            request.body = body
+            self.request = request
+            let finished = request
+            return send(core.answer(Result { try handler(finished) }, for: self), connection)
+        case .blocking(let handler):
+            request.body = body
+            self.request = request
+            let finished = request
+            return hand(over: core.handlers, connection) { exchange in
+                .answer(exchange.core.answer(Result { try handler(finished) }, for: exchange))
+            }
+        case .upload:
+            return hand(over: core.transfers, connection) { exchange in
+                .answer(exchange.core.answer(Result { try exchange.finishUpload() }, for: exchange))
+            }
+        }
+    }
+
+    private func finishUpload() throws -> Response {
+        guard let sink else { throw HTTPError(.internalError, "no upload") }
+        do {
+            try body.withUnsafeBytes { if !$0.isEmpty { try sink.write($0) } }
+        } catch {
+            self.sink = nil
+            sink.abandon()
+            throw error
+        }
+        self.sink = nil
+        return try sink.finish(byteCount: bodyCount)
+    }
+
+    /// Sleeps until `job` has run on `pool`. Where that is impossible, 503 is answered; without a
+    /// connection (in the middle of a body) at the body's end.
+    private func hand(
+        over pool: WorkPool, _ connection: OpaquePointer?,
+        _ job: @escaping @Sendable (Exchange) -> Handover
+    ) -> Bool {
+        let isSleeping = record.suspend(for: self)
+        let isUnderWay = connection == nil
+        if isSleeping, pool.submit(always: isUnderWay, { [self] in leave(job(self)) }) { return true }
+        let error = HTTPError(
+            .overloaded, isSleeping ? "too many requests are waiting" : "the server is stopping",
+            headers: [HeaderField("Retry-After", "1")])
+        if isSleeping {
+            // The connection goes on by itself, and finds this.
+            leave(stage.isRunning ? .answer(core.answer(.failure(error), for: self)) : .refuse(error))
+            return true
+        }
+        guard let connection else {
+            abandonSink()
+            stage = .discarding(error)
+            return true
+        }
+        return refuse(error, connection)
+    }
+
+    private func leave(_ result: Handover) {
+        let isReleased = handover.withLock { desk in
+            if !desk.isReleased { desk.handover = result }
+            return desk.isReleased
+        }
+        guard !isReleased else {
+            sink?.abandon()
+            return
+        }
+        record.resume()
+    }
+
+    private func takeHandover() -> Handover {
+        handover.withLock { desk in
+            defer { desk.handover = .nothing }
+            return desk.handover
+        }
+    }
+
+    /// Answers an error. A client that has still to send its body can't read before it has done so,
+    /// unless it waits for `100 Continue`: what is small is read first. Without a body the answer waits
+    /// for libmicrohttpd's next call, because it closes connections that are answered in the first one.
+    private func refuse(_ error: HTTPError, _ connection: OpaquePointer) -> Bool {
+        let isWaiting = request?.headers.contains("Expect") ?? false
+        switch framing {
+        case .length(let length): mustClose = mustClose || isWaiting || length > core.settings.discardBytes
+        case .chunked: mustClose = mustClose || isWaiting
+        case .none: break
+        }
+        guard !mustClose else { return send(core.answer(.failure(error), for: self), connection) }
+        stage = .discarding(error)
+        record.enter(.body)
+        return true
+    }
+
+    private func send(_ answer: Answer, _ connection: OpaquePointer) -> Bool {
+        stage = .answered
+        status = answer.status
+        record.enter(.answer)
+        return answer.queue(on: connection, closing: mustClose || core.isStopping)
+    }
+
+    private func abandonSink() {
+        guard let sink else { return }
+        self.sink = nil
+        if !core.transfers.submit(always: true, { sink.abandon() }) { sink.abandon() }
+    }
+
+    /// The request is over, answered or not.
+    func completed(isComplete: Bool) {
+        if !handover.withLock({ $0.isReleased }) { abandonSink() }
+        record.enter(.waiting)
+        core.report(self, isComplete: isComplete)
+    }
+}
+
+extension Exchange.Stage {
+    fileprivate var isRunning: Bool {
+        if case .running = self { return true }
+        return false
+    }
+}
+
+extension Exchange: Suspendable {
+    /// Time is up: the job's result will not be used.
+    func release() {
+        let error = HTTPError(
+            .overloaded, "the server is stopping", headers: [HeaderField("Retry-After", "1")])
+        let answer = core.answer(.failure(error), for: self)
+        handover.withLock { desk in
+            guard case .nothing = desk.handover else { return }
+            desk.handover = .answer(answer)
+            desk.isReleased = true
+        }
+        record.resume()
+    }
+}

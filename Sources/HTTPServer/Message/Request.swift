@@ -1,0 +1,101 @@
+/// The methods that routes can have.
+public enum HTTPMethod: String, Sendable, Hashable, CaseIterable {
+    /// Reads.
+    case get = "GET"
+    /// Creates, or does.
+    case post = "POST"
+    /// Replaces.
+    case put = "PUT"
+    /// Changes in part.
+    case patch = "PATCH"
+    /// Removes.
+    case delete = "DELETE"
+}
+
+/// Where a request comes from.
+public struct Peer: Sendable, Hashable {
+    /// The address as text, without port; an IPv4 address in IPv6 form is shown as IPv4.
+    public let address: String
+    /// The port.
+    public let port: UInt16
+    /// The version of TLS, such as `TLS 1.3`; nil without TLS.
+    public let tlsVersion: String?
+
+    /// Takes all parts as they are.
+    public init(address: String, port: UInt16, tlsVersion: String? = nil) {
+        self.address = address
+        self.port = port
+        self.tlsVersion = tlsVersion
+    }
+}
+
+/// One request, its body (if the route takes one as a whole) included.
+public struct Request: Sendable {
+    /// The method as it was sent; `HEAD` for a GET whose body nobody wants.
+    public let method: String
+    /// The path's segments, decoded.
+    public let segments: [String]
+    /// The query, decoded.
+    public let query: Query
+    /// The header fields.
+    public let headers: HeaderFields
+    /// Who sent it.
+    public let peer: Peer
+    /// The client's id of the request when it was a good one, else one of ours; every answer has it as
+    /// `X-Request-Id`.
+    public let id: String
+    /// The client's trace, or a new one.
+    public let trace: TraceContext
+    /// The route's template, such as `/api/v1/sessions/{id}`.
+    public internal(set) var template: String
+    /// The body; empty without one, and for streamed uploads.
+    public internal(set) var body: [UInt8]
+    var parameters: [(name: String, value: String)]
+
+    /// Takes all parts as they are; for tests of handlers.
+    public init(
+        method: String, segments: [String], query: Query = Query(), headers: HeaderFields = HeaderFields([]),
+        peer: Peer = Peer(address: "127.0.0.1", port: 0), id: String = "test", trace: TraceContext? = nil,
+        template: String = "", parameters: [(name: String, value: String)] = [], body: [UInt8] = []
+    ) {
+        var ids = IDSource()
+        self.method = method
+        self.segments = segments
+        self.query = query
+        self.headers = headers
+        self.peer = peer
+        self.id = id
+        self.trace = trace ?? TraceContext(from: &ids)
+        self.template = template
+        self.parameters = parameters
+        self.body = body
+    }
+
+    /// What stands in the path at `{name}` of the template; never empty. A name that the template
+    /// doesn't have is a mistake in the program.
+    public func parameter(_ name: String) -> String {
+        guard let parameter = parameters.first(where: { $0.name == name }) else {
+            preconditionFailure("\(template) has no {\(name)}")
+        }
+        return parameter.value
+    }
+
+    /// The body's length as announced; nil when it is chunked or there is none.
+    public var contentLength: UInt64? { headers["Content-Length"].flatMap { UInt64($0) } }
+
+    /// The token of `Authorization: Bearer …`; nil without one.
+    public var bearerToken: String? {
+        guard let value = headers["Authorization"] else { return nil }
+        let parts = value.split(separator: " ", omittingEmptySubsequences: true)
+        guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
+        return String(parts[1])
+    }
+
+    /// Refuses with 412 unless `If-Match` is absent, `*`, or names `etag` (nil: nothing is there yet).
+    public func requireMatch(_ etag: EntityTag?) throws(HTTPError) {
+        guard let list = headers.list("If-Match") else { return }
+        guard let etag, EntityTag.list(list).matches(etag, weakly: false) else {
+            throw HTTPError(.preconditionFailed, "If-Match names another version than the present one")
+        }
+    }
+}

@@ -1,0 +1,71 @@
+/// Takes a body as it comes in, in constant memory. Calls come one after the other, on threads of the
+/// transfer pool; exactly one of `finish` and `abandon` ends it.
+public protocol BodySink: Sendable {
+    /// The next bytes; the client is not read further until this returns. An error ends the upload: the
+    /// rest is read and thrown away, and the error answered.
+    func write(_ bytes: UnsafeRawBufferPointer) throws
+
+    /// Everything has arrived, `byteCount` bytes.
+    func finish(byteCount: UInt64) throws -> Response
+
+    /// The connection broke, the body was too large or too slow, or `write` has thrown.
+    func abandon()
+}
+
+/// One method of one path, and what answers it.
+public struct Route: Sendable {
+    enum Handling: Sendable {
+        case quick(@Sendable (Request) throws -> Response)
+        case blocking(@Sendable (Request) throws -> Response)
+        case upload(@Sendable (Request) throws -> any BodySink)
+    }
+
+    /// The method. GET answers HEAD too.
+    public let method: HTTPMethod
+    /// The path's template, such as `/api/v1/sessions/{id}`.
+    public let template: String
+    /// The media types that a body may have, without parameters; empty when none is looked at.
+    public let accepts: [String]
+    /// The media types that answers may have; empty when `Accept` isn't looked at.
+    public let produces: [String]
+    /// The largest body, in bytes; nil for the server's own limit.
+    public let bodyLimit: UInt64?
+    let handling: Handling
+
+    /// A handler that may block: it runs on a thread of the request pool.
+    public init(
+        _ method: HTTPMethod, _ template: String, accepts: [String] = [], produces: [String] = [],
+        bodyLimit: UInt64? = nil, handler: @escaping @Sendable (Request) throws -> Response
+    ) {
+        self.init(method, template, accepts, produces, bodyLimit, .blocking(handler))
+    }
+
+    /// A handler that never blocks and takes microseconds: it runs where the request was read.
+    public static func quick(
+        _ method: HTTPMethod, _ template: String, accepts: [String] = [], produces: [String] = [],
+        bodyLimit: UInt64? = nil, handler: @escaping @Sendable (Request) throws -> Response
+    ) -> Route {
+        Route(method, template, accepts, produces, bodyLimit, .quick(handler))
+    }
+
+    /// A body that is streamed. `open` runs on the transfer pool before any of the body is read: what
+    /// it throws is answered without the client having to send the body.
+    public static func upload(
+        _ method: HTTPMethod, _ template: String, accepts: [String] = [], produces: [String] = [],
+        bodyLimit: UInt64, open: @escaping @Sendable (Request) throws -> any BodySink
+    ) -> Route {
+        Route(method, template, accepts, produces, bodyLimit, .upload(open))
+    }
+
+    private init(
+        _ method: HTTPMethod, _ template: String, _ accepts: [String], _ produces: [String],
+        _ bodyLimit: UInt64?, _ handling: Handling
+    ) {
+        self.method = method
+        self.template = template
+        self.accepts = accepts.map { $0.lowercased() }
+        self.produces = produces.map { $0.lowercased() }
+        self.bodyLimit = bodyLimit
+        self.handling = handling
+    }
+}

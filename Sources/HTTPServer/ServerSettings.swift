@@ -1,0 +1,139 @@
+public import Metrics
+
+/// A certificate and its key, both PEM text; the certificate's chain behind it in the same text.
+public struct TLSIdentity: Sendable {
+    let certificate: String
+    let key: String
+
+    /// Takes both as they are; a pair that doesn't fit is refused when the server starts.
+    public init(certificate: String, key: String) {
+        self.certificate = certificate
+        self.key = key
+    }
+}
+
+/// Which web pages may read answers (the Fetch standard's CORS protocol). Without one, none may.
+public struct CORSPolicy: Sendable {
+    /// The origins, such as `https://dashboard.example`; `*` for all.
+    public var origins: Set<String>
+    /// Request headers that pages may send.
+    public var requestHeaders: [String]
+    /// Answer headers that pages may read.
+    public var exposedHeaders: [String]
+    /// How long browsers keep the answer to a preflight, in seconds.
+    public var keepSeconds: Int
+
+    /// A policy for these origins.
+    public init(
+        origins: Set<String>,
+        requestHeaders: [String] = [
+            "Authorization", "Content-Type", "If-Match", "If-None-Match", "Last-Event-ID", "Range",
+            "X-Request-Id", "traceparent",
+        ],
+        exposedHeaders: [String] = [
+            "Accept-Ranges", "Content-Range", "ETag", "Location", "Retry-After", "X-RateLimit-Limit",
+            "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-Id",
+        ],
+        keepSeconds: Int = 600
+    ) {
+        self.origins = origins
+        self.requestHeaders = requestHeaders
+        self.exposedHeaders = exposedHeaders
+        self.keepSeconds = keepSeconds
+    }
+
+    func allows(_ origin: String) -> Bool { origins.contains("*") || origins.contains(origin) }
+}
+
+/// What is known of a request when an error is put into words.
+public struct ErrorContext: Sendable {
+    /// The request's id.
+    public let requestID: String
+    /// The method as it was sent.
+    public let method: String
+    /// The route's template; empty when there is none.
+    public let template: String
+}
+
+/// One request that is over.
+public struct ExchangeReport: Sendable {
+    /// The request's id.
+    public let requestID: String
+    /// The method as it was sent.
+    public let method: String
+    /// The route's template; empty when there is none.
+    public let template: String
+    /// The status; 0 when the connection broke before there was an answer.
+    public let status: Int
+    /// From the request's first line to the end of the answer.
+    public let nanoseconds: UInt64
+    /// Whether the whole answer was taken.
+    public let isComplete: Bool
+    /// Who sent it.
+    public let peer: Peer
+}
+
+/// How a server listens, what it bears, and how it speaks.
+public struct ServerSettings: Sendable {
+    /// The numeric address to listen on; `::` is every address of both kinds.
+    public var address = "127.0.0.1"
+    /// The port; 0 takes a free one.
+    public var port: UInt16 = 0
+    /// Threads that read and write sockets.
+    public var threads = 2
+    /// Threads for handlers that block.
+    public var handlerThreads = 16
+    /// Threads for uploads and for bodies that are made while they are sent.
+    public var transferThreads = 8
+    /// Requests that may wait for a thread; beyond that the answer is 503.
+    public var queuedRequests = 4096
+    /// Open connections; beyond that nothing is accepted.
+    public var connections = 12_000
+    /// Open connections of one address; 0 for no limit of its own.
+    public var connectionsPerAddress = 0
+    /// A request's header, its first line included, in bytes (431).
+    public var headerBytes = 16 << 10
+    /// A request's target, in bytes (414).
+    public var targetBytes = 8 << 10
+    /// A request's body, where the route has no limit of its own, in bytes (413).
+    public var bodyBytes: UInt64 = 1 << 20
+    /// Of a body that is refused, so much is read and thrown away so that the client can read the
+    /// answer; beyond that the connection is closed. In bytes.
+    public var discardBytes: UInt64 = 1 << 20
+    /// How long a connection may be open without sending a request.
+    public var idleMilliseconds: Int64 = 60_000
+    /// How long a request's header may take.
+    public var headerMilliseconds: Int64 = 15_000
+    /// How long a body may take, and longer as long as it comes at `bodyBytesPerSecond` on the average.
+    public var bodyMilliseconds: Int64 = 30_000
+    /// See `bodyMilliseconds`.
+    public var bodyBytesPerSecond: UInt64 = 4096
+    /// How long a client may take to take anything of an answer, or to send anything of a body.
+    public var quietSeconds = 30
+    /// After so long without an event a follower gets a comment.
+    public var heartbeatMilliseconds: Int64 = 15_000
+    /// How long running requests have to finish when the server stops.
+    public var stopMilliseconds: Int64 = 10_000
+    /// The smallest body that is compressed, in bytes.
+    public var compressFrom = 1024
+    /// HTTPS in place of HTTP.
+    public var tls: TLSIdentity?
+    /// Which web pages may read answers.
+    public var cors: CORSPolicy?
+    /// Where figures go.
+    public var metrics: MetricsRegistry?
+    /// Told of every request that is over, on a thread that must not block.
+    public var onExchange: (@Sendable (ExchangeReport) -> Void)?
+    /// What a handler's error is answered with; by default anything but an `HTTPError` is a 500 that says
+    /// nothing of it.
+    public var errorFor: @Sendable (any Error, Request) -> HTTPError = { error, _ in
+        error as? HTTPError ?? HTTPError(.internalError, "the server failed")
+    }
+    /// The form of errors.
+    public var renderError: @Sendable (HTTPError, ErrorContext) -> (contentType: String, body: [UInt8]) = {
+        error, _ in ("text/plain; charset=utf-8", Array("\(error)\n".utf8))
+    }
+
+    /// All defaults.
+    public init() {}
+}
