@@ -96,7 +96,18 @@ struct SentinelTests {
         options.durability.waitMilliseconds = 100
         let log = try RedisEventLog.open(servers.url, createWith: 4, options: options)
         let store = try log.open()
-        _ = try store.append([SampleEvents.event("a")], to: "s", expecting: .any)
+        func appendConfirmed(_ id: String) throws {
+            try waitUntil("the replica confirms \(id)") {
+                do throws(LogFailure) {
+                    _ = try store.append([SampleEvents.event(id)], to: "s", expecting: .any)
+                    return true
+                } catch {
+                    guard error.isTransient else { throw error }
+                    return false
+                }
+            }
+        }
+        try appendConfirmed("a")
         servers.servers[1].pause()
         for _ in 0..<2 {
             let failure = #expect(throws: LogFailure.self) {
@@ -112,15 +123,7 @@ struct SentinelTests {
         }
         #expect(failure?.kind == .unconfirmed)
         servers.servers[1].resume()
-        try waitUntil("the replica confirms") {
-            do throws(LogFailure) {
-                _ = try store.append([SampleEvents.event("b")], to: "s", expecting: .any)
-                return true
-            } catch {
-                guard error.isTransient else { throw error }
-                return false
-            }
-        }
+        try appendConfirmed("b")
         #expect(try store.load("s", after: 0, limit: 9).map(\.id) == ["a", "b"])
     }
 
