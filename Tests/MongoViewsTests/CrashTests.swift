@@ -8,7 +8,7 @@ import Testing
 
 @testable import MongoViews
 
-@Suite("Killed mongod", .timeLimit(.minutes(3)))
+@Suite("Killed mongod", .timeLimit(.minutes(10)))
 struct CrashTests {
     /// Projects in one thread while the other kills the server; after each failure it starts again from
     /// the checkpoints, as the projector does.

@@ -3,7 +3,7 @@ import Testing
 
 @testable import MongoViews
 
-@Suite("Driver", .timeLimit(.minutes(2)))
+@Suite("Driver", .timeLimit(.minutes(10)))
 struct DriverTests {
     private static func pool(_ change: (inout MongoSettings) -> Void = { _ in }) throws -> MongoPool {
         var settings = MongoSettings(url: try TestMongo.shared.url)

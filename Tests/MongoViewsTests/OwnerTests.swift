@@ -6,7 +6,7 @@ import Testing
 @testable import MongoViews
 
 /// What later owners of partitions leave to earlier ones: nothing.
-@Suite("Owners of a projection", .timeLimit(.minutes(2)))
+@Suite("Owners of a projection", .timeLimit(.minutes(10)))
 struct OwnerTests {
     private let pool: MongoPool
     private let models: MongoReadModels

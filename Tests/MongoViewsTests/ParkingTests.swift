@@ -83,7 +83,7 @@ private final class SpoiledStore: EventStore {
     func end(of partition: Int) throws(LogFailure) -> LogPosition { try inner.end(of: partition) }
 }
 
-@Suite("Parking in the projector", .timeLimit(.minutes(3)))
+@Suite("Parking in the projector", .timeLimit(.minutes(10)))
 struct ParkingTests {
     private func running(
         _ fixture: ReplayFixture, _ log: SpoiledLog, _ body: () throws -> Void

@@ -10,7 +10,7 @@ import Testing
 @testable import MongoViews
 
 /// Those who look on: the archiver, which asks how far the read models are, and `reel status`.
-@Suite("Looking at a projection's progress", .timeLimit(.minutes(2)))
+@Suite("Looking at a projection's progress", .timeLimit(.minutes(10)))
 struct ProgressTests {
     @Test("It is what the projection itself is told, and nothing is made for it")
     func readsOnly() throws {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import MongoViews
 
-@Suite("Projection", .timeLimit(.minutes(5)))
+@Suite("Projection", .timeLimit(.minutes(10)))
 struct ProjectionTests {
     /// Read models in a database of their own.
     private struct Fixture {

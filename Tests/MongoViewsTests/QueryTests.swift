@@ -5,7 +5,7 @@ import Testing
 
 @testable import MongoViews
 
-@Suite("Queries and keys", .timeLimit(.minutes(2)))
+@Suite("Queries and keys", .timeLimit(.minutes(10)))
 struct QueryTests {
     private static func models(_ log: [RecordedEvent]) throws -> (MongoReadModels, MongoPool, String) {
         let server = try TestMongo.shared

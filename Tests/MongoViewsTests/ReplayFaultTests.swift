@@ -9,7 +9,7 @@ import Testing
 
 @testable import MongoViews
 
-@Suite("Replay among faults and traffic", .timeLimit(.minutes(2)))
+@Suite("Replay among faults and traffic", .timeLimit(.minutes(10)))
 struct ReplayFaultTests {
     /// Dies after so many calls, like a process that is killed: nothing is tidied up.
     private final class Mortal: ReadModelRebuild {

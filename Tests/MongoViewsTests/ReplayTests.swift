@@ -7,7 +7,7 @@ import Testing
 
 @testable import MongoViews
 
-@Suite("Replay", .timeLimit(.minutes(2)))
+@Suite("Replay", .timeLimit(.minutes(10)))
 struct ReplayTests {
     @Test("A rebuild equals what was projected event by event, and changes nothing then")
     func rebuildEqualsIncremental() throws {

@@ -4,7 +4,7 @@ import Simulation
 import Supervision
 import Testing
 
-@Suite("Ordered subscriptions", .timeLimit(.minutes(2)))
+@Suite("Ordered subscriptions", .timeLimit(.minutes(10)))
 struct OrderedSubscriptionTests {
     @Test("members that come and go cleanly handle every event once, in order", arguments: LogKind.allCases)
     func cleanHandOver(_ kind: LogKind) throws {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import RedisLog
 
-@Suite("Lag", .timeLimit(.minutes(1)))
+@Suite("Lag", .timeLimit(.minutes(10)))
 struct LagTests {
     /// All positions of the log, by partition, read without any rank.
     private func positions(_ log: RedisEventLog) throws -> [[LogPosition]] {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import RedisLog
 
-@Suite("Leases in Redis", .timeLimit(.minutes(2)))
+@Suite("Leases in Redis", .timeLimit(.minutes(10)))
 struct LeaseTests {
     @Test("a lease is a hash beside its partition's log, under the same hash tag")
     func layout() throws {

@@ -103,7 +103,7 @@ private final class Site {
     }
 }
 
-@Suite("Parked chunks", .timeLimit(.minutes(2)))
+@Suite("Parked chunks", .timeLimit(.minutes(10)))
 struct ParkedDeskTests {
     private let bytes = (0..<20_000).map { UInt8(truncatingIfNeeded: $0 &* $0 / 7) }
 
