@@ -40,6 +40,15 @@ struct Collections: Sendable {
         for name in documents + [checkpoints] { try client.dropCollection(name) }
     }
 
+    /// Whose sessions somebody sees is asked of `folds`, which is ours alone: the indexes of `sessions` are
+    /// seed 000's and none more, and no owner is among them.
+    static let foldsByOwner = MongoIndex([
+        ("session.metadata.owner", 1), ("session.created_at", -1), ("session.session_id", -1),
+    ])
+    static let foldsByProject = MongoIndex([
+        ("session.metadata.project", 1), ("session.created_at", -1), ("session.session_id", -1),
+    ])
+
     var indexes: [(MongoNamespace, [MongoIndex])] {
         [
             (
@@ -72,7 +81,10 @@ struct Collections: Sendable {
                     MongoIndex([("updated_at", -1)]),
                 ]
             ),
-            (folds, [MongoIndex([("session_id", 1)], unique: true)]),
+            (
+                folds,
+                [MongoIndex([("session_id", 1)], unique: true), Self.foldsByOwner, Self.foldsByProject]
+            ),
         ]
     }
 }

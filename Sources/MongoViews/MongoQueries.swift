@@ -6,45 +6,12 @@ public struct MongoQueries: RecordingQueries {
     let pool: MongoPool
     let collections: Collections
 
-    /// Sessions, the newest first.
-    public func sessions(_ filter: SessionFilter, _ page: Page) throws(QueryFailure) -> [SessionView] {
-        if page.limit == 0 { return [] }
-        var query = MongoFind(filter: filter.document, skip: Int64(page.offset), limit: Int64(page.limit))
-        query.sort = BSONDocument { builder in
-            builder.append("created_at", int32: -1)
-            // Ids are told apart when times are not, so that pages neither repeat nor skip a session.
-            builder.append("session_id", int32: -1)
-        }
-        return try find(query, in: collections.sessions, SessionView.init)
-    }
-
-    /// How many sessions the filter matches.
-    public func sessionCount(_ filter: SessionFilter) throws(QueryFailure) -> Int {
-        try count(filter.document, in: collections.sessions)
-    }
+    /// How long the server may work on one query, in milliseconds.
+    static let maximum_ms: Int64 = 10_000
 
     /// One session, also a deleted one; nil when there is none.
     public func session(_ sessionID: String) throws(QueryFailure) -> SessionView? {
         try one("session_id", sessionID, in: collections.sessions, SessionView.init)
-    }
-
-    /// Chunks of a session, in the order of their sequence numbers.
-    public func chunks(
-        ofSession sessionID: String, _ filter: ChunkFilter, _ page: Page
-    ) throws(QueryFailure) -> [ChunkView] {
-        if page.limit == 0 { return [] }
-        var query = MongoFind(
-            filter: filter.document(ofSession: sessionID), skip: Int64(page.offset),
-            limit: Int64(page.limit))
-        query.sort = BSONDocument { $0.append("sequence_number", int32: 1) }
-        return try find(query, in: collections.chunks, ChunkView.init)
-    }
-
-    /// How many chunks of a session the filter matches.
-    public func chunkCount(
-        ofSession sessionID: String, _ filter: ChunkFilter
-    ) throws(QueryFailure) -> Int {
-        try count(filter.document(ofSession: sessionID), in: collections.chunks)
     }
 
     /// One chunk; nil when there is none.
@@ -104,10 +71,19 @@ public struct MongoQueries: RecordingQueries {
         },
     ]
 
-    private func find<Model>(
+    func find<Model>(
         _ query: MongoFind, in name: MongoNamespace, _ decode: (BSONFields) throws(BSONError) -> Model
     ) throws(QueryFailure) -> [Model] {
-        try ask { (client) throws(MongoFailure) in try client.find(query, in: name, decode) }
+        var query = query
+        query.maximum_ms = Self.maximum_ms
+        return try ask { (client) throws(MongoFailure) in
+            do throws(MongoFailure) { return try client.find(query, in: name, decode) } catch {
+                guard query.hint != nil, error.code == MongoFailure.badValue else { throw error }
+                // Somebody has dropped the index, or the projector has not made it yet.
+                query.hint = nil
+                return try client.find(query, in: name, decode)
+            }
+        }
     }
 
     private func one<Model>(
@@ -118,11 +94,24 @@ public struct MongoQueries: RecordingQueries {
         return try ask { (client) throws(MongoFailure) in try client.findOne(query, in: name, decode) }
     }
 
-    private func count(_ filter: BSONDocument, in name: MongoNamespace) throws(QueryFailure) -> Int {
-        Int(try ask { (client) throws(MongoFailure) in try client.count(filter, in: name) })
+    func count(
+        _ filter: BSONDocument, in name: MongoNamespace, hint: MongoIndex? = nil, limit: Int64 = 0
+    ) throws(QueryFailure) -> Int {
+        func counted(
+            _ hint: MongoIndex?, _ client: borrowing MongoClient
+        ) throws(MongoFailure) -> Int64 {
+            try client.count(filter, in: name, hint: hint, limit: limit, maximum_ms: Self.maximum_ms)
+        }
+        return Int(
+            try ask { (client) throws(MongoFailure) in
+                do throws(MongoFailure) { return try counted(hint, client) } catch {
+                    guard hint != nil, error.code == MongoFailure.badValue else { throw error }
+                    return try counted(nil, client)
+                }
+            })
     }
 
-    private func ask<Answer>(
+    func ask<Answer>(
         _ body: (borrowing MongoClient) throws(MongoFailure) -> Answer
     ) throws(QueryFailure) -> Answer {
         var tries = 1
@@ -135,36 +124,6 @@ public struct MongoQueries: RecordingQueries {
                 }
                 throw QueryFailure(
                     error.description, isUnreachable: error.isUnreachable, isTransient: error.isTransient)
-            }
-        }
-    }
-}
-
-extension SessionFilter {
-    fileprivate var document: BSONDocument {
-        BSONDocument { builder in
-            if let status {
-                builder.append("status", status.rawValue)
-            } else {
-                builder.append("status") { $0.append("$ne", SessionStatus.deleted.rawValue) }
-            }
-            if let project { builder.append("metadata.project", project) }
-            if let environment { builder.append("metadata.environment", environment) }
-            if let tag { builder.append("metadata.tags", tag) }
-            if let owner { builder.append("metadata.owner", owner) }
-        }
-    }
-}
-
-extension ChunkFilter {
-    fileprivate func document(ofSession sessionID: String) -> BSONDocument {
-        BSONDocument { builder in
-            builder.append("session_id", sessionID)
-            if let status { builder.append("status", status.rawValue) }
-            if from == nil && to == nil { return }
-            builder.append("timestamp") { builder in
-                if let from { builder.append("$gte", date_ms: from.milliseconds) }
-                if let to { builder.append("$lte", date_ms: to.milliseconds) }
             }
         }
     }

@@ -12,6 +12,10 @@ struct MongoFind: Sendable {
     var batchSize: Int32 = 0
     /// Whether only what a majority has acknowledged may be seen.
     var majority: Bool = false
+    /// The index to use; nil leaves it to the server.
+    var hint: MongoIndex?
+    /// How long the server may work on it; 0 for as long as it takes.
+    var maximum_ms: Int64 = 0
 }
 
 extension MongoClient {
@@ -69,6 +73,8 @@ extension MongoClient {
             if query.skip > 0 { builder.append("skip", int64: query.skip) }
             if query.limit > 0 { builder.append("limit", int64: query.limit) }
             if query.batchSize > 0 { builder.append("batchSize", int32: query.batchSize) }
+            if let hint = query.hint { builder.append("hint", hint.name) }
+            if query.maximum_ms > 0 { builder.append("maxTimeMS", int64: query.maximum_ms) }
             if query.majority {
                 builder.append("readConcern") { $0.append("level", "majority") }
             }

@@ -36,6 +36,9 @@ extension MongoFailure {
     /// The server's code for a collection that does not exist (`NamespaceNotFound`).
     static let namespaceNotFound: UInt32 = 26
 
+    /// The server's code for a hint to an index that is not there, among other bad values (`BadValue`).
+    static let badValue: UInt32 = 2
+
     /// The server's code for a query whose collection was replaced under it (`QueryPlanKilled`).
     static let queryPlanKilled: UInt32 = 175
 

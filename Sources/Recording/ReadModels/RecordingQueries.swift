@@ -85,6 +85,10 @@ public struct QueryFailure: Error, Sendable, Hashable, CustomStringConvertible {
 public protocol RecordingQueries: Sendable {
     /// Sessions, the newest first.
     func sessions(_ filter: SessionFilter, _ page: Page) throws(QueryFailure) -> [SessionView]
+    /// A page of sessions, the newest first, and where it lies.
+    func sessionList(
+        _ filter: SessionFilter, limit: Int, from start: ListStart
+    ) throws(QueryFailure) -> SessionListResponse
     /// How many sessions the filter matches.
     func sessionCount(_ filter: SessionFilter) throws(QueryFailure) -> Int
     /// One session, also a deleted one; nil when there is none.
@@ -93,6 +97,10 @@ public protocol RecordingQueries: Sendable {
     func chunks(
         ofSession sessionID: String, _ filter: ChunkFilter, _ page: Page
     ) throws(QueryFailure) -> [ChunkView]
+    /// A page of a session's chunks, in the order of their sequence numbers, and where it lies.
+    func chunkList(
+        ofSession sessionID: String, _ filter: ChunkFilter, limit: Int, from start: ListStart
+    ) throws(QueryFailure) -> ChunkListResponse
     /// How many chunks of a session the filter matches.
     func chunkCount(ofSession sessionID: String, _ filter: ChunkFilter) throws(QueryFailure) -> Int
     /// One chunk; nil when there is none.

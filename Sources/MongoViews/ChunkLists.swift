@@ -1,0 +1,88 @@
+internal import EventSourcing
+public import Recording
+
+// Lists of a session's chunks, in the order of their numbers.
+
+extension MongoQueries {
+    private static let byNumber = MongoIndex([("session_id", 1), ("sequence_number", 1)])
+    private static let byTime = MongoIndex([("session_id", 1), ("timestamp", 1)])
+
+    /// Chunks of a session, in the order of their sequence numbers.
+    public func chunks(
+        ofSession sessionID: String, _ filter: ChunkFilter, _ page: Page
+    ) throws(QueryFailure) -> [ChunkView] {
+        try chunks(sessionID, filter, .offset(page.offset), most: page.limit)
+    }
+
+    /// A page of a session's chunks, in the order of their sequence numbers, and where it lies.
+    public func chunkList(
+        ofSession sessionID: String, _ filter: ChunkFilter, limit: Int, from start: ListStart
+    ) throws(QueryFailure) -> ChunkListResponse {
+        var found = try chunks(sessionID, filter, start, most: limit + 1)
+        let hasNext = found.count > limit
+        if hasNext { found.removeLast(found.count - limit) }
+        let total: Int
+        if case .after(let cursor) = start {
+            total = cursor.total
+        } else {
+            total = try chunkCount(ofSession: sessionID, filter)
+        }
+        var next: String?
+        if hasNext, let last = found.last {
+            let cursor = ListCursor(
+                .chunk(sequenceNumber: last.sequenceNumber), shown: start.offset + found.count, total: total)
+            next = cursor.text(of: filter.listName(ofSession: sessionID))
+        }
+        return ChunkListResponse(
+            chunks: found,
+            pagination: PaginationInfo(
+                total: total, limit: limit, offset: start.offset, hasNext: hasNext, nextCursor: next))
+    }
+
+    /// How many chunks of a session the filter matches; all of them stand in the session itself.
+    public func chunkCount(
+        ofSession sessionID: String, _ filter: ChunkFilter
+    ) throws(QueryFailure) -> Int {
+        if filter == ChunkFilter() { return try session(sessionID)?.statistics.chunksCount ?? 0 }
+        return try count(
+            filter.document(ofSession: sessionID), in: collections.chunks,
+            hint: filter.isTimed ? Self.byTime : Self.byNumber)
+    }
+
+    private func chunks(
+        _ sessionID: String, _ filter: ChunkFilter, _ start: ListStart, most: Int
+    ) throws(QueryFailure) -> [ChunkView] {
+        if most <= 0 { return [] }
+        var query = MongoFind(limit: Int64(most), hint: filter.isTimed ? Self.byTime : Self.byNumber)
+        var last = 0
+        switch start {
+        case .after(let cursor):
+            guard case .chunk(let number) = cursor.place else { return [] }
+            last = number
+        // Chunks are numbered without gaps, so that behind so many is behind that number.
+        case .offset(let offset) where filter == ChunkFilter(): last = offset
+        case .offset(let offset): query.skip = Int64(offset)
+        }
+        query.filter = BSONDocument(extending: filter.document(ofSession: sessionID)) { builder in
+            if last > 0 { builder.append("sequence_number") { $0.append("$gt", int64: Int64(last)) } }
+        }
+        query.sort = BSONDocument { $0.append("sequence_number", int32: 1) }
+        return try find(query, in: collections.chunks, ChunkView.init)
+    }
+}
+
+extension ChunkFilter {
+    fileprivate var isTimed: Bool { from != nil || to != nil }
+
+    fileprivate func document(ofSession sessionID: String) -> BSONDocument {
+        BSONDocument { builder in
+            builder.append("session_id", sessionID)
+            if let status { builder.append("status", status.rawValue) }
+            if !isTimed { return }
+            builder.append("timestamp") { builder in
+                if let from { builder.append("$gte", date_ms: from.milliseconds) }
+                if let to { builder.append("$lte", date_ms: to.milliseconds) }
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+internal import Recording
+
+/// What a filter means to the database: the collection, the conditions and the index.
+struct SessionList {
+    static let byAge = MongoIndex([("created_at", -1)])
+    static let byStatus = MongoIndex([("status", 1)])
+    private static let criterionFields = ["metadata.project", "metadata.environment", "metadata.tags"]
+
+    /// `sessions`, or `folds` where owners count.
+    let name: MongoNamespace
+    /// Whether it is `folds`, where a session stands under `session`.
+    let isOfFolds: Bool
+    /// Whether nothing can match.
+    let isEmpty: Bool
+    /// The index that has the whole order; nil when the server merges several, and in `sessions`.
+    let hint: MongoIndex?
+    /// The conditions without the one on the status.
+    let matching: BSONDocument
+    /// All conditions; deleted sessions are shown by their status alone.
+    let shown: BSONDocument
+    /// Indexes of the criteria other than the status.
+    let criteria: [MongoIndex]
+    /// Each criterion that an index finds, the status included, with that index.
+    let lookups: [(MongoIndex, BSONDocument)]
+
+    init(_ filter: SessionFilter, _ collections: Collections) {
+        let scope = Scope(filter)
+        isOfFolds = scope != .everything
+        isEmpty = scope == .nothing
+        name = isOfFolds ? collections.folds : collections.sessions
+        let prefix = isOfFolds ? "session." : ""
+        switch scope {
+        case .owner: hint = Collections.foldsByOwner
+        case .project: hint = Collections.foldsByProject
+        case .everything, .nothing, .either: hint = nil
+        }
+        let values = [filter.project, filter.environment, filter.tag]
+        let given = zip(Self.criterionFields, values).compactMap { field, value in value.map { (field, $0) } }
+        matching = BSONDocument { builder in
+            scope.append(to: &builder)
+            for (field, value) in given { builder.append(prefix + field, value) }
+        }
+        shown = BSONDocument(extending: matching) { builder in
+            if let status = filter.status {
+                builder.append(prefix + "status", status.rawValue)
+            } else {
+                builder.append(prefix + "status") { $0.append("$ne", SessionStatus.deleted.rawValue) }
+            }
+        }
+        criteria = given.map { MongoIndex([($0.0, 1)]) }
+        var lookups = given.map { field, value in
+            (MongoIndex([(field, 1)]), BSONDocument { $0.append(field, value) })
+        }
+        if let status = filter.status {
+            lookups.append((Self.byStatus, BSONDocument { $0.append("status", status.rawValue) }))
+        }
+        self.lookups = lookups
+    }
+
+    func field(_ name: String) -> String { isOfFolds ? "session.\(name)" : name }
+
+    /// Those that come behind one in the list's order.
+    func shown(behind time: Int64, _ id: String) -> BSONDocument {
+        BSONDocument(extending: shown) { builder in
+            builder.append("$and", array: [0]) { builder, key, _ in
+                builder.append(key) { builder in
+                    builder.append("$or", array: [false, true]) { builder, key, isOlder in
+                        builder.append(key) { builder in
+                            if isOlder {
+                                builder.append(field("created_at")) { $0.append("$lt", date_ms: time) }
+                            } else {
+                                builder.append(field("created_at"), date_ms: time)
+                                builder.append(field("session_id")) { $0.append("$lt", id) }
+                            }
+                        }
+                    }
+                }
+            }
+            // What the condition above says already; it bounds the index.
+            builder.append(field("created_at")) { $0.append("$lte", date_ms: time) }
+        }
+    }
+
+    /// Those made before a moment, if one is given.
+    func shown(before time: Int64?) -> BSONDocument {
+        guard let time else { return shown }
+        return BSONDocument(extending: shown) { builder in
+            builder.append("created_at") { $0.append("$lt", date_ms: time) }
+        }
+    }
+
+    /// Those made after a moment.
+    func shown(after time: Int64) -> BSONDocument {
+        BSONDocument(extending: shown) { builder in
+            builder.append("created_at") { $0.append("$gt", date_ms: time) }
+        }
+    }
+
+    /// Those made at a moment, with ids below one, if one is given.
+    func shown(at time: Int64, below id: String?) -> BSONDocument {
+        BSONDocument(extending: shown) { builder in
+            builder.append("created_at", date_ms: time)
+            if let id { builder.append("session_id") { $0.append("$lt", id) } }
+        }
+    }
+}
+
+/// Whose sessions a list may hold.
+private enum Scope: Equatable {
+    case everything
+    case nothing
+    case owner(String, isToo: Audience?)
+    /// Of one project that the audience belongs to.
+    case project
+    case either(Audience)
+
+    init(_ filter: SessionFilter) {
+        guard let audience = filter.audience else {
+            self = filter.owner.map { .owner($0, isToo: nil) } ?? .everything
+            return
+        }
+        if let owner = filter.owner {
+            self = .owner(owner, isToo: owner == audience.owner ? nil : audience)
+        } else if let project = filter.project, audience.projects.contains(project) {
+            self = .project
+        } else if let own = audience.owner, audience.projects.isEmpty || filter.project != nil {
+            // Of other people's projects it sees what it owns.
+            self = .owner(own, isToo: nil)
+        } else if audience.owner == nil, audience.projects.isEmpty || filter.project != nil {
+            self = .nothing
+        } else {
+            self = .either(audience)
+        }
+    }
+
+    func append(to builder: inout BSONBuilder) {
+        switch self {
+        case .everything, .nothing, .project: break
+        case .owner(let owner, let audience):
+            builder.append("session.metadata.owner", owner)
+            if let audience { Self.append(audience, to: &builder) }
+        case .either(let audience): Self.append(audience, to: &builder)
+        }
+    }
+
+    private static func append(_ audience: Audience, to builder: inout BSONBuilder) {
+        var branches = audience.projects.sorted().map { ("session.metadata.project", $0) }
+        if let owner = audience.owner { branches.append(("session.metadata.owner", owner)) }
+        if branches.isEmpty { branches.append(("session.session_id", "")) }
+        builder.append("$or", array: branches) { builder, key, branch in
+            builder.append(key) { builder in
+                builder.append(branch.0, branch.1)
+                // Always true. Without it the server takes the projects together into one search, which has
+                // no order, while separate ones are merged in theirs.
+                builder.append("session.created_at") { $0.append("$lte", date_ms: 253_402_300_799_999) }
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+internal import EventSourcing
+public import Recording
+
+// Lists of sessions, the newest first; of equal age, the one with the greater id. Which index serves which
+// list is written down in ops/ARCHITECTURE.md, "Lists".
+
+extension MongoQueries {
+    /// Sessions, the newest first.
+    public func sessions(_ filter: SessionFilter, _ page: Page) throws(QueryFailure) -> [SessionView] {
+        try sessions(filter, .offset(page.offset), most: page.limit)
+    }
+
+    /// A page of sessions, the newest first, and where it lies.
+    public func sessionList(
+        _ filter: SessionFilter, limit: Int, from start: ListStart
+    ) throws(QueryFailure) -> SessionListResponse {
+        var found = try sessions(filter, start, most: limit + 1)
+        let hasNext = found.count > limit
+        if hasNext { found.removeLast(found.count - limit) }
+        let total: Int
+        if case .after(let cursor) = start { total = cursor.total } else { total = try sessionCount(filter) }
+        let shown = start.offset + found.count
+        var next: String?
+        if hasNext, let last = found.last {
+            let place = ListCursor.Place.session(created_ms: last.createdAt.milliseconds, id: last.sessionID)
+            next = ListCursor(place, shown: shown, total: total).text(of: filter.listName)
+        }
+        return SessionListResponse(
+            sessions: found,
+            pagination: PaginationInfo(
+                total: total, limit: limit, offset: start.offset, hasNext: hasNext, nextCursor: next))
+    }
+
+    /// How many sessions the filter matches. Above 10,000, all sessions together are counted by the
+    /// collection's own books.
+    public func sessionCount(_ filter: SessionFilter) throws(QueryFailure) -> Int {
+        let list = SessionList(filter, collections)
+        guard !list.isEmpty else { return 0 }
+        if list.isOfFolds { return try count(list.shown, in: list.name, hint: list.hint) }
+        guard filter.status == nil, list.criteria.count <= 1 else {
+            return try count(list.shown, in: list.name)
+        }
+        // All that match, by the index alone, and without those that are deleted.
+        let deleted = BSONDocument(extending: list.matching) { builder in
+            builder.append("status", SessionStatus.deleted.rawValue)
+        }
+        if let only = list.criteria.first {
+            return max(
+                0, try count(list.matching, in: list.name, hint: only) - count(deleted, in: list.name))
+        }
+        let books = Int(
+            try ask { (client) throws(MongoFailure) in try client.estimatedCount(of: list.name) })
+        guard books > 10_000 else { return try count(list.shown, in: list.name) }
+        return max(0, books - (try count(deleted, in: list.name, hint: SessionList.byStatus)))
+    }
+
+    private func sessions(
+        _ filter: SessionFilter, _ start: ListStart, most: Int
+    ) throws(QueryFailure) -> [SessionView] {
+        let list = SessionList(filter, collections)
+        if most <= 0 || list.isEmpty { return [] }
+        if list.isOfFolds { return try sorted(list, list.hint, start, most) }
+        if let rare = try rareCriterion(list, start.offset + most) {
+            return try sorted(list, rare, start, most)
+        }
+        return try byAge(list, start, most)
+    }
+
+    /// The index by which it is less work to fetch all that match and order them than to go through the
+    /// sessions by age until enough of them match; nil when age is the way.
+    private func rareCriterion(_ list: SessionList, _ wanted: Int) throws(QueryFailure) -> MongoIndex? {
+        let most = 10_000
+        var best: (index: MongoIndex, matches: Int)?
+        for (index, criterion) in list.lookups {
+            let matches = try count(criterion, in: list.name, hint: index, limit: Int64(most))
+            if matches < best?.matches ?? most { best = (index, matches) }
+        }
+        guard let best else { return nil }
+        let all = Int(
+            try ask { (client) throws(MongoFailure) in try client.estimatedCount(of: list.name) })
+        // By age, one match is found in every all/matches sessions.
+        return best.matches * best.matches <= wanted * all ? best.index : nil
+    }
+
+    /// By an index that either has the whole order, or finds few enough to be put in order.
+    private func sorted(
+        _ list: SessionList, _ hint: MongoIndex?, _ start: ListStart, _ most: Int
+    ) throws(QueryFailure) -> [SessionView] {
+        var query = MongoFind(filter: list.shown, limit: Int64(most), hint: hint)
+        if case .after(let cursor) = start, case .session(let time, let id) = cursor.place {
+            query.filter = list.shown(behind: time, id)
+        } else {
+            query.skip = Int64(start.offset)
+        }
+        query.sort = BSONDocument { builder in
+            builder.append(list.field("created_at"), int32: -1)
+            builder.append(list.field("session_id"), int32: -1)
+        }
+        return try find(query, list)
+    }
+
+    private func find(_ query: MongoFind, _ list: SessionList) throws(QueryFailure) -> [SessionView] {
+        try find(query, in: list.name) { (fields) throws(BSONError) in
+            try SessionView(list.isOfFolds ? fields.document("session") : fields)
+        }
+    }
+
+    // MARK: - By age
+
+    /// By the index of ages, which does not tell sessions of one millisecond apart: where a page begins or
+    /// ends between such, their order is looked up by itself.
+    private func byAge(
+        _ list: SessionList, _ start: ListStart, _ most: Int
+    ) throws(QueryFailure) -> [SessionView] {
+        var head: [SessionView] = []
+        var tail: [SessionView] = []
+        switch start {
+        case .after(let cursor):
+            guard case .session(let time, let id) = cursor.place else { return [] }
+            head = try ofMoment(list, time, below: id, most: most)
+            tail = try older(list, than: time, most: most - head.count + 1)
+        case .offset(0): tail = try older(list, than: nil, most: most + 1)
+        case .offset(let offset):
+            // One more in front shows whether the page begins between sessions of one millisecond.
+            tail = try older(list, than: nil, skip: offset - 1, most: most + 2)
+            let before = tail.first
+            tail = Array(tail.dropFirst())
+            if let time = before?.createdAt.milliseconds, tail.first?.createdAt.milliseconds == time {
+                let newer = try count(list.shown(after: time), in: list.name, hint: SessionList.byAge)
+                head = try ofMoment(list, time, skip: offset - newer, most: most)
+                tail = try older(list, than: time, most: most - head.count + 1)
+            }
+        }
+        return head + (try settled(tail, list, most: most - head.count))
+    }
+
+    /// The first of these sessions in their full order; one more than wanted shows whether the last moment
+    /// is cut.
+    private func settled(
+        _ found: [SessionView], _ list: SessionList, most: Int
+    ) throws(QueryFailure) -> [SessionView] {
+        var found = found
+        if found.count > most {
+            let beyond = found[most].createdAt
+            found.removeLast(found.count - most)
+            if most > 0, found[most - 1].createdAt == beyond {
+                found.removeAll { $0.createdAt == beyond }
+                found += try ofMoment(list, beyond.milliseconds, most: most - found.count)
+            }
+        }
+        return found.sorted { ($0.createdAt, $0.sessionID) > ($1.createdAt, $1.sessionID) }
+    }
+
+    private func older(
+        _ list: SessionList, than time: Int64?, skip: Int = 0, most: Int
+    ) throws(QueryFailure) -> [SessionView] {
+        var query = MongoFind(
+            filter: list.shown(before: time), skip: Int64(skip), limit: Int64(most), hint: SessionList.byAge)
+        query.sort = BSONDocument { $0.append("created_at", int32: -1) }
+        return try find(query, list)
+    }
+
+    private func ofMoment(
+        _ list: SessionList, _ time: Int64, below id: String? = nil, skip: Int = 0, most: Int
+    ) throws(QueryFailure) -> [SessionView] {
+        if most <= 0 { return [] }
+        var query = MongoFind(
+            filter: list.shown(at: time, below: id), skip: Int64(max(0, skip)), limit: Int64(most),
+            hint: SessionList.byAge)
+        query.sort = BSONDocument { $0.append("session_id", int32: -1) }
+        return try find(query, list)
+    }
+}

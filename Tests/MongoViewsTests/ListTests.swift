@@ -1,0 +1,278 @@
+import EventSourcing
+import Recording
+import TestServers
+import Testing
+
+@testable import MongoViews
+
+/// Read models of sessions that were made in bursts: several in one millisecond, over all projects, owners
+/// and states.
+private struct ListFixture {
+    let pool: MongoPool
+    let collections: Collections
+    let queries: MongoQueries
+    let sessions: [SessionView]
+
+    init(_ name: String, sessions count: Int) throws {
+        let server = try TestMongo.shared
+        let database = server.freshDatabaseName(name)
+        pool = try MongoPool(MongoSettings(url: server.url))
+        collections = Collections(database: database)
+        let models = MongoReadModels(pool, database: database)
+        queries = models.queries
+        let projection = models.projection(epoch: "one")
+        _ = try projection.checkpoints()
+        var generator = SplitMix64(state: 7)
+        var log: [RecordedEvent] = []
+        for number in 0..<count {
+            // Ids in another order than ages, several of them of each age.
+            let id = "sess-\(Int.random(in: 100...999, using: &generator))-\(number)"
+            var created = SessionEvent.Created(
+                sessionID: id, name: id, rdp: RDPConfig(host: "h", username: "u"),
+                recording: RecordingConfig(), storage: StorageConfig(), metadata: SessionMetadata(),
+                capture: CaptureConfig(source: .stream, chunkSizeBytes: 4096))
+            created.metadata.project = ["atlas", "borealis", "rare"][number % 97 == 0 ? 2 : number % 2]
+            created.metadata.environment = number % 3 == 0 ? "test" : nil
+            created.metadata.tags = number % 5 == 0 ? ["blue", "green"] : []
+            created.metadata.owner = ["ann", "bob", "cy"][number % 50 == 0 ? 2 : number % 2]
+            var facts: [RecordingEvent] = [.session(.created(created))]
+            if number % 4 != 0 { facts.append(.session(.started(sessionID: id, status: .starting))) }
+            if number % 11 == 0 { facts.append(.session(.deleted(sessionID: id))) }
+            for (place, fact) in facts.enumerated() {
+                log.append(
+                    RecordedEvent(
+                        event: ProposedEvent(
+                            fact, id: "\(id)/\(place)",
+                            time: Timestamp(milliseconds: 1_700_000_000_000 + Int64(number / 4)),
+                            context: EventContext(source: "/reel/test", actor: .system("test"))),
+                        partitionKey: id, sequence: UInt64(place + 1),
+                        position: LogPosition(
+                            partition: 0, milliseconds: 1, counter: UInt64(log.count + 1))))
+            }
+        }
+        try projection.apply(log)
+        sessions = try Expected(log).sessions.values.sorted {
+            ($0.createdAt, $0.sessionID) > ($1.createdAt, $1.sessionID)
+        }
+    }
+
+    func matching(_ filter: SessionFilter) -> [SessionView] {
+        sessions.filter { session in
+            let data = session.metadata
+            return (filter.status.map { $0 == session.status } ?? (session.status != .deleted))
+                && filter.project.map { $0 == data.project } ?? true
+                && filter.environment.map { $0 == data.environment } ?? true
+                && filter.tag.map(data.tags.contains) ?? true
+                && filter.owner.map { $0 == data.owner } ?? true
+                && filter.audience.map { $0.sees(Ownership(data)) } ?? true
+        }
+    }
+
+    /// What the server says that it did for everything that `body` asks.
+    func plans(_ body: () throws -> Void) throws -> [Plan] {
+        func profile(_ level: Int32) throws {
+            try pool.withClient { (client) throws(MongoFailure) in
+                let request = BSONDocument { $0.append("profile", int32: level) }
+                _ = try client.command(request, operation: "profile", on: collections.sessions)
+            }
+        }
+        let book = MongoNamespace(database: collections.database, collection: "system.profile")
+        try pool.withClient { (client) throws(MongoFailure) in try client.dropCollection(book) }
+        try profile(2)
+        defer { try? profile(0) }
+        try body()
+        try profile(0)
+        return try pool.withClient { (client) throws(MongoFailure) in
+            try client.find(MongoFind(), in: book) { (fields) throws(BSONError) -> Plan? in
+                guard let summary = try fields.optionalString("planSummary") else { return nil }
+                return Plan(
+                    summary: summary, sorts: fields.isNull("hasSortStage") ? false : true,
+                    documents: fields.isNull("docsExamined") ? 0 : Int(try fields.int("docsExamined")))
+            }
+        }.compactMap { $0 }
+    }
+}
+
+private struct Plan {
+    let summary: String
+    let sorts: Bool
+    let documents: Int
+}
+
+private func filter(_ change: (inout SessionFilter) -> Void) -> SessionFilter {
+    var filter = SessionFilter()
+    change(&filter)
+    return filter
+}
+
+private let filters: [SessionFilter] = [
+    SessionFilter(),
+    filter { $0.status = .created }, filter { $0.status = .deleted }, filter { $0.status = .failed },
+    filter { $0.project = "atlas" }, filter { $0.project = "rare" }, filter { $0.environment = "test" },
+    filter { $0.tag = "green" }, filter { $0.owner = "cy" }, filter { $0.owner = "ann" },
+    filter {
+        $0.project = "atlas"
+        $0.tag = "blue"
+        $0.status = .starting
+    },
+    filter { $0.audience = Audience(owner: "bob", projects: ["rare"]) },
+    filter { $0.audience = Audience(owner: "cy", projects: ["atlas", "rare"]) },
+    filter { $0.audience = Audience(owner: nil, projects: ["atlas"]) },
+    filter { $0.audience = Audience(owner: "bob", projects: []) },
+    filter { $0.audience = Audience(owner: nil, projects: []) },
+    filter {
+        $0.audience = Audience(owner: "bob", projects: ["rare"])
+        $0.project = "rare"
+    },
+    filter {
+        $0.audience = Audience(owner: "bob", projects: ["rare"])
+        $0.project = "atlas"
+    },
+    filter {
+        $0.audience = Audience(owner: "bob", projects: ["rare"])
+        $0.owner = "ann"
+    },
+]
+
+@Suite("Lists", .timeLimit(.minutes(2)))
+struct ListTests {
+    @Test("pages by offset and by cursor are the list, whole and in order, however they are cut")
+    func pages() throws {
+        let fixture = try ListFixture("pages", sessions: 230)
+        for filter in filters {
+            let expected = fixture.matching(filter)
+            for limit in [3, 7, 100] {
+                var start = ListStart.offset(0)
+                var seen: [SessionView] = []
+                while true {
+                    let page = try fixture.queries.sessionList(filter, limit: limit, from: start)
+                    #expect(page.pagination.total == expected.count, "\(filter)")
+                    #expect(page.pagination.offset == seen.count)
+                    let counted = try fixture.queries.sessionList(
+                        filter, limit: limit, from: .offset(seen.count))
+                    #expect(counted == page, "\(filter) \(limit) \(seen.count)")
+                    seen += page.sessions
+                    #expect(page.pagination.hasNext == (seen.count < expected.count))
+                    guard let text = page.pagination.nextCursor else { break }
+                    start = .after(try #require(ListCursor(text, of: filter.listName)))
+                    try #require(seen.count <= expected.count)
+                }
+                #expect(seen == expected, "\(filter) by \(limit)")
+            }
+            let beyond = try fixture.queries.sessionList(filter, limit: 5, from: .offset(10_000))
+            #expect(beyond.sessions.isEmpty && !beyond.pagination.hasNext)
+        }
+    }
+
+    @Test("every list and every count is served by an index, and none is put in order in memory needlessly")
+    func plans() throws {
+        let fixture = try ListFixture("plans", sessions: 2_000)
+        let age = "IXSCAN { created_at: -1 }"
+        for filter in filters {
+            let plans = try fixture.plans {
+                let first = try fixture.queries.sessionList(filter, limit: 10, from: .offset(0))
+                guard let text = first.pagination.nextCursor else { return }
+                let cursor = try #require(ListCursor(text, of: filter.listName))
+                _ = try fixture.queries.sessionList(filter, limit: 10, from: .after(cursor))
+            }
+            for plan in plans {
+                let isBooks = plan.summary == "RECORD_STORE_FAST_COUNT"
+                #expect(
+                    plan.summary.contains("IXSCAN") || plan.summary.contains("COUNT_SCAN") || isBooks
+                        || plan.summary == "EOF", "\(filter): \(plan)")
+                #expect(!plan.summary.contains("COLLSCAN"), "\(filter): \(plan)")
+                // In order in memory: one millisecond's sessions, or the few of a rare criterion.
+                #expect(!plan.sorts || plan.documents <= 200, "\(filter): \(plan)")
+            }
+            let isEmpty = filter.audience == Audience(owner: nil, projects: [])
+            #expect(isEmpty == plans.isEmpty)
+        }
+        let plain = try fixture.plans {
+            _ = try fixture.queries.sessionList(SessionFilter(), limit: 10, from: .offset(0))
+        }
+        #expect(plain.contains { $0.summary == age && !$0.sorts && $0.documents < 40 })
+    }
+
+    @Test("a deep page by cursor looks at no more than the first one")
+    func deep() throws {
+        let fixture = try ListFixture("deep", sessions: 2_000)
+        let all = fixture.matching(SessionFilter())
+        let place = all[1_500]
+        let cursor = ListCursor(
+            .session(created_ms: place.createdAt.milliseconds, id: place.sessionID), shown: 1_501, total: 7)
+        var page: SessionListResponse?
+        let plans = try fixture.plans {
+            page = try fixture.queries.sessionList(SessionFilter(), limit: 10, from: .after(cursor))
+        }
+        #expect(page?.sessions == Array(all[1_501..<1_511]))
+        #expect(page?.pagination.total == 7 && page?.pagination.offset == 1_501)
+        #expect(plans.map(\.documents).reduce(0, +) < 60)
+    }
+
+    @Test("lists go on without an index that was dropped")
+    func dropped() throws {
+        let fixture = try ListFixture("dropped", sessions: 20)
+        try fixture.pool.withClient { (client) throws(MongoFailure) in
+            for name in [fixture.collections.sessions, fixture.collections.folds] {
+                let request = BSONDocument { builder in
+                    builder.append("dropIndexes", name.collection)
+                    builder.append("index", "*")
+                }
+                _ = try client.command(request, operation: "drop indexes", on: name)
+            }
+        }
+        for filter in filters.prefix(10) {
+            let page = try fixture.queries.sessionList(filter, limit: 100, from: .offset(0))
+            #expect(page.sessions == fixture.matching(filter))
+        }
+    }
+}
+
+@Suite("Lists of chunks", .timeLimit(.minutes(2)))
+struct ChunkListTests {
+    @Test("chunks come page by page, by index, by cursor and by offset")
+    func pages() throws {
+        let server = try TestMongo.shared
+        let database = server.freshDatabaseName("chunklists")
+        let pool = try MongoPool(MongoSettings(url: server.url))
+        let models = MongoReadModels(pool, database: database)
+        let projection = models.projection(epoch: "one")
+        _ = try projection.checkpoints()
+        var histories = Histories(seed: 77)
+        let log = histories.log(sessions: 3, chunks: 25...25)
+        try projection.apply(log)
+        let expected = try Expected(log).chunks.values.filter { $0.sessionID == "sess-2" }
+            .sorted { $0.sequenceNumber < $1.sequenceNumber }
+        var timed = ChunkFilter()
+        timed.from = expected[3].timestamp
+        timed.to = expected[20].timestamp
+        var stored = ChunkFilter()
+        stored.status = .stored
+        for filter in [ChunkFilter(), timed, stored] {
+            let matching = expected.filter { chunk in
+                filter.status.map { $0 == chunk.status } ?? true
+                    && filter.from.map { chunk.timestamp >= $0 } ?? true
+                    && filter.to.map { chunk.timestamp <= $0 } ?? true
+            }
+            for limit in [1, 4, 25, 1000] {
+                var start = ListStart.offset(0)
+                var seen: [ChunkView] = []
+                while true {
+                    let page = try models.queries.chunkList(
+                        ofSession: "sess-2", filter, limit: limit, from: start)
+                    #expect(page.pagination.total == matching.count)
+                    let counted = try models.queries.chunkList(
+                        ofSession: "sess-2", filter, limit: limit, from: .offset(seen.count))
+                    #expect(counted == page)
+                    seen += page.chunks
+                    guard let text = page.pagination.nextCursor else { break }
+                    start = .after(
+                        try #require(ListCursor(text, of: filter.listName(ofSession: "sess-2"))))
+                    try #require(seen.count <= matching.count)
+                }
+                #expect(seen == matching)
+            }
+        }
+        #expect(try models.queries.chunkCount(ofSession: "absent", ChunkFilter()) == 0)
+    }
+}
