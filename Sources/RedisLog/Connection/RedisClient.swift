@@ -104,6 +104,29 @@ final class RedisClient {
         return [(node?.address ?? address.first, replies)]
     }
 
+    /// Calls `body` with every key on every master that matches a pattern, a page at a time. A key that
+    /// moves to another node meanwhile may come twice, or not at all.
+    func forEachPage(
+        ofKeys pattern: String, _ operation: String, _ body: ([String]) throws(LogFailure) -> Void
+    ) throws(LogFailure) {
+        for master in try cluster?.masters() ?? [address.first] {
+            var cursor = "0"
+            repeat {
+                var commands = CommandBuffer()
+                commands.command("SCAN", cursor, "MATCH", pattern, "COUNT", "1000")
+                var page = Reply.null
+                if let cluster {
+                    page = try cluster.on(master, operation, commands, { _ in false }).first ?? .null
+                } else {
+                    try direct(operation, "\(address)", commands, { _ in false }) { page = Reply($1) }
+                }
+                cursor = page.elements.first?.text ?? "0"
+                let keys = page.elements.last?.elements.compactMap(\.text) ?? []
+                if !keys.isEmpty { try body(keys) }
+            } while cursor != "0"
+        }
+    }
+
     /// Halts the partitions that lack the event at a position that somebody has kept, and throws
     /// `lostHistory` when there is one.
     func verify(_ positions: [LogPosition]) throws(LogFailure) {

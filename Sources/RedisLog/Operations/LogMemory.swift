@@ -9,24 +9,21 @@ public struct LogMemory: Sendable, Hashable {
 }
 
 extension RedisEventLog {
-    /// Adds up what the log's keys take in the server: for measurements, it asks for each key. Blocks.
+    /// Adds up what the log's keys take in the server, or in all masters of a cluster: for measurements, it
+    /// asks for each key. Blocks.
     public func memory() throws(LogFailure) -> LogMemory {
         let client = client("memory")
         var memory = LogMemory(keys: 0, bytes: 0)
-        var cursor = "0"
-        repeat {
-            let page = try client.command(
-                "memory", "\(address)", ["SCAN", cursor, "MATCH", "reel:{*", "COUNT", "1000"])
-            cursor = page.elements.first?.text ?? "0"
+        try client.forEachPage(ofKeys: "reel:{*", "memory") { keys throws(LogFailure) in
             var commands = CommandBuffer()
-            for key in page.elements.last?.elements ?? [] {
-                commands.command("MEMORY", "USAGE", key.text ?? "", "SAMPLES", "0")
-            }
-            try client.pipeline("memory", "\(address)", commands) { _, reply throws(LogFailure) in
+            for key in keys { commands.command("MEMORY", "USAGE", key, "SAMPLES", "0") }
+            try client.pipeline("memory", "\(self.address)", commands) { _, reply throws(LogFailure) in
+                // One that has gone meanwhile takes nothing.
+                guard let bytes = reply.integer else { return }
                 memory.keys += 1
-                memory.bytes += reply.integer ?? 0
+                memory.bytes += bytes
             }
-        } while cursor != "0"
+        }
         return memory
     }
 }

@@ -63,23 +63,38 @@ final class ClusterRouter {
     func onEachMaster(
         _ operation: String, _ commands: CommandBuffer, _ accepting: (String) -> Bool
     ) throws(LogFailure) -> [(RedisAddress, [Reply])] {
-        if isMapStale { try refresh() }
         var all: [(RedisAddress, [Reply])] = []
-        for master in map.masters {
-            var replies: [Reply] = []
-            var answered = 0
-            let node = try node(at: master)
-            do throws(LogFailure) {
-                try node.connection.exchange(operation, "\(master)", commands, accepting, &answered) {
-                    replies.append(Reply($1))
-                }
-            } catch {
-                if node.connection.isBroken { drop(master, "\(error)") }
-                throw error
-            }
-            all.append((master, replies))
+        for master in try masters() {
+            all.append((master, try on(master, operation, commands, accepting)))
         }
         return all
+    }
+
+    /// The nodes that serve slots.
+    func masters() throws(LogFailure) -> [RedisAddress] {
+        if isMapStale { try refresh() }
+        return map.masters
+    }
+
+    /// Sends commands to one node, whatever their keys.
+    func on(
+        _ address: RedisAddress, _ operation: String, _ commands: CommandBuffer,
+        _ accepting: (String) -> Bool
+    ) throws(LogFailure) -> [Reply] {
+        var replies: [Reply] = []
+        var answered = 0
+        do throws(LogFailure) {
+            try node(at: address).connection.exchange(
+                operation, "\(address)", commands, accepting, &answered
+            ) {
+                replies.append(Reply($1))
+            }
+        } catch {
+            // Another node may have taken its place.
+            lost(address, error)
+            throw error
+        }
+        return replies
     }
 
     // MARK: - Rounds
