@@ -4,8 +4,8 @@ public import Recording
 /// The read models in MongoDB: what builds them, and what asks them. May be shared by threads; whatever it
 /// makes belongs to one thread, but for the queries.
 public struct MongoReadModels: Sendable {
-    private let pool: MongoPool
-    private let collections: Collections
+    let pool: MongoPool
+    let collections: Collections
 
     /// The read models in a database of a deployment; connects to nothing yet.
     public init(_ pool: MongoPool, database: String = "reel") {

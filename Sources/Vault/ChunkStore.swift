@@ -175,6 +175,28 @@ public struct ChunkStore: Sendable {
         try folders.sessions()
     }
 
+    /// Folder in the root of files that no event describes any more; no session can have its name.
+    public static let lostFolder = ".lost"
+
+    /// Moves a chunk's file, durably, to the folder of lost files, under a session's folder as before. One
+    /// that is there already by that name is replaced.
+    /// - Returns: false when there was none.
+    @discardableResult
+    public func setAside(session: String, sequence: Int) throws(StorageFailure) -> Bool {
+        let file = try path(session: session, sequence: sequence)
+        guard try Files.status(file) != nil else { return false }
+        let lost = "\(root)/\(Self.lostFolder)"
+        let target = "\(lost)/\(try Self.relativePath(session: session, sequence: sequence))"
+        if try Files.makeFolder(lost, mode: folders.folderMode) { try Files.synchronizeFolder(root) }
+        if try Files.makeFolder("\(lost)/\(session)", mode: folders.folderMode) {
+            try Files.synchronizeFolder(lost)
+        }
+        try Files.rename(file, to: target)
+        try Files.synchronizeFolder("\(lost)/\(session)")
+        try Files.synchronizeFolder(folders.folder(session))
+        return true
+    }
+
     /// Removes one chunk's file, durably.
     /// - Returns: false when there was none.
     @discardableResult

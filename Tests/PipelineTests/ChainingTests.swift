@@ -2,6 +2,7 @@ import EventSourcing
 import Foundation
 import Pipeline
 import Recording
+import Simulation
 import Testing
 import Vault
 
@@ -52,6 +53,51 @@ struct ChainingTests {
         try plant.wait(for: .completed, of: "s")
         #expect(try plant.export("s") == bytes)
         #expect(try plant.audit("s").isSound)
+    }
+
+    /// The log of after a failover that kept the first events of a chunk: its later ones never happened, and
+    /// the spool was emptied when they had.
+    @Test(
+        "a chunk whose later events were lost is found in its sealed file, whatever the layout",
+        arguments: layouts, ["zstd", "none"])
+    func lostEvents(_ layout: [[StageName]], _ codec: String) throws {
+        let bytes = sampleBytes(20_000)
+        let before = try Plant(try LogKind.memory.open())
+        try before.startWorkers(layout)
+        try before.startCompletion()
+        try before.record(bytes, as: "s", codec: codec)
+        try before.wait(for: .completed, of: "s")
+        let all = try before.events(of: "s")
+        let recorded = try #require(all.first { $0.type == "ChunkRecorded" })
+        // The later the loss, the more is kept: what one round moves away, the next one does not need.
+        let ends = all.indices.filter { index in
+            all[index].subject == recorded.subject && all[index].type != "ChunkStored"
+                && String(decoding: all[index].data, as: UTF8.self).contains("\"spool_path\"")
+        }
+        #expect(layout == Self.layouts[1] ? ends.count == 4 : !ends.isEmpty)
+        for end in ends.reversed() {
+            let lastKept = all[end].type
+            let log = InMemoryEventLog(partitions: 4)
+            _ = try log.open().append(all[...end].map(\.event), to: "s", expecting: .absent)
+            let plant = try Plant(log, sharing: before)
+            let context = EventContext(source: "/reel/test", actor: .system("test"))
+            let handler = CommandHandler(session: "s", store: try log.open(), clock: SystemClock())
+            try handler.catchUp()
+            if handler.state.status == .recording {
+                try handler.handle(.stop(.recorderLost, incomplete: true), id: "stop", context: context)
+            }
+            for file in try plant.vault.chunks.list(session: "s").files
+            where file.sequenceNumber > handler.state.chunkCount {
+                #expect(try plant.vault.chunks.setAside(session: "s", sequence: file.sequenceNumber))
+            }
+            try plant.startWorkers(layout)
+            try plant.startCompletion()
+            try plant.wait(for: .completed, of: "s")
+            let back = try plant.export("s")
+            #expect(!back.isEmpty && back == Array(bytes.prefix(back.count)))
+            let report = try plant.audit("s")
+            #expect(report.isSound, "\(lastKept): \(report.findings)")
+        }
     }
 
     @Test("a chain begins at each owned stage and ends at the first gap")

@@ -33,15 +33,18 @@ final class Plant {
     private var threads: [OwnThread<Void>] = []
     private let instance = UUID().uuidString
 
-    init(_ log: any EventLog) throws {
+    /// - Parameter other: whose spool, chunk store and keys it uses; its own where nil.
+    init(_ log: any EventLog, sharing other: Plant? = nil) throws {
         self.log = log
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("reel-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        vault = VaultAccess(
-            spool: try Spool(root: folder.appendingPathComponent("spool").path),
-            chunks: try ChunkStore(root: folder.appendingPathComponent("chunks").path),
-            ring: try KeyRing.open(folder: folder.appendingPathComponent("keys").path),
-            archive: InMemoryKeyArchive())
+        vault =
+            try other?.vault
+            ?? VaultAccess(
+                spool: try Spool(root: folder.appendingPathComponent("spool").path),
+                chunks: try ChunkStore(root: folder.appendingPathComponent("chunks").path),
+                ring: try KeyRing.open(folder: folder.appendingPathComponent("keys").path),
+                archive: InMemoryKeyArchive())
         try beat()
     }
 

@@ -135,4 +135,80 @@ struct RecorderTests {
         #expect(try plant.state(of: "s").incomplete)
         #expect(try plant.audit("s").isSound)
     }
+
+    @Test(
+        "a session that cannot be stopped, because its partition is halted, keeps no other from being stopped"
+    )
+    func haltedPartition() throws {
+        let plant = try Plant(try LogKind.memory.open())
+        let context = EventContext(source: "/reel/test", actor: .system("test"))
+        for session in ["a-halted", "lost"] {
+            let handler = CommandHandler(session: session, store: try plant.log.open(), clock: SystemClock())
+            for command in [
+                SessionCommand.create(Plant.session(session, chunkBytes: 4096)), .start, .begin,
+            ] {
+                try handler.handle(command, id: "\(session)-\(command)", context: context)
+            }
+        }
+        final class Open: OpenSessions {
+            func openSessions(limit: Int) -> [String] { ["a-halted", "lost"] }
+        }
+        let stop = StopSignal()
+        let log = HaltedLog(plant.log, session: "a-halted")
+        let watch = try OwnThread(name: "watch") {
+            try RecorderWatch(
+                log: log, sessions: { Open() }, clock: SystemClock(), report: .silent, graceMilliseconds: 200
+            ).run(stop: stop)
+        }
+        defer {
+            stop.set()
+            _ = watch.wait(milliseconds: 5000)
+        }
+        try eventually("the other one is stopped") { try plant.state(of: "lost").status == .stopped }
+        #expect(try plant.state(of: "a-halted").status == .recording)
+    }
+}
+
+/// A log that refuses appends to one session, as if its partition were halted.
+private final class HaltedLog: EventLog {
+    private let inner: any EventLog
+    private let session: String
+
+    init(_ inner: any EventLog, session: String) { (self.inner, self.session) = (inner, session) }
+
+    func open() throws(LogFailure) -> any EventStore { HaltedStore(try inner.open(), session) }
+    func join(group: String, consumer: ConsumerName, types: Set<String>) throws(LogFailure)
+        -> any CompetingSubscription
+    { try inner.join(group: group, consumer: consumer, types: types) }
+    func follow(after positions: [LogPosition]) throws(LogFailure) -> any OrderedFeed {
+        try inner.follow(after: positions)
+    }
+    func liveness() throws(LogFailure) -> any Liveness { try inner.liveness() }
+    func checkpoints() throws(LogFailure) -> any CheckpointStore { try inner.checkpoints() }
+    func leases() throws(LogFailure) -> any PartitionLeases { try inner.leases() }
+    func orderedParking() throws(LogFailure) -> any OrderedParking { try inner.orderedParking() }
+}
+
+private final class HaltedStore: EventStore {
+    private let inner: any EventStore
+    private let session: String
+
+    init(_ inner: any EventStore, _ session: String) { (self.inner, self.session) = (inner, session) }
+
+    var partitioning: Partitioning { inner.partitioning }
+
+    func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
+        guard !batches.contains(where: { $0.partitionKey == session }) else {
+            throw LogFailure(.lostHistory, operation: "append", key: session, text: "halted")
+        }
+        return try inner.append(batches)
+    }
+    func load(_ key: String, after sequence: UInt64, limit: Int) throws(LogFailure) -> [RecordedEvent] {
+        try inner.load(key, after: sequence, limit: limit)
+    }
+    func version(of key: String) throws(LogFailure) -> UInt64 { try inner.version(of: key) }
+    func read(after position: LogPosition, limit: Int) throws(LogFailure) -> [RecordedEvent] {
+        try inner.read(after: position, limit: limit)
+    }
+    func end(of partition: Int) throws(LogFailure) -> LogPosition { try inner.end(of: partition) }
 }

@@ -65,8 +65,10 @@ struct LostHistoryTests {
         #expect(try take(1, from: subscription)[0].event.id == "other")
         #expect(try drain(feed) == 1)
         // Somebody decides that it is so.
-        #expect(try log.halts().lift(partition))
-        #expect(try !log.halts().lift(partition))
+        let lifted = try log.halts().lift(partition, by: "anna", because: "a test")
+        #expect(lifted?.halt.contains("\(lost[0].position)") == true)
+        #expect(try log.halts().lift(partition, by: "anna", because: "again") == nil)
+        #expect(try log.halts().lifted().map(\.reason) == ["a test"])
         let later = try RedisEventLog.open(servers.url, createWith: nil)
         _ = try later.open().append([SampleEvents.event("next")], to: "key-1", expecting: .any)
         // What was derived from the lost event is still ahead of the log, and is told so.

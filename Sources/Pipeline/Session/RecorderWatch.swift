@@ -87,6 +87,9 @@ public final class RecorderWatch {
         } catch {
             switch error {
             case .rejected: return
+            // Its partition is halted: that one waits, and must not keep the others from being stopped.
+            case .failed(let failure) where failure.kind == .lostHistory:
+                report(.error, "recorder watch: session=\(session) cannot be stopped: \(failure)")
             case .failed(let failure): throw failure
             case .malformed(let event): throw event
             }

@@ -45,16 +45,26 @@ public final class ChunkStage: Stage {
         } catch { return .failed(errors: ["\(error)"]) }
         // Without a place in the spool the chunk was handed on in memory: there is nothing to do here.
         guard let item = ChunkItem(event) else { return .done([]) }
-        do {
-            let now = clock.now()
-            let context = context.caused(by: delivery.event)
-            return .done(
-                try workshop.run(item, through: chain).map {
-                    ProposedEvent(RecordingEvent.chunk($0), id: $0.derivedID, time: now, context: context)
-                })
-        } catch let failure as StorageFailure where failure.isMissing {
-            return missing(failure, item.chunk)
-        } catch let failure as StorageFailure where failure.isOutOfSpace || failure.isTransient {
+        do { return .done(try run(item, delivery)) } catch {
+            if let failure = error as? StorageFailure, failure.isMissing {
+                return missing(failure, item, delivery)
+            }
+            return outcome(of: error, item.chunk)
+        }
+    }
+
+    private func run(_ item: ChunkItem, _ delivery: Delivery) throws -> [ProposedEvent] {
+        let now = clock.now()
+        let context = context.caused(by: delivery.event)
+        return try workshop.run(item, through: chain).map {
+            ProposedEvent(RecordingEvent.chunk($0), id: $0.derivedID, time: now, context: context)
+        }
+    }
+
+    private func outcome(of error: any Error, _ chunk: ChunkReference) -> StageOutcome {
+        do { throw error } catch let failure as StorageFailure
+            where failure.isOutOfSpace || failure.isTransient
+        {
             return .wait(milliseconds: 2000, reason: "\(failure)")
         } catch KeyFailure.unknownKeyEncryptionKey(let id, let folder) {
             // Another process wraps with a key that this one's folder lacks: it is put right by sharing
@@ -67,23 +77,33 @@ public final class ChunkStage: Stage {
         } catch let failure as any TransientFailure where failure.isTransient {
             return .wait(milliseconds: 1000, reason: "\(failure)")
         } catch {
-            return .failed(errors: ["chunk \(item.chunk.chunkID): \(error)"])
+            return .failed(errors: ["chunk \(chunk.chunkID): \(error)"])
         }
     }
 
-    /// The spool is emptied once the chunk is stored; a late redelivery then finds nothing, rightly.
-    private func missing(_ failure: StorageFailure, _ chunk: ChunkReference) -> StageOutcome {
+    /// The spool is emptied once the chunk is stored; a late redelivery then finds nothing, rightly. Where
+    /// the log has no event of that, it has lost it, and the chunk's file says what the spool had.
+    private func missing(
+        _ failure: StorageFailure, _ item: ChunkItem, _ delivery: Delivery
+    ) -> StageOutcome {
+        let chunk = item.chunk
         do {
             let store = try history ?? log.open()
             history = store
             let done = result(of: chunk)
             var isDone = false
             try store.forEach(of: chunk.sessionID) { if $0.id == done { isDone = true } }
-            return isDone ? .done([]) : .failed(errors: ["chunk \(chunk.chunkID): \(failure)"])
+            if isDone { return .done([]) }
         } catch {
             history = nil
             return .wait(milliseconds: 1000, reason: "\(error)")
         }
+        do {
+            guard let restored = try workshop.restore(item) else {
+                return .failed(errors: ["chunk \(chunk.chunkID): \(failure)"])
+            }
+            return .done(try run(restored, delivery))
+        } catch { return outcome(of: error, chunk) }
     }
 
     private func result(of chunk: ChunkReference) -> String { "\(chunk.chunkID)/\(chain[0].emits)" }

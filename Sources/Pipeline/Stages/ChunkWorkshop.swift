@@ -82,6 +82,36 @@ final class ChunkWorkshop {
         }
     }
 
+    /// Puts back into the spool what a chunk's own sealed file has of it; nil when it has no such file.
+    ///
+    /// The spool is emptied when a chunk is stored. Where the log has lost that event afterwards, the work
+    /// comes again, and the file that it left is the only copy of what was recorded.
+    func restore(_ item: ChunkItem) throws -> ChunkItem? {
+        let (session, sequence) = (item.chunk.sessionID, item.chunk.sequenceNumber)
+        guard try chunks.size(session: session, sequence: sequence) != nil else { return nil }
+        try chunks.read(session: session, sequence: sequence, into: image)
+        let leaf = image.withBytes(leafHasher.hash)
+        _ = try open(item.chunk, item.content)
+        var restored = item
+        switch item.form {
+        case .raw:
+            restored.path = try original.withBytes { bytes throws(StorageFailure) in
+                try spool.write(bytes, session: session, sequence: sequence, kind: .raw)
+            }
+        case .payload(let name, _):
+            let codec = try original.withBytes { try compressor(for: name).compress($0, into: payload) }
+            let output = codec == .none ? original : payload
+            restored.form = .payload(codec: codec.rawValue, bytes: output.count)
+            restored.path = try handOver(output, from: .compress, item.chunk)
+        case .sealed(let sealed):
+            guard leaf.hex == sealed.merkleHash else {
+                throw ChunkDefect("the file of the chunk is another one than \(sealed.merkleHash)")
+            }
+            restored.path = try handOver(image, from: .encrypt, item.chunk)
+        }
+        return restored
+    }
+
     private func compress(
         _ item: inout ChunkItem, sealing: Bool, handsOver: Bool, _ events: inout [ChunkEvent]
     ) throws {

@@ -36,12 +36,13 @@ public final class RedisArchiver {
     ///   - limit: a position that a subscription with a checkpoint elsewhere has come to: nothing behind it
     ///     is archived. Nil when there is none.
     ///   - all: also what is neither old nor much.
-    /// - Throws: `corrupt` when the archive lacks a segment or has a damaged one, naming it; nothing was
-    ///   trimmed then.
+    /// - Throws: `corrupt` when the archive lacks a segment or has a damaged one, naming it, and
+    ///   `lostHistory` while the partition is halted; nothing was trimmed then.
     public func run(
         partition: Int, upTo limit: LogPosition? = nil, all: Bool = false
     ) throws(LogFailure) -> ArchiveRun {
         var run = ArchiveRun()
+        try log.history.requireIntact(partition, "archive")
         archive.refresh(partition)
         while true {
             var state = try state(of: partition)

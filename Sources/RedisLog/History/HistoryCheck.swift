@@ -40,15 +40,18 @@ struct HistoryCheck {
         }
         let before = watch.halted
         var missing: [LogPosition] = []
+        var book = HaltBook()
         try run(commands) { index, reply throws(LogFailure) in
             switch index {
             case 0: try self.requireEpoch(reply.string)
-            case 1: self.takeHalts(Reply(reply).elements)
+            case 1:
+                book = HaltBook(Reply(reply).elements)
+                self.takeMarks(book)
             default: if reply.count == 0 { missing.append(known[index - 2]) }
             }
         }
         missing.removeAll { watch.reason($0.partition) != nil }
-        if !missing.isEmpty { try halt(missing, run) }
+        if !missing.isEmpty { try halt(missing, book, run) }
         for partition in watch.halted.subtracting(before).sorted() {
             try watch.requireIntact(partition, "verify")
         }
@@ -62,16 +65,14 @@ struct HistoryCheck {
                 + "start again, and rebuild what was derived from the old one")
     }
 
-    private func takeHalts(_ pairs: [Reply]) {
-        for index in stride(from: 0, to: pairs.count - 1, by: 2) {
-            guard let partition = pairs[index].text.flatMap(LogKeys.partition(named:)) else { continue }
-            let reason = pairs[index + 1].text ?? ""
-            if watch.halt(partition, reason) { notify(.partitionHalted(partition, reason)) }
+    private func takeMarks(_ book: HaltBook) {
+        for (partition, reason) in book.marks where watch.halt(partition, reason, book) {
+            notify(.partitionHalted(partition, reason))
         }
     }
 
     /// Looks closer: an entry may be missing because its part of the stream was archived and trimmed.
-    private func halt(_ missing: [LogPosition], _ run: Run) throws(LogFailure) {
+    private func halt(_ missing: [LogPosition], _ book: HaltBook, _ run: Run) throws(LogFailure) {
         var commands = CommandBuffer()
         for position in missing { commands.command("XINFO", "STREAM", LogKeys.log(position.partition)) }
         var lost: [(LogPosition, String)] = []
@@ -86,16 +87,17 @@ struct HistoryCheck {
             let reason =
                 "the server has lost events that were acknowledged: \(text) (noticed "
                 + "\(SystemClock().now().rfc3339))"
-            if watch.halt(position.partition, reason) { notify(.partitionHalted(position.partition, reason)) }
-            commands.command(
-                "HSETNX", LogKeys.halted, LogPosition.partitionName(position.partition), reason)
+            if watch.halt(position.partition, reason, book) {
+                notify(.partitionHalted(position.partition, reason))
+            }
+            commands.command(HaltBook.halt(position.partition, reason))
         }
         try run(commands) { _, _ in }
     }
 
     /// Where a stream ends that should have an entry at `position` and has not; nil when the entry was
     /// trimmed, which happens from the stream's start only.
-    private static func end(of stream: Reply, without position: LogPosition) -> String? {
+    static func end(of stream: Reply, without position: LogPosition) -> String? {
         var facts: [String: Reply] = [:]
         let pairs = stream.elements
         for index in stride(from: 0, to: pairs.count - 1, by: 2) {

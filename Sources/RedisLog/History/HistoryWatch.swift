@@ -7,21 +7,43 @@ internal import Synchronization
 /// before (a failover to a replica that lagged, a restored backup). Appending there would give their
 /// sequences to others, and reading on would skip them in silence. So each new connection is asked for
 /// the newest position that is known of each partition; a partition that lacks it is halted, here and,
-/// by a mark in the log, for every process.
+/// by a mark in the log, for every process, until somebody lifts the halt.
 final class HistoryWatch: Sendable {
+    private struct Halt {
+        var reason: String
+        /// The partition's last lifting when it was halted: only another one lifts this halt.
+        var lifting: String?
+    }
+
     private struct State {
         var known: [LogPosition?]
-        var halted: [Int: String] = [:]
+        var halted: [Int: Halt] = [:]
+        var epoch = 0
+    }
+
+    /// What a look at the log's marks has changed.
+    struct Change: Equatable {
+        var halted: [Int] = []
+        var lifted: [Int] = []
+        /// Halted partitions whose mark has vanished.
+        var unmarked: [Int] = []
     }
 
     private let state: Mutex<State>
     private let anyHalted = Atomic<Bool>(false)
+    private let lifts = Atomic<Int>(0)
 
     init(partitions: Int) { state = Mutex(State(known: Array(repeating: nil, count: partitions))) }
 
+    /// How many halts were lifted while this process ran. What was read before a lifting may be lost.
+    var liftings: Int { lifts.load(ordering: .acquiring) }
+
     /// Takes in positions that the log has acknowledged or delivered.
-    func witness(_ positions: some Sequence<LogPosition>) {
+    /// - Parameter liftings: as of when they were asked for; nothing is taken in that is older than the last
+    ///   lifting.
+    func witness(_ positions: some Sequence<LogPosition>, liftings: Int) {
         state.withLock { state in
+            guard state.epoch == liftings else { return }
             for position in positions where state.known.indices.contains(position.partition) {
                 if let last = state.known[position.partition], last >= position { continue }
                 state.known[position.partition] = position
@@ -44,18 +66,44 @@ final class HistoryWatch: Sendable {
 
     /// Why a partition is halted; nil when it is not.
     func reason(_ partition: Int) -> String? {
-        hasHalted ? state.withLock { $0.halted[partition] } : nil
+        hasHalted ? state.withLock { $0.halted[partition]?.reason } : nil
     }
 
     /// Halts a partition; false when it was halted before.
+    /// - Parameter book: the marks and liftings as of which it is halted.
     @discardableResult
-    func halt(_ partition: Int, _ reason: String) -> Bool {
+    func halt(_ partition: Int, _ reason: String, _ book: HaltBook) -> Bool {
         state.withLock { state in
             guard state.halted[partition] == nil else { return false }
-            state.halted[partition] = reason
+            state.halted[partition] = Halt(reason: reason, lifting: book.liftings[partition])
             anyHalted.store(true, ordering: .relaxed)
             return true
         }
+    }
+
+    /// Takes in what the log says now: new marks, and halts that were lifted. What is known of a partition
+    /// whose halt was lifted is forgotten: it may be what was lost.
+    func take(_ book: HaltBook) -> Change {
+        var change = Change()
+        for (partition, reason) in book.marks where halt(partition, reason, book) {
+            change.halted.append(partition)
+        }
+        guard hasHalted else { return change }
+        state.withLock { state in
+            for (partition, halt) in state.halted where book.marks[partition] == nil {
+                guard book.liftings[partition] != halt.lifting else {
+                    change.unmarked.append(partition)
+                    continue
+                }
+                state.halted[partition] = nil
+                if state.known.indices.contains(partition) { state.known[partition] = nil }
+                state.epoch += 1
+                change.lifted.append(partition)
+            }
+            anyHalted.store(!state.halted.isEmpty, ordering: .relaxed)
+            lifts.store(state.epoch, ordering: .releasing)
+        }
+        return change
     }
 
     /// Refuses a write to a halted partition.
@@ -64,6 +112,16 @@ final class HistoryWatch: Sendable {
         throw LogFailure(
             .lostHistory, operation: operation, key: LogPosition.partitionName(partition),
             text: "the partition is halted: \(reason)")
+    }
+
+    /// Ends what began before a halt was lifted: it may hold events that are no longer in the log, and goes
+    /// on from where its checkpoints say.
+    func requireSame(_ liftings: Int, _ operation: String, _ key: String) throws(LogFailure) {
+        guard liftings != self.liftings else { return }
+        throw LogFailure(
+            .lostHistory, operation: operation, key: key,
+            text: "a halted partition was opened again; what was read of it before may be lost, so that "
+                + "reading begins anew")
     }
 
     /// Those of the partitions that are not halted.

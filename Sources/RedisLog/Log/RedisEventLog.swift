@@ -20,6 +20,8 @@ public enum RedisLogNotice: Sendable, Hashable {
     /// A partition lacks events that were acknowledged or read before; the text says which. Nothing is
     /// appended to it or read from it until the halt is lifted (`RedisHalts`).
     case partitionHalted(Int, String)
+    /// Somebody has lifted a partition's halt; the text says who, and why.
+    case partitionLifted(Int, String)
 }
 
 /// The event log in Redis, as the whole process sees it. Each opened view has a connection of its own.
@@ -91,9 +93,7 @@ public final class RedisEventLog: EventLog {
         }
         let (partitioning, epoch) = try found(client, partitions)
         let log = RedisEventLog(address, partitioning, epoch, options)
-        for halt in try RedisHalts(client).list() where log.history.halt(halt.partition, halt.reason) {
-            options.notify(.partitionHalted(halt.partition, halt.reason))
-        }
+        try RedisHalts(client, log.history).refresh()
         return log
     }
 
@@ -135,7 +135,7 @@ public final class RedisEventLog: EventLog {
 
     /// Partitions that are halted because acknowledged events are missing, for operators.
     public func halts() -> RedisHalts {
-        RedisHalts(RedisClient(address, options: options, epoch: epoch, name: "reel/halts"))
+        RedisHalts(RedisClient(address, options: options, epoch: epoch, name: "reel/halts"), history)
     }
 
     func client(_ role: String) -> RedisClient {

@@ -18,6 +18,7 @@ final class RedisEventStore: EventStore {
 
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
         for batch in batches { try batch.requireWithinLimits(partitioning) }
+        let liftings = client.history?.liftings ?? 0
         try requireIntact(batches)
         var answers: [Answer?] = Array(repeating: nil, count: batches.count)
         try send(Array(batches.indices), batches, &answers)
@@ -43,7 +44,7 @@ final class RedisEventStore: EventStore {
         client.history?.witness(
             outcomes.compactMap {
                 if case .appended(let events) = $0 { events.last?.position } else { nil }
-            })
+            }, liftings: liftings)
         return outcomes
     }
 

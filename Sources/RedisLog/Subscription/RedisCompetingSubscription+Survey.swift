@@ -47,6 +47,8 @@ extension RedisCompetingSubscription {
         let me = consumer.description
         var members: [PendingMember] = []
         try run("survey") { partition, reply throws(LogFailure) in
+            // What is pending in a halted partition stays where it is until the halt is lifted.
+            guard self.client.history?.reason(partition) == nil else { return }
             reply[3]?.forEach { item in
                 if let name = item[0]?.string, name != me {
                     members.append(PendingMember(partition: partition, name: name))

@@ -18,6 +18,7 @@ final class RedisCompetingSubscription: CompetingSubscription {
     private var rotation: StreamRotation
     private var joinedGeneration = 0
     private var groupsKnown = false
+    private let liftings: Int
 
     init(
         _ client: RedisClient, _ partitioning: Partitioning, group: String, consumer: ConsumerName,
@@ -28,6 +29,7 @@ final class RedisCompetingSubscription: CompetingSubscription {
         self.group = group
         self.consumer = consumer
         self.types = types
+        liftings = client.history?.liftings ?? 0
         rotation = StreamRotation(partitions: partitioning.count, member: consumer.number)
         schedule = SurveySchedule(
             surveyMilliseconds: client.options.surveyMilliseconds,
@@ -42,6 +44,7 @@ final class RedisCompetingSubscription: CompetingSubscription {
         if waitMilliseconds <= 0 { rotation.restart() }
         var reads = 0
         while true {
+            try client.history?.requireSame(liftings, "read group", group)
             do throws(LogFailure) {
                 if !groupsKnown { try recreateGroups() }
                 if client.generation != joinedGeneration { try readOwnPending() }
@@ -66,7 +69,7 @@ final class RedisCompetingSubscription: CompetingSubscription {
                 || (available == 0 && rotation.isQuiet && now >= deadline)
             {
                 let deliveries = book.take(limit, at: now)
-                client.history?.witness(deliveries.lazy.map(\.event.position))
+                client.history?.witness(deliveries.lazy.map(\.event.position), liftings: liftings)
                 return deliveries
             }
         }

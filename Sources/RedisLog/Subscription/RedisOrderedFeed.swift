@@ -13,11 +13,13 @@ final class RedisOrderedFeed: OrderedFeed {
     private var positions: [LogPosition]
     private var places: [Int: Int] = [:]
     private var commands = CommandBuffer()
+    private let liftings: Int
 
     init(_ client: RedisClient, _ positions: [LogPosition], _ archive: Archive?) throws(LogFailure) {
         self.client = client
         self.archive = ArchiveAccess(client, archive)
         self.positions = positions
+        liftings = client.history?.liftings ?? 0
         for (index, position) in positions.enumerated() { places[position.partition] = index }
         guard places.count == positions.count else {
             throw LogFailure(.invalid, operation: "follow", key: "", text: "a partition stands twice")
@@ -35,6 +37,7 @@ final class RedisOrderedFeed: OrderedFeed {
             pause(milliseconds: min(max(waitMilliseconds, 0), 1000))
             return []
         }
+        try client.history?.requireSame(liftings, "follow", "\(client.address)")
         let archived = try nextArchived(limit: limit)
         if !archived.isEmpty { return archived }
         let events = try nextLive(limit: limit, waitMilliseconds: waitMilliseconds)
@@ -44,7 +47,7 @@ final class RedisOrderedFeed: OrderedFeed {
         try archive.ask(Set(events.map(\.position.partition)).sorted(), "follow")
         let live = events.filter { !isArchived($0.position.partition) }
         for event in live { seek(to: event.position) }
-        client.history?.witness(live.lazy.map(\.position))
+        client.history?.witness(live.lazy.map(\.position), liftings: liftings)
         return live.isEmpty ? try nextArchived(limit: limit) : live
     }
 
@@ -112,6 +115,6 @@ final class RedisOrderedFeed: OrderedFeed {
                     + "from them")
         }
         try client.verify(positions)
-        client.history?.witness(positions)
+        client.history?.witness(positions, liftings: liftings)
     }
 }

@@ -145,7 +145,8 @@ struct SystemStatus {
             "recorded  \(Quantity.bytes(totals.sizeBytes)) in \(Quantity.grouped(totals.chunks)) chunks", "",
         ]
         lines +=
-            halts.map { "HALTED    partition \($0.partition): \($0.reason)" } + (halts.isEmpty ? [] : [""])
+            halts.map { "HALTED    partition \($0.partition): \($0.reason)" }
+            + (halts.isEmpty ? [] : ["          what to do: 'reel partitions lift --help'", ""])
         lines += LagReport.table(stages + subscriptions).render() + [""]
         if whole {
             let table = LagReport.partitionTable(stages + subscriptions)

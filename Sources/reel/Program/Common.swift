@@ -37,6 +37,7 @@ enum Common {
             data.declaration, config.declaration, ServerURLs.knownRedis.declaration,
             ServerURLs.knownMongodb.declaration, SystemSettings.spool.declaration,
             SystemSettings.chunkStore.declaration, SystemSettings.keys.declaration,
+            SystemSettings.archive.declaration,
         ] + DurabilitySettings.declarations
 
     static let session = Positional("SESSION", .identifier, help: "Id of the session")

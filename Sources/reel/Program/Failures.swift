@@ -55,12 +55,17 @@ enum Failures {
         }
     }
 
+    private static let haltedHint =
+        "'reel partitions list' says which partitions are halted, and 'reel partitions lift --help' what to do"
+
     /// - Parameter hint: what to do when a server cannot be reached.
     static func message(of error: any Error, hint: String) -> String {
         switch error {
         case let failure as CommandFailure: failure.message
         case let failure as LogFailure where failure.kind == .unreachable || failure.kind == .timedOut:
             "the event log cannot be reached: \(failure); \(hint)"
+        case let failure as LogFailure where failure.kind == .lostHistory:
+            "\(failure); \(haltedHint)"
         case let failure as MongoFailure where failure.isUnreachable:
             "\(failure); \(hint)"
         case let failure as QueryFailure where failure.isUnreachable:
@@ -68,6 +73,8 @@ enum Failures {
         case let failure as RecordingFailure:
             if case .failed(let shortage as DiskShortage, _) = failure {
                 "\(failure); make room on that disk, or keep less free with --disk-reserve (\(shortage.room.path))"
+            } else if case .failed(let inner as LogFailure, _) = failure, inner.kind == .lostHistory {
+                "\(failure); \(haltedHint)"
             } else {
                 "\(failure)"
             }

@@ -14,6 +14,7 @@ enum Program {
         BenchAppendCommand.self, BenchProjectCommand.self, ReplayCommand.self,
         ParkedListCommand.self, ParkedShowCommand.self, ParkedRetryCommand.self,
         ParkedDiscardCommand.self,
+        PartitionsListCommand.self, PartitionsLiftCommand.self,
         ArchiveStatusCommand.self, ArchiveRunCommand.self, ArchiveVerifyCommand.self,
     ]
 

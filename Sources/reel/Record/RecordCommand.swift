@@ -30,10 +30,13 @@ enum RecordCommand: Command {
         // Everything the caller can have got wrong is found before anything is made.
         let path = settings.positional(0) ?? "-"
         let source = path == "-" ? ByteSource.standardInput() : try ByteSource.file(path)
-        let session = try RecordSettings.session(
+        var session = try RecordSettings.session(
             from: settings, source: source.totalBytes == nil ? .stream : .file)
         // A system that is just being started again is no reason to lose a recording.
         let system = try RunningSystem(settings, patienceMilliseconds: 10_000)
+        if settings[RecordSettings.session] == nil {
+            session.sessionID = try system.newSessionID(instead: session.sessionID)
+        }
         let stop = StopSignal()
         try SignalWatcher.start(stop)
 

@@ -36,6 +36,8 @@ enum RecordSettings {
             Common.diskReserve.declaration, Common.json.declaration,
         ] + Common.places
 
+    static func newSessionID() -> String { "sess-\(ULID.make(at: SystemClock().now()))" }
+
     /// The session to make, checked.
     static func session(from settings: Settings, source: CaptureConfig.Source) throws -> SessionEvent.Created
     {
@@ -55,7 +57,7 @@ enum RecordSettings {
         metadata.owner = settings[owner]
         metadata.priority = settings[priority]
         let created = SessionEvent.Created(
-            sessionID: settings[session] ?? "sess-\(ULID.make(at: SystemClock().now()))",
+            sessionID: settings[session] ?? newSessionID(),
             name: try settings.require(name), rdp: rdp, recording: recording, storage: storage,
             metadata: metadata,
             capture: CaptureConfig(source: source, chunkSizeBytes: try settings.require(Common.chunkSize)))

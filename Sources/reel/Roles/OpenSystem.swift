@@ -161,7 +161,9 @@ extension RedisLogNotice {
         case .entryMalformed(let group, let position, let text):
             (.error, "group \(group): entry \(position) does not follow the format and was parked: \(text)")
         case .partitionHalted(let partition, let reason):
-            (.error, "partition \(partition) is halted: \(reason)")
+            (.error, "partition \(partition) is halted: \(reason); see 'reel partitions lift --help'")
+        case .partitionLifted(let partition, let text):
+            (.warning, "partition \(partition) goes on: its halt was lifted by \(text)")
         case .memberRemoved(let group, let member): (.debug, "group \(group): removed member \(member)")
         }
     }

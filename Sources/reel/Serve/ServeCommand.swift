@@ -61,7 +61,7 @@ enum ServeCommand: Command {
         // Never freed, see UpCommand.
         _ = Unmanaged.passRetained(system)
         let beats = LivenessService(system)
-        var services: [any Service] = [beats]
+        var services: [any Service] = [beats, HaltWatchService(system)]
         if plan.choice.needsVault {
             services += [SweepService(system, ownsChunkStore: false), DiskWatchService(system)]
         }

@@ -36,6 +36,16 @@ struct RunningSystem {
         }
     }
 
+    /// An id for a new session whose partition is not halted: the given one where that is so, or where all
+    /// are.
+    func newSessionID(instead id: String) throws -> String {
+        let halted = Set(try log.halts().list().map(\.partition))
+        guard halted.count < log.partitioning.count else { return id }
+        var id = id
+        while halted.contains(log.partitioning.partition(of: id)) { id = RecordSettings.newSessionID() }
+        return id
+    }
+
     /// The server of the read models and the wrapped keys.
     func mongo() throws -> MongoPool { try MongoPool(MongoSettings(url: endpoints.mongodbURL)) }
 

@@ -57,7 +57,8 @@ enum UpCommand: Command {
         _ = Unmanaged.passRetained(system)
         let group = ServiceGroup(
             servers.services + [
-                LivenessService(system), SweepService(system, ownsChunkStore: plan.system.chunkStore == nil),
+                LivenessService(system), HaltWatchService(system),
+                SweepService(system, ownsChunkStore: plan.system.chunkStore == nil),
                 DiskWatchService(system),
                 RolePool(name: "roles", roles: try Roles.make(system)),
                 ReadinessService(

@@ -1,0 +1,106 @@
+public import EventSourcing
+
+/// The newest event of a session that the read models contain.
+public struct ShownSession: Sendable, Hashable {
+    /// The session.
+    public var sessionID: String
+    /// Sequence of that event.
+    public var version: UInt64
+    /// Where it stood in the log.
+    public var position: LogPosition
+}
+
+/// After the log has lost events of a partition: what the read models took from them.
+extension MongoReadModels {
+    /// The sessions of a partition that are shown, each with its newest event. Reads all of them; memory
+    /// grows with their number.
+    public func sessions(ofPartition partition: Int) throws -> [ShownSession] {
+        let filter = BSONDocument { builder in
+            builder.append("log_position") {
+                $0.append("$regex", "^\(LogPosition.partitionName(partition))/")
+            }
+        }
+        var query = MongoFind(filter: filter)
+        query.projection = BSONDocument { builder in
+            for name in ["session_id", "version", "log_position"] { builder.append(name, int32: 1) }
+        }
+        var newest: [String: ShownSession] = [:]
+        try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            // A projector that died while it wrote may have left any of them ahead of the others.
+            for name in [collections.sessions, collections.chunks, collections.pipeline] {
+                let found = try wrap { () throws(MongoFailure) in
+                    try client.find(query, in: name) { (fields) throws(BSONError) in
+                        ShownSession(
+                            sessionID: try fields.string("session_id"),
+                            version: UInt64(clamping: try fields.int("version")),
+                            position: try fields.position("log_position"))
+                    }
+                }
+                for session in found
+                where newest[session.sessionID].map({ $0.version < session.version }) ?? true {
+                    newest[session.sessionID] = session
+                }
+            }
+        }
+        return newest.values.sorted { $0.sessionID < $1.sessionID }
+    }
+
+    /// Removes sessions of a partition from the read models, and lets the projector read the partition again
+    /// from its start: those of them that are in the log come back as the log has them. What is there
+    /// already is passed over.
+    public func startOver(partition: Int, without sessions: [String]) throws {
+        try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            // Projectors forget what they keep in memory before they write again.
+            let forgetting = BSONDocument { builder in
+                builder.append("$set") {
+                    $0.append("generation", "lift-\(ULID.make(at: SystemClock().now()))")
+                }
+            }
+            let marker = BSONDocument { $0.append("_id", Checkpoints.markerID) }
+            let checkpoint = BSONDocument {
+                $0.append("_id", "\(Self.subscription)/\(LogPosition.partitionName(partition))")
+            }
+            let start = BSONDocument { builder in
+                builder.append("$set") {
+                    $0.append("position", LogPosition.start(of: partition).description)
+                }
+            }
+            try wrap { () throws(MongoFailure) in
+                _ = try client.bulkWrite(
+                    [.update(filter: marker, with: forgetting, upsert: false)], to: collections.checkpoints)
+                for name in collections.documents where !sessions.isEmpty {
+                    try client.deleteAll(name, "session_id", among: sessions)
+                }
+                _ = try client.bulkWrite(
+                    [.update(filter: checkpoint, with: start, upsert: false)], to: collections.checkpoints)
+            }
+        }
+    }
+}
+
+extension MongoClient {
+    /// Keys of one command.
+    private static let keysPerDelete = 1_000
+
+    /// Removes every document whose field is one of some values, acknowledged by a majority.
+    fileprivate func deleteAll(
+        _ name: MongoNamespace, _ field: String, among values: [String]
+    ) throws(MongoFailure) {
+        for start in stride(from: 0, to: values.count, by: Self.keysPerDelete) {
+            let part = Array(values[start..<min(start + Self.keysPerDelete, values.count)])
+            let request = BSONDocument { builder in
+                builder.append("delete", name.collection)
+                builder.append("deletes", array: [part]) { builder, key, part in
+                    builder.append(key) { builder in
+                        builder.append("q") { query in
+                            query.append(field) { $0.append("$in", array: part) }
+                        }
+                        builder.append("limit", int32: 0)
+                    }
+                }
+                appendDurability(to: &builder)
+            }
+            _ = try command(request, operation: "delete", on: name)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+import EventSourcing
+import MongoViews
+import Pipeline
+import RedisLog
+import Recording
+import Vault
+
+/// Lifts the halt of a partition, and puts right what was derived from the events that the log has lost. One
+/// thread.
+///
+/// The halt goes last: a command that was cut off before can simply be given again.
+final class PartitionDesk {
+    /// A session of which events were lost.
+    struct LostSession {
+        var sessionID: String
+        /// Events that the read models had seen; nil when they had seen none that is lost.
+        var shownEvents: UInt64?
+        /// Events that the log has.
+        var loggedEvents: UInt64
+        /// Numbers of the chunks whose sealed files no event describes any more; they were set aside.
+        var chunks: [Int]
+    }
+
+    /// What came of it.
+    struct Outcome {
+        var lifting: LiftedHalt
+        var sessions: [LostSession]
+    }
+
+    private let halts: RedisHalts
+    private let store: any EventStore
+    private let views: MongoReadModels
+    private let chunks: ChunkStore
+
+    init(_ log: RedisEventLog, _ views: MongoReadModels, _ chunks: ChunkStore) throws {
+        halts = log.halts()
+        store = try log.open()
+        self.views = views
+        self.chunks = chunks
+    }
+
+    /// - Returns: nil when the partition is not halted.
+    func lift(_ partition: Int, by actor: Actor, because reason: String) throws -> Outcome? {
+        guard try halts.list().contains(where: { $0.partition == partition }) else { return nil }
+        var lost: [String: LostSession] = [:]
+        for shown in try views.sessions(ofPartition: partition) where try isLost(shown) {
+            lost[shown.sessionID] = LostSession(
+                sessionID: shown.sessionID, shownEvents: shown.version,
+                loggedEvents: try store.version(of: shown.sessionID), chunks: [])
+        }
+        // The read models may have been behind when it happened. Files of sessions that neither the log nor
+        // the read models know are somebody else's.
+        for session in try chunks.sessions() where store.partitioning.partition(of: session) == partition {
+            let version = try lost[session]?.loggedEvents ?? store.version(of: session)
+            guard version > 0 || lost[session] != nil else { continue }
+            let numbers = try setAside(session)
+            guard !numbers.isEmpty else { continue }
+            lost[session, default: LostSession(sessionID: session, loggedEvents: version, chunks: [])]
+                .chunks =
+                numbers
+        }
+        let sessions = lost.values.sorted { $0.sessionID < $1.sessionID }
+        try views.startOver(
+            partition: partition, without: sessions.filter { $0.shownEvents != nil }.map(\.sessionID))
+        return try halts.lift(partition, by: actor.id, because: reason).map {
+            Outcome(lifting: $0, sessions: sessions)
+        }
+    }
+
+    /// Whether the newest event that the read models have of a session is not the one that the log has.
+    private func isLost(_ shown: ShownSession) throws -> Bool {
+        guard shown.version > 0 else { return false }
+        let event = try store.load(shown.sessionID, after: shown.version - 1, limit: 1).first
+        return event?.position != shown.position
+    }
+
+    /// Moves away sealed files of chunks that the log does not know; answers their numbers.
+    private func setAside(_ session: String) throws -> [Int] {
+        var recorded: Set<Int> = []
+        try store.forEach(of: session) { event in
+            if case .chunk(.recorded(let chunk)) = try RecordingEvent(event) {
+                recorded.insert(chunk.chunk.sequenceNumber)
+            }
+        }
+        var numbers: [Int] = []
+        for file in try chunks.list(session: session).files where !recorded.contains(file.sequenceNumber) {
+            if try chunks.setAside(session: session, sequence: file.sequenceNumber) {
+                numbers.append(file.sequenceNumber)
+            }
+        }
+        return numbers.sorted()
+    }
+}

@@ -1,0 +1,50 @@
+import EventSourcing
+import Recording
+import TestServers
+import Testing
+
+@testable import MongoViews
+
+/// The log has lost events that the read models have seen.
+@Suite("Read models ahead of their log", .timeLimit(.minutes(10)))
+struct LostSessionTests {
+    @Test("sessions are removed, and come back as the log has them; others stay as they are")
+    func startOver() throws {
+        let server = try TestMongo.shared
+        let pool = try MongoPool(MongoSettings(url: server.url))
+        let models = MongoReadModels(pool, database: server.freshDatabaseName("lost"))
+        var histories = Histories(seed: 5)
+        let log = histories.log(sessions: 8)
+        let projector = models.projection(epoch: "one")
+        _ = try projector.checkpoints()
+        try projector.apply(log)
+        let partition = try #require(log.last).position.partition
+        let shown = try models.sessions(ofPartition: partition)
+        let newest = Dictionary(grouping: log, by: \.partitionKey).compactMapValues(\.last)
+            .filter { $0.value.position.partition == partition }
+        #expect(Set(shown.map(\.sessionID)) == Set(newest.keys))
+        for session in shown {
+            #expect(session.version == newest[session.sessionID]?.sequence)
+            #expect(session.position == newest[session.sessionID]?.position)
+        }
+        // The last events of that partition are lost, and with them the whole of one session.
+        let (cut, gone) = (
+            try #require(log.last).partitionKey, shown.first { $0.sessionID != log.last?.partitionKey }
+        )
+        let kept = log.filter { event in
+            if event.partitionKey == gone?.sessionID { return false }
+            return event.partitionKey != cut || event.sequence < newest[cut]?.sequence ?? 0
+        }
+        try models.startOver(partition: partition, without: [cut] + [gone?.sessionID].compactMap { $0 })
+        for id in [cut, gone?.sessionID].compactMap({ $0 }) { #expect(try models.queries.session(id) == nil) }
+        // Whoever was at it forgets what it knew.
+        #expect(throws: ProjectionFailure.self) { try projector.apply([try #require(log.last)]) }
+        let from = try projector.checkpoints()
+        #expect(from[partition] == .start(of: partition))
+        #expect(from.count > 1)
+        try projector.apply(kept.filter { $0.position.partition == partition })
+        let expected = try Expected(kept)
+        for (id, session) in expected.sessions { #expect(try models.queries.session(id) == session) }
+        #expect(try models.queries.sessionCount(SessionFilter()) == expected.sessions.count)
+    }
+}
