@@ -57,6 +57,9 @@ let package = Package(
         library(
             "HTTPServer", ["EventSourcing", "Metrics", "Supervision", "CMicrohttpd", "CZlib"]),
 
+        // The services' HTTP interfaces, over ports; adapters are put together in `reel`.
+        library("Gateway", ["EventSourcing", "Recording", "Vault", "HTTPServer", "Metrics"]),
+
         // The command line as such: arguments, settings, help, tables, progress. No I/O.
         library("Console"),
 
@@ -89,6 +92,12 @@ let package = Package(
         tests("ConsoleTests", ["Console"]),
         tests("MetricsTests", ["Metrics"]),
         tests("HTTPServerTests", ["EventSourcing", "HTTPServer", "Metrics", "Supervision"]),
+        tests(
+            "GatewayTests",
+            [
+                "EventSourcing", "Gateway", "HTTPServer", "Metrics", "Recording", "Simulation", "Supervision",
+                "Vault",
+            ]),
         tests(
             "ReelTests",
             [

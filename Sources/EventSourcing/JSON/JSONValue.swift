@@ -6,6 +6,12 @@ public enum JSONValue: Sendable, Hashable {
         public var name: String
         /// Its value.
         public var value: JSONValue
+
+        /// A member from its parts.
+        public init(name: String, value: JSONValue) {
+            self.name = name
+            self.value = value
+        }
     }
 
     /// null.

@@ -1,0 +1,45 @@
+internal import EventSourcing
+internal import HTTPServer
+internal import Recording
+internal import Vault
+
+/// `/sessions`: all of them.
+enum SessionCollection {
+    static let endpoints: [Endpoint] = [
+        Endpoint(.post, "/sessions", .createSession, .create, takesJSON: true, answer: create),
+        Endpoint(.get, "/sessions", .readSession, .status, answer: list),
+    ]
+
+    private static func create(_ call: Call) throws -> Response {
+        let request = try CreateSessionRequest(json: call.request.body)
+        let core = call.core
+        let id = request.sessionID ?? "sess-\(ULID.make(at: core.now()))"
+        let creation = request.creation(
+            sessionID: id, owner: call.subject.id,
+            capture: CaptureConfig(source: .stream, chunkSizeBytes: core.settings.chunkBytes))
+        guard call.subject.may(.createSession, Ownership(creation.metadata)) else {
+            throw ErrorInfo(.notAllowed, "you may only make sessions that you own")
+        }
+        try DiskRoom.require(core.parts.diskGuard)
+        _ = try core.desk.carryOut([.create(creation)], on: id, mark: "\(id)/create", context: call.context)
+        return try call.present(
+            id, status: 201, headers: [HeaderField("Location", "\(Endpoint.base)/sessions/\(id)")])
+    }
+
+    private static func list(_ call: Call) throws -> Response {
+        let query = try SessionListQuery(call.parameters, seenBy: call.subject.audience)
+        let list = try call.core.queries.sessionList(query.filter, limit: query.limit, from: query.start)
+        var writer = JSONWriter(reserving: 1024 * (list.sessions.count + 1))
+        list.encode(into: &writer)
+        return .json(writer.bytes)
+    }
+}
+
+/// The reserve that is kept free on the disks.
+enum DiskRoom {
+    /// Refuses to begin something new while less is free.
+    static func require(_ diskGuard: DiskGuard?) throws {
+        guard let room = try diskGuard?.tightest(), room.state != .open else { return }
+        throw DiskShortage(room)
+    }
+}

@@ -1,0 +1,85 @@
+internal import EventSourcing
+internal import HTTPServer
+internal import Recording
+
+/// `/sessions/{id}`: one session.
+enum SessionResource {
+    static let endpoints: [Endpoint] = [
+        Endpoint(.get, "/sessions/{id}", .readSession, .status, answer: read),
+        Endpoint(.put, "/sessions/{id}", .updateSession, .update, takesJSON: true, answer: update),
+        Endpoint(.delete, "/sessions/{id}", .deleteSession, .delete, answer: delete),
+    ]
+
+    private static func read(_ call: Call) throws -> Response {
+        try call.requireNoParameters()
+        let answer = try call.session()
+        return .json(answer.body, etag: answer.etag)
+    }
+
+    private static func update(_ call: Call) throws -> Response {
+        let change = try UpdateSessionRequest(json: call.request.body)
+        let id = try call.sessionID()
+        // The tag is compared with the description that is decided on, under the log's version: of two who
+        // change what they both have read, one is told so.
+        var tag: String?
+        if call.request.headers.contains("If-Match") {
+            let state = try call.core.desk.look(at: id)
+            guard let description = state.description, state.status != .deleted else {
+                throw SessionRejection.notFound
+            }
+            try call.require(Ownership(description.metadata))
+            tag = try Preconditions.descriptionTag(call.request, present: description.tag)
+        }
+        try call.command([.change(change, ifTag: tag)]) { state in
+            guard let before = state.description else { throw SessionRejection.notFound }
+            var after = before
+            if let event = change.event(sessionID: id, on: before) {
+                after.metadata = event.metadata ?? before.metadata
+            }
+            guard call.subject.mayMove(Ownership(before.metadata), to: Ownership(after.metadata)) else {
+                throw ErrorInfo(.notAllowed, "you may not give this session to that owner or project")
+            }
+        }
+        return try call.present(id)
+    }
+
+    private static func delete(_ call: Call) throws -> Response {
+        try call.requireNoParameters()
+        try call.command([.delete]) { state in
+            if let description = state.description {
+                _ = try Preconditions.descriptionTag(call.request, present: description.tag)
+            }
+        }
+        return .empty(204)
+    }
+}
+
+/// What `If-Match` asks.
+enum Preconditions {
+    /// The tag to hold the change to: nil where anything goes, the present one where the request names it.
+    static func descriptionTag(_ request: Request, present: String) throws -> String? {
+        guard let list = request.headers.list("If-Match") else { return nil }
+        if list.trimmingBlanks == "*" { return nil }
+        let named = SessionTag.descriptions(in: list)
+        guard named.contains(present) else { throw SessionRejection.changedMeanwhile }
+        return present
+    }
+}
+
+extension Call {
+    /// The session as it is now, answered.
+    func present(_ id: String, status: Int = 200, headers: [HeaderField] = []) throws -> Response {
+        guard let answer = try core.reads.answer(id) else { throw SessionRejection.notFound }
+        return .json(answer.body, status: status, etag: answer.etag, headers: headers)
+    }
+}
+
+extension String {
+    /// Without blanks and tabs at both ends.
+    var trimmingBlanks: Substring {
+        var rest = self[...]
+        while let first = rest.first, first == " " || first == "\t" { rest.removeFirst() }
+        while let last = rest.last, last == " " || last == "\t" { rest.removeLast() }
+        return rest
+    }
+}

@@ -1,0 +1,84 @@
+internal import EventSourcing
+internal import Recording
+internal import Synchronization
+
+/// Carries out commands on sessions. What it knows of the sessions that were commanded last is kept, so
+/// that a command reads only what is new of a long history.
+final class SessionDesk: Sendable {
+    /// What a command has brought.
+    struct Outcome: Sendable {
+        /// The session as it is now.
+        var state: SessionState
+        /// Sequence of its last event.
+        var version: UInt64
+        /// What has happened; empty when there was nothing to do.
+        var facts: [RecordingEvent]
+    }
+
+    /// One session's handler; a session's commands come one after the other.
+    ///
+    /// `@unchecked`: the handler is used under the lock alone.
+    private final class Place: @unchecked Sendable {
+        private let handler: CommandHandler<SessionDecider>
+        private let turn = Mutex(())
+
+        init(_ session: String, _ store: StorePool, _ clock: any WallClock) {
+            handler = CommandHandler(session: session, store: store, clock: clock)
+        }
+
+        func withHandler<Answer>(
+            _ body: (CommandHandler<SessionDecider>) throws -> Answer
+        ) rethrows -> Answer {
+            try turn.withLock { _ in try body(handler) }
+        }
+    }
+
+    private static let sessionsKept = 1024
+
+    private let store: StorePool
+    private let clock: any WallClock
+    private let versions: SessionVersions
+    private let places = Shelf<String, Place>(limit: sessionsKept)
+
+    init(_ store: StorePool, _ clock: any WallClock, _ versions: SessionVersions) {
+        self.store = store
+        self.clock = clock
+        self.versions = versions
+    }
+
+    /// Carries out commands in order, all or none.
+    /// - Parameters:
+    ///   - mark: makes the ids of what has happened; the same one again makes a repetition harmless.
+    ///   - admit: looks at the session before anything is decided, and throws what is answered instead.
+    func carryOut(
+        _ commands: [SessionCommand], on session: String, mark: String, context: EventContext,
+        admit: (SessionState) throws -> Void = { _ in }
+    ) throws -> Outcome {
+        try withHandler(of: session) { handler in
+            try handler.catchUp()
+            try admit(handler.state)
+            let facts = try handler.handle(commands, id: mark, context: context)
+            versions.note(handler.version, of: session)
+            return Outcome(state: handler.state, version: handler.version, facts: facts)
+        }
+    }
+
+    /// The session as the log has it; its status is nil when there is none.
+    func look(at session: String) throws -> SessionState {
+        try withHandler(of: session) { handler in
+            try handler.catchUp()
+            return handler.state
+        }
+    }
+
+    private func withHandler<Answer>(
+        of session: String, _ body: (CommandHandler<SessionDecider>) throws -> Answer
+    ) throws -> Answer {
+        let place = places.value(of: session) { Place(session, store, clock) }
+        return try place.withHandler { handler in
+            // Who asks for sessions that do not exist takes nobody's place.
+            defer { if handler.version == 0 { places[session] = nil } }
+            return try body(handler)
+        }
+    }
+}

@@ -1,0 +1,24 @@
+internal import EventSourcing
+internal import Recording
+
+/// What all handlers share.
+final class Core: Sendable {
+    let parts: GatewayParts
+    let settings: GatewaySettings
+    let store: StorePool
+    let versions: SessionVersions
+    let desk: SessionDesk
+    let reads: SessionReads
+
+    init(_ parts: GatewayParts, _ settings: GatewaySettings) throws(LogFailure) {
+        self.parts = parts
+        self.settings = settings
+        store = try StorePool(parts.log)
+        versions = SessionVersions(store, follower: parts.follower)
+        desk = SessionDesk(store, parts.clock, versions)
+        reads = SessionReads(parts.queries, store, versions, answersKept: settings.answersKept)
+    }
+
+    var queries: any RecordingQueries { parts.queries }
+    func now() -> Timestamp { parts.clock.now() }
+}

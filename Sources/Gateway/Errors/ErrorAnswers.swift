@@ -1,0 +1,122 @@
+internal import EventSourcing
+public import HTTPServer
+internal import Recording
+internal import Vault
+
+/// The form that every error of the API has (DESIGN 3.7), and what failures become.
+public enum ErrorAnswers {
+    /// The error's form in HTTP.
+    public static func render(_ error: HTTPError, _ context: ErrorContext) -> (
+        contentType: String, body: [UInt8]
+    ) {
+        var writer = JSONWriter()
+        info(error).encode(into: &writer, requestID: context.requestID, at: SystemClock().now())
+        return ("application/json", writer.bytes)
+    }
+
+    /// What a handler's error is answered with. What nobody foresaw says nothing of itself.
+    public static func answer(_ error: any Error) -> HTTPError {
+        switch error {
+        case let error as HTTPError: error
+        case let info as ErrorInfo: HTTPError(info)
+        case let failure as RequestFailure: HTTPError(ErrorInfo(failure))
+        case let rejection as SessionRejection: HTTPError(ErrorInfo(rejection))
+        case let error as CommandError<SessionRejection>: answer(inside: error)
+        case let failure as LogFailure: unavailable("the event log", failure.isTransient)
+        case let failure as QueryFailure: unavailable("the read models", failure.isTransient)
+        case let failure as StorageFailure: storage(failure)
+        case is DiskShortage: HTTPError(ErrorInfo(.storage, "\(error)", retryAfter: 60))
+        case is KeyFailure, is SealFailure:
+            HTTPError(ErrorInfo(.encryption, "the session's key or a sealed file cannot be used"))
+        case let failure as any TransientFailure where failure.isTransient:
+            unavailable("a server", true)
+        default: HTTPError(ErrorInfo(.dependencyUnavailable, "something failed unexpectedly", status: 500))
+        }
+    }
+
+    private static func answer(inside error: CommandError<SessionRejection>) -> HTTPError {
+        switch error {
+        case .rejected(let rejection): HTTPError(ErrorInfo(rejection))
+        case .failed(let failure): answer(failure)
+        case .malformed:
+            HTTPError(
+                ErrorInfo(
+                    .dependencyUnavailable, "the session's history holds an event that is not understood",
+                    status: 500))
+        }
+    }
+
+    private static func unavailable(_ what: String, _ isTransient: Bool) -> HTTPError {
+        HTTPError(
+            ErrorInfo(
+                .dependencyUnavailable, "\(what) cannot be reached or used now",
+                retryAfter: isTransient ? 1 : nil))
+    }
+
+    private static func storage(_ failure: StorageFailure) -> HTTPError {
+        if failure.isOutOfSpace {
+            return HTTPError(ErrorInfo(.storage, "there is no room left for recordings", retryAfter: 60))
+        }
+        if failure.isMissing {
+            return HTTPError(ErrorInfo(.storage, "the file is gone", status: 500))
+        }
+        return HTTPError(ErrorInfo(.storage, "a file cannot be read or written", status: 500))
+    }
+
+    /// The error as the domain's error body has it.
+    private static func info(_ error: HTTPError) -> ErrorInfo {
+        let code = ErrorCode.allCases.first { $0.name == error.code } ?? layerCode(error)
+        return ErrorInfo(
+            code, error.message, status: error.status, violations: error.violations,
+            retryAfter: error.retryAfter)
+    }
+
+    /// The codes of what the HTTP layer refuses by itself.
+    private static func layerCode(_ error: HTTPError) -> ErrorCode {
+        switch HTTPError.Layer(rawValue: error.code) {
+        case .tooLarge, .targetTooLong, .headerTooLarge: .tooLarge
+        case .preconditionFailed: .wrongState
+        case .overloaded, .internalError: .dependencyUnavailable
+        default: error.status >= 500 ? .dependencyUnavailable : .malformedRequest
+        }
+    }
+}
+
+extension HTTPError {
+    /// The domain's error, on its way through the HTTP layer.
+    init(_ info: ErrorInfo, headers: [HeaderField] = []) {
+        var details: [JSONValue.Member] = []
+        if !info.violations.isEmpty {
+            let list = info.violations.map { violation in
+                JSONValue.object([
+                    JSONValue.Member(name: "field", value: .string(violation.field)),
+                    JSONValue.Member(name: "rule", value: .string(violation.rule)),
+                ])
+            }
+            details.append(JSONValue.Member(name: "violations", value: .array(list)))
+        }
+        var headers = headers
+        if let seconds = info.retryAfter {
+            details.append(JSONValue.Member(name: "retry_after_seconds", value: .integer(Int64(seconds))))
+            headers.append(HeaderField("Retry-After", "\(seconds)"))
+        }
+        if info.code == .notAuthenticated {
+            headers.append(HeaderField("WWW-Authenticate", "Bearer realm=\"reel\""))
+        }
+        self.init(
+            status: info.status, code: info.code.name, message: info.message, details: details,
+            headers: headers)
+    }
+
+    fileprivate var violations: [Violation] {
+        let list = details.first { $0.name == "violations" }?.value.array ?? []
+        return list.compactMap { item in
+            guard let field = item["field"]?.string, let rule = item["rule"]?.string else { return nil }
+            return Violation(field, rule)
+        }
+    }
+
+    fileprivate var retryAfter: Int? {
+        details.first { $0.name == "retry_after_seconds" }?.value.integer.flatMap { Int(exactly: $0) }
+    }
+}

@@ -1,0 +1,128 @@
+internal import EventSourcing
+internal import HTTPServer
+internal import Recording
+internal import Synchronization
+
+/// A session as it is answered, ready to be sent.
+struct SessionAnswer: Sendable {
+    /// Sequence of the last event in it.
+    let version: UInt64
+    /// Where it is in its life.
+    let status: SessionStatus
+    /// Whose it is.
+    let ownership: Ownership
+    /// The version of what is answered.
+    let etag: EntityTag
+    /// The JSON text.
+    let body: [UInt8]
+
+    init(_ view: SessionView) {
+        version = view.version
+        status = view.status
+        ownership = Ownership(view.metadata)
+        etag = SessionTag(version: view.version, description: SessionDescription(view).tag).etag
+        var writer = JSONWriter(reserving: 1536)
+        view.encode(into: &writer)
+        body = writer.bytes
+    }
+}
+
+/// Reads single sessions: from memory while nothing has happened to them, from the read models where
+/// these are not behind, else from the log. So whoever has changed a session sees the change, through
+/// whichever gateway.
+final class SessionReads: Sendable {
+    private let queries: any RecordingQueries
+    private let versions: SessionVersions
+    private let folds: FoldShelf
+    private let answers: Shelf<String, SessionAnswer>
+
+    init(
+        _ queries: any RecordingQueries, _ store: StorePool, _ versions: SessionVersions, answersKept: Int
+    ) {
+        self.queries = queries
+        self.versions = versions
+        folds = FoldShelf(store)
+        answers = Shelf(limit: answersKept)
+    }
+
+    /// The session, ready to be sent; nil when there is none, or no longer.
+    func answer(_ session: String) throws -> SessionAnswer? {
+        let version = try versions.version(of: session)
+        if let kept = answers[session], kept.version >= version { return kept }
+        guard version > 0, let view = try view(session, atLeast: version), view.status != .deleted else {
+            return nil
+        }
+        let answer = SessionAnswer(view)
+        answers[session] = answer
+        return answer
+    }
+
+    /// The same as far as it is in memory and known to be the newest.
+    func answerAtHand(_ session: String) -> SessionAnswer? {
+        guard let version = versions.versionAtHand(of: session), let kept = answers[session],
+            kept.version >= version
+        else { return nil }
+        return kept
+    }
+
+    /// The session; nil when there is none, or no longer.
+    func session(_ id: String) throws -> SessionView? {
+        let version = try versions.version(of: id)
+        guard version > 0, let view = try view(id, atLeast: version), view.status != .deleted else {
+            return nil
+        }
+        return view
+    }
+
+    /// The session's pipeline.
+    func pipeline(_ session: String) throws -> PipelineView? {
+        let version = try versions.version(of: session)
+        if let view = modelled({ try queries.pipeline(ofSession: session) }), view.version >= version {
+            return view
+        }
+        return try folds.fold(of: session)?.pipeline.view
+    }
+
+    /// Whether the read models have all of the session's events that are known of.
+    func areModelsCurrent(for session: String) throws -> Bool {
+        let version = try versions.version(of: session)
+        return (modelled { try queries.session(session) }?.version ?? 0) >= version
+    }
+
+    private func view(_ session: String, atLeast version: UInt64) throws -> SessionView? {
+        if let view = modelled({ try queries.session(session) }), view.version >= version { return view }
+        return try folds.fold(of: session)?.session
+    }
+
+    /// What the read models say; nil also while they cannot be asked, because the log can.
+    private func modelled<View>(_ query: () throws -> View?) -> View? { (try? query()) ?? nil }
+}
+
+/// Folds of sessions whose read model was behind when somebody asked.
+final class FoldShelf: Sendable {
+    private static let sessionsKept = 256
+
+    private final class Place: Sendable {
+        let fold = Mutex<SessionFold?>(nil)
+    }
+
+    private let store: StorePool
+    private let places = Shelf<String, Place>(limit: sessionsKept)
+
+    init(_ store: StorePool) { self.store = store }
+
+    /// The fold of all of the session's events; nil when there is none.
+    func fold(of session: String) throws -> SessionFold? {
+        let place = places.value(of: session) { Place() }
+        let fold = try place.fold.withLock { fold in
+            try store.forEach(of: session, after: fold?.version ?? 0) { event in
+                let fact = try RecordingEvent(event)
+                let stamp = EventStamp(event)
+                if fold == nil { fold = SessionFold(fact, stamp) } else { fold?.evolve(fact, stamp) }
+            }
+            return fold
+        }
+        if fold == nil { places[session] = nil }
+        return fold
+    }
+}

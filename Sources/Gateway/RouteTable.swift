@@ -1,0 +1,8 @@
+/// Every path of the API, one line for each resource.
+enum RouteTable {
+    static func endpoints(_ core: Core) -> [Endpoint] {
+        SessionCollection.endpoints
+            + SessionResource.endpoints
+            + SessionControl.endpoints
+    }
+}

@@ -1,0 +1,104 @@
+import EventSourcing
+import Supervision
+import Testing
+
+/// An answer as it came over the wire.
+struct WireAnswer {
+    var status = 0
+    var headers: [(name: String, value: String)] = []
+    var body: [UInt8] = []
+
+    subscript(header name: String) -> String? {
+        headers.first { $0.name.lowercased() == name.lowercased() }?.value
+    }
+
+    var text: String { String(decoding: body, as: UTF8.self) }
+
+    /// The body as JSON; null when it is none.
+    var json: JSONValue { (try? JSONValue(parsing: body)) ?? .null }
+
+    /// `error.code` of the body.
+    var code: String? { json["error"]?["code"]?.string }
+
+    /// The fields that the error lists.
+    var fields: [String] {
+        (json["error"]?["details"]?["violations"]?.array ?? []).compactMap { $0["field"]?.string }
+    }
+}
+
+private struct Ended: Error {}
+
+/// A client of one connection.
+final class Client {
+    private let socket: LoopbackSocket
+    private var buffer: [UInt8] = []
+    private var place = 0
+
+    init(_ port: UInt16) throws { socket = try LoopbackSocket(port: port, timeoutMilliseconds: 60_000) }
+
+    func send(_ bytes: [UInt8]) throws { try socket.send(bytes) }
+
+    private func byte() throws -> UInt8 {
+        if place == buffer.count {
+            buffer = try socket.receiveSome(upTo: 65_536)
+            place = 0
+            if buffer.isEmpty { throw Ended() }
+        }
+        defer { place += 1 }
+        return buffer[place]
+    }
+
+    private func line() throws -> String {
+        var line: [UInt8] = []
+        while true {
+            let next = try byte()
+            if next == 10 { break }
+            line.append(next)
+        }
+        if line.last == 13 { line.removeLast() }
+        return String(decoding: line, as: UTF8.self)
+    }
+
+    private func head() throws -> WireAnswer {
+        var answer = WireAnswer()
+        let parts = try line().split(separator: " ", maxSplits: 2)
+        try #require(parts.count >= 2 && parts[0] == "HTTP/1.1", "\(parts)")
+        answer.status = try #require(Int(parts[1]))
+        while true {
+            let line = try line()
+            if line.isEmpty { return answer }
+            let colon = try #require(line.firstIndex(of: ":"))
+            let value = line[line.index(after: colon)...].drop { $0 == " " }
+            answer.headers.append((String(line[..<colon]), String(value)))
+        }
+    }
+
+    func answer(toHead: Bool = false) throws -> WireAnswer {
+        var answer = try head()
+        if answer.status == 100 { answer = try head() }
+        if toHead || answer.status == 204 || answer.status == 304 { return answer }
+        if answer[header: "Transfer-Encoding"]?.lowercased() == "chunked" {
+            while true {
+                let text = try line()
+                let size = try #require(Int(text, radix: 16))
+                for _ in 0..<size { answer.body.append(try byte()) }
+                #expect(try line() == "")
+                if size == 0 { return answer }
+            }
+        }
+        let length = try #require(Int(answer[header: "Content-Length"] ?? ""))
+        for _ in 0..<length { answer.body.append(try byte()) }
+        return answer
+    }
+
+    func ask(
+        _ method: String, _ target: String, as token: String?, _ headers: [String] = [],
+        body: [UInt8]? = nil
+    ) throws -> WireAnswer {
+        var lines = ["\(method) \(target) HTTP/1.1", "Host: reel"] + headers
+        if let token { lines.append("Authorization: Bearer \(token)") }
+        if let body { lines.append("Content-Length: \(body.count)") }
+        try send(Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8) + (body ?? []))
+        return try answer(toHead: method == "HEAD")
+    }
+}
