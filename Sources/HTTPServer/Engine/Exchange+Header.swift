@@ -31,7 +31,10 @@ extension Exchange {
         guard scan.isPlain, fields.areWellFormed else {
             throw HTTPError(.malformed, "a header line is folded, has a bare line feed or a bad character")
         }
-        guard fields.all("Host").count <= 1 else { throw HTTPError(.malformed, "Host stands twice") }
+        let hosts = fields.all("Host").count
+        guard hosts == 1 || hosts == 0 && isVersion10 else {
+            throw HTTPError(.malformed, "Host must be there, once")
+        }
         try readFraming(fields)
         if let expectation = fields["Expect"], expectation.lowercased() != "100-continue" {
             throw HTTPError(.expectationFailed, "only 100-continue can be expected")

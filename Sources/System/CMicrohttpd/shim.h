@@ -42,7 +42,9 @@ static inline struct MHD_Daemon *reel_http_start(const reel_http_daemon *d) {
     REEL_OPTION(MHD_OPTION_CONNECTION_MEMORY_LIMIT, d->connection_bytes, NULL);
     REEL_OPTION(MHD_OPTION_CONNECTION_TIMEOUT, d->quiet_seconds, NULL);
     REEL_OPTION(MHD_OPTION_LISTEN_SOCKET, d->listener, NULL);
-    REEL_OPTION(MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL);
+    // Not strict: 0.9.75 sends the header of its answer twice when it misses Host, and checks little else
+    // that the server doesn't check itself.
+    REEL_OPTION(MHD_OPTION_STRICT_FOR_CLIENT, 0, NULL);
     REEL_OPTION(MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)&reel_http_keep_escapes, NULL);
     if (d->threads > 1) REEL_OPTION(MHD_OPTION_THREAD_POOL_SIZE, d->threads, NULL);
     if (d->per_address > 0) REEL_OPTION(MHD_OPTION_PER_IP_CONNECTION_LIMIT, d->per_address, NULL);
