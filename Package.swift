@@ -56,6 +56,7 @@ let package = Package(
         library("Metrics"),
         library(
             "HTTPServer", ["EventSourcing", "Metrics", "Supervision", "CMicrohttpd", "CZlib"]),
+        library("Access", ["EventSourcing", "CCrypto"]),
 
         // The services' HTTP interfaces, over ports; adapters are put together in `reel`.
         library("Gateway", ["EventSourcing", "Recording", "Vault", "HTTPServer", "Metrics"]),
@@ -91,6 +92,7 @@ let package = Package(
             ]),
         tests("ConsoleTests", ["Console"]),
         tests("MetricsTests", ["Metrics"]),
+        tests("AccessTests", ["Access", "EventSourcing"]),
         tests("HTTPServerTests", ["EventSourcing", "HTTPServer", "Metrics", "Supervision"]),
         tests(
             "GatewayTests",

@@ -61,7 +61,8 @@ struct RefusalTests {
             ("POST /write HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         ])
     func firstLines(_ text: String, _ status: Int) throws {
-        try withServer(routes) { server in
+        // libmicrohttpd lets a connection linger whose first line it could not read.
+        try withServer(routes, { $0.quietSeconds = 1 }) { server in
             let client = try Client(server.port)
             try client.send(text)
             // What libmicrohttpd itself can't read it may answer by closing.
@@ -89,7 +90,9 @@ struct RefusalTests {
         try withServer(routes) { server in
             let client = try Client(server.port)
             for size in stride(from: 0, through: 9000, by: 450) {
-                var lines = ["POST /write HTTP/1.1", "Host: a", "content-type:text/plain", "Content-Length:  3", "E:"]
+                var lines = [
+                    "POST /write HTTP/1.1", "Host: a", "content-type:text/plain", "Content-Length:  3", "E:",
+                ]
                 for number in 0..<8 {
                     lines.append("X-\(number): " + String(repeating: "v", count: size / 8 * (number % 3)))
                 }
@@ -124,7 +127,9 @@ struct RefusalTests {
             #expect(try ask(server, "GET", "/" + String(repeating: "a", count: 1000)).status == 414)
             let type = "Content-Type: text/plain"
             let client = try Client(server.port)
-            #expect(try client.ask("POST", "/write", [type], body: String(repeating: "a", count: 100)).status == 200)
+            #expect(
+                try client.ask("POST", "/write", [type], body: String(repeating: "a", count: 100)).status
+                    == 200)
             let over = try client.ask("POST", "/write", [type], body: String(repeating: "a", count: 101))
             #expect(over.status == 413)
             // It was small enough to be read: the connection goes on.
@@ -134,7 +139,8 @@ struct RefusalTests {
             #expect(try far.answer().status == 413)
             #expect(far.isClosed)
             let chunked = try Client(server.port)
-            try chunked.send("POST /write HTTP/1.1\r\nHost: a\r\n\(type)\r\nTransfer-Encoding: chunked\r\n\r\n")
+            try chunked.send(
+                "POST /write HTTP/1.1\r\nHost: a\r\n\(type)\r\nTransfer-Encoding: chunked\r\n\r\n")
             try chunked.send("65\r\n" + String(repeating: "a", count: 101) + "\r\n0\r\n\r\n")
             #expect(try chunked.answer().status == 413)
         }
@@ -160,7 +166,8 @@ struct RefusalTests {
     func pipelined() throws {
         try withServer(routes) { server in
             let client = try Client(server.port)
-            let one = "POST /write HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\n"
+            let one =
+                "POST /write HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\n"
             try client.send((0..<9).map { one + "\($0)" }.joined())
             for number in 0..<9 { #expect(try client.answer().text == "\(number)") }
         }

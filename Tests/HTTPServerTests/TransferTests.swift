@@ -94,7 +94,8 @@ struct TransferTests {
                         let piece = rest.prefix(size)
                         rest = rest.dropFirst(size)
                         size = size * 3 % 90_001 + 1
-                        try client.send(Array("\(String(piece.count, radix: 16))\r\n".utf8) + piece + [13, 10])
+                        try client.send(
+                            Array("\(String(piece.count, radix: 16))\r\n".utf8) + piece + [13, 10])
                     }
                     try client.send("0\r\n\r\n")
                 } else {
@@ -146,7 +147,8 @@ struct TransferTests {
         try withServer(upload(sink, limit: 500_000)) { server in
             let client = try Client(server.port)
             let head = "POST /up HTTP/1.1\r\nHost: a\r\n"
-            try client.send(head + "Authorization: Bearer bad\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
+            try client.send(
+                head + "Authorization: Bearer bad\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
             #expect(try client.head().status == 401)
             let large = try Client(server.port)
             try large.send(head + "Content-Length: 500001\r\nExpect: 100-continue\r\n\r\n")
@@ -216,7 +218,9 @@ struct TransferTests {
                 return .file(file, type: "application/octet-stream", etag: EntityTag("f"))
             },
             Route(.get, "/made") { _ in
-                .ranged(length: 200_000, type: "application/octet-stream", etag: EntityTag("f")) { Pieces($0) }
+                .ranged(length: 200_000, type: "application/octet-stream", etag: EntityTag("f")) {
+                    Pieces($0)
+                }
             },
         ]
         try withServer(routes) { server in
