@@ -199,6 +199,16 @@ struct LifeTests {
         gate.set()
     }
 
+    @Test("The bare server answers the same bytes to everything")
+    func bare() throws {
+        let server = try BareServer(ServerSettings(), body: Array("{}".utf8))
+        let client = try Client(server.port)
+        for _ in 0..<3 {
+            #expect(try client.ask("GET", "/x").text == "{}")
+            #expect(try client.ask("POST", "/y", body: "abc").text == "{}")
+        }
+    }
+
     @Test("An address that is taken is said")
     func taken() throws {
         try withServer([]) { server in
