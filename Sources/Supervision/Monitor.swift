@@ -2,13 +2,13 @@ import Glibc
 
 /// A value behind a mutex with a condition: what threads of our own wait on. Waiting blocks the
 /// thread, so never from async code.
-final class Monitor<Value>: @unchecked Sendable {
+package final class Monitor<Value>: @unchecked Sendable {
     // Sendable because `value` is only touched with `mutex` held.
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
     private var value: Value
 
-    init(_ value: Value) {
+    package init(_ value: Value) {
         self.value = value
         mutex = .allocate(capacity: 1)
         condition = .allocate(capacity: 1)
@@ -29,7 +29,7 @@ final class Monitor<Value>: @unchecked Sendable {
     }
 
     /// Reads or changes the value without waking anybody.
-    func withLock<Answer, Failure: Error>(
+    package func withLock<Answer, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> Answer
     ) throws(Failure) -> Answer {
         pthread_mutex_lock(mutex)
@@ -38,7 +38,7 @@ final class Monitor<Value>: @unchecked Sendable {
     }
 
     /// Changes the value and wakes all who wait for it.
-    func update<Answer, Failure: Error>(
+    package func update<Answer, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> Answer
     ) throws(Failure) -> Answer {
         pthread_mutex_lock(mutex)
@@ -51,7 +51,7 @@ final class Monitor<Value>: @unchecked Sendable {
 
     /// Blocks until `body` gives an answer; `nil` when the time is up first. No limit when `nil`.
     @discardableResult
-    func wait<Answer>(milliseconds: Int? = nil, for body: (inout Value) -> Answer?) -> Answer? {
+    package func wait<Answer>(milliseconds: Int? = nil, for body: (inout Value) -> Answer?) -> Answer? {
         let end = milliseconds.map { deadline(after: $0) }
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }

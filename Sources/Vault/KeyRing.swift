@@ -87,7 +87,7 @@ public final class KeyRing: Sendable {
     }
 
     /// A key's bytes, from memory or its file; files never change.
-    private func secret(_ id: String) throws(KeyFailure) -> SecretBytes {
+    func secret(_ id: String) throws(KeyFailure) -> SecretBytes {
         if let known = secrets.withLock({ $0[id] }) { return known }
         let read = try files.read(id: id)
         secrets.withLock { $0[id] = read }

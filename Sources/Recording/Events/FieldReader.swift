@@ -85,6 +85,25 @@ public struct FieldReader {
         return strings
     }
 
+    /// An array of strings that must be there.
+    public func requiredStrings(_ name: String) throws(MalformedEvent) -> [String] {
+        guard value(name) != nil else { throw bad(name, "is missing") }
+        return try strings(name)
+    }
+
+    /// An object that must be there and holds nothing but strings, by their names.
+    public func texts(_ name: String) throws(MalformedEvent) -> [String: String] {
+        guard let members = value(name)?.members else { throw bad(name, "is missing or no object") }
+        var texts: [String: String] = [:]
+        for member in members {
+            guard let text = member.value.string else {
+                throw bad("\(name).\(member.name)", "is not a string")
+            }
+            texts[member.name] = text
+        }
+        return texts
+    }
+
     /// One word of an enumeration, which must be there.
     public func choice<T: RawRepresentable>(_ name: String) throws(MalformedEvent) -> T
     where T.RawValue == String {

@@ -4,7 +4,7 @@
 /// A library that is newer than ours is left in place: newer versions keep what older ones answer, so
 /// that processes of both versions run side by side during a deploy.
 enum FunctionLibrary {
-    static let version = 3
+    static let version = 4
 
     static let source = """
         #!lua name=reel
@@ -16,6 +16,7 @@ enum FunctionLibrary {
         \(groups)
         \(leases)
         \(archive)
+        \(rates)
 
         redis.register_function{function_name='reel_version', callback=version, flags={'no-writes'}}
         redis.register_function('reel_create', create)
@@ -35,6 +36,7 @@ enum FunctionLibrary {
         redis.register_function('reel_trim', trim)
         redis.register_function('reel_shrink', shrink)
         redis.register_function('reel_restore', restore)
+        redis.register_function('reel_rate', rate)
         redis.register_function{function_name='reel_holds', callback=holds, flags={'no-writes'}}
         redis.register_function{function_name='reel_history', callback=history, flags={'no-writes'}}
         redis.register_function{function_name='reel_count', callback=count, flags={'no-writes'}}

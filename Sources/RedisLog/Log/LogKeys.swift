@@ -53,6 +53,16 @@ enum LogKeys {
     /// Members of an ordered subscription, by the end of their membership.
     static func members(_ subscription: String) -> String { "reel:members:\(subscription)" }
 
+    /// What a subject did of one kind, by slots of time. The subject stands in it as a hash: it may be of
+    /// any length and hold anything.
+    static func rate(_ rule: String, _ subject: String) -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        let hash = SHA256.digest(of: subject.utf8).prefix(16).flatMap {
+            [digits[Int($0 >> 4)], digits[Int($0 & 15)]]
+        }
+        return "reel:rate:\(rule):\(String(decoding: hash, as: UTF8.self))"
+    }
+
     static func alive(_ mark: String) -> String { "reel:alive:\(mark)" }
 
     private static func prefix(_ partition: Int) -> String {

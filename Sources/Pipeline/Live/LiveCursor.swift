@@ -1,0 +1,161 @@
+internal import EventSourcing
+internal import Synchronization
+
+/// An event that the feed has read, with what followers need to know about it.
+final class LiveStep: Sendable {
+    let event: RecordedEvent
+    /// The position before it in its partition; nil when it comes from the history.
+    let previous: LogPosition?
+    /// The feed's places after it; empty when nobody follows everything.
+    let places: [LogPosition]
+    private let made = Mutex<LiveEvent?>(nil)
+    private let word = Mutex<String?>(nil)
+
+    init(_ event: RecordedEvent, previous: LogPosition?, places: [LogPosition] = []) {
+        self.event = event
+        self.previous = previous
+        self.places = places
+    }
+
+    /// The event as followers get it: encoded when the first of them wants it.
+    var shared: LiveEvent {
+        made.withLock { made in
+            if let made { return made }
+            let event = LiveEvent(event)
+            made = event
+            return event
+        }
+    }
+
+    /// The feed's places after it in one word.
+    var place: String {
+        word.withLock { word in
+            if let word { return word }
+            let text = LivePlace.encode(places)
+            word = text
+            return text
+        }
+    }
+}
+
+/// What was read from the history for one follower.
+struct LivePage {
+    let events: [RecordedEvent]
+    /// Partition that it is of; nil for one session's.
+    var partition: Int?
+    /// Whether nothing stood behind it when it was read.
+    let isLast: Bool
+}
+
+/// How far a follower has come.
+enum LiveCursor {
+    /// In one session: the next sequence; nil when it is whatever the feed brings first. And the highest that
+    /// the feed has shown, which may still have to come from the history.
+    case session(next: UInt64?, shown: UInt64, isBehind: Bool)
+    /// In everything, place by place: the partitions that have to be read from the history.
+    case places([LogPosition], unread: Set<Int>)
+    /// In everything, exactly where the feed is: ids are the feed's, made once for all.
+    case joined(String)
+
+    enum Verdict {
+        case known, next, later
+    }
+
+    /// Whether something has to be read from the history.
+    var isBehind: Bool {
+        switch self {
+        case .session(_, _, let isBehind): isBehind
+        case .places(_, let unread): !unread.isEmpty
+        case .joined: false
+        }
+    }
+
+    /// Whether an event that the feed has read is the next one.
+    func judge(_ step: LiveStep) -> Verdict {
+        switch self {
+        case .session(let next, _, _):
+            guard let next else { return .next }
+            let sequence = step.event.sequence
+            return sequence < next ? .known : sequence == next ? .next : .later
+        case .places(let places, _):
+            let place = places[step.event.position.partition]
+            if step.event.position <= place { return .known }
+            return step.previous == place ? .next : .later
+        case .joined: return .next
+        }
+    }
+
+    /// Whether an event of the history is one that was not delivered. There are no gaps in what is read.
+    func isNextOfHistory(_ event: RecordedEvent) -> Bool {
+        switch self {
+        case .session(let next, _, _): event.sequence == next
+        case .places(let places, _): event.position > places[event.position.partition]
+        case .joined: false
+        }
+    }
+
+    /// Goes past an event.
+    mutating func advance(_ step: LiveStep) {
+        switch self {
+        case .session(_, let shown, let isBehind):
+            self = .session(next: step.event.sequence + 1, shown: shown, isBehind: isBehind)
+        case .places(var places, let unread):
+            // Emptied first, so that changing one place does not copy all of them.
+            self = .joined("")
+            places[step.event.position.partition] = step.event.position
+            self = .places(places, unread: unread)
+        case .joined: self = .joined(step.place)
+        }
+    }
+
+    /// Notes that an event was not taken, and will have to come from the history.
+    mutating func fallBehind(_ step: LiveStep) {
+        switch self {
+        case .session(let next, let shown, _):
+            let sequence = step.event.sequence
+            self = .session(next: next ?? sequence, shown: max(shown, sequence), isBehind: true)
+        case .places(let places, var unread):
+            unread.insert(step.event.position.partition)
+            self = .places(places, unread: unread)
+        case .joined:
+            var places = step.places
+            let partition = step.event.position.partition
+            if places.indices.contains(partition) { places[partition] = step.previous ?? places[partition] }
+            self = .places(places, unread: [partition])
+        }
+    }
+
+    /// Is where the feed is, if so; answers whether.
+    mutating func join(_ feed: [LogPosition]) -> Bool {
+        switch self {
+        case .places(let places, let unread):
+            guard unread.isEmpty, places == feed else { return false }
+            self = .joined("")
+            return true
+        case .session, .joined: return true
+        }
+    }
+
+    /// Notes that a page was taken to its end.
+    mutating func finish(_ page: LivePage) {
+        guard page.isLast else { return }
+        switch self {
+        case .session(let next, let shown, _):
+            // What the feed has shown meanwhile has to be read too.
+            self = .session(next: next, shown: shown, isBehind: next.map { shown >= $0 } ?? false)
+        case .places(let places, var unread):
+            if let partition = page.partition { unread.remove(partition) }
+            self = .places(places, unread: unread)
+        case .joined: break
+        }
+    }
+
+    /// The id of an event that was just gone past.
+    func id(of event: LiveEvent) -> String {
+        switch self {
+        case .session: String(event.sequence)
+        case .places(let places, _): LivePlace.encode(places)
+        case .joined(let word): word
+        }
+    }
+}

@@ -1,0 +1,117 @@
+public import EventSourcing
+
+/// An event on its way to followers: encoded once, shared by all of them.
+public final class LiveEvent: Sendable {
+    /// Key of the history that it stands in: the session's id, or one of the audit trail's.
+    public let partitionKey: String
+    /// Its sequence there.
+    public let sequence: UInt64
+    /// CloudEvents type.
+    public let type: String
+    /// Its place in the log.
+    public let position: LogPosition
+    /// The event in CloudEvents 1.0 JSON form, UTF-8, on one line.
+    public let json: [UInt8]
+
+    init(_ event: RecordedEvent) {
+        var writer = JSONWriter(reserving: event.data.count + 640)
+        event.encodeCloudEvent(into: &writer)
+        partitionKey = event.partitionKey
+        sequence = event.sequence
+        type = event.type
+        position = event.position
+        json = writer.bytes
+    }
+}
+
+/// An event as one follower gets it.
+public struct LiveItem: Sendable {
+    /// The event.
+    public let event: LiveEvent
+    /// Where to go on after it: what `Last-Event-ID` brings back. It is a sequence number when one session
+    /// is followed, and all of the log's places in one word when everything is.
+    public let id: String
+}
+
+/// What a follower wants to see.
+public struct LiveFilter: Sendable, Hashable {
+    /// How much of the log.
+    public enum Scope: Sendable, Hashable {
+        /// One session's history.
+        case session(String)
+        /// All of it.
+        case everything
+    }
+
+    /// How much of the log.
+    public var scope: Scope
+    /// Event types; nil for all.
+    public var types: Set<String>?
+    /// Whether records of the audit trail are among them. Only for followers who may read it.
+    public var includesAudit: Bool
+
+    /// A filter from its parts.
+    public init(_ scope: Scope, types: Set<String>? = nil, includesAudit: Bool = false) {
+        self.scope = scope
+        self.types = types
+        self.includesAudit = includesAudit
+    }
+
+    func passes(_ event: RecordedEvent) -> Bool { passes(event.type, event.partitionKey) }
+
+    func passes(_ event: LiveEvent) -> Bool { passes(event.type, event.partitionKey) }
+
+    private func passes(_ type: String, _ partitionKey: String) -> Bool {
+        if !includesAudit, LiveFilter.isAudit(partitionKey) { return false }
+        return types?.contains(type) ?? true
+    }
+}
+
+/// Where a follower begins.
+public enum LiveStart: Sendable, Hashable {
+    /// At the beginning of what it follows.
+    case beginning
+    /// With what comes from now on.
+    case now
+    /// After the item with this id: `Last-Event-ID`.
+    case after(String)
+}
+
+/// Why nobody can follow.
+public enum LiveRefusal: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The id is none that was given out for what is followed.
+    case unknownID
+    /// As many follow as may.
+    case tooMany(limit: Int)
+    /// The log has not been reached yet, or the feed has ended.
+    case unavailable
+
+    /// One line for people.
+    public var description: String {
+        switch self {
+        case .unknownID: "Last-Event-ID is none that was given out here"
+        case .tooMany(let limit): "\(limit) followers are served already"
+        case .unavailable: "the log cannot be followed now"
+        }
+    }
+}
+
+/// Why no more items come.
+public enum LiveEnd: Sendable, Hashable {
+    /// The follower did not want any more.
+    case cancelled
+    /// The process ends; go on elsewhere from the last item's id.
+    case stopping
+    /// The log ends before the place that the follower came with: it is of another log, or history was lost.
+    case unknownPlace
+    /// The log can't be read there; the text says why.
+    case failed(String)
+}
+
+/// What a follower gets at one look.
+public enum LiveBatch: Sendable {
+    /// Items in order; none when nothing has come.
+    case items([LiveItem])
+    /// No more will come.
+    case ended(LiveEnd)
+}

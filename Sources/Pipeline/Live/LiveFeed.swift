@@ -1,0 +1,125 @@
+public import EventSourcing
+public import Supervision
+
+/// Follows the whole log with one reader, and hands each event to those who follow it.
+///
+/// Thousands of followers cost one connection, one encoding of each event and a place in the queues of those
+/// who want it. Followers that come with a place of their own, or fell behind, are filled from the history
+/// (log and archive) by a few threads in turn, and go on live exactly where that ends: see `LiveFollower`.
+///
+/// Order holds within a session. Followers of everything get the events of different sessions in the order
+/// in which the reader met them, or partition by partition while they catch up.
+public final class LiveFeed: Service {
+    /// Bounds of a feed.
+    public struct Limits: Sendable {
+        /// Followers at once.
+        public var followers = 20_000
+        /// Items that wait for one follower.
+        public var queuedEvents = 256
+        /// Bytes of JSON that wait for one follower; one event may be larger.
+        public var queuedBytes = 256 << 10
+        /// Events of one read of the history.
+        public var page = 128
+        /// Events of one partition that the reader takes at once.
+        public var batch = 500
+        /// Threads that read the history.
+        public var fillers = 2
+        /// Sessions whose last sequence is known.
+        public var sessions = 50_000
+
+        /// The usual bounds.
+        public init() {}
+    }
+
+    /// What a feed is doing, for metrics.
+    public struct Counts: Sendable, Hashable {
+        /// Followers there are.
+        public var followers = 0
+        /// Followers that wait to be filled from the history.
+        public var filling = 0
+        /// Events that the reader has met.
+        public var events = 0
+    }
+
+    /// Name of the service.
+    public let name = "live"
+
+    let hub: LiveHub
+    private let log: any EventLog
+    private let limits: Limits
+    private let report: RoleLog
+    private let ready = StopSignal()
+
+    /// A feed that takes followers once `run` has reached the log.
+    public init(log: any EventLog, limits: Limits = Limits(), report: RoleLog) {
+        self.log = log
+        self.limits = limits
+        self.report = report
+        hub = LiveHub(limits)
+    }
+
+    /// Begins to follow. Never blocks.
+    /// - Parameter onReady: called when there is something to take after nothing was, and at the end; on a
+    ///   thread of the feed, where it must not block.
+    public func follow(
+        _ filter: LiveFilter, from start: LiveStart, onReady: @escaping @Sendable () -> Void = {}
+    ) throws(LiveRefusal) -> LiveFollower {
+        try hub.follow(filter, from: start, onReady: onReady)
+    }
+
+    /// The last sequence of a session that this process knows of; nil when the session has not changed since
+    /// the feed began, or long ago. What a read model or a cache holds is stale when its version is lower.
+    /// Where `isFollowing` is false, others may have gone on without its being known here.
+    public func lastSeen(_ session: String) -> UInt64? { hub.lastSeen.value(session) }
+
+    /// Notes what this process has appended itself, so that it is known before the reader meets it.
+    public func noteAppended(_ session: String, sequence: UInt64) {
+        hub.lastSeen.note(session, sequence)
+    }
+
+    /// Whether the reader is connected and goes with the log.
+    public var isFollowing: Bool { hub.isFollowing }
+
+    /// What the feed is doing.
+    public var counts: Counts { hub.counts }
+
+    /// Ready when the log is followed.
+    public func waitUntilReady(stop: StopSignal) {
+        stop.whenSet { [ready] in ready.set() }
+        ready.wait()
+    }
+
+    /// Follows until `stop` is set; then every follower is told so.
+    public func run(stop: StopSignal) throws {
+        stop.whenSet { [hub] in hub.wake() }
+        var fillers: [OwnThread<Void>] = []
+        defer {
+            hub.end()
+            for filler in fillers { _ = try? filler.join() }
+        }
+        for number in 0..<max(1, limits.fillers) {
+            let filler = LiveFiller(log: log, hub: hub, page: limits.page, report: report)
+            fillers.append(try OwnThread(name: "live fill \(number)") { filler.run(stop: stop) })
+        }
+        try waitingOutFailures(of: name, stop: stop, report: report) { succeeded in
+            defer { hub.isFollowing = false }
+            let feed = try log.follow(after: try beginning())
+            hub.isFollowing = true
+            ready.set()
+            while !stop.isSet {
+                let events = try feed.next(limit: limits.batch, waitMilliseconds: 1_000)
+                hub.deliver(events)
+                succeeded()
+            }
+        }
+    }
+
+    /// Where to go on: after what was delivered, at first at the log's end.
+    private func beginning() throws -> [LogPosition] {
+        if let places = hub.places { return places }
+        let store = try log.open()
+        let ends = try (0..<store.partitioning.count).map { try store.end(of: $0) }
+        hub.begin(at: ends)
+        return ends
+    }
+}

@@ -1,0 +1,73 @@
+internal import EventSourcing
+internal import Supervision
+
+/// Fills followers from the history, one page at a time in turn, so that a long history of one does not keep
+/// the others waiting. One thread.
+final class LiveFiller: @unchecked Sendable {
+    // Sendable because the one thread that runs it is the only one that touches what can change.
+    private let log: any EventLog
+    private let hub: LiveHub
+    private let page: Int
+    private let report: RoleLog
+    private var store: (any EventStore)?
+
+    init(log: any EventLog, hub: LiveHub, page: Int, report: RoleLog) {
+        self.log = log
+        self.hub = hub
+        self.page = page
+        self.report = report
+    }
+
+    func run(stop: StopSignal) {
+        var backoff = Backoff(baseMilliseconds: 50, capMilliseconds: 1_000)
+        while !stop.isSet {
+            guard let follower = hub.nextWaiting(stop) else { continue }
+            do throws(LogFailure) {
+                if try fill(follower) { hub.schedule(follower) }
+                backoff.reset()
+            } catch {
+                guard error.isTransient else {
+                    report(.error, "live: a follower's history cannot be read: \(error)")
+                    follower.end(.failed(error.description))
+                    continue
+                }
+                hub.schedule(follower)
+                if backoff.count == 0 { report(.warning, "live: \(error); followers wait") }
+                stop.wait(milliseconds: backoff.next())
+            }
+        }
+    }
+
+    /// Reads the next page of a follower; answers whether there is more to read now.
+    private func fill(_ follower: LiveFollower) throws(LogFailure) -> Bool {
+        if store == nil { store = try log.open() }
+        guard let store else { return false }
+        let (cursor, hasEnded) = follower.state.withLock { ($0.cursor, $0.end != nil) }
+        if hasEnded { return false }
+        switch (cursor, follower.filter.scope) {
+        case (.session(let next, _, _), .session(let id)):
+            guard let next else {
+                return follower.fill(LivePage(events: [], partition: nil, isLast: true))
+            }
+            let events = try store.load(id, after: next - 1, limit: page)
+            if events.isEmpty, next > 1, try store.version(of: id) < next - 1 {
+                follower.end(.unknownPlace)
+                return false
+            }
+            return follower.fill(LivePage(events: events, partition: nil, isLast: events.count < page))
+        case (.places(let places, let unread), _):
+            guard let partition = unread.min() else {
+                return follower.fill(LivePage(events: [], partition: nil, isLast: true))
+            }
+            let place = places[partition]
+            let events = try store.read(after: place, limit: page)
+            if events.isEmpty, try store.end(of: partition) < place {
+                follower.end(.unknownPlace)
+                return false
+            }
+            return follower.fill(LivePage(events: events, partition: partition, isLast: events.count < page))
+        default:
+            return follower.fill(LivePage(events: [], partition: nil, isLast: true))
+        }
+    }
+}

@@ -1,0 +1,235 @@
+internal import EventSourcing
+internal import Supervision
+internal import Synchronization
+
+/// Who follows what, and who waits to be filled. Followers are never touched while the hub is locked.
+final class LiveHub: Sendable {
+    private struct State {
+        /// Where the reader is; nil before it has begun.
+        var places: [LogPosition]?
+        var sessions: [String: [LiveFollower]] = [:]
+        var everything: [LiveFollower] = []
+        /// Followers of everything that are not known to be where the reader is.
+        var apart: [LiveFollower] = []
+        var waiting: Deque<LiveFollower> = Deque()
+        var count = 0
+        var events = 0
+        var hasEnded = false
+    }
+
+    let lastSeen: LastSeen
+    private let state = Monitor(State())
+    private let limits: LiveFeed.Limits
+    private let following = Atomic(false)
+
+    init(_ limits: LiveFeed.Limits) {
+        self.limits = limits
+        lastSeen = LastSeen(limit: limits.sessions)
+    }
+
+    var isFollowing: Bool {
+        get { following.load(ordering: .relaxed) }
+        set { following.store(newValue, ordering: .relaxed) }
+    }
+
+    var places: [LogPosition]? { state.withLock { $0.places } }
+
+    var counts: LiveFeed.Counts {
+        state.withLock {
+            LiveFeed.Counts(followers: $0.count, filling: $0.waiting.count, events: $0.events)
+        }
+    }
+
+    func begin(at places: [LogPosition]) { state.withLock { $0.places = places } }
+
+    // MARK: - Followers
+
+    func follow(
+        _ filter: LiveFilter, from start: LiveStart, onReady: @escaping @Sendable () -> Void
+    ) throws(LiveRefusal) -> LiveFollower {
+        let follower = try state.withLock { state throws(LiveRefusal) in
+            guard !state.hasEnded, let places = state.places else { throw .unavailable }
+            guard state.count < limits.followers else { throw .tooMany(limit: limits.followers) }
+            let cursor = try Self.cursor(filter.scope, start, places)
+            let follower = LiveFollower(
+                filter, cursor, limits: limits, onReady: onReady,
+                schedule: { [weak self] in self?.schedule($0) }, leave: { [weak self] in self?.remove($0) })
+            switch filter.scope {
+            case .session(let id): state.sessions[id, default: []].append(follower)
+            case .everything:
+                state.everything.append(follower)
+                state.apart.append(follower)
+            }
+            state.count += 1
+            return follower
+        }
+        // From here on the reader brings it what is new; what was before comes from the history.
+        schedule(follower)
+        return follower
+    }
+
+    private static func cursor(
+        _ scope: LiveFilter.Scope, _ start: LiveStart, _ places: [LogPosition]
+    ) throws(LiveRefusal) -> LiveCursor {
+        switch (scope, start) {
+        case (.session, .beginning): return .session(next: 1, shown: 0, isBehind: true)
+        case (.session, .now): return .session(next: nil, shown: 0, isBehind: false)
+        case (.session, .after(let id)):
+            guard let sequence = UInt64(id), String(sequence) == id, sequence < UInt64(Int64.max) else {
+                throw .unknownID
+            }
+            return .session(next: sequence + 1, shown: 0, isBehind: true)
+        case (.everything, .now): return .places(places, unread: [])
+        case (.everything, .beginning):
+            let starts = places.indices.map { LogPosition.start(of: $0) }
+            return .places(starts, unread: Self.differing(starts, places))
+        case (.everything, .after(let id)):
+            guard let own = LivePlace.decode(id, partitions: places.count) else { throw .unknownID }
+            return .places(own, unread: Self.differing(own, places))
+        }
+    }
+
+    private static func differing(_ a: [LogPosition], _ b: [LogPosition]) -> Set<Int> {
+        Set(a.indices.filter { a[$0] != b[$0] })
+    }
+
+    private func remove(_ follower: LiveFollower) {
+        state.withLock { state in
+            switch follower.filter.scope {
+            case .session(let id):
+                guard var found = state.sessions.removeValue(forKey: id) else { return }
+                let count = found.count
+                found.removeAll { $0 === follower }
+                state.count -= count - found.count
+                if !found.isEmpty { state.sessions[id] = found }
+            case .everything:
+                let count = state.everything.count
+                state.everything.removeAll { $0 === follower }
+                state.apart.removeAll { $0 === follower }
+                state.count -= count - state.everything.count
+            }
+        }
+    }
+
+    // MARK: - Delivering
+
+    /// Hands events to those who follow them. The reader's thread alone.
+    func deliver(_ events: [RecordedEvent]) {
+        for event in events { lastSeen.note(event.partitionKey, event.sequence) }
+        let (sessions, everything, steps) = state.withLock { state in
+            var sessions: [String: [LiveFollower]] = [:]
+            var steps: [LiveStep] = []
+            steps.reserveCapacity(events.count)
+            var places = state.places ?? []
+            let isFollowed = !state.everything.isEmpty
+            for event in events where places.indices.contains(event.position.partition) {
+                let previous = places[event.position.partition]
+                places[event.position.partition] = event.position
+                steps.append(LiveStep(event, previous: previous, places: isFollowed ? places : []))
+                if sessions[event.partitionKey] == nil, let found = state.sessions[event.partitionKey] {
+                    sessions[event.partitionKey] = found
+                }
+            }
+            state.places = places
+            state.events += events.count
+            return (sessions, state.everything, steps)
+        }
+        for step in steps {
+            for follower in sessions[step.event.partitionKey] ?? [] { follower.push(step) }
+            for follower in everything { follower.push(step) }
+        }
+        join()
+    }
+
+    /// Followers of everything that are where the reader is need no places of their own any more.
+    private func join() {
+        let (apart, places) = state.withLock { ($0.apart, $0.places ?? []) }
+        if apart.isEmpty { return }
+        let joined = apart.filter { follower in
+            follower.state.withLock { $0.cursor.join(places) }
+        }
+        if joined.isEmpty { return }
+        state.withLock { state in
+            state.apart.removeAll { follower in joined.contains { $0 === follower } }
+        }
+    }
+
+    // MARK: - Filling
+
+    func schedule(_ follower: LiveFollower) {
+        state.update { $0.waiting.append(follower) }
+    }
+
+    /// The follower whose turn it is to be filled; nil when none came for a second, or at the end.
+    func nextWaiting(_ stop: StopSignal) -> LiveFollower? {
+        state.wait(milliseconds: 1_000) { state -> LiveFollower?? in
+            if let follower = state.waiting.popFirst() { return .some(follower) }
+            return stop.isSet || state.hasEnded ? .some(nil) : nil
+        } ?? nil
+    }
+
+    func wake() { state.update { _ in } }
+
+    func end() {
+        let all = state.update { state in
+            state.hasEnded = true
+            state.waiting = Deque()
+            return state.everything + state.sessions.values.flatMap { $0 }
+        }
+        for follower in all { follower.end(.stopping) }
+    }
+}
+
+/// A queue that gives its first in constant time.
+struct Deque<Element> {
+    private var items: [Element?] = []
+    private var head = 0
+
+    var count: Int { items.count - head }
+
+    mutating func append(_ element: Element) { items.append(element) }
+
+    mutating func popFirst() -> Element? {
+        guard head < items.count else { return nil }
+        let element = items[head]
+        items[head] = nil
+        head += 1
+        if head > 64, head * 2 > items.count {
+            items.removeFirst(head)
+            head = 0
+        }
+        return element
+    }
+}
+
+/// The last sequences of sessions that changed of late: what was noted among the last `limit` different
+/// sessions is known, what was not among twice as many is not.
+final class LastSeen: Sendable {
+    private struct State {
+        var young: [String: UInt64] = [:]
+        var old: [String: UInt64] = [:]
+    }
+
+    private let state = Mutex(State())
+    private let limit: Int
+
+    init(limit: Int) { self.limit = max(1, limit) }
+
+    func value(_ session: String) -> UInt64? {
+        state.withLock { $0.young[session] ?? $0.old[session] }
+    }
+
+    func note(_ session: String, _ sequence: UInt64) {
+        if LiveFilter.isAudit(session) { return }
+        state.withLock { state in
+            let known = state.young[session] ?? state.old[session] ?? 0
+            if state.young[session] == nil {
+                if state.young.count >= limit {
+                    state.old = state.young
+                    state.young = [:]
+                }
+            }
+            state.young[session] = max(known, sequence)
+        }
+    }
+}

@@ -1,0 +1,239 @@
+public import EventSourcing
+
+/// `AuditRecorded`: somebody did something, or tried to. Schema: `schemas/events/AuditRecorded.v1.json`.
+///
+/// A record is bounded and free of control characters from the moment it is made, so that whatever a
+/// client sends can't bloat the log or reach a terminal. It never holds a secret: details whose name says
+/// that they would are withheld.
+public struct AuditRecord: Event, Hashable {
+    /// The CloudEvents type.
+    public static let typeName = "AuditRecorded"
+
+    /// What was done or tried.
+    public let action: AuditAction
+    /// What it was done to.
+    public let resource: AuditResource
+    /// The session that it concerns, if any.
+    public let sessionID: String?
+    /// Whether it was done.
+    public let outcome: AuditOutcome
+    /// HTTP status of the answer, or exit status of the command; nil where there is neither.
+    public let statusCode: Int?
+    /// Why it was denied or failed, or what was given as reason; at most 500 characters.
+    public let reason: String?
+    /// Who did it.
+    public let actor: AuditActor
+    /// Network address that it came from; nil for what was done on the machine itself.
+    public let address: String?
+    /// Id of the request, the same as in the answer and in the events that it caused.
+    public let requestID: String?
+    /// What the client says it is; at most 256 characters.
+    public let userAgent: String?
+    /// More about it, by name: at most 16, each of at most 256 characters.
+    public let details: [String: String]
+
+    /// A record from its parts, each cut to its bound.
+    public init(
+        _ action: AuditAction, on resource: AuditResource, session: String? = nil, outcome: AuditOutcome,
+        statusCode: Int? = nil, reason: String? = nil, actor: AuditActor, address: String? = nil,
+        requestID: String? = nil, userAgent: String? = nil, details: [String: String] = [:]
+    ) {
+        self.action = action
+        self.resource = AuditResource(resource.type, id: AuditText.bounded(resource.id, 100))
+        self.sessionID = AuditText.bounded(session, 100)
+        self.outcome = outcome
+        self.statusCode = statusCode.map { min(max($0, 0), 999) }
+        self.reason = AuditText.bounded(reason, 500)
+        self.actor = AuditActor(
+            type: actor.type, subject: AuditText.bounded(actor.subject, 128),
+            roles: actor.roles.prefix(16).compactMap { AuditText.bounded($0, 64) })
+        self.address = AuditText.bounded(address, 64)
+        self.requestID = AuditText.bounded(requestID, 128)
+        self.userAgent = AuditText.bounded(userAgent, 256)
+        self.details = AuditText.bounded(details)
+    }
+
+    /// `AuditRecorded`.
+    public var typeName: String { Self.typeName }
+    /// The first version.
+    public var version: Int { 1 }
+    /// Id of the resource, or of the session, or the action where neither is known; cut to the log's bound.
+    public var subject: String {
+        AuditText.cut(resource.id ?? sessionID ?? action.rawValue, bytes: LogLimits.bytesPerIdentifier)
+    }
+
+    /// Where records stand in the log: in histories of their own, whose keys can't be a session's id,
+    /// so that no session's sequence, version or ETag ever moves for the sake of a record.
+    public static let keyPrefix = "audit/"
+
+    /// Whether a history in the log is one of records.
+    public static func isHistory(_ partitionKey: String) -> Bool { partitionKey.hasPrefix(keyPrefix) }
+
+    /// Key of a history of records.
+    /// - Parameters:
+    ///   - writer: name of the process that writes it, new at every start.
+    ///   - number: from 1; a writer begins a new one now and then, so that the log can archive the old.
+    public static func historyKey(_ writer: String, _ number: Int) -> String {
+        "\(keyPrefix)\(writer)/\(number)"
+    }
+}
+
+/// What was done or tried: words of lower-case letters, joined by dots, such as `session.start`.
+public struct AuditAction: RawRepresentable, Sendable, Hashable, CustomStringConvertible {
+    /// The words.
+    public let rawValue: String
+
+    /// Nil unless it has 1 to 64 characters, words of `a` to `z` and `_` between dots.
+    public init?(rawValue: String) {
+        guard (1...64).contains(rawValue.utf8.count) else { return nil }
+        for word in rawValue.utf8.split(separator: 0x2E, omittingEmptySubsequences: false) {
+            guard let first = word.first, (0x61...0x7A).contains(first),
+                word.allSatisfy({ (0x61...0x7A).contains($0) || $0 == 0x5F })
+            else { return nil }
+        }
+        self.rawValue = rawValue
+    }
+
+    private init(_ known: StaticString) { rawValue = "\(known)" }
+
+    /// The words.
+    public var description: String { rawValue }
+
+    /// A session was made.
+    public static let sessionCreate = AuditAction("session.create")
+    /// A session was looked at.
+    public static let sessionRead = AuditAction("session.read")
+    /// Sessions were listed.
+    public static let sessionList = AuditAction("session.list")
+    /// A session's description was changed.
+    public static let sessionUpdate = AuditAction("session.update")
+    /// A session was deleted.
+    public static let sessionDelete = AuditAction("session.delete")
+    /// A session was started.
+    public static let sessionStart = AuditAction("session.start")
+    /// A recording was paused.
+    public static let sessionPause = AuditAction("session.pause")
+    /// A recording was resumed.
+    public static let sessionResume = AuditAction("session.resume")
+    /// A recording was stopped.
+    public static let sessionStop = AuditAction("session.stop")
+    /// Something was recorded from the machine itself.
+    public static let sessionRecord = AuditAction("session.record")
+    /// A session's recorded bytes were taken out as a whole.
+    public static let sessionExport = AuditAction("session.export")
+    /// A session's recorded bytes were read as media.
+    public static let mediaDownload = AuditAction("media.download")
+    /// A chunk was looked at.
+    public static let chunkRead = AuditAction("chunk.read")
+    /// Chunks were listed.
+    public static let chunkList = AuditAction("chunk.list")
+    /// A chunk was handed in.
+    public static let chunkUpload = AuditAction("chunk.upload")
+    /// A chunk's bytes were taken out.
+    public static let chunkDownload = AuditAction("chunk.download")
+    /// A proof of a chunk's place was taken out.
+    public static let chunkProof = AuditAction("chunk.proof")
+    /// A pipeline was looked at.
+    public static let pipelineRead = AuditAction("pipeline.read")
+    /// A pipeline was started, stopped, paused, resumed or recovered; the trigger is in the details.
+    public static let pipelineControl = AuditAction("pipeline.control")
+    /// Statistics were looked at.
+    public static let statisticsRead = AuditAction("statistics.read")
+    /// Events were read or followed.
+    public static let eventsRead = AuditAction("events.read")
+    /// The records themselves were read.
+    public static let auditRead = AuditAction("audit.read")
+    /// Records were lost because more came than could be kept; the details count them.
+    public static let auditDropped = AuditAction("audit.dropped")
+    /// A session's data key was taken out.
+    public static let keyExport = AuditAction("key.export")
+    /// A session's RDP password was set or replaced.
+    public static let passwordPut = AuditAction("password.put")
+    /// A session's RDP password was removed.
+    public static let passwordRemove = AuditAction("password.remove")
+    /// Configuration was changed, in a file or at run time; the details name what, never a secret.
+    public static let configurationChange = AuditAction("configuration.change")
+    /// A token was made.
+    public static let tokenIssue = AuditAction("token.issue")
+    /// Nobody could be recognized: no token, or one that is not good.
+    public static let authenticate = AuditAction("access.authenticate")
+    /// A parked event was tried again.
+    public static let parkedRetry = AuditAction("parked.retry")
+    /// A parked event was discarded.
+    public static let parkedDiscard = AuditAction("parked.discard")
+    /// Read models were built again and put in place.
+    public static let replaySwap = AuditAction("replay.swap")
+}
+
+/// Whether what was tried was done.
+public enum AuditOutcome: String, Sendable, CaseIterable {
+    /// It was done.
+    case allowed
+    /// It was refused: not recognized, not permitted, above a limit, against a rule.
+    case denied
+    /// It was permitted and did not succeed.
+    case failed
+}
+
+/// What something was done to.
+public struct AuditResource: Sendable, Hashable {
+    /// Kinds of things.
+    public enum Kind: String, Sendable, CaseIterable {
+        /// Kinds that have ids of their own.
+        case session, chunk, pipeline, key, password, token
+        /// Kinds of which there is one.
+        case audit, events, statistics, configuration
+        /// An event that was set aside.
+        case parked
+        /// The read models, or one of them.
+        case readModels = "read_models"
+        /// Anything else, by its path.
+        case other
+    }
+
+    /// What kind of thing.
+    public let type: Kind
+    /// Its id, at most 100 characters; nil where there is one of its kind, or none was named.
+    public let id: String?
+
+    /// A thing by its kind and id.
+    public init(_ type: Kind, id: String? = nil) {
+        self.type = type
+        self.id = id
+    }
+}
+
+/// Who did something.
+public struct AuditActor: Sendable, Hashable {
+    /// Kinds of actors, after the CloudEvents Auth Context extension.
+    public enum Kind: String, Sendable, CaseIterable {
+        /// A person.
+        case user
+        /// A program with an account of its own.
+        case serviceAccount = "service_account"
+        /// Reel itself.
+        case system
+        /// Nobody who could be recognized.
+        case unauthenticated
+    }
+
+    /// What kind of actor.
+    public let type: Kind
+    /// Name of the actor, at most 128 characters; never a credential. Nil for nobody.
+    public let subject: String?
+    /// The roles that were held, at most 16.
+    public let roles: [String]
+
+    /// An actor from its parts.
+    public init(type: Kind, subject: String?, roles: [String] = []) {
+        self.type = type
+        self.subject = subject
+        self.roles = roles
+    }
+
+    /// Nobody who could be recognized.
+    public static let unauthenticated = AuditActor(type: .unauthenticated, subject: nil)
+
+    /// The same in the envelope of an event.
+    public var envelope: Actor { Actor(type: type.rawValue, id: subject ?? "") }
+}

@@ -1,0 +1,89 @@
+import EventSourcing
+import Foundation
+import Pipeline
+import Recording
+import Testing
+import Vault
+
+@Suite("RDP passwords")
+struct PasswordTests {
+    private let records = InMemoryPasswordRecords()
+    private let folder = FileManager.default.temporaryDirectory
+        .appendingPathComponent("reel-\(UUID().uuidString)")
+
+    private func passwords() throws -> (RDPPasswords, KeyRing) {
+        let ring = try KeyRing.open(folder: folder.path)
+        return (RDPPasswords(ring: ring, records: records), ring)
+    }
+
+    private func text(_ password: OpenedPassword?) -> String? {
+        password?.withBytes { String(decoding: $0, as: UTF8.self) }
+    }
+
+    @Test("a password is set, replaced and removed, and only sealed in between")
+    func life() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let (passwords, _) = try passwords()
+        #expect(try passwords.open(ofSession: "s") == nil)
+        #expect(try passwords.put(RDPPassword("hunter2 é"), ofSession: "s"))
+        let opened = try passwords.open(ofSession: "s")
+        #expect(text(opened) == "hunter2 é")
+        let first = try #require(records.record(ofSession: "s"))
+        #expect(first.ciphertext.count == 256 + 16)
+        var shown = "\(opened as Any) \(first)"
+        dump(opened, to: &shown)
+        #expect(!shown.contains("hunter2"))
+        #expect(try passwords.put(RDPPassword("other"), ofSession: "s"))
+        #expect(text(try passwords.open(ofSession: "s")) == "other")
+        #expect(records.record(ofSession: "s")?.nonce != first.nonce)
+        try passwords.remove(ofSession: "s")
+        #expect(try passwords.open(ofSession: "s") == nil)
+        #expect(try passwords.put(RDPPassword("again"), ofSession: "s"))
+        records.remove(session: "s", forGood: true)
+        #expect(try !passwords.put(RDPPassword("late"), ofSession: "s"))
+        #expect(try passwords.open(ofSession: "s") == nil)
+    }
+
+    @Test("the length is hidden, the bounds hold, and a rotated key still opens")
+    func forms() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let (passwords, ring) = try passwords()
+        for (count, size) in [(1, 256), (254, 256), (255, 512), (1020, 1024)] {
+            #expect(
+                try passwords.put(RDPPassword(String(repeating: "x", count: count)), ofSession: "s\(count)"))
+            #expect(records.record(ofSession: "s\(count)")?.ciphertext.count == size + 16)
+        }
+        #expect(throws: KeyFailure.self) { try passwords.put(RDPPassword(""), ofSession: "s") }
+        #expect(throws: KeyFailure.self) {
+            try passwords.put(RDPPassword(String(repeating: "x", count: 1021)), ofSession: "s")
+        }
+        #expect(throws: KeyFailure.self) { try passwords.put(RDPPassword("x"), ofSession: "../s") }
+        try ring.rotate()
+        #expect(text(try passwords.open(ofSession: "s1020"))?.count == 1020)
+    }
+
+    @Test("one that was changed, moved to another session or sealed by another key does not open")
+    func damage() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let (passwords, ring) = try passwords()
+        #expect(try passwords.put(RDPPassword("hunter2"), ofSession: "s"))
+        let sound = try #require(records.record(ofSession: "s"))
+        func refused(_ change: (inout PasswordRecord) -> Void) {
+            var record = sound
+            change(&record)
+            _ = records.put(record)
+            #expect(throws: KeyFailure.self) { try passwords.open(ofSession: record.sessionID) }
+        }
+        refused { $0.sessionID = "t" }
+        for place in sound.ciphertext.indices { refused { $0.ciphertext[place] ^= 1 } }
+        refused { $0.nonce[3] ^= 1 }
+        refused { $0.nonce.removeLast() }
+        refused { $0.ciphertext.removeLast() }
+        refused { $0.ciphertext = [] }
+        let other = try ring.rotate().id
+        refused { $0.keyEncryptionKeyID = other }
+        refused { $0.keyEncryptionKeyID = "kek-0" }
+        _ = records.put(sound)
+        #expect(text(try passwords.open(ofSession: "s")) == "hunter2")
+    }
+}
