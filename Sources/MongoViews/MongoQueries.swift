@@ -24,52 +24,10 @@ public struct MongoQueries: RecordingQueries {
         try one("session_id", sessionID, in: collections.pipeline, PipelineView.init)
     }
 
-    /// Sums over all sessions that are not deleted.
-    public func totals() throws(QueryFailure) -> RecordingTotals {
-        let groups = try ask { (client) throws(MongoFailure) in
-            try client.aggregate(Self.totalsPipeline, in: collections.sessions) {
-                (fields) throws(BSONError) -> (SessionStatus, RecordingTotals) in
-                var totals = RecordingTotals()
-                totals.chunks = try fields.count("chunks")
-                totals.sizeBytes = try fields.count("size_bytes")
-                totals.durationSeconds = try fields.count("duration_seconds")
-                totals.errors = try fields.count("errors")
-                let status: SessionStatus = try fields.choice("_id")
-                totals.sessions[status] = try fields.count("sessions")
-                return (status, totals)
-            }
-        }
-        return groups.reduce(into: RecordingTotals()) { sum, group in
-            sum.sessions.merge(group.1.sessions) { $0 + $1 }
-            sum.chunks += group.1.chunks
-            sum.sizeBytes += group.1.sizeBytes
-            sum.durationSeconds += group.1.durationSeconds
-            sum.errors += group.1.errors
-        }
-    }
-
     /// Whether the server answers; throws why not.
     public func ping() throws(QueryFailure) {
         _ = try ask { (client) throws(MongoFailure) in try client.hello() }
     }
-
-    private static let totalsPipeline: [BSONDocument] = [
-        BSONDocument { builder in
-            builder.append("$match") { builder in
-                builder.append("status") { $0.append("$ne", SessionStatus.deleted.rawValue) }
-            }
-        },
-        BSONDocument { builder in
-            builder.append("$group") { builder in
-                builder.append("_id", "$status")
-                builder.append("sessions") { $0.append("$sum", int64: Int64(1)) }
-                builder.append("chunks") { $0.append("$sum", "$statistics.chunks_count") }
-                builder.append("size_bytes") { $0.append("$sum", "$statistics.size_bytes") }
-                builder.append("duration_seconds") { $0.append("$sum", "$statistics.duration_seconds") }
-                builder.append("errors") { $0.append("$sum", "$statistics.error_count") }
-            }
-        },
-    ]
 
     func find<Model>(
         _ query: MongoFind, in name: MongoNamespace, _ decode: (BSONFields) throws(BSONError) -> Model

@@ -188,6 +188,7 @@ struct Expected {
     var sessions: [String: SessionView] = [:]
     var pipelines: [String: PipelineView] = [:]
     var chunks: [String: ChunkView] = [:]
+    var folds: [String: SessionFold] = [:]
 
     init(_ log: [RecordedEvent]) throws {
         var folds: [String: SessionFold] = [:]
@@ -208,6 +209,7 @@ struct Expected {
                 chunks[chunk.chunk.chunkID] = ChunkView(chunk, stamp)
             }
         }
+        self.folds = folds
         sessions = folds.mapValues(\.session)
         pipelines = folds.mapValues(\.pipeline.view)
     }

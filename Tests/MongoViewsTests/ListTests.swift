@@ -134,7 +134,7 @@ private let filters: [SessionFilter] = [
     },
 ]
 
-@Suite("Lists", .timeLimit(.minutes(2)))
+@Suite("Lists", .timeLimit(.minutes(10)))
 struct ListTests {
     @Test("pages by offset and by cursor are the list, whole and in order, however they are cut")
     func pages() throws {
@@ -228,7 +228,7 @@ struct ListTests {
     }
 }
 
-@Suite("Lists of chunks", .timeLimit(.minutes(2)))
+@Suite("Lists of chunks", .timeLimit(.minutes(10)))
 struct ChunkListTests {
     @Test("chunks come page by page, by index, by cursor and by offset")
     func pages() throws {

@@ -51,13 +51,28 @@ struct QueryTests {
     func totals() throws {
         var histories = Histories(seed: 22)
         let log = histories.log(sessions: 20)
-        let totals = try Self.models(log).0.queries.totals()
+        let queries = try Self.models(log).0.queries
+        let totals = try queries.totals()
         let sessions = try Expected(log).sessions.values
         #expect(totals.sessions.values.reduce(0, +) == 20)
         #expect(totals.chunks == sessions.reduce(0) { $0 + $1.statistics.chunksCount })
         #expect(totals.sizeBytes == sessions.reduce(0) { $0 + $1.statistics.sizeBytes })
         #expect(totals.durationSeconds == sessions.reduce(0) { $0 + $1.statistics.durationSeconds })
         #expect(totals.errors == sessions.reduce(0) { $0 + $1.statistics.errorCount })
+        #expect(totals.startedCount == sessions.filter { $0.startedAt != nil }.count)
+        let folds = try Expected(log).folds
+        var work = WorkTally()
+        for fold in folds.values { work.add(fold.tally.work) }
+        #expect(totals.work.chunks == work.chunks && totals.work.steps == work.steps)
+        #expect(abs(totals.work.sum_ms - work.sum_ms) < 1e-6 * work.sum_ms)
+        #expect(totals.work.minimum_ms == work.minimum_ms && totals.work.maximum_ms == work.maximum_ms)
+        #expect(totals.work.failures == work.failures && work.chunks > 0)
+        #expect(totals.storedBytes == folds.values.reduce(0) { $0 + $1.tally.storedFileBytes })
+        for (id, fold) in folds {
+            let shown = try queries.statistics(ofSession: id)
+            #expect(shown == SessionStatisticsResponse(fold))
+        }
+        #expect(try queries.statistics(ofSession: "absent") == nil)
     }
 
     @Test("chunks come in the order of their numbers, by status and time")

@@ -120,9 +120,10 @@ struct ParameterTests {
         let more = try ChunkUpload(
             least + [
                 ("chunk_id", "s-mine"), ("duration_seconds", "2.5e0"), ("frame_count", "75"),
-                ("sha256", digest),
+                ("dropped_frames", "4"), ("quality_score", "99.5"), ("sha256", digest),
             ], ofSession: "s")
         #expect(more.chunk.chunkID == "s-mine" && more.durationSeconds == 2.5 && more.frameCount == 75)
+        #expect(more.droppedFrames == 4 && more.qualityScore == 99.5)
         #expect(more.digest == digest.lowercased())
         let nothing = broken { () throws(RequestFailure) in try ChunkUpload([], ofSession: "s") }
         #expect(nothing.sorted() == ["sequence_number", "timestamp"])
@@ -131,6 +132,8 @@ struct ParameterTests {
             ("chunk_id", "other"),
             ("chunk_id", "s-x-chunk-000001"), ("duration_seconds", "-0.1"), ("duration_seconds", "NaN"),
             ("duration_seconds", "1e999"), ("frame_count", "-1"), ("frame_count", "2147483648"),
+            ("dropped_frames", "-1"),
+            ("quality_score", "-0.1"), ("quality_score", "100.1"), ("quality_score", "good"),
             ("sha256", String(repeating: "a", count: 63)), ("sha256", String(repeating: "g", count: 64)),
         ]
         for (name, value) in bad {

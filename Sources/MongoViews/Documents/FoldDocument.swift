@@ -51,6 +51,9 @@ extension SessionTally {
         builder.append("stored_original_bytes", int64: Int64(storedOriginalBytes))
         builder.append("stored_payload_bytes", int64: Int64(storedPayloadBytes))
         builder.append("stored_file_bytes", int64: Int64(storedFileBytes))
+        builder.append("dropped_frames", int64: Int64(droppedFrames))
+        builder.append("quality", quality.append)
+        builder.append("work", work.append)
     }
 
     fileprivate init(_ fields: BSONFields) throws(BSONError) {
@@ -66,5 +69,66 @@ extension SessionTally {
         storedOriginalBytes = try fields.count("stored_original_bytes")
         storedPayloadBytes = try fields.count("stored_payload_bytes")
         storedFileBytes = try fields.count("stored_file_bytes")
+        // Folds that were kept before these were known go on without; a replay makes them whole.
+        guard !fields.isNull("work") else { return }
+        droppedFrames = try fields.count("dropped_frames")
+        quality = try QualityTally(try fields.document("quality"))
+        work = try WorkTally(try fields.document("work"))
+    }
+}
+
+extension QualityTally {
+    fileprivate func append(to builder: inout BSONBuilder) {
+        builder.append("count", int64: Int64(count))
+        builder.append("sum", double: sum)
+        builder.append("minimum", double: minimum)
+        builder.append("maximum", double: maximum)
+        builder.append("excellent", int64: Int64(excellent))
+        builder.append("good", int64: Int64(good))
+        builder.append("fair", int64: Int64(fair))
+    }
+
+    fileprivate init(_ fields: BSONFields) throws(BSONError) {
+        self.init()
+        count = try fields.count("count")
+        sum = try fields.double("sum")
+        minimum = try fields.optionalDouble("minimum")
+        maximum = try fields.optionalDouble("maximum")
+        excellent = try fields.count("excellent")
+        good = try fields.count("good")
+        fair = try fields.count("fair")
+    }
+}
+
+extension WorkTally {
+    fileprivate func append(to builder: inout BSONBuilder) {
+        builder.append("chunks", int64: Int64(chunks))
+        builder.append("sum_ms", double: sum_ms)
+        builder.append("minimum_ms", double: minimum_ms)
+        builder.append("maximum_ms", double: maximum_ms)
+        builder.append("steps", int64: Int64(steps))
+        builder.append("failures", int64: Int64(failures))
+        // In order, so that one state has one document.
+        builder.append("begun", array: begun.sorted { $0.key < $1.key }) { builder, key, item in
+            builder.append(key) { builder in
+                builder.append("number", int64: Int64(item.key))
+                builder.append("ms", double: item.value)
+            }
+        }
+    }
+
+    fileprivate init(_ fields: BSONFields) throws(BSONError) {
+        self.init()
+        chunks = try fields.count("chunks")
+        sum_ms = try fields.double("sum_ms")
+        minimum_ms = try fields.optionalDouble("minimum_ms")
+        maximum_ms = try fields.optionalDouble("maximum_ms")
+        steps = try fields.count("steps")
+        failures = try fields.count("failures")
+        for item in try fields.array("begun") {
+            guard case .document(let document) = item else { throw .field("begun") }
+            let chunk = try document.fields()
+            begun[try chunk.count("number")] = try chunk.double("ms")
+        }
     }
 }

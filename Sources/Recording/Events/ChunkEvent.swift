@@ -71,13 +71,18 @@ public enum ChunkEvent: Event, Hashable {
         public var durationSeconds: Double
         /// Frames in it; 0 when they are not known.
         public var frameCount: Int
+        /// Frames that the source lost before it.
+        public var droppedFrames: Int
+        /// How good the source says that it is, 0...100; nil when the source measures nothing.
+        public var qualityScore: Double?
         /// Where it is, relative to the spool.
         public var spoolPath: String
 
         /// A payload from its parts.
         public init(
             chunk: ChunkReference, content: ChunkContent, codec: String, capturedAt: Timestamp,
-            durationSeconds: Double, frameCount: Int, spoolPath: String
+            durationSeconds: Double, frameCount: Int, droppedFrames: Int = 0, qualityScore: Double? = nil,
+            spoolPath: String
         ) {
             self.chunk = chunk
             self.content = content
@@ -85,6 +90,8 @@ public enum ChunkEvent: Event, Hashable {
             self.capturedAt = capturedAt
             self.durationSeconds = durationSeconds
             self.frameCount = frameCount
+            self.droppedFrames = droppedFrames
+            self.qualityScore = qualityScore
             self.spoolPath = spoolPath
         }
     }

@@ -24,7 +24,10 @@ extension ChunkEvent {
 
     /// The newest version of a type's schema. Older ones stay readable for ever:
     /// - `ChunkFailed` 1 had one text, `error`; 2 has the whole stack, `causes`, outermost first.
-    static func newestVersion(of type: String) -> Int { type == "ChunkFailed" ? 2 : 1 }
+    /// - `ChunkRecorded` 1 did not know `dropped_frames` and `quality_score`.
+    static func newestVersion(of type: String) -> Int {
+        type == "ChunkFailed" || type == "ChunkRecorded" ? 2 : 1
+    }
 
     /// Reads a payload; one of an old version becomes what it would be in the newest.
     public init(type: String, version: Int, data: JSONValue) throws(MalformedEvent) {
@@ -39,7 +42,7 @@ extension ChunkEvent {
             throw MalformedEvent(type: type, text: "sequence_number is below 1")
         }
         switch type {
-        case "ChunkRecorded": self = .recorded(try Recorded(chunk, json))
+        case "ChunkRecorded": self = .recorded(try Recorded(chunk, json, version))
         case "ChunkCompressed": self = .compressed(try Compressed(chunk, json))
         case "ChunkSealed": self = .sealed(try Sealed(chunk, pathName: "spool_path", json))
         case "ChunkValidated": self = .validated(try Sealed(chunk, pathName: "spool_path", json))
@@ -92,14 +95,21 @@ extension ChunkEvent.Recorded {
         json.member("timestamp", capturedAt)
         json.member("duration_seconds", durationSeconds)
         json.member("frame_count", frameCount)
+        json.member("dropped_frames", droppedFrames)
+        json.member("quality_score", qualityScore)
         json.member("spool_path", spoolPath)
     }
 
-    fileprivate init(_ chunk: ChunkReference, _ json: FieldReader) throws(MalformedEvent) {
+    fileprivate init(
+        _ chunk: ChunkReference, _ json: FieldReader, _ version: Int
+    ) throws(MalformedEvent) {
         self.init(
             chunk: chunk, content: try ChunkContent(json), codec: try json.string("codec"),
             capturedAt: try json.time("timestamp"), durationSeconds: try json.number("duration_seconds"),
-            frameCount: try json.integer("frame_count"), spoolPath: try json.string("spool_path"))
+            frameCount: try json.integer("frame_count"),
+            droppedFrames: version == 1 ? 0 : try json.integer("dropped_frames"),
+            qualityScore: version == 1 ? nil : try json.optionalNumber("quality_score"),
+            spoolPath: try json.string("spool_path"))
     }
 }
 

@@ -47,6 +47,7 @@ public struct ChunkView: Sendable, Hashable {
             payload.chunk, timestamp: payload.capturedAt, status: .recorded,
             sizeBytes: payload.content.sizeBytes, durationSeconds: payload.durationSeconds,
             frameCount: payload.frameCount, createdAt: stamp.time, last: stamp)
+        qualityScore = payload.qualityScore
     }
 
     /// A chunk from the parts that it has from the beginning.

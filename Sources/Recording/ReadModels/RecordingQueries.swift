@@ -58,6 +58,12 @@ public struct RecordingTotals: Sendable, Hashable {
     public var durationSeconds = 0
     /// Errors.
     public var errors = 0
+    /// Sessions whose recording began.
+    public var startedCount = 0
+    /// Bytes of sealed files.
+    public var storedBytes = 0
+    /// What the stages did, without what they have begun.
+    public var work = WorkTally()
 
     /// Sums of nothing.
     public init() {}
@@ -107,7 +113,9 @@ public protocol RecordingQueries: Sendable {
     func chunk(_ chunkID: String) throws(QueryFailure) -> ChunkView?
     /// A session's pipeline; nil when there is none.
     func pipeline(ofSession sessionID: String) throws(QueryFailure) -> PipelineView?
-    /// Sums over all sessions.
+    /// A session's statistics; nil when there is no such session.
+    func statistics(ofSession sessionID: String) throws(QueryFailure) -> SessionStatisticsResponse?
+    /// Sums over all sessions. Goes through all of them: what asks often keeps the answer for a while.
     func totals() throws(QueryFailure) -> RecordingTotals
     /// Whether the server answers; throws why not.
     func ping() throws(QueryFailure)

@@ -13,6 +13,12 @@ public struct SessionTally: Sendable, Hashable {
     public var sizeBytes = 0
     /// Recorded frames.
     public var frameCount = 0
+    /// Frames that the source lost.
+    public var droppedFrames = 0
+    /// How good the source says that the chunks are.
+    public var quality = QualityTally()
+    /// What the stages did.
+    public var work = WorkTally()
     /// Chunks that were given up, and the session's own failure.
     public var errorCount = 0
     /// Chunks in the chunk store.
@@ -54,13 +60,21 @@ public struct SessionTally: Sendable, Hashable {
             chunkCount += 1
             sizeBytes += payload.content.sizeBytes
             frameCount += payload.frameCount
+            droppedFrames += payload.droppedFrames
+            if let score = payload.qualityScore { quality.add(score) }
+        case .compressed(let payload): work.add(payload.processingMilliseconds, to: payload.chunk)
+        case .sealed(let payload), .validated(let payload):
+            work.add(payload.processingMilliseconds, to: payload.chunk)
         case .stored(let payload):
+            work.finish(payload.processingMilliseconds, of: payload.chunk)
             storedCount += 1
             storedOriginalBytes += payload.content.sizeBytes
             storedPayloadBytes += payload.compressedBytes
             storedFileBytes += payload.sealedBytes
-        case .failed: errorCount += 1
-        case .compressed, .sealed, .validated, .deleted: break
+        case .failed:
+            errorCount += 1
+            work.failures += 1
+        case .deleted: break
         }
     }
 
@@ -69,7 +83,7 @@ public struct SessionTally: Sendable, Hashable {
         let milliseconds = clock.active_ms
         return SessionStatistics(
             durationSeconds: Int(milliseconds / 1000), chunksCount: chunkCount, sizeBytes: sizeBytes,
-            frameCount: frameCount, errorCount: errorCount,
+            frameCount: frameCount, droppedFrames: droppedFrames, errorCount: errorCount,
             averageFPS: milliseconds == 0 ? 0 : Double(frameCount) * 1000 / Double(milliseconds),
             compressionRatio: storedOriginalBytes == 0
                 ? 0 : min(1, Double(storedPayloadBytes) / Double(storedOriginalBytes)))

@@ -113,7 +113,7 @@ public struct SessionStatistics: Sendable, Hashable {
     public var sizeBytes: Int
     /// Recorded frames, as far as the source tells them.
     public var frameCount: Int
-    /// Dropped frames; no source that is recorded reports any.
+    /// Frames that the source lost, as far as it tells.
     public var droppedFrames: Int
     /// Chunks that were given up, and the session's own failure.
     public var errorCount: Int

@@ -19,11 +19,15 @@ public struct ChunkUpload: Sendable, Hashable {
     public var durationSeconds: Double
     /// Frames in it; 0 when they are not known.
     public var frameCount: Int
+    /// Frames that the source lost before it.
+    public var droppedFrames: Int
+    /// How good the source says that it is, 0...100.
+    public var qualityScore: Double?
     /// SHA-256 of the body, 64 lower-case hexadecimal digits; nil when the uploader gives none.
     public var digest: String?
 
-    /// The parameters `sequence_number`, `chunk_id`, `timestamp`, `duration_seconds`, `frame_count` and
-    /// `sha256`.
+    /// The parameters `sequence_number`, `chunk_id`, `timestamp`, `duration_seconds`, `frame_count`,
+    /// `dropped_frames`, `quality_score` and `sha256`.
     public init(
         _ parameters: [(name: String, value: String)], ofSession sessionID: String
     ) throws(RequestFailure) {
@@ -43,6 +47,8 @@ public struct ChunkUpload: Sendable, Hashable {
         let time = reader.time("timestamp")
         durationSeconds = reader.number("duration_seconds", 0...(.greatestFiniteMagnitude)) ?? 0
         frameCount = reader.integer("frame_count", 0...Int(Int32.max), otherwise: 0)
+        droppedFrames = reader.integer("dropped_frames", 0...Int(Int32.max), otherwise: 0)
+        qualityScore = reader.number("quality_score", 0...100)
         digest = reader.text("sha256")?.lowercased()
         if let digest, Hexadecimal.bytes(digest)?.count != 32 {
             reader.refuse("sha256", "must be 64 hexadecimal digits")

@@ -101,6 +101,8 @@ extension ChunkEvent.Recorded {
         rules.require(
             "duration_seconds", durationSeconds >= 0 && durationSeconds.isFinite, "must not be negative")
         rules.require("frame_count", frameCount >= 0, "must not be negative")
+        rules.require("dropped_frames", droppedFrames >= 0, "must not be negative")
+        rules.range("quality_score", qualityScore, 0...100)
         rules.oneOf("codec", codec, RecordingConfig.compressions)
         rules.require(
             "content_digest", Hexadecimal.bytes(content.digest)?.count == 32,

@@ -143,7 +143,8 @@ struct RandomEvents {
             .recorded(
                 ChunkEvent.Recorded(
                     chunk: chunk(), content: content(), codec: text(), capturedAt: time(),
-                    durationSeconds: number(), frameCount: whole(), spoolPath: text()))
+                    durationSeconds: number(), frameCount: whole(), droppedFrames: whole(),
+                    qualityScore: maybe { $0.number() }, spoolPath: text()))
         case 1:
             .compressed(
                 ChunkEvent.Compressed(

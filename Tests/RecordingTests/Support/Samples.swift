@@ -85,6 +85,13 @@ enum Samples {
         case ("ChunkFailed", 1):
             let error = "read of the spool file failed: Input/output error (5)"
             return [.chunk(.failed(seventh, stage: "encrypt", attempts: 3, causes: [error]))]
+        case ("ChunkRecorded", 1):
+            return recorded.map { payload in
+                var payload = payload
+                payload.droppedFrames = 0
+                payload.qualityScore = nil
+                return .chunk(.recorded(payload))
+            }
         default: return []
         }
     }
@@ -176,7 +183,8 @@ enum Samples {
         return [
             ChunkEvent.Recorded(
                 chunk: seventh, content: content, codec: "zstd", capturedAt: captured,
-                durationSeconds: 12.5, frameCount: 312, spoolPath: "\(sessionID)/00000007.raw"),
+                durationSeconds: 12.5, frameCount: 312, droppedFrames: 3, qualityScore: 87.5,
+                spoolPath: "\(sessionID)/00000007.raw"),
             ChunkEvent.Recorded(
                 chunk: first, content: nothing, codec: "none", capturedAt: captured, durationSeconds: 0,
                 frameCount: 0, spoolPath: "a"),

@@ -1,0 +1,88 @@
+internal import EventSourcing
+public import Recording
+
+// Statistics come from `folds`, where the sums behind what is shown are kept exactly.
+
+extension MongoQueries {
+    /// A session's statistics; nil when there is no such session.
+    public func statistics(
+        ofSession sessionID: String
+    ) throws(QueryFailure) -> SessionStatisticsResponse? {
+        let query = MongoFind(filter: BSONDocument { $0.append("session_id", sessionID) }, limit: 1)
+        return try find(query, in: collections.folds, SessionFold.init).first
+            .map(SessionStatisticsResponse.init)
+    }
+
+    /// Sums over all sessions that are not deleted.
+    public func totals() throws(QueryFailure) -> RecordingTotals {
+        let groups = try ask { (client) throws(MongoFailure) in
+            try client.aggregate(Self.totalsPipeline, in: collections.folds, RecordingTotals.init)
+        }
+        return groups.reduce(into: RecordingTotals()) { sum, group in
+            sum.sessions.merge(group.sessions) { $0 + $1 }
+            sum.chunks += group.chunks
+            sum.sizeBytes += group.sizeBytes
+            sum.durationSeconds += group.durationSeconds
+            sum.errors += group.errors
+            sum.startedCount += group.startedCount
+            sum.storedBytes += group.storedBytes
+            sum.work.add(group.work)
+        }
+    }
+
+    private static let totalsPipeline: [BSONDocument] = [
+        BSONDocument { builder in
+            builder.append("$match") { builder in
+                builder.append("session.status") { $0.append("$ne", SessionStatus.deleted.rawValue) }
+            }
+        },
+        BSONDocument { builder in
+            builder.append("$group") { builder in
+                builder.append("_id", "$session.status")
+                builder.append("sessions") { $0.append("$sum", int64: Int64(1)) }
+                builder.append("started") { builder in
+                    builder.append("$sum") { builder in
+                        // A date is true, null is not.
+                        builder.append("$cond", array: [0, 1, 2]) { builder, key, place in
+                            if place == 0 { return builder.append(key, "$session.started_at") }
+                            builder.append(key, int64: Int64(place == 1 ? 1 : 0))
+                        }
+                    }
+                }
+                for (name, field) in Self.sums {
+                    builder.append(name) { $0.append("$sum", "$" + field) }
+                }
+                builder.append("minimum_ms") { $0.append("$min", "$tally.work.minimum_ms") }
+                builder.append("maximum_ms") { $0.append("$max", "$tally.work.maximum_ms") }
+            }
+        },
+    ]
+
+    private static let sums: [(name: String, field: String)] = [
+        ("chunks", "tally.chunk_count"), ("size_bytes", "tally.size_bytes"),
+        ("duration_seconds", "session.statistics.duration_seconds"),
+        ("errors", "tally.error_count"), ("stored_bytes", "tally.stored_file_bytes"),
+        ("worked_chunks", "tally.work.chunks"), ("worked_ms", "tally.work.sum_ms"),
+        ("steps", "tally.work.steps"), ("failures", "tally.work.failures"),
+    ]
+}
+
+extension RecordingTotals {
+    /// The sums over the sessions of one status.
+    fileprivate init(_ fields: BSONFields) throws(BSONError) {
+        self.init()
+        sessions[try fields.choice("_id")] = try fields.count("sessions")
+        chunks = try fields.count("chunks")
+        sizeBytes = try fields.count("size_bytes")
+        durationSeconds = try fields.count("duration_seconds")
+        errors = try fields.count("errors")
+        startedCount = try fields.count("started")
+        storedBytes = try fields.count("stored_bytes")
+        work.chunks = try fields.count("worked_chunks")
+        work.sum_ms = try fields.double("worked_ms")
+        work.steps = try fields.count("steps")
+        work.failures = try fields.count("failures")
+        work.minimum_ms = try fields.optionalDouble("minimum_ms")
+        work.maximum_ms = try fields.optionalDouble("maximum_ms")
+    }
+}

@@ -1,0 +1,166 @@
+public import EventSourcing
+
+/// `PerformanceStats` of seed 000.
+public struct PerformanceStats: Sendable, Hashable {
+    /// Mean processing time of a chunk in milliseconds; 0 before the first one is stored.
+    public var average_ms: Double
+    /// The longest one.
+    public var maximum_ms: Double
+    /// The shortest one.
+    public var minimum_ms: Double
+    /// Chunks that a stage gave up, against all that a stage was done with, 0...1.
+    public var errorRate: Double
+
+    /// The figures that follow from a tally.
+    public init(_ work: WorkTally) {
+        average_ms = work.chunks == 0 ? 0 : work.sum_ms / Double(work.chunks)
+        maximum_ms = work.maximum_ms ?? 0
+        minimum_ms = work.minimum_ms ?? 0
+        let done = work.failures + work.steps
+        errorRate = done == 0 ? 0 : Double(work.failures) / Double(done)
+    }
+
+    func encode(into json: inout JSONWriter) {
+        json.member("performance_stats") { json in
+            json.member("average_processing_time_ms", average_ms)
+            json.member("max_processing_time_ms", maximum_ms)
+            json.member("min_processing_time_ms", minimum_ms)
+            json.member("error_rate", errorRate)
+        }
+    }
+}
+
+/// `SessionStatisticsResponse`: what is to be said of one session in figures, all of it from its events.
+public struct SessionStatisticsResponse: Sendable, Hashable {
+    /// The session.
+    public var sessionID: String
+    /// When the recording began; when the session was made, before it did.
+    public var start: Timestamp
+    /// When the recording ended; while it runs, when its last event happened.
+    public var end: Timestamp
+    /// Whole seconds from beginning to end.
+    public var totalSeconds: Int
+    /// Whole seconds that were recorded.
+    public var activeSeconds: Int
+    /// The rest of them.
+    public var pausedSeconds: Int { totalSeconds - activeSeconds }
+    /// The figures of the session's document.
+    public var statistics: SessionStatistics
+    /// The codec's output of the stored chunks, in bytes.
+    public var compressedBytes: Int
+    /// The scores of the chunks.
+    public var quality: QualityTally
+    /// What the stages did.
+    public var performance: PerformanceStats
+
+    /// The figures of a session.
+    public init(_ fold: SessionFold) {
+        let session = fold.session
+        sessionID = session.sessionID
+        statistics = session.statistics
+        start = session.startedAt ?? session.createdAt
+        // Clocks of several machines differ: nothing ends before it begins, or before it was seen to go on.
+        let last = session.startedAt == nil ? start : session.stoppedAt ?? session.updatedAt
+        end = max(start, last)
+        activeSeconds = statistics.durationSeconds
+        totalSeconds = max(activeSeconds, Int((end.milliseconds - start.milliseconds) / 1000))
+        compressedBytes = fold.tally.storedPayloadBytes
+        quality = fold.tally.quality
+        performance = PerformanceStats(fold.tally.work)
+    }
+
+    /// Writes the object.
+    public func encode(into json: inout JSONWriter) {
+        json.object { json in
+            json.member("session_id", sessionID)
+            json.member("time_range") { json in
+                json.member("start", start)
+                json.member("end", end)
+            }
+            json.member("recording_stats") { json in
+                json.member("total_duration_seconds", totalSeconds)
+                json.member("active_duration_seconds", activeSeconds)
+                json.member("paused_duration_seconds", pausedSeconds)
+                json.member("total_frames", statistics.frameCount)
+                json.member("dropped_frames", statistics.droppedFrames)
+                json.member("average_fps", statistics.averageFPS)
+            }
+            json.member("storage_stats") { json in
+                let count = statistics.chunksCount
+                json.member("total_size_bytes", statistics.sizeBytes)
+                json.member("compressed_size_bytes", compressedBytes)
+                json.member("compression_ratio", statistics.compressionRatio)
+                json.member("chunks_count", count)
+                json.member("average_chunk_size_bytes", count == 0 ? 0 : statistics.sizeBytes / count)
+            }
+            json.member("quality_stats", object: encodeQuality)
+            performance.encode(into: &json)
+        }
+    }
+
+    /// Zeros as long as no source gives scores.
+    private func encodeQuality(_ json: inout JSONWriter) {
+        func ratio(_ part: Int) -> Double { quality.count == 0 ? 0 : Double(part) / Double(quality.count) }
+        let mean = quality.count == 0 ? 0 : quality.sum / Double(quality.count)
+        json.member("average_quality_score", min(100, mean))
+        json.member("min_quality_score", quality.minimum ?? 0)
+        json.member("max_quality_score", quality.maximum ?? 0)
+        json.member("quality_distribution") { json in
+            json.member("excellent", ratio(quality.excellent))
+            json.member("good", ratio(quality.good))
+            json.member("fair", ratio(quality.fair))
+            json.member("poor", ratio(quality.poor))
+        }
+    }
+}
+
+/// What the file systems of the chunk store have, as they say.
+public struct StorageCapacity: Sendable, Hashable {
+    /// Bytes that there are.
+    public var totalBytes: Int
+    /// Bytes that may still be written.
+    public var availableBytes: Int
+    /// Bytes that are taken.
+    public var usedBytes: Int { totalBytes - availableBytes }
+
+    /// A capacity; what is available is no more than there is.
+    public init(totalBytes: Int, availableBytes: Int) {
+        self.totalBytes = max(0, totalBytes)
+        self.availableBytes = min(max(0, availableBytes), self.totalBytes)
+    }
+}
+
+/// `SystemStatisticsResponse`.
+public struct SystemStatisticsResponse: Sendable, Hashable {
+    /// Sums over all sessions that are not deleted.
+    public var totals: RecordingTotals
+    /// Room for sealed files.
+    public var capacity: StorageCapacity
+
+    /// Statistics from their parts.
+    public init(_ totals: RecordingTotals, _ capacity: StorageCapacity) {
+        self.totals = totals
+        self.capacity = capacity
+    }
+
+    /// Writes the object.
+    public func encode(into json: inout JSONWriter) {
+        json.object { json in
+            json.member("system_stats") { json in
+                let active: [SessionStatus] = [.starting, .recording, .paused]
+                json.member("total_sessions", totals.sessions.values.reduce(0, +))
+                json.member("active_sessions", active.reduce(0) { $0 + (totals.sessions[$1] ?? 0) })
+                json.member("total_storage_bytes", totals.storedBytes)
+                json.member(
+                    "average_session_duration_seconds",
+                    totals.startedCount == 0 ? 0 : totals.durationSeconds / totals.startedCount)
+            }
+            PerformanceStats(totals.work).encode(into: &json)
+            json.member("storage_stats") { json in
+                json.member("total_capacity_bytes", capacity.totalBytes)
+                json.member("used_capacity_bytes", capacity.usedBytes)
+                json.member("available_capacity_bytes", capacity.availableBytes)
+            }
+        }
+    }
+}

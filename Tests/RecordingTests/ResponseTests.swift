@@ -1,0 +1,226 @@
+import EventSourcing
+import Foundation
+import Recording
+import Testing
+
+private let time = Timestamp(milliseconds: 1_767_225_600_123)
+private let stamp = EventStamp(time: time, sequence: 3, position: .start(of: 0))
+
+private func json(_ write: (inout JSONWriter) -> Void) throws -> JSONValue {
+    var writer = JSONWriter()
+    write(&writer)
+    return try JSONValue(parsing: writer.bytes)
+}
+
+private func names(_ value: JSONValue?) -> [String] { value?.members?.map(\.name) ?? [] }
+
+@Suite("Responses")
+struct ResponseTests {
+    private func fold(_ facts: [RecordingEvent] = []) throws -> SessionFold {
+        var fold = try #require(SessionFold(.session(.created(History.creation)), stamp))
+        for (place, fact) in facts.enumerated() {
+            fold.evolve(
+                fact,
+                EventStamp(
+                    time: Timestamp(milliseconds: time.milliseconds + Int64(place + 1) * 1000),
+                    sequence: UInt64(place + 4), position: .start(of: 0)))
+        }
+        return fold
+    }
+
+    @Test("A session has the fields of the seed and its name, no password, and null where there is nothing")
+    func session() throws {
+        let view = try fold().session
+        let shown = try json { view.encode(into: &$0) }
+        #expect(
+            names(shown) == [
+                "session_id", "name", "status", "created_at", "started_at", "stopped_at", "rdp_config",
+                "recording_config", "storage_config", "metadata", "statistics",
+            ])
+        #expect(shown["started_at"]?.isNull == true && shown["created_at"]?.string == time.rfc3339)
+        #expect(
+            names(shown["rdp_config"]) == ["host", "port", "username", "domain", "use_tls", "ignore_cert"])
+        #expect(shown["recording_config"]?["bitrate"]?.isNull == true)
+        #expect(shown["metadata"]?["project"]?.isNull == true)
+        #expect(names(shown["statistics"]).count == 8)
+    }
+
+    @Test("Documents have the fields of the read models' schemas, in their order")
+    func documents() throws {
+        let fold = try fold()
+        let chunk = try #require(ChunkView(.recorded(History.recorded(1)), stamp))
+        let documents: [(String, JSONValue)] = [
+            ("session", try json { fold.session.encode(into: &$0, as: .document) }),
+            ("chunk", try json { chunk.encode(into: &$0, as: .document) }),
+            ("pipeline", try json { fold.pipeline.view.encode(into: &$0, as: .document) }),
+        ]
+        for (name, document) in documents {
+            let file = Repository.root.appendingPathComponent("schemas/read-models/\(name).json")
+            let schema = try JSONValue(parsing: Array(try Data(contentsOf: file)))
+            #expect(names(document) == names(schema["properties"]), "\(name)")
+        }
+    }
+
+    @Test("A chunk tells of its processing once there was some")
+    func chunk() throws {
+        var view = try #require(ChunkView(.recorded(History.recorded(1)), stamp))
+        var shown = try json { view.encode(into: &$0) }
+        #expect(
+            names(shown) == [
+                "chunk_id", "session_id", "sequence_number", "timestamp", "status", "size_bytes",
+                "duration_seconds", "frame_count", "merkle_hash", "storage_path", "processing_info",
+            ])
+        #expect(shown["processing_info"]?.isNull == true)
+        view.evolve(.stored(History.stored(1)), stamp)
+        shown = try json { view.encode(into: &$0) }
+        #expect(
+            names(shown["processing_info"]) == ["compression_ratio", "encryption_enabled", "quality_score"])
+        #expect(shown["processing_info"]?["encryption_enabled"] == .bool(true))
+        #expect(shown["processing_info"]?["compression_ratio"]?.number == 0.5)
+    }
+
+    @Test("A page says where it lies", arguments: [(0, 3, false), (5, 8, true)])
+    func pagination(offset: Int, total: Int, hasPrevious: Bool) throws {
+        let info = PaginationInfo(Page(limit: 3, offset: offset), total: total)
+        let response = SessionListResponse(sessions: [try fold().session], pagination: info)
+        let shown = try json { response.encode(into: &$0) }
+        #expect(names(shown) == ["sessions", "pagination"])
+        let page = try #require(shown["pagination"])
+        #expect(names(page) == ["total", "limit", "offset", "has_next", "has_previous", "next_cursor"])
+        #expect(page["has_previous"] == .bool(hasPrevious) && page["has_next"] == .bool(false))
+        #expect(PaginationInfo(Page(limit: 2, offset: offset), total: total).hasNext)
+    }
+
+    @Test("Codes have their numbers, statuses and categories")
+    func codes() {
+        #expect(ErrorCode.allCases.map(\.rawValue) == Array(3001...3015))
+        let statuses = [404, 422, 409, 409, 404, 409, 507, 500, 500, 429, 401, 403, 413, 400, 503]
+        #expect(ErrorCode.allCases.map(\.status) == statuses)
+        #expect(ErrorCode.rateLimit.category == .temporary && ErrorCode.notAllowed.category == .adminRequired)
+    }
+
+    @Test("An error has the seed's form and bounds")
+    func error() throws {
+        let long = String(repeating: "ä", count: 600)
+        let info = ErrorInfo(
+            .rateLimit, long, violations: [Violation("a.b", "is bad")], retryAfter: 7)
+        let shown = try json { info.encode(into: &$0, requestID: long, at: time) }
+        let error = try #require(shown["error"])
+        #expect(names(error) == ["code", "message", "details", "request_id", "timestamp"])
+        #expect(error["code"]?.string == "REEL_ERR_3010")
+        #expect(error["message"]?.string?.count == 500 && error["request_id"]?.string?.count == 100)
+        #expect(error["details"]?["category"]?.string == "temporary")
+        #expect(error["details"]?["violations"]?.array?.first?["field"]?.string == "a.b")
+        #expect(error["details"]?["retry_after_seconds"]?.integer == 7)
+        let least = try json { ErrorInfo(.storage, "").encode(into: &$0, requestID: "", at: time) }
+        #expect(least["error"]?["message"]?.string == "REEL_ERR_3007")
+        #expect(least["error"]?["request_id"]?.string?.isEmpty == false)
+    }
+
+    @Test("Every rejection has its code and status")
+    func rejections() {
+        let cases: [(SessionRejection, ErrorCode, Int)] = [
+            (.notFound, .sessionNotFound, 404), (.exists, .existsAlready, 409),
+            (.wrongState(.paused, command: "start"), .wrongState, 409),
+            (.invalid([Violation("a", "b")]), .invalidConfiguration, 422),
+            (.wrongPipelineState(.active, trigger: .start, session: .paused), .pipeline, 409),
+            (.changedMeanwhile, .wrongState, 412), (.chunkTaken(number: 1), .existsAlready, 409),
+            (.outOfOrder(expected: 1, got: 2), .wrongState, 409),
+            (.unfinished(stored: 1, of: 2), .wrongState, 409),
+        ]
+        for (rejection, code, status) in cases {
+            let info = ErrorInfo(rejection)
+            #expect(info.code == code && info.status == status, "\(rejection)")
+            #expect(!rejection.description.isEmpty)
+        }
+        #expect(ErrorInfo(RequestFailure.tooLarge(bytes: 2, most: 1)).status == 413)
+    }
+
+    @Test("Health is that of the worst part")
+    func health() throws {
+        var health = HealthResponse(timestamp: time)
+        #expect(health.status == .healthy)
+        health.services["projector"] = ServiceHealth(.degraded, at: time, errorMessage: "behind")
+        health.database["redis"] = ServiceHealth(.healthy, at: time, response_ms: 0.5)
+        #expect(health.status == .degraded)
+        health.storage["chunks"] = ServiceHealth(.unhealthy, at: time)
+        #expect(health.status == .unhealthy)
+        let shown = try json { health.encode(into: &$0) }
+        #expect(names(shown) == ["status", "timestamp", "services", "database", "storage"])
+        let redis = shown["database"]?["redis"]
+        #expect(names(redis) == ["status", "last_check", "response_time_ms", "error_message"])
+        #expect(HealthStatus.worst(of: [.unhealthy, .degraded, .healthy]) == .unhealthy)
+    }
+
+    @Test("Statistics are counted from the events: pauses, qualities, processing times, errors")
+    func statistics() throws {
+        func recorded(_ number: Int, _ score: Double?) -> RecordingEvent {
+            var chunk = History.recorded(number)
+            chunk.qualityScore = score
+            chunk.frameCount = 30
+            chunk.droppedFrames = 2
+            return .chunk(.recorded(chunk))
+        }
+        func sealed(_ number: Int, _ ms: Double) -> ChunkEvent.Sealed {
+            var payload = History.stored(number)
+            payload.processingMilliseconds = ms
+            return payload
+        }
+        let compressed = ChunkEvent.Compressed(
+            chunk: History.recorded(1).chunk, content: History.recorded(1).content, codec: "zstd",
+            compressedBytes: 50, processingMilliseconds: 4, spoolPath: nil)
+        // One event a second; recording from 1 to 8 and from 11 to 12.
+        let facts: [RecordingEvent] = [
+            .session(.started(sessionID: History.sessionID, status: .recording)), recorded(1, 90),
+            recorded(2, 89.9), recorded(3, 50), recorded(4, 49), recorded(5, nil),
+            .chunk(.compressed(compressed)), .session(.paused(sessionID: History.sessionID)),
+            .chunk(.stored(sealed(1, 6))), .chunk(.stored(sealed(2, 3))),
+            .session(.resumed(sessionID: History.sessionID)), History.stopped(chunks: 5, bytes: 500),
+            .chunk(.failed(History.recorded(3).chunk, stage: "store", attempts: 3, causes: ["x"])),
+        ]
+        let response = SessionStatisticsResponse(try fold(facts))
+        let shown = try json { response.encode(into: &$0) }
+        func number(_ section: String, _ name: String) -> Double? { shown[section]?[name]?.number }
+        #expect(number("recording_stats", "total_duration_seconds") == 11)
+        #expect(number("recording_stats", "active_duration_seconds") == 8)
+        #expect(number("recording_stats", "paused_duration_seconds") == 3)
+        #expect(number("recording_stats", "total_frames") == 150)
+        #expect(number("recording_stats", "dropped_frames") == 10)
+        #expect(number("storage_stats", "total_size_bytes") == 500)
+        #expect(number("storage_stats", "compressed_size_bytes") == 100)
+        #expect(number("storage_stats", "average_chunk_size_bytes") == 100)
+        #expect(number("quality_stats", "min_quality_score") == 49)
+        #expect(number("quality_stats", "max_quality_score") == 90)
+        #expect(number("quality_stats", "average_quality_score") == 69.725)
+        let classes = ["excellent", "good", "fair", "poor"]
+        for name in classes {
+            #expect(shown["quality_stats"]?["quality_distribution"]?[name]?.number == 0.25, "\(name)")
+        }
+        #expect(number("performance_stats", "average_processing_time_ms") == 6.5)
+        #expect(number("performance_stats", "max_processing_time_ms") == 10)
+        #expect(number("performance_stats", "min_processing_time_ms") == 3)
+        #expect(number("performance_stats", "error_rate") == 0.25)
+        let empty = SessionStatisticsResponse(try fold())
+        let nothing = try json { empty.encode(into: &$0) }
+        #expect(nothing["recording_stats"]?["total_duration_seconds"]?.integer == 0)
+        #expect(nothing["time_range"]?["start"] == nothing["time_range"]?["end"])
+    }
+
+    @Test("System statistics bring sums and capacities together")
+    func system() throws {
+        var totals = RecordingTotals()
+        totals.sessions = [.created: 1, .recording: 2, .paused: 1, .completed: 4]
+        totals.durationSeconds = 70
+        totals.startedCount = 7
+        totals.storedBytes = 99
+        let capacity = StorageCapacity(totalBytes: 1000, availableBytes: 400)
+        let shown = try json { SystemStatisticsResponse(totals, capacity).encode(into: &$0) }
+        let stats = try #require(shown["system_stats"])
+        #expect(stats["total_sessions"]?.integer == 8 && stats["active_sessions"]?.integer == 3)
+        #expect(stats["average_session_duration_seconds"]?.integer == 10)
+        #expect(stats["total_storage_bytes"]?.integer == 99)
+        #expect(shown["storage_stats"]?["used_capacity_bytes"]?.integer == 600)
+        #expect(shown["performance_stats"]?["error_rate"]?.number == 0)
+        #expect(StorageCapacity(totalBytes: 5, availableBytes: 9).usedBytes == 0)
+    }
+}
