@@ -125,9 +125,19 @@ final class LogQueries: RecordingQueries {
         try folds().first { $0.fold.sessionID == sessionID }?.fold.pipeline.view
     }
 
+    func statistics(
+        ofSession sessionID: String
+    ) throws(QueryFailure) -> SessionStatisticsResponse? {
+        try folds().first { $0.fold.sessionID == sessionID }.map { SessionStatisticsResponse($0.fold) }
+    }
+
     func totals() throws(QueryFailure) -> RecordingTotals {
         var totals = RecordingTotals()
-        for session in try folds().map(\.fold.session) where session.status != .deleted {
+        for fold in try folds().map(\.fold) where fold.session.status != .deleted {
+            let session = fold.session
+            if session.startedAt != nil { totals.startedCount += 1 }
+            totals.storedBytes += fold.tally.storedFileBytes
+            totals.work.add(fold.tally.work)
             totals.sessions[session.status, default: 0] += 1
             totals.chunks += session.statistics.chunksCount
             totals.sizeBytes += session.statistics.sizeBytes
