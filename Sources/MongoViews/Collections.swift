@@ -5,6 +5,8 @@ struct Collections: Sendable {
     let pipeline: MongoNamespace
     /// From where the projector goes on with each session; see FoldDocument.swift.
     let folds: MongoNamespace
+    /// Records of who did what.
+    let audit: MongoNamespace
     /// How far the projector has come. Here, so that whoever drops the database drops them too and
     /// everything is built again from the log's beginning.
     let checkpoints: MongoNamespace
@@ -24,6 +26,7 @@ struct Collections: Sendable {
         chunks = name("chunks")
         pipeline = name("pipeline")
         folds = name("folds")
+        audit = name("audit")
         checkpoints = name("checkpoints")
     }
 
@@ -31,7 +34,7 @@ struct Collections: Sendable {
     static let rebuildPrefix = "replay_"
 
     /// The collections of documents, in the order in which they are written.
-    var documents: [MongoNamespace] { [chunks, pipeline, sessions, folds] }
+    var documents: [MongoNamespace] { [chunks, pipeline, sessions, folds, audit] }
 
     /// Drops them all. What others keep in the same database is left alone, unless these are the ones that
     /// are shown: then the database is theirs.
@@ -84,6 +87,13 @@ struct Collections: Sendable {
             (
                 folds,
                 [MongoIndex([("session_id", 1)], unique: true), Self.foldsByOwner, Self.foldsByProject]
+            ),
+            (
+                audit,
+                [MongoIndex([("audit_id", 1)], unique: true), MongoIndex([("time", -1), ("audit_id", -1)])]
+                    + ["session_id", "actor.subject", "action", "outcome"].map {
+                        MongoIndex([($0, 1), ("time", -1), ("audit_id", -1)])
+                    }
             ),
         ]
     }

@@ -263,7 +263,8 @@ public final class MongoProjection: ResumableProjection {
         let write = ProjectionWrite(
             folds: folder.touchedFolds.map { ProjectionWrite.Item(model: $0.model, isNew: $0.isNew) },
             chunks: folder.touchedChunks.map { ProjectionWrite.Item(model: $0.model, isNew: $0.isNew) },
-            ends: Array(heldEnds.values), subscription: name, fences: fences, instance: instance,
+            records: folder.records, ends: Array(heldEnds.values), subscription: name, fences: fences,
+            instance: instance,
             generation: generation, store: store)
         folder.finish()
         heldEnds = [:]

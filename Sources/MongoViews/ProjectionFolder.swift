@@ -26,6 +26,9 @@ struct ProjectionFolder {
     private var chunks: GenerationCache<Projected<ChunkView>>
     private(set) var touchedFolds: [Projected<SessionFold>] = []
     private(set) var touchedChunks: [Projected<ChunkView>] = []
+    /// Records of the audit trail. Each is a document by itself and never changes, so that nothing of them
+    /// is loaded, kept or checked for gaps.
+    private(set) var records: [AuditView] = []
     // What is used between two writes is held here, however small the caches are.
     private var batchFolds: [String: Projected<SessionFold>] = [:]
     private var batchChunks: [String: Projected<ChunkView>] = [:]
@@ -42,7 +45,7 @@ struct ProjectionFolder {
         var missingChunks: Set<String> = []
         var newSessions: Set<String> = []
         var newChunks: Set<String> = []
-        for event in events {
+        for event in events where !AuditRecord.isHistory(event.partitionKey) {
             let session = event.partitionKey
             if event.sequence == 1 {
                 newSessions.insert(session)
@@ -83,6 +86,10 @@ struct ProjectionFolder {
 
     /// Takes in the next event of a batch.
     mutating func fold(_ event: RecordedEvent) throws(ProjectionFailure) {
+        if AuditRecord.isHistory(event.partitionKey) {
+            do { records.append(try AuditView(event)) } catch { throw malformed(error, event) }
+            return
+        }
         let isChunkEvent = ChunkEvent.typeNames.contains(event.type)
         let session = event.sequence == 1 ? nil : batchFolds[event.partitionKey]
         let isKnown = session.map { event.sequence <= $0.model.version } ?? false
@@ -146,6 +153,7 @@ struct ProjectionFolder {
         }
         touchedFolds = []
         touchedChunks = []
+        records = []
         batchFolds = [:]
         batchChunks = [:]
     }

@@ -11,6 +11,7 @@ struct ProjectionWrite: Sendable {
 
     let folds: [Item<SessionFold>]
     let chunks: [Item<ChunkView>]
+    let records: [AuditView]
     let ends: [LogPosition]
     let subscription: String
     let fences: [Int: Fence]
@@ -29,7 +30,13 @@ struct ProjectionWrite: Sendable {
                 keyName: "chunk_id", key: item.model.chunkID, version: item.model.version,
                 document: BSONDocument(item.model), isNew: item.isNew)
         }
+        let records = records.map { view in
+            VersionedDocument(
+                keyName: "audit_id", key: view.id, version: view.stamp.sequence, document: BSONDocument(view),
+                isNew: true)
+        }
         try wrap { () throws(MongoFailure) in
+            try client.store(records, in: collections.audit)
             try client.store(chunks, in: collections.chunks)
             try client.store(documents { BSONDocument($0.pipeline.view) }, in: collections.pipeline)
             try client.store(documents { BSONDocument($0.session) }, in: collections.sessions)

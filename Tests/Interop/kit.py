@@ -282,12 +282,12 @@ class Redis:
         return entries
 
     def sessions(self):
-        """Every partition key of the log."""
+        """Every session of the log; records of the audit trail stand in histories of their own."""
         keys = set()
         for number in range(self.partitions()):
             for _, flat in self("XRANGE", f"reel:{{p{number:03d}}}:log", "-", "+"):
                 keys.add(dict(zip(flat[::2], flat[1::2]))[b"partitionkey"].decode())
-        return keys
+        return {key for key in keys if not key.startswith("audit/")}
 
 
 def partition(key, count):

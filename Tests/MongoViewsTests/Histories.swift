@@ -192,7 +192,7 @@ struct Expected {
 
     init(_ log: [RecordedEvent]) throws {
         var folds: [String: SessionFold] = [:]
-        for event in log {
+        for event in log where !AuditRecord.isHistory(event.partitionKey) {
             let fact = try RecordingEvent(event)
             let stamp = EventStamp(event)
             if var fold = folds.removeValue(forKey: event.partitionKey) {

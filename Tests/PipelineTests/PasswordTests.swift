@@ -2,6 +2,7 @@ import EventSourcing
 import Foundation
 import Pipeline
 import Recording
+import Simulation
 import Testing
 import Vault
 
@@ -42,6 +43,40 @@ struct PasswordTests {
         records.remove(session: "s", forGood: true)
         #expect(try !passwords.put(RDPPassword("late"), ofSession: "s"))
         #expect(try passwords.open(ofSession: "s") == nil)
+    }
+
+    @Test("a deleted session's password goes for good, and records of who did what complete nothing")
+    func deleted() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let (passwords, _) = try passwords()
+        let log = InMemoryEventLog()
+        let store = try log.open()
+        let plant = try Plant(log)
+        let handler = SessionCompletion(
+            spool: plant.vault.spool, passwords: records, clock: SystemClock(), report: .silent)
+        for session in ["s", "t"] {
+            let desk = CommandHandler(session: session, store: store, clock: SystemClock())
+            let context = EventContext(source: "/reel/test", actor: .system("test"))
+            try desk.handle(
+                .create(Plant.session(session, chunkBytes: 4096)), id: "c-\(session)", context: context)
+            #expect(try passwords.put(RDPPassword("x"), ofSession: session))
+            if session == "s" { try desk.handle(.delete, id: "d-\(session)", context: context) }
+        }
+        let record = AuditRecord(
+            .sessionDelete, on: AuditResource(.session, id: "s"), session: "s", outcome: .allowed,
+            actor: AuditActor(type: .user, subject: "alice"))
+        let event = ProposedEvent(
+            record, id: "a", time: SystemClock().now(),
+            context: EventContext(source: "/reel/test", actor: record.actor.envelope))
+        _ = try store.append([event], to: AuditRecord.historyKey("w", 1), expecting: .any)
+        let before = log.allEvents().count
+        for partition in 0..<log.partitioning.count {
+            try handler.handle(log.allEvents().filter { $0.position.partition == partition }, store)
+        }
+        #expect(try passwords.open(ofSession: "s") == nil)
+        #expect(try !passwords.put(RDPPassword("late"), ofSession: "s"))
+        #expect(text(try passwords.open(ofSession: "t")) == "x")
+        #expect(log.allEvents().count == before)
     }
 
     @Test("the length is hidden, the bounds hold, and a rotated key still opens")

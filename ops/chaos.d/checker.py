@@ -70,8 +70,9 @@ def histories(partitions, findings):
             findings.duplicated.append(f"{session}: event id {event['id']} stands twice")
         ids.add(event["id"])
         sessions[session].append(event)
+    trail = {key: sessions.pop(key) for key in list(sessions) if key.startswith("audit/")}
     findings.sessions = len(sessions)
-    return sessions
+    return sessions, trail
 
 
 def check_sequences(session, events, findings):
@@ -220,6 +221,26 @@ def compare(kind, name, document, wanted, findings):
         (findings.duplicated if numbers and found > value else findings.skipped).append(text)
 
 
+def check_trail(trail, evidence, findings):
+    """Records of who did what: without gaps in each history, and each shown once, as the log has it."""
+    shown = collections.defaultdict(list)
+    for document in evidence.documents["audit"]:
+        shown[document["audit_id"]].append(document)
+    records = {}
+    for key, events in trail.items():
+        check_sequences(key, events, findings)
+        records.update({event["id"]: event for event in events})
+    for name in set(shown) | set(records):
+        found, event = shown.get(name, []), records.get(name)
+        if len(found) > 1 or event is None:
+            findings.duplicated.append(f"audit {name}: {len(found)} documents, the log has "
+                                       f"{'one' if event else 'none'}")
+        elif not found:
+            findings.skipped.append(f"audit {name}: no document")
+        elif any(found[0][field] != event["data"].get(field) for field in ("action", "session_id", "outcome")):
+            findings.skipped.append(f"audit {name}: the document is another than the log's event")
+
+
 def check_rest(sessions, evidence, findings):
     """No file that the log doesn't know, and nothing unfinished."""
     known = {e["data"]["storage_path"] for events in sessions.values() for e in events
@@ -239,7 +260,7 @@ def check_rest(sessions, evidence, findings):
 def check(evidence):
     """Everything; the findings hold the counts as well."""
     findings = Findings()
-    sessions = histories(joined(evidence.log, findings), findings)
+    sessions, trail = histories(joined(evidence.log, findings), findings)
     told = {one.session: one for one in evidence.told}
     for session, events in sessions.items():
         check_sequences(session, events, findings)
@@ -250,5 +271,6 @@ def check(evidence):
     for session in set(told) - set(sessions):
         check_told(told[session], [], 0, findings)
     check_documents(sessions, evidence, findings)
+    check_trail(trail, evidence, findings)
     check_rest(sessions, evidence, findings)
     return findings

@@ -132,7 +132,8 @@ def whole_log(fleet):
 def by_session(partitions):
     sessions = collections.defaultdict(list)
     for _, event in events_of(partitions):
-        sessions[event["partitionkey"]].append(event)
+        if not event["partitionkey"].startswith("audit/"):
+            sessions[event["partitionkey"]].append(event)
     return sessions
 
 
@@ -154,7 +155,8 @@ def gather(fleet):
     keys = export_keys(fleet)
     settled = settle(fleet, 60)  # taking out a key is an event as well
     client = pymongo.MongoClient(fleet.urls[1], serverSelectionTimeoutMS=20_000)
-    documents = {name: list(client["reel"][name].find()) for name in ("sessions", "chunks", "pipeline")}
+    documents = {name: list(client["reel"][name].find()) for name in
+                 ("sessions", "chunks", "pipeline", "audit")}
     client.close()
     log = read_log(fleet.redis(), fleet.archive)
     return Evidence(log, fleet.store, fleet.spool, documents, keys, fleet.told), settled

@@ -41,7 +41,8 @@ struct Comparison {
     }
 
     static func keyName(_ collection: String) -> String {
-        collection.hasSuffix("chunks") ? "chunk_id" : "session_id"
+        if collection.hasSuffix("audit") { return "audit_id" }
+        return collection.hasSuffix("chunks") ? "chunk_id" : "session_id"
     }
 
     /// Goes through one collection on both sides, in the order of the key.

@@ -65,11 +65,14 @@ public final class MongoRebuild: ReadModelRebuild {
     /// projector goes on from, so that it belongs to whatever is folded from it.
     private var places: [Int] {
         switch scope {
-        case .everything, .session: [0, 1, 2, 3]
+        case .everything: Array(shown.documents.indices)
+        // Records of the audit trail stand in histories of their own, whatever they concern.
+        case .session: shown.documents.indices.filter { shown.documents[$0] != shown.audit }
         case .collection(let name):
             shown.documents.indices.filter { place in
                 let collection = shown.documents[place].collection
-                return collection == name || (collection == "folds" && name != "chunks")
+                return collection == name
+                    || (collection == "folds" && name != "chunks" && name != "audit")
             }
         }
     }

@@ -14,7 +14,7 @@ struct SessionSwap {
     func perform(_ client: borrowing MongoClient) throws(ProjectionFailure) -> Bool {
         do throws(MongoFailure) {
             var transaction = MongoTransaction()
-            for (target, source) in zip(shown.documents, built.documents) {
+            for (target, source) in zip(shown.documents, built.documents) where target != shown.audit {
                 try add(from: source, to: target, &transaction, client)
             }
             transaction.writes.append((shown.checkpoints, completion))

@@ -1,5 +1,5 @@
 public import EventSourcing
-internal import Recording
+public import Recording
 public import Vault
 
 /// Closes sessions: when a stopped session's last chunk is stored, computes the Merkle root over the
@@ -23,6 +23,7 @@ public final class SessionCompletion: OrderedHandler {
     private static let maximumTracked = 10_000
 
     private let spool: Spool
+    private let passwords: (any PasswordRecords)?
     private let clock: any WallClock
     private let report: RoleLog
     private let context = EventContext(source: "/reel/processor", actor: .system("completion"))
@@ -30,9 +31,14 @@ public final class SessionCompletion: OrderedHandler {
     private var uses: UInt64 = 0
 
     /// A handler that knows no session yet.
-    /// - Parameter spool: what a completed session left there is removed.
-    public init(spool: Spool, clock: any WallClock, report: RoleLog) {
+    /// - Parameters:
+    ///   - spool: what a completed session left there is removed.
+    ///   - passwords: a deleted session's RDP password is removed from there, for good.
+    public init(
+        spool: Spool, passwords: (any PasswordRecords)? = nil, clock: any WallClock, report: RoleLog
+    ) {
         self.spool = spool
+        self.passwords = passwords
         self.clock = clock
         self.report = report
     }
@@ -48,7 +54,8 @@ public final class SessionCompletion: OrderedHandler {
     /// Takes events in and closes what is ready.
     public func handle(_ events: [RecordedEvent], _ store: any EventStore) throws {
         var touched: [String: RecordedEvent] = [:]
-        for event in events {
+        // Nothing is completed for the sake of a record of who did what.
+        for event in events where !AuditRecord.isHistory(event.partitionKey) {
             try naming(event) { try take(event, store) }
             touched[event.partitionKey] = event
         }
@@ -112,7 +119,10 @@ public final class SessionCompletion: OrderedHandler {
             }
             guard entry.state.isEverythingStored else { return }
             try complete(handler, session, context)
-        case .completed, .failed, .deleted:
+        case .deleted:
+            try passwords?.remove(session: session, forGood: true)
+            tracked[session] = nil
+        case .completed, .failed:
             tracked[session] = nil
             // Leftovers cost space, not truth; `SpoolSweep` removes what could not be removed now.
             if entry.state.status == .completed { _ = try? spool.removeSession(session) }

@@ -4,7 +4,7 @@ public import EventSourcing
 public enum RebuildScope: Sendable, Hashable {
     /// All of them.
     case everything
-    /// One collection, by its name: `sessions`, `chunks` or `pipeline`.
+    /// One collection, by its name: `sessions`, `chunks`, `pipeline` or `audit`.
     case collection(String)
     /// Everything of one session.
     case session(String)

@@ -20,6 +20,8 @@ open class ReadModelDatabase {
     public internal(set) var sessions: [String: SessionView] = [:]
     /// Collection `pipeline`, by session id.
     public internal(set) var pipelines: [String: PipelineView] = [:]
+    /// Collection `audit`, by the records' ids.
+    public internal(set) var records: [String: AuditView] = [:]
     var folds: [String: SessionFold] = [:]
     var checkpoints: [Int: LogPosition] = [:]
     /// Generation of the last owner that claimed or saved each partition's checkpoint.
@@ -55,6 +57,7 @@ final class InMemoryProjection: Projection {
     private var chunks: [String: ChunkView] = [:]
     private var touchedFolds: Set<String> = []
     private var touchedChunks: Set<String> = []
+    private var records: [String: AuditView] = [:]
     private var fences: [Int: Fence] = [:]
     private var ends: [Int: LogPosition] = [:]
 
@@ -114,6 +117,7 @@ final class InMemoryProjection: Projection {
         chunks = [:]
         touchedFolds = []
         touchedChunks = []
+        records = [:]
         ends = [:]
     }
 
@@ -128,6 +132,10 @@ final class InMemoryProjection: Projection {
     }
 
     private func fold(_ event: RecordedEvent) throws {
+        if AuditRecord.isHistory(event.partitionKey) {
+            records[event.id] = try AuditView(event)
+            return
+        }
         let key = event.partitionKey
         let fact = try RecordingEvent(event)
         let stamp = EventStamp(event)
@@ -171,6 +179,11 @@ final class InMemoryProjection: Projection {
     }
 
     private func write() throws {
+        for (id, record) in records.sorted(by: { $0.key < $1.key }) {
+            try process.databaseStep("write audit view")
+            database.records[id] = record
+        }
+        records = [:]
         for id in touchedChunks.sorted() {
             try process.databaseStep("write chunk view")
             if let chunk = chunks[id] { database.store(chunk, id, in: \.chunks) }

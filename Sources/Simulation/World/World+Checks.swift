@@ -93,6 +93,10 @@ extension World {
 
     /// The read models are the fold of the log.
     private func checkReadModels(_ store: any EventStore) throws {
+        let records = Set(log.allEvents().filter { AuditRecord.isHistory($0.partitionKey) }.map(\.id))
+        if Set(database.records.keys) != records {
+            violated("the records of the audit trail are not the log's")
+        }
         for recording in recordings {
             var fold: SessionFold?
             var chunks: [String: ChunkView] = [:]

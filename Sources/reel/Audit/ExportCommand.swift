@@ -3,6 +3,7 @@ import Console
 import EventSourcing
 import Glibc
 import Pipeline
+import Recording
 import Supervision
 
 /// `reel export`: gives back the recorded bytes.
@@ -43,19 +44,32 @@ enum ExportCommand: Command {
         try SignalWatcher.start(stop)
         let exporter = SessionExporter(
             store: try system.log.open(), chunks: try system.chunks(), keys: try system.vault().openKeys())
+        let trail = CommandTrail(system.log)
+        let resource = AuditResource(.session, id: session)
+        var isRecorded = false
+        // Nothing is handed out before it stands in the log who took it.
+        func record() throws {
+            guard !isRecorded else { return }
+            try trail.keep(.sessionExport, on: resource, session: session)
+            isRecorded = true
+        }
         var done = 0
         var meter = StepMeter("exporting", unit: "bytes")
         defer { meter.clear() }
         do {
-            try exporter.export(session) { bytes, total in
-                if stop.isSet {
-                    throw CommandFailure(.interrupted, "interrupted; nothing was written to \(path)")
+            try trail.recordingFailure(of: .sessionExport, on: resource, session: session) {
+                try exporter.export(session) { bytes, total in
+                    if stop.isSet {
+                        throw CommandFailure(.interrupted, "interrupted; nothing was written to \(path)")
+                    }
+                    try record()
+                    try target.write(bytes)
+                    done += bytes.count
+                    meter.show(done, of: total)
                 }
-                try target.write(bytes)
-                done += bytes.count
-                meter.show(done, of: total)
+                try record()
+                try target.finish()
             }
-            try target.finish()
         } catch ExportFailure.notFound {
             throw CommandFailure(.no, "there is no session \(session)")
         } catch let failure as ExportFailure {

@@ -21,24 +21,40 @@ enum KeysExportCommand: Command {
     static func run(_ settings: Settings) throws -> ExitStatus {
         let session = settings.positional(0) ?? ""
         let system = try RunningSystem(settings)
+        let trail = CommandTrail(system.log)
+        let resource = AuditResource(.key)
+        let key = try trail.recordingFailure(of: .keyExport, on: resource, session: session) {
+            try taken(session, system)
+        }
+        // Nobody gets a key before it stands in the log who took it.
+        try trail.keep(.keyExport, on: AuditResource(.key, id: key.keyID), session: session)
+        try print(key, session, asJSON: settings[Common.json])
+        return .success
+    }
+
+    /// The key, once the session's history says that it was taken out.
+    private static func taken(_ session: String, _ system: RunningSystem) throws -> SessionKey {
         let clock = SystemClock()
         let handler = CommandHandler(session: session, store: try system.log.open(), clock: clock)
-        let key: SessionKey
         do {
             try handler.catchUp()
             guard handler.state.status != nil else { throw SessionRejection.notFound }
-            key = try system.vault().openKeys().key(ofSession: session)
+            let key = try system.vault().openKeys().key(ofSession: session)
             let context = EventContext(source: "/reel/cli", actor: CurrentUser.actor)
             let command = "\(session)/export-key/\(ULID.make(at: clock.now()))"
             try handler.handle(.exportKey(keyID: key.keyID), id: command, context: context)
+            return key
         } catch let error as CommandError<SessionRejection> {
             throw SessionErrors.plain(error, session)
         } catch SessionRejection.notFound {
             throw CommandFailure(.no, "there is no session \(session)")
         }
+    }
+
+    private static func print(_ key: SessionKey, _ session: String, asJSON: Bool) throws {
         try key.withDataKey { bytes in
             let text = Base64.encode(bytes)
-            guard settings[Common.json] else {
+            guard asJSON else {
                 return try Output.line(
                     "session_id  \(session)\nkey_id      \(key.keyID)\ndata_key    \(text)")
             }
@@ -50,7 +66,6 @@ enum KeysExportCommand: Command {
             }
             try Output.line(writer)
         }
-        return .success
     }
 }
 

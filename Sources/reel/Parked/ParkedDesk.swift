@@ -62,12 +62,30 @@ final class ParkedDesk {
     private let store: any EventStore
     private let clock: any WallClock
     private let actor: Actor
+    private let trail: CommandTrail
 
     init(_ log: RedisEventLog, clock: any WallClock, actor: Actor) throws {
         shelf = log.parkedEvents()
         store = try log.open()
         self.clock = clock
         self.actor = actor
+        trail = CommandTrail(log, user: actor.id, clock: clock)
+    }
+
+    /// Leaves a record of what became of an event.
+    private func note(_ action: AuditAction, _ event: ParkedEvent, _ verdict: Verdict, reason: String?) throws
+    {
+        let isOfSession = !event.partitionKey.isEmpty && !AuditRecord.isHistory(event.partitionKey)
+        let (outcome, why): (AuditOutcome, String?) =
+            switch verdict {
+            case .done: (.allowed, reason)
+            case .gone: (.failed, "it is not parked any more")
+            case .refused(let text): (.denied, text)
+            }
+        try trail.keep(
+            action, on: AuditResource(.parked, id: ParkedID(event).description),
+            session: isOfSession ? event.partitionKey : nil, outcome, reason: why,
+            details: ["event": event.eventID, "subject": event.subject])
     }
 
     /// Calls `body` with the parked events that are meant, oldest first within stage and partition.
@@ -90,8 +108,14 @@ final class ParkedDesk {
 
     /// Brings an event back to where it failed, its tries counted anew.
     func retry(_ event: ParkedEvent) throws -> Verdict {
+        let verdict = try retried(event)
+        try note(.parkedRetry, event, verdict, reason: nil)
+        return verdict
+    }
+
+    private func retried(_ event: ParkedEvent) throws -> Verdict {
         let session = event.partitionKey
-        if !session.isEmpty {
+        if !session.isEmpty, !AuditRecord.isHistory(session) {
             let handler = CommandHandler(session: session, store: store, clock: clock)
             do {
                 try handler.catchUp()
@@ -117,7 +141,14 @@ final class ParkedDesk {
 
     /// Lets an event go for good: its session fails, whatever it still lacked.
     func discard(_ event: ParkedEvent, reason: String?) throws -> Verdict {
-        if !event.partitionKey.isEmpty, let refusal = try fail(event, reason: reason) {
+        let verdict = try discarded(event, reason: reason)
+        try note(.parkedDiscard, event, verdict, reason: reason)
+        return verdict
+    }
+
+    private func discarded(_ event: ParkedEvent, reason: String?) throws -> Verdict {
+        let isOfSession = !event.partitionKey.isEmpty && !AuditRecord.isHistory(event.partitionKey)
+        if isOfSession, let refusal = try fail(event, reason: reason) {
             return .refused(refusal)
         }
         let outcome =

@@ -48,11 +48,23 @@ enum RecordCommand: Command {
             log: system.log, vault: vault, clock: SystemClock(), actor: CurrentUser.actor,
             options: options, progress: { report.take($0) })
         let summary: RecordingSummary
+        let trail = CommandTrail(system.log)
+        let (id, resource) = (session.sessionID, AuditResource(.session, id: session.sessionID))
         do {
-            summary = try recorder.record(source, stop: stop)
+            summary = try trail.recordingFailure(of: .sessionRecord, on: resource, session: id) {
+                try recorder.record(source, stop: stop)
+            }
         } catch {
             report.abandon()
             throw error
+        }
+        do {
+            try trail.keep(
+                .sessionRecord, on: resource, session: id, reason: summary.reason.rawValue,
+                details: ["chunks": "\(summary.chunks)", "bytes": "\(summary.bytes)"])
+        } catch {
+            // The recording is there, and its own events say whose it is.
+            Output.error("reel record: no record of it could be left in the audit trail: \(error)")
         }
         try report.recorded(summary)
         if summary.reason == .interrupted {

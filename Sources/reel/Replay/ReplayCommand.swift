@@ -10,8 +10,8 @@ import Supervision
 /// `reel replay`: builds the read models again from the log.
 enum ReplayCommand: Command {
     static let collection = Setting(
-        "collection", "C", .oneOf(["sessions", "chunks", "pipeline"]), defaultNote: "all of them",
-        help: "Only this collection: sessions, chunks or pipeline")
+        "collection", "C", .oneOf(["sessions", "chunks", "pipeline", "audit"]), defaultNote: "all of them",
+        help: "Only this collection: sessions, chunks, pipeline or audit")
     static let session = Setting(
         "session", "ID", .identifier, defaultNote: "all of them", help: "Only this session")
     static let verify = Flag(
@@ -65,6 +65,11 @@ enum ReplayCommand: Command {
         let meter = ReplayMeter(total: try total(scope, system))
         rebuild.onCompared = { meter.show(compared: $0) }
         let outcome = try run(rebuild, scope, system, stop, meter, verifyOnly: settings[verify])
+        if outcome.isSwapped {
+            try CommandTrail(system.log).keep(
+                .replaySwap, on: AuditResource(.readModels), session: scope.session,
+                details: ["scope": "\(scope)", "differences": "\(outcome.comparison.differences)"])
+        }
         let report = ReplayReport(
             scope: scope, outcome: outcome, isResumed: rebuild.isResumed, isVerifying: settings[verify])
         if settings[Common.json] { try Output.line(report.json) } else { try report.print() }
@@ -118,5 +123,12 @@ enum ReplayCommand: Command {
         if case .session(let id) = scope { return Int(try system.log.open().version(of: id)) }
         let starts = (0..<system.log.partitioning.count).map { LogPosition.start(of: $0) }
         return try system.log.groups().remaining(after: starts).reduce(0, +)
+    }
+}
+
+extension RebuildScope {
+    fileprivate var session: String? {
+        if case .session(let id) = self { return id }
+        return nil
     }
 }

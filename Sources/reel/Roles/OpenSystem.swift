@@ -47,6 +47,7 @@ final class OpenSystem: Sendable {
     let choice: RoleChoice
     let log: RedisEventLog
     let views: MongoReadModels
+    let passwords: MongoPasswordRecords
     let workers: Int
     let chaining: Bool
     let levels: [Codec: Int]
@@ -74,6 +75,7 @@ final class OpenSystem: Sendable {
         log = try Self.openLog(plan, places, command)
         let mongo = try MongoPool(MongoSettings(url: places.mongodbURL))
         views = MongoReadModels(mongo)
+        passwords = MongoPasswordRecords(mongo)
         try views.queries.ping()
         report(.info, command, "read models open", [("mongodb", mongo.host)])
         openedSpool = choice.needsSpool ? try Spool(root: places.spool) : nil

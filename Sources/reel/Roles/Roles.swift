@@ -47,7 +47,8 @@ enum Roles {
         let spool = try system.spool()
         return Role(name: "completion") { stop in
             let report = system.report.roles
-            let handler = SessionCompletion(spool: spool, clock: SystemClock(), report: report)
+            let handler = SessionCompletion(
+                spool: spool, passwords: system.passwords, clock: SystemClock(), report: report)
             try OrderedWorker(handler: handler, log: system.log, member: member(of: system), report: report)
                 .run(stop: stop)
         }

@@ -1,0 +1,70 @@
+internal import EventSourcing
+internal import Recording
+
+// The documents of collection `audit`; described for other tools in schemas/read-models/audit.json.
+
+extension BSONDocument {
+    init(_ view: AuditView) {
+        let record = view.record
+        self.init { builder in
+            builder.append("audit_id", view.id)
+            builder.append("time", date_ms: view.stamp.time.milliseconds)
+            builder.append("action", record.action.rawValue)
+            builder.append("resource_type", record.resource.type.rawValue)
+            builder.append("resource_id", record.resource.id)
+            builder.append("session_id", record.sessionID)
+            builder.append("outcome", record.outcome.rawValue)
+            builder.append("status_code", int64: record.statusCode.map(Int64.init))
+            builder.append("reason", record.reason)
+            builder.append("actor") { builder in
+                builder.append("type", record.actor.type.rawValue)
+                builder.append("subject", record.actor.subject)
+                builder.append("roles", array: record.actor.roles)
+            }
+            builder.append("address", record.address)
+            builder.append("request_id", record.requestID)
+            builder.append("user_agent", record.userAgent)
+            // Names may hold anything, dots and dollars too, so that they are no names of fields.
+            let details = record.details.sorted { $0.key < $1.key }
+            builder.append("details", array: details) { builder, key, detail in
+                builder.append(key) { builder in
+                    builder.append("name", detail.key)
+                    builder.append("value", detail.value)
+                }
+            }
+            builder.append("version", int64: Int64(clamping: view.stamp.sequence))
+            builder.append("log_position", view.stamp.position.description)
+        }
+    }
+}
+
+extension AuditView {
+    init(_ fields: BSONFields) throws(BSONError) {
+        guard let action = AuditAction(rawValue: try fields.string("action")) else { throw .field("action") }
+        let actor = try fields.document("actor")
+        var details: [String: String] = [:]
+        for item in try fields.array("details") {
+            guard case .document(let detail) = item else { throw .field("details") }
+            let pair = try detail.fields()
+            details[try pair.string("name")] = try pair.string("value")
+        }
+        let record = AuditRecord(
+            action,
+            on: AuditResource(
+                try fields.choice("resource_type"), id: try fields.optionalString("resource_id")),
+            session: try fields.optionalString("session_id"), outcome: try fields.choice("outcome"),
+            statusCode: try fields.optionalInt("status_code").map { Int(clamping: $0) },
+            reason: try fields.optionalString("reason"),
+            actor: AuditActor(
+                type: try actor.choice("type"), subject: try actor.optionalString("subject"),
+                roles: try actor.strings("roles")),
+            address: try fields.optionalString("address"),
+            requestID: try fields.optionalString("request_id"),
+            userAgent: try fields.optionalString("user_agent"), details: details)
+        self.init(
+            id: try fields.string("audit_id"), record: record,
+            stamp: EventStamp(
+                time: try fields.time("time"), sequence: UInt64(clamping: try fields.int("version")),
+                position: try fields.position("log_position")))
+    }
+}

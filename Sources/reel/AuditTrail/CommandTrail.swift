@@ -1,0 +1,72 @@
+import EventSourcing
+import Pipeline
+import Recording
+import RedisLog
+import Supervision
+
+/// Leaves records of what a command does, in the name of whoever runs it. There is no request, no address
+/// and no role: whoever can run commands on the data folder may do everything.
+struct CommandTrail {
+    private let log: RedisEventLog
+    private let user: String
+    private let clock: any WallClock
+
+    init(_ log: RedisEventLog, user: String = CurrentUser.name, clock: any WallClock = SystemClock()) {
+        self.log = log
+        self.user = user
+        self.clock = clock
+    }
+
+    /// Milliseconds for which a log that is away is waited for.
+    private static let patience = 10_000
+
+    /// Writes a record; it is durable when this returns.
+    func keep(
+        _ action: AuditAction, on resource: AuditResource, session: String? = nil,
+        _ outcome: AuditOutcome = .allowed, reason: String? = nil, details: [String: String] = [:]
+    ) throws {
+        let record = AuditRecord(
+            action, on: resource, session: session, outcome: outcome, reason: reason,
+            actor: AuditActor(type: .user, subject: user), details: details)
+        let now = clock.now()
+        let event = ProposedEvent(
+            record, id: ULID.make(at: now), time: now,
+            context: EventContext(source: "/reel/cli", actor: record.actor.envelope))
+        try append(event)
+    }
+
+    private func append(_ event: ProposedEvent) throws {
+        let deadline = ContinuousClock.now + .milliseconds(Self.patience)
+        var backoff = Backoff(baseMilliseconds: 50, capMilliseconds: 1_000)
+        let pause = StopSignal()
+        var number = 1
+        while true {
+            do throws(LogFailure) {
+                let store = try log.open()
+                let key = AuditRecord.historyKey(event.id, number)
+                let outcome = try store.append([event], to: key, expecting: .any)
+                if case .appended = outcome { return }
+                throw LogFailure(.invalid, operation: "append", key: key, text: "answered with \(outcome)")
+            } catch {
+                // Nothing was written there; another history most likely stands in another partition.
+                if error.kind == .lostHistory, number < 100 {
+                    number += 1
+                    continue
+                }
+                guard error.isTransient, ContinuousClock.now < deadline else { throw error }
+                pause.wait(milliseconds: backoff.next())
+            }
+        }
+    }
+
+    /// Does something whose failure is recorded. That this cannot be recorded is no news beside it.
+    func recordingFailure<Answer>(
+        of action: AuditAction, on resource: AuditResource, session: String? = nil,
+        _ body: () throws -> Answer
+    ) throws -> Answer {
+        do { return try body() } catch {
+            try? keep(action, on: resource, session: session, .failed, reason: "\(error)")
+            throw error
+        }
+    }
+}

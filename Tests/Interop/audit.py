@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Who did what: commands leave records, in the log and in the read model, and `reel audit` finds them."""
+
+import json
+import pwd
+import os
+
+import jsonschema
+import pymongo
+
+from formats import Schemas, cloud_event
+from kit import SCHEMAS, Checks, System, Workspace, eventually, mixed, seed_of
+
+checks = Checks("audit")
+USER = pwd.getpwuid(os.getuid()).pw_name
+
+
+def audit(system, *options):
+    done = system.reel("audit", "--json", *options)
+    return json.loads(done.stdout) if done.returncode == 0 else {"records": [], "stderr": done.stderr}
+
+
+def records_of_log(redis):
+    found = []
+    for number in range(redis.partitions()):
+        for _, flat in redis("XRANGE", f"reel:{{p{number:03d}}}:log", "-", "+"):
+            event = cloud_event(list(zip(flat[::2], flat[1::2])))
+            if event["partitionkey"].startswith("audit/"):
+                found.append(event)
+    return found
+
+
+def without_nulls(view):
+    """A record as its event has it."""
+    data = {name: value for name, value in view.items() if value is not None}
+    for name in ("audit_id", "time", "version", "log_position"):
+        data.pop(name)
+    data["details"] = {item["name"]: item["value"] for item in data["details"]}
+    data["actor"] = {name: value for name, value in data["actor"].items() if value is not None}
+    return data
+
+
+def main():
+    seed = seed_of("audit")
+    with Workspace("audit") as folder, System(folder / "data").start() as system:
+        for name in ("one", "two"):
+            done = system.reel("record", "-", "--name", name, "--session-id", name, "--wait",
+                               stdin=mixed(seed, 40_000))
+            checks.equal(f"recording {name}", done.returncode, 0)
+        version = json.loads(system.reel("sessions", "show", "one", "--json").stdout)["version"]
+        key = json.loads(system.reel("keys", "export", "one", "--json").stdout)["data_key"]
+        checks.equal("exporting", system.reel("export", "one", "-o", str(folder / "out")).returncode, 0)
+        checks.equal("no key of no session", system.reel("keys", "export", "none").returncode, 1)
+        expected = [("session.export", "allowed"), ("key.export", "allowed"), ("session.record", "allowed")]
+        shown = lambda: [(r["action"], r["outcome"]) for r in audit(system, "--session", "one")["records"]]
+        checks.check("what was done to a session, the newest first",
+                     eventually(lambda: shown() == expected), shown())
+        checks.equal("no session's history moves for a record", version + 1,
+                     json.loads(system.reel("sessions", "show", "one", "--json").stdout)["version"])
+        check_records(system, key)
+        check_options(system)
+
+
+def check_records(system, key):
+    events = records_of_log(system.redis())
+    schemas = Schemas()
+    problems = [problem for event in events for problem in schemas.problems(event)]
+    checks.equal("records follow their schema", problems, [])
+    views = audit(system)["records"]
+    checks.check("everything in the log is shown, and nothing else",
+                 sorted(view["audit_id"] for view in views) == sorted(event["id"] for event in events))
+    schema = json.loads((SCHEMAS / "read-models" / "audit.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    checks.equal("views follow theirs", [e.message for view in views for e in validator.iter_errors(view)], [])
+    data = {event["id"]: event["data"] for event in events}
+    checks.check("views say what the events say",
+                 all(without_nulls(view) == data[view["audit_id"]] for view in views))
+    checks.check("the local user did it", {view["actor"]["subject"] for view in views} == {USER}, views[:1])
+    text = json.dumps([events, views])
+    checks.check("no key stands in the trail", key not in text)
+    database = pymongo.MongoClient(system.endpoints["mongodb_url"])["reel"]
+    documents = list(database["audit"].find({}, {"_id": 0}))
+    checks.equal("documents have the fields of the schema",
+                 {tuple(sorted(document)) for document in documents}, {tuple(sorted(schema["properties"]))})
+
+
+def check_options(system):
+    everything = audit(system)["records"]
+    checks.equal("by outcome", [r["session_id"] for r in audit(system, "--outcome", "failed")["records"]],
+                 ["none"])
+    checks.equal("by action", [r["session_id"] for r in audit(system, "--action", "session.record")["records"]],
+                 ["two", "one"])
+    checks.equal("by actor", len(audit(system, "--actor", USER)["records"]), len(everything))
+    checks.equal("by another actor", audit(system, "--actor", "nobody-else")["records"], [])
+    middle = everything[1]["time"]
+    checks.equal("since and until", audit(system, "--since", middle, "--until", middle)["records"],
+                 [r for r in everything if r["time"] == middle])
+    pages, cursor = [], []
+    while True:
+        page = audit(system, "--limit", "2", *cursor)
+        pages += page["records"]
+        if not page["next_cursor"]:
+            break
+        cursor = ["--after", page["next_cursor"]]
+    checks.equal("page by page", pages, everything)
+    table = system.reel("audit", "--session", "one")
+    text = table.stdout.decode()
+    checks.check("for people", table.returncode == 0 and "key.export" in text and USER in text, text)
+    for options in (["--outcome", "maybe"], ["--since", "yesterday"], ["--limit", "0"], ["--after", "x"],
+                    ["--action", "DROP TABLE"]):
+        done = system.reel("audit", *options)
+        checks.check(f"{options} is refused by name", done.returncode == 2 and options[0] in done.stderr,
+                     done.stderr)
+
+
+main()
+checks.finish()
