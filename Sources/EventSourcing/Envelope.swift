@@ -87,10 +87,19 @@ public struct ProposedEvent: Sendable, Hashable {
 
     /// What tells two events of one id apart: type, version, subject and payload. Time and origin
     /// are left out, so that a retry of the same fact is the same body.
-    public var bodyDigest: [UInt8] {
-        var bytes = Array("\(dataSchema)\n\(subject)\n".utf8)
+    public var bodyDigest: [UInt8] { withBodyDigest { [UInt8]($0) } }
+
+    /// Lends `bodyDigest`.
+    public func withBodyDigest<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+        var bytes: [UInt8] = []
+        let schema = dataSchema
+        bytes.reserveCapacity(schema.utf8.count + subject.utf8.count + data.count + 2)
+        bytes.append(contentsOf: schema.utf8)
+        bytes.append(0x0A)
+        bytes.append(contentsOf: subject.utf8)
+        bytes.append(0x0A)
         bytes.append(contentsOf: data)
-        return SHA256.digest(of: bytes)
+        return bytes.withUnsafeBytes { SHA256.withDigest(of: $0, body) }
     }
 }
 

@@ -11,8 +11,7 @@ public struct Partitioning: Sendable, Hashable {
 
     /// The first 8 bytes, big endian, of SHA-256(partition key), modulo the number of partitions.
     public func partition(of key: String) -> Int {
-        let digest = SHA256.digest(of: key.utf8)
-        let prefix = digest.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        let prefix = SHA256.withDigest(of: key) { UInt64(bigEndian: $0.loadUnaligned(as: UInt64.self)) }
         return Int(prefix % UInt64(count))
     }
 }
@@ -52,11 +51,17 @@ public struct LogPosition: Sendable, Hashable, Comparable, CustomStringConvertib
 
     /// A position from a partition and an entry id; nil when the id is not `digits-digits`.
     public init?(partition: Int, entryID: some StringProtocol) {
+        self.init(partition: partition, entryID: entryID.utf8)
+    }
+
+    /// A position from a partition and the UTF-8 of an entry id; nil when the id is not `digits-digits`.
+    @inlinable
+    public init?(partition: Int, entryID: some Sequence<UInt8>) {
         // Every event that is read has one: no pieces are cut out, digits are read where they stand.
         var parts: (UInt64, UInt64) = (0, 0)
         var digits = (0, 0)
         var isBehindDash = false
-        for byte in entryID.utf8 {
+        for byte in entryID {
             if byte == UInt8(ascii: "-"), !isBehindDash {
                 isBehindDash = true
                 continue

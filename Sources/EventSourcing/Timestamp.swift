@@ -68,7 +68,13 @@ public struct Timestamp: Sendable, Hashable, Comparable {
     /// Reads RFC 3339 text with `Z` or a numeric offset and any number of fraction digits; digits
     /// beyond milliseconds are cut off. Answers nil for anything else, impossible dates included.
     public init?(rfc3339 text: String) {
-        let bytes = Array(text.utf8)
+        var text = text
+        guard let time = text.withUTF8({ Timestamp(rfc3339: $0) }) else { return nil }
+        self = time
+    }
+
+    /// Reads the UTF-8 of RFC 3339 text, as `init(rfc3339:)` of a string does.
+    public init?(rfc3339 bytes: UnsafeBufferPointer<UInt8>) {
         guard bytes.count >= 20, bytes.count <= 64 else { return nil }
         func number(_ at: Int, _ width: Int) -> Int64? {
             var value: Int64 = 0
@@ -84,8 +90,9 @@ public struct Timestamp: Sendable, Hashable, Comparable {
             (1...12).contains(month), day >= 1, hour < 24, minute < 60, second < 60
         else { return nil }
         let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-        let lengths: [Int64] = [31, leap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
-        guard day <= lengths[Int(month) - 1] else { return nil }
+        // Of the 31 days some months lack one; those are the even ones up to July and the odd ones after it.
+        let length = month == 2 ? (leap ? 29 : 28) : 30 + (month + month / 8) % 2
+        guard day <= length else { return nil }
         var at = 19
         var fraction: Int64 = 0
         if bytes[at] == 46 {

@@ -69,6 +69,35 @@ struct JSONTests {
         #expect(try JSONValue(parsing: Array("1.0".utf8)) == .number(1))
     }
 
+    @Test("numbers are read as the nearest double, short and long ones alike")
+    func decimals() throws {
+        for _ in 0..<2000 {
+            let sign = Bool.random() ? "-" : ""
+            let whole = String(Int64.random(in: 0...(Bool.random() ? 999 : 99_999_999_999)))
+            let decimals = (0..<Int.random(in: 1...12)).map { _ in String(Int.random(in: 0...9)) }.joined()
+            let text = "\(sign)\(whole).\(decimals)"
+            let number = try #require(Double(text))
+            #expect(
+                try JSONValue(parsing: Array(text.utf8)).number?.bitPattern == number.bitPattern, "\(text)")
+        }
+        #expect(try JSONValue(parsing: Array("-0.0".utf8)).number?.sign == .minus)
+        #expect(try JSONValue(parsing: Array("-0".utf8)) == .integer(0))
+    }
+
+    @Test("a name that stands twice is found among many")
+    func names() throws {
+        let names = (0..<200).map { "name-\($0)" }
+        func text(_ names: [String]) -> [UInt8] {
+            Array("{\(names.map { "\"\($0)\":1" }.joined(separator: ","))}".utf8)
+        }
+        #expect(try JSONValue(parsing: text(names)).members?.map(\.name) == names)
+        for place in names.indices {
+            #expect(throws: JSONError.self) { try JSONValue(parsing: text(names + [names[place]])) }
+        }
+        #expect(throws: JSONError.self) { try JSONValue(parsing: text(["name", "n\\u0061me"])) }
+        #expect(throws: JSONError.self) { try JSONValue(parsing: text(["n\\u0061me", "name"])) }
+    }
+
     @Test("the writer sets commas, escapes as RFC 8785 does, and has no words for infinities")
     func writes() {
         var writer = JSONWriter()

@@ -2,20 +2,23 @@ extension JSONValue {
     /// Reads one JSON text, UTF-8. Refuses everything RFC 8259 does, and also duplicate names, lone
     /// surrogates, nesting beyond `maximumDepth` and anything behind the value.
     public init(parsing bytes: [UInt8], maximumDepth: Int = 32) throws(JSONError) {
-        var reader = JSONReader(bytes: bytes, depthLeft: maximumDepth)
-        reader.skipSpace()
-        self = try reader.value()
-        reader.skipSpace()
-        guard reader.at == bytes.count else { throw reader.error("something follows the value") }
+        self = try bytes.withUnsafeBufferPointer { (bytes) throws(JSONError) in
+            var reader = JSONReader(bytes: bytes, depthLeft: maximumDepth)
+            reader.skipSpace()
+            let value = try reader.value()
+            reader.skipSpace()
+            guard reader.at == bytes.count else { throw reader.error("something follows the value") }
+            return value
+        }
     }
 }
 
 private struct JSONReader {
-    let bytes: [UInt8]
+    let bytes: UnsafeBufferPointer<UInt8>
     var at = 0
     var depthLeft: Int
 
-    init(bytes: [UInt8], depthLeft: Int) {
+    init(bytes: UnsafeBufferPointer<UInt8>, depthLeft: Int) {
         self.bytes = bytes
         self.depthLeft = depthLeft
     }
@@ -68,16 +71,21 @@ private struct JSONReader {
             return .object(members)
         }
         members.reserveCapacity(16)
-        // Few names are compared one by one; many, which only a stranger sends, must not take the square.
+        // A bit for each name that occurred: only names that share one are compared. Many, which only a
+        // stranger sends, must not take the square.
+        var marks: UInt64 = 0
         var seen: Set<String> = []
         while true {
             guard next == 0x22 else { throw error("a member name was expected") }
+            let start = at
             let name = try string()
+            let mark = mark(from: start)
             if members.count == 32 { seen = Set(members.map(\.name)) }
             let isKnown =
                 members.count < 32
-                ? members.contains { $0.name == name } : !seen.insert(name).inserted
+                ? marks & mark != 0 && members.contains { $0.name == name } : !seen.insert(name).inserted
             guard !isKnown else { throw error("the name \(name) stands twice") }
+            marks |= mark
             skipSpace()
             guard next == 0x3A else { throw error("a colon was expected") }
             at += 1
@@ -85,6 +93,17 @@ private struct JSONReader {
             members.append(JSONValue.Member(name: name, value: try value()))
             if try closes(with: 0x7D) { return .object(members) }
         }
+    }
+
+    /// One bit of 64 for the name that was just read. One with an escape or a letter beyond ASCII may be
+    /// spelled in two ways: it has all of them, so that it is compared with every other.
+    func mark(from start: Int) -> UInt64 {
+        var hash: UInt64 = 0
+        for byte in bytes[start..<at] {
+            if byte == 0x5C || byte >= 0x80 { return .max }
+            hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3
+        }
+        return 1 << (hash >> 58)
     }
 
     mutating func array() throws(JSONError) -> JSONValue {
@@ -136,10 +155,55 @@ private struct JSONReader {
             if next == 0x2B || next == 0x2D { at += 1 }
             try requireDigits()
         }
-        let text = String(decoding: bytes[start..<at], as: UTF8.self)
-        if isInteger, let integer = Int64(text) { return .integer(integer) }
+        let digits = UnsafeBufferPointer(rebasing: bytes[start..<at])
+        if isInteger, let integer = Self.integer(digits) { return .integer(integer) }
+        if let number = Self.shortDecimal(digits) { return .number(number) }
+        let text = String(decoding: digits, as: UTF8.self)
         guard let number = Double(text), number.isFinite else { throw error("the number is too large") }
         return .number(number)
+    }
+
+    /// The integer of digits that may have a sign; nil when it does not fit.
+    static func integer(_ digits: UnsafeBufferPointer<UInt8>) -> Int64? {
+        let isNegative = digits.first == 0x2D
+        var value: Int64 = 0
+        for byte in digits.dropFirst(isNegative ? 1 : 0) {
+            let (tens, isTooLarge) = value.multipliedReportingOverflow(by: 10)
+            // Downwards, because there is one more number below zero than above.
+            let (sum, isAlsoTooLarge) = tens.subtractingReportingOverflow(Int64(byte - 0x30))
+            if isTooLarge || isAlsoTooLarge { return nil }
+            value = sum
+        }
+        if isNegative { return value }
+        return value == .min ? nil : -value
+    }
+
+    /// Powers of ten that a double holds exactly.
+    private static let powers: [Double] = (0...15).map { exponent in
+        Double((0..<exponent).reduce(Int64(1)) { power, _ in power * 10 })
+    }
+
+    /// A number of at most 15 digits and without exponent: digits and power of ten are exact, so that one
+    /// division rounds as it must. Nil for any other.
+    static func shortDecimal(_ text: UnsafeBufferPointer<UInt8>) -> Double? {
+        guard text.count <= 17 else { return nil }
+        var mantissa: Int64 = 0
+        var (digits, decimals) = (0, 0)
+        var isBehindPoint = false
+        for byte in text {
+            switch byte {
+            case 0x2D where digits == 0: continue
+            case 0x2E: isBehindPoint = true
+            case 0x30...0x39:
+                mantissa = mantissa * 10 + Int64(byte - 0x30)
+                digits += 1
+                if isBehindPoint { decimals += 1 }
+            default: return nil
+            }
+        }
+        guard digits <= 15 else { return nil }
+        let value = Double(mantissa) / powers[decimals]
+        return text.first == 0x2D ? -value : value
     }
 
     mutating func skipDigits() {
@@ -156,7 +220,7 @@ private struct JSONReader {
         let start = at
         while let byte = next, byte != 0x22, byte != 0x5C, byte >= 0x20 { at += 1 }
         if next == 0x22 {
-            let text = try utf8(Array(bytes[start..<at]))
+            let text = try utf8(UnsafeBufferPointer(rebasing: bytes[start..<at]))
             at += 1
             return text
         }
@@ -178,7 +242,7 @@ private struct JSONReader {
         }
     }
 
-    func utf8(_ bytes: [UInt8]) throws(JSONError) -> String {
+    func utf8(_ bytes: some Collection<UInt8>) throws(JSONError) -> String {
         guard let text = String(validating: bytes, as: UTF8.self) else { throw error("not UTF-8") }
         return text
     }
