@@ -177,6 +177,7 @@ public final class RedisArchiver {
     ) throws(LogFailure) -> [RecordedEvent] {
         let key = LogKeys.log(after.partition)
         var commands = CommandBuffer()
+        var decoder = EntryDecoder()
         var events: [RecordedEvent] = []
         while events.count < limit {
             let from = events.last?.position ?? after
@@ -189,7 +190,7 @@ public final class RedisArchiver {
                 found = reply.count
                 try reply.forEach { entry throws(LogFailure) in
                     events.append(
-                        try EntryCoding.decode(entry, partition: after.partition, operation: "archive"))
+                        try decoder.decode(entry, partition: after.partition, operation: "archive"))
                 }
             }
             if found < count { break }

@@ -40,7 +40,7 @@ struct CommandBuffer {
         end()
     }
 
-    mutating func add(_ data: ArraySlice<UInt8>) {
+    mutating func add(_ data: Slice<UnsafeRawBufferPointer>) {
         length(data.count)
         bytes.append(contentsOf: data)
         end()

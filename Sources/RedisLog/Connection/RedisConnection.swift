@@ -7,6 +7,8 @@ internal import Glibc
 final class RedisConnection {
     private let context: UnsafeMutablePointer<redisContext>
     private let address: RedisAddress
+    /// Where the reply lies that was received last.
+    private var arena = ReplyArena()
     /// Whether an error made it useless.
     private(set) var isBroken = false
 
@@ -29,6 +31,7 @@ final class RedisConnection {
             throw LogFailure(.unreachable, operation: "connect", key: "\(address)", text: Self.text(of: made))
         }
         _ = redisEnableKeepAlive(made)
+        arena.serve(made)
     }
 
     deinit { redisFree(context) }
@@ -55,11 +58,18 @@ final class RedisConnection {
 
     /// Waits for the next reply and lends it to `body`.
     func receive<R>(_ body: (ReplyView) throws(LogFailure) -> R) throws(LogFailure) -> R {
+        // Whoever the reply is lent to may end this connection.
+        let arena = arena
+        defer { withExtendedLifetime(arena) {} }
+        return try body(try next())
+    }
+
+    private func next() throws(LogFailure) -> ReplyView {
+        arena.reset()
         var raw: UnsafeMutableRawPointer?
         errno = 0
         guard redisGetReply(context, &raw) == REDIS_OK, let raw else { throw broken() }
-        defer { freeReplyObject(raw) }
-        return try body(ReplyView(raw.assumingMemoryBound(to: redisReply.self)))
+        return ReplyView(raw.assumingMemoryBound(to: redisReply.self))
     }
 
     /// Sends what is in the send buffer without awaiting an answer.
@@ -73,10 +83,10 @@ final class RedisConnection {
 
     /// Waits for the next reply and hands it over.
     func receiveOwned() throws(LogFailure) -> OwnedReply {
-        var raw: UnsafeMutableRawPointer?
-        errno = 0
-        guard redisGetReply(context, &raw) == REDIS_OK, let raw else { throw broken() }
-        return OwnedReply(raw)
+        let reply = OwnedReply(try next(), in: arena)
+        arena = ReplyArena()
+        arena.serve(context)
+        return reply
     }
 
     private func broken() -> LogFailure {

@@ -1,4 +1,5 @@
 internal import CHiredis
+internal import Glibc
 
 /// A reply of the server while hiredis owns it. Valid only inside the closure that receives it; every
 /// accessor copies out.
@@ -68,25 +69,27 @@ struct ReplyView {
     /// Whether a string reply has exactly these bytes.
     func equals(_ word: StaticString) -> Bool {
         withBytes {
-            $0.elementsEqual(UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
+            guard $0.count == word.utf8CodeUnitCount, let bytes = $0.baseAddress else { return false }
+            return memcmp(bytes, word.utf8Start, $0.count) == 0
         }
     }
 }
 
-/// A reply that is kept for a while; frees it once.
+/// A reply that is kept for a while, with the memory that it lies in.
 final class OwnedReply {
-    private let raw: UnsafeMutableRawPointer
+    private let reply: ReplyView
+    private let arena: ReplyArena
 
-    /// Takes over what `redisGetReply` answered.
-    init(_ raw: UnsafeMutableRawPointer) { self.raw = raw }
-
-    deinit { freeReplyObject(raw) }
+    init(_ reply: ReplyView, in arena: ReplyArena) {
+        self.reply = reply
+        self.arena = arena
+    }
 
     /// Lends the reply for the time of a call.
     func lend<R, E: Error>(_ body: (ReplyView) throws(E) -> R) throws(E) -> R {
-        // Without this it might be freed as soon as the pointer is out of it.
-        defer { withExtendedLifetime(self) {} }
-        return try body(ReplyView(UnsafePointer(raw.assumingMemoryBound(to: redisReply.self))))
+        // Without this the memory might be given back as soon as nothing else is asked of the arena.
+        defer { withExtendedLifetime(arena) {} }
+        return try body(reply)
     }
 
     /// Text of an error reply.

@@ -128,10 +128,10 @@ extension FunctionLibrary {
           local call = redis.call
           if evicted(keys[3]) ~= tonumber(args[1]) then return 0 end
           if call('EXISTS', keys[1], keys[2]) > 0 then return 0 end
+          call('HSET', keys[2], 'b', args[2])
           for i = 3, #args, 1000 do
             call('HSET', keys[2], unpack(args, i, math.min(i + 999, #args)))
           end
-          call('HSET', keys[2], 'b', args[2])
           -- When no append follows, it goes again by itself: it says nothing that the archive does not.
           call('EXPIRE', keys[2], 600)
           return 1

@@ -8,8 +8,6 @@ enum FunctionLibrary {
 
     static let source = """
         #!lua name=reel
-        local FIELDS_PER_EVENT = 14
-
         local function version() return \(version) end
 
         \(append)
@@ -21,6 +19,7 @@ enum FunctionLibrary {
         redis.register_function{function_name='reel_version', callback=version, flags={'no-writes'}}
         redis.register_function('reel_create', create)
         redis.register_function('reel_append', append)
+        redis.register_function('reel_append_all', append_all)
         redis.register_function('reel_park', park)
         redis.register_function('reel_unpark', unpark)
         redis.register_function('reel_claim', claim)
@@ -40,149 +39,6 @@ enum FunctionLibrary {
         redis.register_function{function_name='reel_holds', callback=holds, flags={'no-writes'}}
         redis.register_function{function_name='reel_history', callback=history, flags={'no-writes'}}
         redis.register_function{function_name='reel_count', callback=count, flags={'no-writes'}}
-        """
-
-    /// reel_append: keys log, index, ids, ranks; arguments the expected version (`*` for any), the
-    /// partition key, then per event: 16 bytes of id hash, 8 bytes of body digest, id, type, source,
-    /// subject, time, dataschema, authtype, authid, traceparent, correlationid, causationid, data.
-    /// A fenced append has a fifth key, the lease, and two more arguments at the end: owner and generation.
-    /// Answers {0, sequence, entry, …} (the sequence negative where the id was present), {1, version}
-    /// on a conflict, {2, n} when the n-th id is taken, {3, generation} when the fence does not hold,
-    /// {4, n} when the history may be wholly archived (see `archive`). The entry is empty where the event
-    /// that was present is archived.
-    ///
-    /// The version is the index's length and, where the index has lost its beginning to the archive, the
-    /// number of events that are missing there: field `b` of the hash of ids.
-    private static let append = """
-        local function create(keys, args)
-          local call = redis.call
-          if call('EXISTS', keys[1]) == 0 then
-            if args[2] == '' then return false end
-            call('HSET', keys[1], 'format', args[1], 'partitions', args[2], 'created_at', args[3],
-              'epoch', args[4])
-          end
-          return call('HMGET', keys[1], 'format', 'partitions', 'epoch')
-        end
-
-        local function write(call, log, args, at, sequence)
-          return call('XADD', log, '*', 'id', args[at + 2], 'type', args[at + 3],
-            'source', args[at + 4], 'specversion', '1.0', 'subject', args[at + 5],
-            'time', args[at + 6], 'dataschema', args[at + 7],
-            'datacontenttype', 'application/json', 'partitionkey', args[2],
-            'sequence', string.format('%012d', sequence), 'authtype', args[at + 8],
-            'authid', args[at + 9], 'traceparent', args[at + 10],
-            'correlationid', args[at + 11], 'causationid', args[at + 12],
-            'data', args[at + 13])
-        end
-
-        local function milestone(call, ranks, log, entry)
-          local rank = call('XLEN', log) - (call('ZSCORE', ranks, 'trimmed') or 0)
-          call('ZADD', ranks, string.match(entry, '^%d+'), string.format('%s:%d', entry, rank))
-        end
-
-        local function evicted(ranks)
-          return -(redis.call('ZSCORE', ranks, 'evicted') or 0)
-        end
-
-        local function append(keys, args, looked)
-          local call = redis.call
-          local log, index, ids = keys[1], keys[2], keys[3]
-          local fenced = #keys == 5
-          local n = (#args - (fenced and 4 or 2)) / FIELDS_PER_EVENT
-          if not fenced and #keys ~= 4 or n < 1 or n ~= math.floor(n) then
-            return redis.error_reply('REELINVALID wrong number of keys or arguments')
-          end
-          if fenced then
-            local lease = call('HMGET', keys[5], 'owner', 'generation')
-            if lease[1] ~= args[#args - 1] or lease[2] ~= args[#args] then
-              return {3, tonumber(lease[2] or 0)}
-            end
-          end
-          if n == 1 and #args[3] == 16 and #args[4] == 8 then
-            -- The common case, one new event, without the tables that several need.
-            local hash = args[3]
-            local known = call('HMGET', ids, hash, 'b')
-            if not known[1] then
-              local length = call('LLEN', index)
-              local version = length + (known[2] or 0)
-              if version == 0 then
-                local gone = evicted(keys[4])
-                if gone > 0 and gone ~= looked then return {4, gone} end
-              end
-              if args[1] ~= '*' and tonumber(args[1]) ~= version then return {1, version} end
-              version = version + 1
-              local entry = write(call, log, args, 3, version)
-              call('RPUSH', index, entry)
-              if length == 0 and version > 1 then call('PERSIST', ids) end
-              call('HSET', ids, hash, struct.pack('>I5', version) .. args[4])
-              if string.byte(hash, 1) == 0 then milestone(call, keys[4], log, entry) end
-              return {0, version, entry}
-            end
-          end
-          local hashes = {}
-          for i = 1, n do
-            local at = 3 + (i - 1) * FIELDS_PER_EVENT
-            if #args[at] ~= 16 or #args[at + 1] ~= 8 then
-              return redis.error_reply('REELINVALID an id hash or body digest has the wrong length')
-            end
-            hashes[i] = args[at]
-          end
-          local known = call('HMGET', ids, unpack(hashes))
-          local base = tonumber(call('HGET', ids, 'b') or 0)
-          local length = call('LLEN', index)
-          local sequence = base + length
-          if sequence == 0 then
-            local gone = evicted(keys[4])
-            if gone > 0 and gone ~= looked then return {4, gone} end
-          end
-
-          local answer, first, fresh = {0}, {}, 0
-          for i = 1, n do
-            local digest = args[4 + (i - 1) * FIELDS_PER_EVENT]
-            local value = known[i]
-            if value then
-              if string.sub(value, -8) ~= digest then return {2, i} end
-              local place = struct.unpack('>I5', value)
-              local entry = ''
-              if place > base then entry = call('LINDEX', index, place - base - 1) end
-              if not entry then
-                return redis.error_reply('REELCORRUPT ' .. index .. ' lacks sequence ' .. place)
-              end
-              answer[2 * i], answer[2 * i + 1] = -place, entry
-            else
-              local earlier = first[hashes[i]]
-              if not earlier then
-                first[hashes[i]] = i
-                fresh = fresh + 1
-              elseif args[4 + (earlier - 1) * FIELDS_PER_EVENT] ~= digest then return {2, i} end
-            end
-          end
-          if fresh == 0 then return answer end
-          if args[1] ~= '*' and tonumber(args[1]) ~= sequence then return {1, sequence} end
-
-          local entries, fields = {}, {}
-          for i = 1, n do
-            local hash = hashes[i]
-            if not known[i] and first[hash] ~= i then
-              local earlier = first[hash]
-              answer[2 * i], answer[2 * i + 1] = -answer[2 * earlier], answer[2 * earlier + 1]
-            elseif not known[i] then
-              local at = 3 + (i - 1) * FIELDS_PER_EVENT
-              sequence = sequence + 1
-              local entry = write(call, log, args, at, sequence)
-              local count = #entries + 1
-              entries[count] = entry
-              fields[2 * count - 1] = hash
-              fields[2 * count] = struct.pack('>I5', sequence) .. args[at + 1]
-              answer[2 * i], answer[2 * i + 1] = sequence, entry
-              if string.byte(hash, 1) == 0 then milestone(call, keys[4], log, entry) end
-            end
-          end
-          call('RPUSH', index, unpack(entries))
-          if length == 0 and base > 0 then call('PERSIST', ids) end
-          call('HSET', ids, unpack(fields))
-          return answer
-        end
         """
 
     private static let groups = """

@@ -6,6 +6,7 @@ final class RedisEventStore: EventStore {
     private let client: RedisClient
     private let archive: ArchiveAccess
     private var commands = CommandBuffer()
+    private var decoder = EntryDecoder()
 
     /// Bytes that leave in one pipeline; more are sent in several, so that neither side buffers it all.
     private static let bytesPerPipeline = 4 << 20
@@ -59,18 +60,21 @@ final class RedisEventStore: EventStore {
     private func send(
         _ indexes: [Int], _ batches: [AppendBatch], _ answers: inout [Answer?]
     ) throws(LogFailure) {
-        var at = 0
-        while at < indexes.count {
+        var rest = AppendCall.group(indexes, batches, partitioning)[...]
+        while !rest.isEmpty {
             commands.removeAll()
-            let start = at
-            while at < indexes.count, commands.bytes.count < Self.bytesPerPipeline {
-                encode(batches[indexes[at]], looked: answers[indexes[at]]?.evicted)
-                at += 1
+            var sent: [AppendCall] = []
+            while let call = rest.first, commands.bytes.count < Self.bytesPerPipeline {
+                call.encode(batches, looked: { answers[$0]?.evicted }, into: &commands)
+                sent.append(call)
+                rest.removeFirst()
             }
             try client.pipeline("append", "\(client.address)", commands, confirming: true) {
                 offset, reply throws(LogFailure) in
-                let index = indexes[start + offset]
-                answers[index] = try self.answer(to: batches[index], reply)
+                let call = sent[offset]
+                for (place, index) in call.batches.enumerated() {
+                    answers[index] = try self.answer(to: batches[index], call.partition, reply[place])
+                }
             }
         }
     }
@@ -146,56 +150,31 @@ final class RedisEventStore: EventStore {
         LogFailure(.corrupt, operation: operation, key: key, text: text)
     }
 
-    /// - Parameter looked: the counter that a look into the archive was based on; the key's history, if it
-    ///   has one there, was brought back.
-    private func encode(_ batch: AppendBatch, looked: Int? = nil) {
-        let partition = partitioning.partition(of: batch.partitionKey)
-        let fence = batch.fence
-        let count = (fence == nil ? 9 : 12) + (looked == nil ? 0 : 1)
-        commands.begin(count + EntryCoding.argumentsPerEvent * batch.events.count)
-        commands.add("FCALL")
-        commands.add(looked == nil ? "reel_append" as StaticString : "reel_append_new")
-        commands.add(fence == nil ? "4" : "5")
-        commands.add(LogKeys.log(partition))
-        commands.add(LogKeys.index(partition, batch.partitionKey))
-        commands.add(LogKeys.ids(partition, batch.partitionKey))
-        commands.add(LogKeys.ranks(partition))
-        if let fence { commands.add(LogKeys.lease(partition, fence.subscription)) }
-        if let looked { commands.add(looked) }
-        switch batch.expected {
-        case .any: commands.add("*")
-        case .absent: commands.add("0")
-        case .exactly(let version): commands.add(String(version))
-        }
-        commands.add(batch.partitionKey)
-        for event in batch.events { EntryCoding.encode(event, into: &commands) }
-        if let fence {
-            commands.add(fence.owner)
-            commands.add(String(fence.generation))
-        }
-    }
-
-    private func answer(to batch: AppendBatch, _ reply: ReplyView) throws(LogFailure) -> Answer {
-        let partition = partitioning.partition(of: batch.partitionKey)
-        let detail = reply[1]?.integer ?? 0
-        switch reply[0]?.integer {
+    private func answer(
+        to batch: AppendBatch, _ partition: Int, _ reply: ReplyView?
+    ) throws(LogFailure) -> Answer {
+        let detail = reply?[1]?.integer ?? 0
+        switch reply?[0]?.integer {
         case 1: return .outcome(.conflict(actual: UInt64(detail)))
         case 2 where batch.events.indices.contains(detail - 1):
             return .outcome(.idTaken(eventID: batch.events[detail - 1].id))
         case 3: return .outcome(.fenced(generation: UInt64(detail)))
         case 4: return .unknown(evicted: detail)
-        case 0 where reply.count == 1 + 2 * batch.events.count:
+        case 5:
+            throw ServerError.failure(
+                reply?[1]?.string ?? "", operation: "append", key: batch.partitionKey)
+        case 0 where reply?.count == 1 + 2 * batch.events.count:
             var appended: [AppendedEvent] = []
             appended.reserveCapacity(batch.events.count)
             var isComplete = true
             for index in batch.events.indices {
-                let sequence = reply[1 + 2 * index]?.integer ?? 0
+                let sequence = reply?[1 + 2 * index]?.integer ?? 0
                 var position = LogPosition.start(of: partition)
-                if sequence < 0, reply[2 + 2 * index]?.string == "" {
+                if sequence < 0, reply?[2 + 2 * index]?.string == "" {
                     isComplete = false
                 } else {
                     position = try EntryCoding.position(
-                        reply[2 + 2 * index], partition: partition, operation: "append")
+                        reply?[2 + 2 * index], partition: partition, operation: "append")
                 }
                 appended.append(
                     AppendedEvent(
@@ -247,7 +226,7 @@ final class RedisEventStore: EventStore {
             for entry in page { commands.command("XRANGE", log, entry, entry) }
             try client.pipeline("load", key, commands) { offset, reply throws(LogFailure) in
                 guard let entry = reply[0] else { return gone.append(page[offset]) }
-                events.append(try EntryCoding.decode(entry, partition: partition, operation: "load"))
+                events.append(try decoder.decode(entry, partition: partition, operation: "load"))
             }
         }
         guard let last = gone.last else { return events }
@@ -306,7 +285,7 @@ final class RedisEventStore: EventStore {
                 }
                 events.reserveCapacity(reply.count)
                 try reply.forEach { entry throws(LogFailure) in
-                    events.append(try EntryCoding.decode(entry, partition: partition, operation: "read"))
+                    events.append(try decoder.decode(entry, partition: partition, operation: "read"))
                 }
             }
             if position >= archive.known(partition) { return events }

@@ -19,6 +19,7 @@ final class RedisCompetingSubscription: CompetingSubscription {
     private var joinedGeneration = 0
     private var groupsKnown = false
     private let liftings: Int
+    private var decoder = EntryDecoder()
 
     init(
         _ client: RedisClient, _ partitioning: Partitioning, group: String, consumer: ConsumerName,
@@ -156,7 +157,7 @@ final class RedisCompetingSubscription: CompetingSubscription {
     ) throws(LogFailure) {
         let position = try EntryCoding.position(entry[0], partition: partition, operation: "read group")
         do throws(LogFailure) {
-            let event = try EntryCoding.decode(entry, partition: partition, operation: "read group")
+            let event = try decoder.decode(entry, partition: partition, operation: "read group")
             if types.contains(event.type) {
                 if attempt > 1 { tried.insert(position) }
                 book.offer(Delivery(event: event, attempt: attempt))

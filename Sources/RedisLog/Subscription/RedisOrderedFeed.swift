@@ -14,6 +14,7 @@ final class RedisOrderedFeed: OrderedFeed {
     private var places: [Int: Int] = [:]
     private var commands = CommandBuffer()
     private let liftings: Int
+    private var decoder = EntryDecoder()
 
     init(_ client: RedisClient, _ positions: [LogPosition], _ archive: Archive?) throws(LogFailure) {
         self.client = client
@@ -99,7 +100,7 @@ final class RedisOrderedFeed: OrderedFeed {
                         .corrupt, operation: "follow", key: "\(client.address)", text: "an unknown stream")
                 }
                 try stream[1]?.forEach { entry throws(LogFailure) in
-                    events.append(try EntryCoding.decode(entry, partition: partition, operation: "follow"))
+                    events.append(try decoder.decode(entry, partition: partition, operation: "follow"))
                 }
             }
         }

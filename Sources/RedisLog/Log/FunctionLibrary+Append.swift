@@ -1,0 +1,273 @@
+extension FunctionLibrary {
+    /// What appends events.
+    ///
+    /// reel_append_all takes the appends of one partition that leave together, because what a call costs
+    /// is then paid once: keys log, ranks, for each append index and ids, and for fenced ones the lease.
+    /// Arguments: how many appends; for each of them the expected version (`*` for any; behind a slash the
+    /// counter that a look into the archive was based on), the partition key, how many events, and for each
+    /// event: 16 bytes of id hash, 8 bytes of body digest, id, type, source, subject, time, dataschema,
+    /// authtype, authid, traceparent, correlationid, causationid, data; at the end, for fenced ones, owner
+    /// and generation.
+    ///
+    /// Answers for each append {0, sequence, entry, …} (the sequence negative where the id was present),
+    /// {1, version} on a conflict, {2, n} when the n-th id is taken, {3, generation} when the fence does not
+    /// hold, {4, n} when the history may be wholly archived (see `archive`), {5, text} when the server's
+    /// data contradict each other. The entry is empty where the event that was present is archived. The
+    /// appends are independent: one that is refused leaves the others as they are.
+    ///
+    /// reel_append and reel_append_new are what earlier versions call, for one append.
+    ///
+    /// The version is the index's length and, where the index has lost its beginning to the archive, the
+    /// number of events that are missing there: field `b` of the hash of ids. It is the hash's first field,
+    /// because a small hash is searched from its beginning. Fields are arguments of their own: the server
+    /// hashes every byte of every Lua string, so that taking them out of one packed argument costs more.
+    static let append = """
+        local FIELDS_PER_EVENT = 14
+
+        local function create(keys, args)
+          local call = redis.call
+          if call('EXISTS', keys[1]) == 0 then
+            if args[2] == '' then return false end
+            call('HSET', keys[1], 'format', args[1], 'partitions', args[2], 'created_at', args[3],
+              'epoch', args[4])
+          end
+          return call('HMGET', keys[1], 'format', 'partitions', 'epoch')
+        end
+
+        local function evicted(ranks)
+          return -(redis.call('ZSCORE', ranks, 'evicted') or 0)
+        end
+
+        local function milestone(call, ranks, log, entry)
+          local rank = call('XLEN', log) - (call('ZSCORE', ranks, 'trimmed') or 0)
+          call('ZADD', ranks, string.match(entry, '^%d+'), string.format('%s:%d', entry, rank))
+        end
+
+        local function write(call, log, key, args, at, sequence)
+          return call('XADD', log, '*', 'id', args[at + 2], 'type', args[at + 3],
+            'source', args[at + 4], 'specversion', '1.0', 'subject', args[at + 5],
+            'time', args[at + 6], 'dataschema', args[at + 7],
+            'datacontenttype', 'application/json', 'partitionkey', key,
+            'sequence', string.format('%012d', sequence), 'authtype', args[at + 8],
+            'authid', args[at + 9], 'traceparent', args[at + 10],
+            'correlationid', args[at + 11], 'causationid', args[at + 12],
+            'data', args[at + 13])
+        end
+
+        -- What a call knows of partition keys, by their hash of ids, and what it has yet to write of them.
+        local function ledger()
+          return {versions = {}, bases = {}, indexes = {}, entries = {}, fields = {}, returned = {},
+            order = {}}
+        end
+
+        -- The version of a partition key that this call has not met yet.
+        local function meet(call, book, index, ids, base)
+          local length = call('LLEN', index)
+          local version = length + (base or 0)
+          book.versions[ids], book.indexes[ids] = version, index
+          if base then book.bases[ids] = base end
+          if version > 0 and length == 0 then book.returned[ids] = true end
+          return version
+        end
+
+        local function note(book, ids, hash, digest, sequence, entry)
+          local value = struct.pack('>I5', sequence) .. digest
+          local entries, fields = book.entries[ids], book.fields[ids]
+          book.versions[ids] = sequence
+          if entries then
+            local at = #fields
+            entries[#entries + 1], fields[at + 1], fields[at + 2] = entry, hash, value
+          elseif sequence == 1 then
+            book.entries[ids], book.fields[ids] = {entry}, {'b', '0', hash, value}
+            book.order[#book.order + 1] = ids
+          else
+            book.entries[ids], book.fields[ids] = {entry}, {hash, value}
+            book.order[#book.order + 1] = ids
+          end
+        end
+
+        local function finish(call, book)
+          for _, ids in ipairs(book.order) do
+            call('RPUSH', book.indexes[ids], unpack(book.entries[ids]))
+            if book.returned[ids] then call('PERSIST', ids) end
+            call('HSET', ids, unpack(book.fields[ids]))
+          end
+        end
+
+        -- The answer for an id that is present: sequence and entry, or a refusal.
+        local function present(call, book, index, ids, value, digest, i)
+          if string.sub(value, -8) ~= digest then return nil, {2, i} end
+          local place, entry = struct.unpack('>I5', value), ''
+          local at = place - (book.bases[ids] or 0)
+          if at > 0 then entry = call('LINDEX', index, at - 1) end
+          if entry then return -place, entry end
+          return nil, {5, 'REELCORRUPT ' .. index .. ' lacks sequence ' .. place}
+        end
+
+        local function is_gone(ranks, version, looked)
+          if version > 0 then return end
+          local gone = evicted(ranks)
+          if gone > 0 and gone ~= looked then return {4, gone} end
+        end
+
+        local function append_one(call, book, keys, args, at, expected, looked, key, index, ids)
+          local hash, digest, version, value = args[at], args[at + 1], book.versions[ids], nil
+          if version then
+            value = call('HGET', ids, hash)
+          else
+            local known = call('HMGET', ids, hash, 'b')
+            value, version = known[1], meet(call, book, index, ids, known[2])
+          end
+          local gone = is_gone(keys.ranks, version, looked)
+          if gone then return gone end
+          if value then
+            local place, entry = present(call, book, index, ids, value, digest, 1)
+            if not place then return entry end
+            return {0, place, entry}
+          end
+          if expected and expected ~= version then return {1, version} end
+          version = version + 1
+          local entry = write(call, keys.log, key, args, at, version)
+          note(book, ids, hash, digest, version, entry)
+          if string.byte(hash) == 0 then milestone(call, keys.ranks, keys.log, entry) end
+          return {0, version, entry}
+        end
+
+        local function append_many(call, book, keys, args, from, n, expected, looked, key, index, ids)
+          local hashes = {}
+          for i = 1, n do hashes[i] = args[from + (i - 1) * FIELDS_PER_EVENT] end
+          local version, known = book.versions[ids], nil
+          if version then
+            known = call('HMGET', ids, unpack(hashes))
+          else
+            hashes[n + 1] = 'b'
+            known = call('HMGET', ids, unpack(hashes))
+            version = meet(call, book, index, ids, known[n + 1])
+          end
+          local gone = is_gone(keys.ranks, version, looked)
+          if gone then return gone end
+          local answer, first, fresh, at = {0}, {}, 0, from
+          for i = 1, n do
+            local hash, digest, value = hashes[i], args[at + 1], known[i]
+            if value then
+              local place, entry = present(call, book, index, ids, value, digest, i)
+              if not place then return entry end
+              answer[2 * i], answer[2 * i + 1] = place, entry
+            elseif not first[hash] then
+              first[hash] = i
+              fresh = fresh + 1
+            elseif args[from + 1 + (first[hash] - 1) * FIELDS_PER_EVENT] ~= digest then return {2, i} end
+            at = at + FIELDS_PER_EVENT
+          end
+          if fresh == 0 then return answer end
+          if expected and expected ~= version then return {1, version} end
+          at = from
+          for i = 1, n do
+            local hash = hashes[i]
+            if not answer[2 * i] then
+              if first[hash] == i then
+                version = version + 1
+                local entry = write(call, keys.log, key, args, at, version)
+                note(book, ids, hash, args[at + 1], version, entry)
+                answer[2 * i], answer[2 * i + 1] = version, entry
+                if string.byte(hash) == 0 then milestone(call, keys.ranks, keys.log, entry) end
+              else
+                local earlier = 2 * first[hash]
+                answer[2 * i], answer[2 * i + 1] = -answer[earlier], answer[earlier + 1]
+              end
+            end
+            at = at + FIELDS_PER_EVENT
+          end
+          return answer
+        end
+
+        local function fence_broken(call, lease, owner, generation)
+          local held = call('HMGET', lease, 'owner', 'generation')
+          if held[1] ~= owner or held[2] ~= generation then return {3, tonumber(held[2] or 0)} end
+        end
+
+        local function misfit()
+          return redis.error_reply('REELINVALID wrong number, order or length of keys or arguments')
+        end
+
+        -- Whether n events begin at args[at].
+        local function fits(args, at, n)
+          if not n or n < 1 or n ~= math.floor(n) then return false end
+          for i = 1, n do
+            local hash, digest = args[at], args[at + 1]
+            if not digest or #hash ~= 16 or #digest ~= 8 then return false end
+            at = at + FIELDS_PER_EVENT
+          end
+          return at <= #args + 1
+        end
+
+        local function shares(fields, args, at, n)
+          for i = 1, n do
+            local hash = args[at + (i - 1) * FIELDS_PER_EVENT]
+            for j = 1, #fields, 2 do
+              if fields[j] == hash then return true end
+            end
+          end
+        end
+
+        local function append_batch(call, book, keys, args, at, n, expected, looked, key, index, ids)
+          -- What earlier appends of this call have yet to write may be what this one asks for.
+          local fields = book.fields[ids]
+          if fields and shares(fields, args, at, n) then
+            finish(call, book)
+            book = ledger()
+          end
+          if n == 1 then
+            return append_one(call, book, keys, args, at, expected, looked, key, index, ids), book
+          end
+          return append_many(call, book, keys, args, at, n, expected, looked, key, index, ids), book
+        end
+
+        local function append_all(keys, args)
+          local count = tonumber(args[1])
+          local fenced = count and #keys == 2 * count + 3
+          if not count or count < 1 or not fenced and #keys ~= 2 * count + 2 then return misfit() end
+          local at = 2
+          for i = 1, count do
+            local n = tonumber(args[at + 2])
+            if not fits(args, at + 3, n) then return misfit() end
+            at = at + 3 + n * FIELDS_PER_EVENT
+          end
+          if #args ~= at - 1 + (fenced and 2 or 0) then return misfit() end
+          local call, book, answers = redis.call, ledger(), {}
+          local broken = fenced and fence_broken(call, keys[#keys], args[at], args[at + 1])
+          keys.log, keys.ranks = keys[1], keys[2]
+          at = 2
+          for i = 1, count do
+            local expected, looked, n = tonumber(args[at]), nil, tonumber(args[at + 2])
+            if not expected and args[at] ~= '*' then
+              local version, counter = string.match(args[at], '^(.+)/(%d+)$')
+              expected, looked = tonumber(version), tonumber(counter)
+            end
+            answers[i] = broken
+            if not broken then
+              answers[i], book = append_batch(call, book, keys, args, at + 3, n, expected, looked,
+                args[at + 1], keys[2 * i + 1], keys[2 * i + 2])
+            end
+            at = at + 3 + n * FIELDS_PER_EVENT
+          end
+          finish(call, book)
+          return answers
+        end
+
+        local function append(keys, args, looked)
+          local call = redis.call
+          local fenced = #keys == 5
+          local n = (#args - (fenced and 4 or 2)) / FIELDS_PER_EVENT
+          if not fenced and #keys ~= 4 or not fits(args, 3, n) then return misfit() end
+          local broken = fenced and fence_broken(call, keys[5], args[#args - 1], args[#args])
+          if broken then return broken end
+          keys.log, keys.ranks = keys[1], keys[4]
+          local answer, book = append_batch(call, ledger(), keys, args, 3, n, tonumber(args[1]), looked,
+            args[2], keys[2], keys[3])
+          finish(call, book)
+          if answer[1] == 5 then return redis.error_reply(answer[2]) end
+          return answer
+        end
+        """
+}
