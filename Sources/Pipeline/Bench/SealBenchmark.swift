@@ -30,6 +30,8 @@ public struct SealBenchmark: Sendable {
         public var processingP50: Double
         /// See `processingP50`.
         public var processingP95: Double
+        /// Milliseconds of work of each stage on one chunk, in the order of work.
+        public var stages: [(name: String, p50: Double, p95: Double)]
         /// Milliseconds from the chunk's `ChunkRecorded` to its `ChunkStored`, 95th percentile.
         public var latencyP95: Double
         /// The codec's output against the original.
@@ -223,6 +225,11 @@ extension SealBenchmark {
     /// The figures that stand in the log.
     private func readFigures(_ content: Content, _ session: String, _ log: any EventLog) throws -> Result {
         var processing: [String: Double] = [:]
+        var byStage: [StageName: [Double]] = [:]
+        func add(_ milliseconds: Double, _ stage: StageName, _ chunk: String) {
+            processing[chunk, default: 0] += milliseconds
+            byStage[stage, default: []].append(milliseconds)
+        }
         var recordedAt: [String: Int64] = [:]
         var latencies: [Double] = []
         var (original, compressed) = (0, 0)
@@ -231,13 +238,13 @@ extension SealBenchmark {
             switch chunk {
             case .recorded: recordedAt[event.subject] = event.time.milliseconds
             case .compressed(let payload):
-                processing[event.subject, default: 0] += payload.processingMilliseconds
+                add(payload.processingMilliseconds, .compress, event.subject)
                 original += payload.content.sizeBytes
                 compressed += payload.compressedBytes
-            case .sealed(let payload), .validated(let payload):
-                processing[event.subject, default: 0] += payload.processingMilliseconds
+            case .sealed(let payload): add(payload.processingMilliseconds, .encrypt, event.subject)
+            case .validated(let payload): add(payload.processingMilliseconds, .validate, event.subject)
             case .stored(let payload):
-                processing[event.subject, default: 0] += payload.processingMilliseconds
+                add(payload.processingMilliseconds, .store, event.subject)
                 if let began = recordedAt[event.subject] {
                     latencies.append(Double(event.time.milliseconds - began))
                 }
@@ -251,6 +258,10 @@ extension SealBenchmark {
         return Result(
             content: content, rate: 0, ceiling: 0, chunksPerMinute: 0,
             processingP50: percentile(times, 0.5), processingP95: percentile(times, 0.95),
+            stages: StageName.allCases.map { stage in
+                let times = (byStage[stage] ?? []).sorted()
+                return (stage.rawValue, percentile(times, 0.5), percentile(times, 0.95))
+            },
             latencyP95: percentile(latencies.sorted(), 0.95),
             compressionRatio: original == 0 ? 0 : Double(compressed) / Double(original))
     }

@@ -1,18 +1,11 @@
 import Console
 import EventSourcing
-import Foundation
-import Glibc
-import RedisLog
-import Supervision
 
 /// `reel bench append`: how fast the log takes events, against what the server can do at all.
 enum BenchAppendCommand: Command {
     static let events = Setting(
         "events", "N", .integer(2000...1_000_000), default: "40000",
         help: "Events in each run; there are six runs")
-    static let folder = Setting(
-        "folder", "DIR", .path, default: ".",
-        help: "Folder on the disk that is to be measured; a folder in it is made and removed")
 
     static let declaration = CommandDeclaration(
         "bench", "append", summary: "Measure appends against their ceiling",
@@ -20,32 +13,18 @@ enum BenchAppendCommand: Command {
             "Appends events with version check and idempotency, 1, 4 and 20 a call, to a redis-server of "
             + "its own that writes every append to disk, and the same bytes by plain pipelined XADD in the same "
             + "run. Needs no running system.",
-        options: [
-            events.declaration, folder.declaration, Common.json.declaration, Common.data.declaration,
-            Common.config.declaration,
-        ],
+        options: [events.declaration] + BenchSetup.options,
         examples: ["reel bench append --json", "reel bench append --events 200000 --folder /dev/shm"],
-        statuses: [Common.usageStatus, "3  the folder cannot be used, or redis-server is missing"])
+        statuses: BenchSetup.statuses("redis-server"))
 
     static func run(_ settings: Settings) throws -> ExitStatus {
-        let stop = StopSignal()
-        try SignalWatcher.start(stop)
-        let base = try DataFolder(creating: try settings.require(folder))
-        let place = "\(base.path)/reel-bench-\(getpid())"
-        defer { try? FileManager.default.removeItem(atPath: place) }
-        try DataFolder.make(place)
-        let server = SupervisedServer.redis(
-            folder: "\(place)/redis", report: { Output.error("reel bench: \($0)") })
-        try server.start(stop: stop)
-        defer { server.stop() }
-        let log = try RedisEventLog.open(
-            EmbeddedRedis(folder: "", port: server.port).url, createWith: 16)
         let benchmark = AppendBenchmark(events: try settings.require(events))
         var results: [AppendBenchmark.Result] = []
-        for count in [1, 4, 20] {
-            if stop.isSet { throw CommandFailure(.interrupted, "interrupted") }
-            Output.error("measuring \(count) events a call …")
-            results.append(try benchmark.run(eventsPerCall: count, log: log))
+        try BenchSetup.run(settings) { setup in
+            for count in [1, 4, 20] {
+                try setup.tell("measuring \(count) events a call …")
+                results.append(try benchmark.run(eventsPerCall: count, log: setup.log))
+            }
         }
         if settings[Common.json] { try Output.line(json(results)) } else { try text(results) }
         return .success

@@ -1,9 +1,6 @@
 import Console
 import EventSourcing
-import Foundation
-import Glibc
 import Pipeline
-import RedisLog
 import Supervision
 import Vault
 
@@ -14,46 +11,31 @@ enum BenchSealCommand: Command {
     static let workers = Setting(
         "workers", "N", .integer(1...256), variable: "REEL_WORKERS", defaultNote: "the number of cores",
         help: "Threads that seal")
-    static let folder = Setting(
-        "folder", "DIR", .path, default: ".",
-        help: "Folder on the disk that is to be measured; a folder in it is made and removed")
 
     static let declaration = CommandDeclaration(
         "bench", "seal", summary: "Measure the sealing path against its ceiling",
         details:
             "Seals random and compressible bytes, recorded to stored and durable, with a redis-server of "
             + "its own, and does the same with the C libraries alone in the same run. Needs no running system.",
-        options: [
-            chunks.declaration, Common.chunkSize.declaration, workers.declaration, folder.declaration,
-            Common.json.declaration, Common.data.declaration, Common.config.declaration,
-        ],
+        options: [chunks.declaration, Common.chunkSize.declaration, workers.declaration] + BenchSetup.options,
         examples: ["reel bench seal --json", "reel bench seal --chunks 200 --folder /srv/reel"],
-        statuses: [Common.usageStatus, "3  the folder cannot be used, or redis-server is missing"])
+        statuses: BenchSetup.statuses("redis-server"))
 
     static func run(_ settings: Settings) throws -> ExitStatus {
-        let stop = StopSignal()
-        try SignalWatcher.start(stop)
-        let base = try DataFolder(creating: try settings.require(folder))
-        let place = "\(base.path)/reel-bench-\(getpid())"
-        defer { try? FileManager.default.removeItem(atPath: place) }
-        try DataFolder.make(place)
-        let server = SupervisedServer.redis(
-            folder: "\(place)/redis", report: { Output.error("reel bench: \($0)") })
-        try server.start(stop: stop)
-        defer { server.stop() }
-        let log = try RedisEventLog.open(
-            EmbeddedRedis(folder: "", port: server.port).url, createWith: 16)
-        let vault = VaultAccess(
-            spool: try Spool(root: "\(place)/spool"), chunks: try ChunkStore(root: "\(place)/chunks"),
-            ring: try KeyRing.open(folder: "\(place)/keys"), archive: InMemoryKeyArchive())
-        let benchmark = SealBenchmark(
-            chunkBytes: try settings.require(Common.chunkSize), chunkCount: try settings.require(chunks),
-            workers: settings[workers] ?? Machine.cores, folder: place)
         var results: [SealBenchmark.Result] = []
-        for content in SealBenchmark.Content.allCases {
-            if stop.isSet { throw CommandFailure(.interrupted, "interrupted") }
-            Output.error("measuring \(content.rawValue) bytes …")
-            results.append(try benchmark.run(content, log: log, vault: vault))
+        var benchmark = SealBenchmark(
+            chunkBytes: try settings.require(Common.chunkSize), chunkCount: try settings.require(chunks),
+            workers: settings[workers] ?? Machine.cores, folder: "")
+        try BenchSetup.run(settings) { setup in
+            benchmark.folder = setup.place
+            let vault = VaultAccess(
+                spool: try Spool(root: "\(setup.place)/spool"),
+                chunks: try ChunkStore(root: "\(setup.place)/chunks"),
+                ring: try KeyRing.open(folder: "\(setup.place)/keys"), archive: InMemoryKeyArchive())
+            for content in SealBenchmark.Content.allCases {
+                try setup.tell("measuring \(content.rawValue) bytes …")
+                results.append(try benchmark.run(content, log: setup.log, vault: vault))
+            }
         }
         if settings[Common.json] { try Output.line(json(benchmark, results)) } else { try text(results) }
         return .success
@@ -77,6 +59,16 @@ enum BenchSealCommand: Command {
                         json.member("chunks_per_minute", result.chunksPerMinute)
                         json.member("processing_ms_p50", result.processingP50)
                         json.member("processing_ms_p95", result.processingP95)
+                        json.key("stages")
+                        json.object { json in
+                            for stage in result.stages {
+                                json.key(dynamic: stage.name)
+                                json.object { json in
+                                    json.member("processing_ms_p50", stage.p50)
+                                    json.member("processing_ms_p95", stage.p95)
+                                }
+                            }
+                        }
                         json.member("latency_ms_p95", result.latencyP95)
                         json.member("compression_ratio", result.compressionRatio)
                     }
@@ -97,5 +89,9 @@ enum BenchSealCommand: Command {
                 Ratio.text(result.latencyP95))
         }
         try Output.table(table, empty: "no results")
+        for result in results {
+            let stages = result.stages.map { "\($0.name) \(Ratio.text($0.p50)) / \(Ratio.text($0.p95))" }
+            try Output.line("\(result.content.rawValue), p50 / p95 ms: \(stages.joined(separator: ", "))")
+        }
     }
 }
