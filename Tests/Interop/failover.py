@@ -5,12 +5,16 @@ acknowledged events, which halts partitions until somebody accepts the loss."""
 
 import collections
 import json
+import signal
+import subprocess
 import threading
 import time
 
+import pymongo
+
 from feeding import Feed
 from formats import sequence_problems
-from kit import Checks, Workspace, eventually, partition, seed_of
+from kit import REEL, Checks, Workspace, eventually, partition, seed_of
 from servers import Site
 from topology import Cluster, ReplicaSet, Sentinels, key_slot
 
@@ -27,7 +31,14 @@ class Place(Site):
         redis.mongodb_url = mongo.mongodb_url
         super().__init__(folder, redis)
         self.env.update(more)
-        self.data, self.feeds = folder / "none", []
+        self.data, self.feeds, self.watchers = folder / "none", [], []
+
+    def __exit__(self, *_):
+        for user in self.feeds + self.watchers:
+            if user.process.poll() is None:
+                user.process.kill()
+                user.process.wait()
+        super().__exit__()
 
     def work(self, **more):
         self.env.update(more)
@@ -107,6 +118,43 @@ def whole(place, feed, lossy=False):
     checks.check(f"{name}: export is what was fed", back == expected, (len(back), len(expected)))
 
 
+class Watcher:
+    """A command that goes on until it is asked to stop, while servers come and go."""
+
+    def __init__(self, place, name, *arguments):
+        self.place, self.name, self.path = place, name, place.folder / f"{name}.out"
+        place.watchers.append(self)
+        with open(self.path, "wb") as out:
+            self.process = subprocess.Popen(
+                [REEL, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL,
+                env=place.env)
+
+    def lines(self):
+        return [json.loads(line) for line in self.path.read_text().splitlines(True) if line.endswith("\n")]
+
+    def end(self):
+        self.process.send_signal(signal.SIGINT)
+        checks.equal(f"{self.place.folder.name}: {self.name} has lasted, and ends well", self.process.wait(60), 0)
+        return self.lines()
+
+
+def followed(place, follower, watcher):
+    """Whoever followed the log has seen every event of it once, in order; status went on, too."""
+    name = place.folder.name
+    expected = {feed.session: [e["id"] for e in place.events(feed.session)] for feed in place.feeds}
+    def seen():
+        ids = collections.defaultdict(list)
+        for event in follower.lines():
+            ids[event["partitionkey"]].append(event["id"])
+        return ids
+    eventually(lambda: seen() == expected, 30, 0.3)
+    checks.check(f"{name}: a follower has seen every event once, in order", seen() == expected,
+                 {key: (len(ids), len(seen()[key])) for key, ids in expected.items()})
+    follower.end()
+    last = watcher.end()[-1]["sessions"]
+    checks.equal(f"{name}: status --watch shows the end", last, {"completed": len(place.feeds)})
+
+
 def commands(place, session):
     """Every command that asks a running system finds its way."""
     name = place.folder.name
@@ -142,6 +190,8 @@ def sentinel(folder, seed):
         told = place.status()["redis"]
         checks.check("sentinel: status tells what an append has survived",
                      "1 replica has it" in told["durability"] and "master reel" in told["address"], told)
+        follower = Watcher(place, "events-follow", "events", "--follow", "--json")
+        watcher = Watcher(place, "status-watch", "status", "--watch", "--json")
         place.feed("sentinel-a", seed)
         place.feed("sentinel-b", seed + 1)
         place.more("at first")
@@ -161,6 +211,7 @@ def sentinel(folder, seed):
         place.finish()
         for feed in place.feeds:
             whole(place, feed)
+        followed(place, follower, watcher)
         sound(place)
 
 
@@ -204,7 +255,7 @@ def cluster(folder, seed):
 
 def loss(folder, seed):
     """A failover to a replica that lags: acknowledged events are gone, and nobody goes on in silence."""
-    with Sentinels(folder / "redis", replicas=1) as redis, \
+    with Sentinels(folder / "redis", replicas=1, down_after_ms=4000) as redis, \
             ReplicaSet(folder / "mongo", members=1) as mongo, \
             Place(folder / "loss", redis, mongo) as place:
         redis.wait()
@@ -215,7 +266,11 @@ def loss(folder, seed):
         feeds = [place.feed("loss-a", seed), place.feed("loss-b", seed + 1)]
         place.more("at first")
         checks.check("loss: the replica is cut off", redis.cut_off())
-        place.more("without it", 12)
+        kept = {feed.session: len(place.events(feed.session)) for feed in feeds}
+        place.more("without it")
+        for feed in feeds:
+            checks.check(f"loss: {feed.session}: what will be lost is stored, and shown",
+                         eventually(lambda: goes_beyond(place, feed, kept[feed.session]), 60, 0.3))
         redis.kill_master()
         redis.mend()
         for feed in feeds:
@@ -234,6 +289,17 @@ def loss(folder, seed):
                            "--wait", stdin=b"recorded where the log was halted" * 1000)
         checks.check("loss: recordings complete where the log was halted", again.returncode == 0, again.stderr)
         sound(place)
+
+
+def goes_beyond(place, feed, count):
+    """Whether a chunk that was recorded after the session's first `count` events is stored, and the read model
+    has seen such events."""
+    fresh = {e["data"]["sequence_number"] for e in place.events(feed.session)[count:]
+             if e["type"] == "ChunkRecorded"}
+    stored = {e["data"]["sequence_number"] for e in place.events(feed.session) if e["type"] == "ChunkStored"}
+    with pymongo.MongoClient(place.servers.mongodb_url) as client:
+        document = client.reel.sessions.find_one({"session_id": feed.session}) or {}
+    return fresh & stored and document.get("version", 0) > count
 
 
 def halts(place, feeds):

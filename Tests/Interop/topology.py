@@ -2,13 +2,15 @@
 replica set of MongoDB. Real processes on loopback; a node is killed by its process id and started again."""
 
 import pathlib
+import random
+import socket
 import subprocess
 import time
 
 import pymongo
 import pymongo.errors
 
-from kit import Redis, eventually, free_port
+from kit import Redis, eventually
 from servers import mongod_program
 
 SLOTS = 16384
@@ -23,6 +25,18 @@ def key_slot(key):
         for _ in range(8):
             crc = (crc << 1 ^ 0x1021) & 0xFFFF if crc & 0x8000 else crc << 1 & 0xFFFF
     return crc % SLOTS
+
+
+def server_port():
+    """A free port that no outgoing connection is given: these servers are many, and come back on their ports."""
+    while True:
+        port = random.randrange(10_500, 20_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Node:
@@ -54,11 +68,15 @@ class Node:
                 self.kill()
 
     def ask(self, *words):
-        """One command on a connection of its own; None where nobody answers."""
+        """One command on a connection of its own; None where nobody answers, or not yet."""
         try:
             return Redis(f"redis://127.0.0.1:{self.port}", timeout=5)(*words)
         except (OSError, ConnectionError):
             return None
+        except RuntimeError as error:
+            if str(error).startswith(("LOADING", "IOERR")):
+                return None
+            raise
 
     def info(self, section):
         text = self.ask("INFO", section) or b""
@@ -77,7 +95,7 @@ class Nodes:
         return node
 
     def redis(self, name, *more):
-        port = free_port()
+        port = server_port()
         return self.add(name, [
             "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", "FOLDER",
             "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--repl-diskless-sync-delay",
@@ -95,10 +113,12 @@ class Nodes:
 
 
 class Sentinels(Nodes):
-    """A master, replicas, and three sentinels."""
+    """A master, replicas, and three sentinels. They don't promote a replica that has had no master for more
+    than ten times the time after which a master counts as down."""
 
-    def __init__(self, folder, replicas):
+    def __init__(self, folder, replicas, down_after_ms=1000):
         super().__init__(folder)
+        self.down_after_ms = down_after_ms
         master = self.redis("redis-0")
         self.servers = [master] + [
             self.redis(f"redis-{number + 1}", "--replicaof", f"127.0.0.1 {master.port}")
@@ -108,11 +128,12 @@ class Sentinels(Nodes):
             f"127.0.0.1:{s.port}" for s in self.sentinels) + "/reel"
 
     def _sentinel(self, number, master):
-        port, place = free_port(), self.folder / f"sentinel-{number}"
+        port, place = server_port(), self.folder / f"sentinel-{number}"
         place.mkdir(parents=True)
         (place / "sentinel.conf").write_text(
             f"bind 127.0.0.1\nport {port}\ndir {place}\nsentinel monitor reel 127.0.0.1 {master} 2\n"
-            "sentinel down-after-milliseconds reel 1000\nsentinel failover-timeout reel 6000\n"
+            f"sentinel down-after-milliseconds reel {self.down_after_ms}\n"
+            "sentinel failover-timeout reel 6000\n"
             "sentinel parallel-syncs reel 2\n")
         return self.add(
             f"sentinel-{number}", ["redis-server", "FOLDER/sentinel.conf", "--sentinel"], port)
@@ -175,10 +196,10 @@ class Cluster(Nodes):
         super().__init__(folder)
         self.buses, servers = [], []
         for number in range(6):
-            self.buses.append(free_port())
+            self.buses.append(server_port())
             servers.append(self.redis(
                 f"node-{number}", "--cluster-enabled", "yes", "--cluster-port", str(self.buses[-1]),
-                "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0",
+                "--cluster-node-timeout", "2500", "--cluster-replica-validity-factor", "0",
                 "--cluster-allow-replica-migration", "no"))
         self.servers = servers
         self.redis_url = "redis+cluster://" + ",".join(f"127.0.0.1:{s.port}" for s in servers[:2])
@@ -256,7 +277,7 @@ class ReplicaSet(Nodes):
         super().__init__(folder)
         self.members = []
         for number in range(members):
-            port = free_port()
+            port = server_port()
             self.members.append(self.add(f"mongod-{number}", [
                 mongod_program(), "--port", str(port), "--bind_ip", "127.0.0.1", "--dbpath", "FOLDER",
                 "--replSet", "reel", "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25"], port))
@@ -290,11 +311,15 @@ class ReplicaSet(Nodes):
         return None
 
     def step_down(self):
-        """Makes the primary give its place to another one."""
+        """Makes the primary give its place to another one; no when none is ready for it yet."""
         old = self.primary()
+        if not old:
+            return False
         try:
             with pymongo.MongoClient("127.0.0.1", old.port, directConnection=True) as client:
                 client.admin.command("replSetStepDown", 30, secondaryCatchUpPeriodSecs=10)
         except pymongo.errors.AutoReconnect:
             pass  # it may close its connections
+        except pymongo.errors.OperationFailure:
+            return False
         return eventually(lambda: self.primary() not in (None, old), 30)

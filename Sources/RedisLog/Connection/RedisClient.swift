@@ -131,10 +131,11 @@ final class RedisClient {
     /// `lostHistory` when there is one.
     func verify(_ positions: [LogPosition]) throws(LogFailure) {
         guard let check = HistoryCheck(history, epoch, address, options) else { return }
-        try check.verify(positions) { commands, body throws(LogFailure) in
+        let halted = try check.verify(positions) { commands, body throws(LogFailure) in
             try self.pipeline(
                 "verify", "\(self.address)", commands, accepting: HistoryCheck.missingKey, body)
         }
+        for partition in halted { try history?.requireIntact(partition, "verify") }
     }
 
     private func direct(
@@ -185,11 +186,12 @@ final class RedisClient {
             let made = try connect()
             try made.seeToFunctions()
             if let history, let check = HistoryCheck(history, epoch, address, options) {
-                try check.verify(history.known) { commands, body throws(LogFailure) in
+                let halted = try check.verify(history.known) { commands, body throws(LogFailure) in
                     var answered = 0
                     try made.connection.exchange(
                         "connect", "\(made.address)", commands, HistoryCheck.missingKey, &answered, body)
                 }
+                if !halted.isEmpty { throw check.notedOnly(halted) }
             }
             node = made
             self.made += 1

@@ -28,9 +28,10 @@ struct HistoryCheck {
 
     /// Halts the partitions that lack what is known of them.
     /// - Parameter positions: what is known; each is that of an event, or the start of its partition.
-    /// - Throws: `lostHistory` when another log stands there, and when it has come out only now that a
-    ///   partition is halted: whoever asked may be about to write there. The next call goes through.
-    func verify(_ positions: [LogPosition], _ run: Run) throws(LogFailure) {
+    /// - Returns: partitions of which it has come out only now that they are halted: whoever asked may be
+    ///   about to write there.
+    /// - Throws: `lostHistory` when another log stands there.
+    func verify(_ positions: [LogPosition], _ run: Run) throws(LogFailure) -> [Int] {
         var commands = CommandBuffer()
         commands.command("HGET", LogKeys.meta, "epoch")
         commands.command("HGETALL", LogKeys.halted)
@@ -52,9 +53,16 @@ struct HistoryCheck {
         }
         missing.removeAll { watch.reason($0.partition) != nil }
         if !missing.isEmpty { try halt(missing, book, run) }
-        for partition in watch.halted.subtracting(before).sorted() {
-            try watch.requireIntact(partition, "verify")
-        }
+        return watch.halted.subtracting(before).sorted()
+    }
+
+    /// The failure of a call in whose course partitions turned out to be halted. Nothing was sent. It is
+    /// transient: the same call again is refused where it concerns one of them, and goes through elsewhere.
+    func notedOnly(_ halted: [Int]) -> LogFailure {
+        let names = halted.map(LogPosition.partitionName).joined(separator: ", ")
+        return LogFailure(
+            .refusingWrites, operation: "connect", key: place,
+            text: "\(names) turned out to be halted; everything else goes on")
     }
 
     private func requireEpoch(_ found: String?) throws(LogFailure) {

@@ -64,6 +64,11 @@ enum EventsCommand: Command {
         _ system: RunningSystem, after positions: [LogPosition], _ printer: EventPrinter, _ stop: StopSignal
     ) throws {
         let feed = try system.log.follow(after: positions)
+        let followed = Set(positions.map(\.partition))
+        for halt in try system.log.halts().list() where followed.contains(halt.partition) {
+            Output.error(
+                "reel events: nothing follows of partition \(halt.partition), it is halted: \(halt.reason)")
+        }
         var isAway = false
         while !stop.isSet, !printer.isFull, !Output.isClosed {
             var events: [RecordedEvent] = []

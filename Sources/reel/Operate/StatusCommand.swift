@@ -37,7 +37,13 @@ enum StatusCommand: Command {
         try SignalWatcher.start(stop)
         let isTerminal = Terminal.columns(of: .output) != nil && !settings[Common.json]
         while !stop.isSet, !Output.isClosed {
-            let status = try SystemStatus(probe, settings)
+            let status: SystemStatus
+            do { status = try SystemStatus(probe, settings) } catch  where StartupWait.mayPass(error) {
+                // A failover is what one watches for; the next look is through again.
+                Output.error("reel status: looking again: \(error)")
+                stop.wait(milliseconds: 1000)
+                continue
+            }
             if isTerminal {
                 // Home, the lines each cleared to their end, and nothing left of what was longer before.
                 let lines = status.text(withPartitions: whole).split(

@@ -78,7 +78,8 @@ struct StartupWait {
     let seconds: Int
     let log: Log
 
-    private static func mayPass(_ error: any Error) -> Bool {
+    /// Whether waiting may help.
+    static func mayPass(_ error: any Error) -> Bool {
         switch error {
         case let failure as any TransientFailure: failure.isTransient
         case let failure as QueryFailure: failure.isUnreachable

@@ -106,7 +106,9 @@ final class ClusterRouter {
         while !batch.isSettled {
             do throws(LogFailure) {
                 if isMapStale { try refresh() }
-                if checking, !isHistoryChecked { try checkHistory() }
+                if checking, !isHistoryChecked, let noted = try checkHistory() {
+                    return batch.giveUp(noted)
+                }
             } catch {
                 guard error.isTransient, monotonicMilliseconds() < deadline else {
                     return batch.giveUp(error)
@@ -169,9 +171,10 @@ final class ClusterRouter {
     }
 
     /// Whatever is known of the history is asked of the nodes that serve it now.
-    private func checkHistory() throws(LogFailure) {
-        guard let check else { return }
-        try check.verify(check.watch.known) { commands, body throws(LogFailure) in
+    /// - Returns: the failure of the call in hand when partitions turned out to be halted.
+    private func checkHistory() throws(LogFailure) -> LogFailure? {
+        guard let check else { return nil }
+        let halted = try check.verify(check.watch.known) { commands, body throws(LogFailure) in
             var batch = ClusterBatch(commands, replicas: 0, options: self.dialer.options)
             self.run(&batch, "connect", check.place, checking: false)
             if let failure = batch.failure { throw failure }
@@ -185,6 +188,7 @@ final class ClusterRouter {
         }
         // Nodes that were connected for this very check have answered it.
         isHistoryChecked = true
+        return halted.isEmpty ? nil : check.notedOnly(halted)
     }
 
     // MARK: - Nodes
