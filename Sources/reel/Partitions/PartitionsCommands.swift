@@ -1,6 +1,7 @@
 import Console
 import EventSourcing
 import MongoViews
+import Recording
 import RedisLog
 import Vault
 
@@ -108,6 +109,9 @@ enum PartitionsLiftCommand: Command {
         guard let outcome = try desk.lift(partition, by: CurrentUser.actor, because: reason) else {
             throw CommandFailure(.no, "partition \(name) is not halted")
         }
+        try CommandTrail(system.log).keep(
+            .configurationChange, on: AuditResource(.other, id: name), reason: reason,
+            details: ["command": declaration.name, "sessions": "\(outcome.sessions.count)"])
         try settings[Common.json]
             ? Output.line(json(outcome, chunks)) : Output.line(text(outcome, chunks))
         return .success
