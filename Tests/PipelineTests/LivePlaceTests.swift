@@ -1,4 +1,5 @@
 import EventSourcing
+import Simulation
 import Testing
 
 @testable import Pipeline
@@ -29,6 +30,34 @@ struct LivePlaceTests {
             #expect(word.utf8.count <= 16 + partitions * 8)
             #expect(word.allSatisfy { $0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" })
         }
+    }
+
+    @Test("what the feed shows while an older page is on its way is read after it", arguments: [true, false])
+    func pageOnItsWay(isOfSession: Bool) throws {
+        func event(_ sequence: UInt64) -> RecordedEvent {
+            RecordedEvent(
+                event: SampleEvents.event("e\(sequence)"), partitionKey: "s", sequence: sequence,
+                position: LogPosition(partition: 0, milliseconds: sequence, counter: 0))
+        }
+        var cursor =
+            isOfSession
+            ? LiveCursor.session(next: 1, shown: 0, isBehind: true)
+            : LiveCursor.places([.start(of: 0)], unread: [0: .start(of: 0)])
+        let partition = isOfSession ? nil : 0
+        // The page was read with one event; then the feed brings the second, before the page is taken.
+        let late = LiveStep(event(2), previous: event(1).position)
+        #expect(cursor.judge(late) == .later)
+        cursor.fallBehind(late)
+        #expect(cursor.isNextOfHistory(event(1)))
+        cursor.advance(LiveStep(event(1), previous: nil))
+        cursor.finish(LivePage(events: [event(1)], partition: partition, isLast: true))
+        #expect(cursor.isBehind)
+        cursor.advance(LiveStep(event(2), previous: nil))
+        cursor.finish(LivePage(events: [event(2)], partition: partition, isLast: true))
+        #expect(!cursor.isBehind)
+        #expect(cursor.judge(late) == .known)
+        let next = LiveStep(event(3), previous: event(2).position)
+        #expect(cursor.judge(next) == .next)
     }
 
     @Test("extreme places")

@@ -52,8 +52,9 @@ enum LiveCursor {
     /// In one session: the next sequence; nil when it is whatever the feed brings first. And the highest that
     /// the feed has shown, which may still have to come from the history.
     case session(next: UInt64?, shown: UInt64, isBehind: Bool)
-    /// In everything, place by place: the partitions that have to be read from the history.
-    case places([LogPosition], unread: Set<Int>)
+    /// In everything, place by place: the partitions that have to be read from the history, each with the
+    /// highest position that the feed has shown there and that was not taken.
+    case places([LogPosition], unread: [Int: LogPosition])
     /// In everything, exactly where the feed is: ids are the feed's, made once for all.
     case joined(String)
 
@@ -115,13 +116,14 @@ enum LiveCursor {
             let sequence = step.event.sequence
             self = .session(next: next ?? sequence, shown: max(shown, sequence), isBehind: true)
         case .places(let places, var unread):
-            unread.insert(step.event.position.partition)
+            let position = step.event.position
+            unread[position.partition] = max(position, unread[position.partition] ?? position)
             self = .places(places, unread: unread)
         case .joined:
             var places = step.places
             let partition = step.event.position.partition
             if places.indices.contains(partition) { places[partition] = step.previous ?? places[partition] }
-            self = .places(places, unread: [partition])
+            self = .places(places, unread: [partition: step.event.position])
         }
     }
 
@@ -144,7 +146,10 @@ enum LiveCursor {
             // What the feed has shown meanwhile has to be read too.
             self = .session(next: next, shown: shown, isBehind: next.map { shown >= $0 } ?? false)
         case .places(let places, var unread):
-            if let partition = page.partition { unread.remove(partition) }
+            // A page that was read before the feed showed something does not have it.
+            if let partition = page.partition, let shown = unread[partition], shown <= places[partition] {
+                unread[partition] = nil
+            }
             self = .places(places, unread: unread)
         case .joined: break
         }

@@ -45,23 +45,24 @@ final class LiveFiller: @unchecked Sendable {
         let (cursor, hasEnded) = follower.state.withLock { ($0.cursor, $0.end != nil) }
         if hasEnded { return false }
         switch (cursor, follower.filter.scope) {
-        case (.session(let next, _, _), .session(let id)):
+        case (.session(let next, let shown, _), .session(let id)):
             guard let next else {
                 return follower.fill(LivePage(events: [], partition: nil, isLast: true))
             }
             let events = try store.load(id, after: next - 1, limit: page)
-            if events.isEmpty, next > 1, try store.version(of: id) < next - 1 {
+            // What was delivered, or shown by the feed, is in the log; or the log has lost it.
+            if events.isEmpty, max(next - 1, shown) > 0, try store.version(of: id) < max(next - 1, shown) {
                 follower.end(.unknownPlace)
                 return false
             }
             return follower.fill(LivePage(events: events, partition: nil, isLast: events.count < page))
         case (.places(let places, let unread), _):
-            guard let partition = unread.min() else {
+            guard let partition = unread.keys.min() else {
                 return follower.fill(LivePage(events: [], partition: nil, isLast: true))
             }
             let place = places[partition]
             let events = try store.read(after: place, limit: page)
-            if events.isEmpty, try store.end(of: partition) < place {
+            if events.isEmpty, try store.end(of: partition) < max(place, unread[partition] ?? place) {
                 follower.end(.unknownPlace)
                 return false
             }

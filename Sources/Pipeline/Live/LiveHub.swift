@@ -79,7 +79,7 @@ final class LiveHub: Sendable {
                 throw .unknownID
             }
             return .session(next: sequence + 1, shown: 0, isBehind: true)
-        case (.everything, .now): return .places(places, unread: [])
+        case (.everything, .now): return .places(places, unread: [:])
         case (.everything, .beginning):
             let starts = places.indices.map { LogPosition.start(of: $0) }
             return .places(starts, unread: Self.differing(starts, places))
@@ -89,8 +89,13 @@ final class LiveHub: Sendable {
         }
     }
 
-    private static func differing(_ a: [LogPosition], _ b: [LogPosition]) -> Set<Int> {
-        Set(a.indices.filter { a[$0] != b[$0] })
+    /// The partitions in which a follower is not where the reader is; nothing was shown to it there yet.
+    private static func differing(_ own: [LogPosition], _ reader: [LogPosition]) -> [Int: LogPosition] {
+        var unread: [Int: LogPosition] = [:]
+        for partition in own.indices where own[partition] != reader[partition] {
+            unread[partition] = .start(of: partition)
+        }
+        return unread
     }
 
     private func remove(_ follower: LiveFollower) {
