@@ -59,7 +59,7 @@ let package = Package(
         library("Access", ["EventSourcing", "CCrypto"]),
 
         // The services' HTTP interfaces, over ports; adapters are put together in `reel`.
-        library("Gateway", ["EventSourcing", "Recording", "Vault", "HTTPServer", "Metrics"]),
+        library("Gateway", ["Access", "EventSourcing", "HTTPServer", "Metrics", "Recording", "Vault"]),
 
         // The command line as such: arguments, settings, help, tables, progress. No I/O.
         library("Console"),
@@ -72,7 +72,7 @@ let package = Package(
             name: "reel",
             dependencies: [
                 "EventSourcing", "Recording", "RedisLog", "Vault", "Pipeline", "MongoViews", "Supervision",
-                "Console",
+                "Console", "Access", "Gateway", "HTTPServer", "Metrics",
             ],
             swiftSettings: strict),
 
@@ -97,8 +97,8 @@ let package = Package(
         tests(
             "GatewayTests",
             [
-                "EventSourcing", "Gateway", "HTTPServer", "Metrics", "Recording", "Simulation", "Supervision",
-                "Vault",
+                "Access", "EventSourcing", "Gateway", "HTTPServer", "Metrics", "Pipeline", "Recording",
+                "Simulation", "Supervision", "Vault",
             ]),
         tests(
             "ReelTests",

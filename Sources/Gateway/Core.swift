@@ -9,6 +9,10 @@ final class Core: Sendable {
     let versions: SessionVersions
     let desk: SessionDesk
     let reads: SessionReads
+    let chunks: ChunkReads
+    let media: MediaShelf
+    let marks: RecorderMarks
+    let totals = Totals()
 
     init(_ parts: GatewayParts, _ settings: GatewaySettings) throws(LogFailure) {
         self.parts = parts
@@ -17,6 +21,10 @@ final class Core: Sendable {
         versions = SessionVersions(store, follower: parts.follower)
         desk = SessionDesk(store, parts.clock, versions)
         reads = SessionReads(parts.queries, store, versions, answersKept: settings.answersKept)
+        chunks = ChunkReads(parts.queries, store, reads)
+        media = MediaShelf(chunks, streamsAtOnce: settings.mediaStreams)
+        marks = RecorderMarks(
+            parts.log, parts.clock, lifetimeMilliseconds: settings.uploaderSeconds * 1000)
     }
 
     var queries: any RecordingQueries { parts.queries }

@@ -2,7 +2,8 @@ internal import EventSourcing
 internal import HTTPServer
 internal import Recording
 
-/// One row of the table of routes: what is asked for, who may, how it is counted, and what answers.
+/// One row of the table of routes: what is asked for, who may, how it is counted and recorded, and what
+/// answers.
 struct Endpoint: Sendable {
     enum Handling: Sendable {
         /// Answers; may block.
@@ -11,23 +12,40 @@ struct Endpoint: Sendable {
         case upload(@Sendable (Call) throws -> any BodySink)
     }
 
+    /// Of what there is a record in the audit trail.
+    enum Trace: Sendable {
+        /// That it was denied.
+        case denials
+        /// That it was done or not; events of the same request say the same.
+        case command
+        /// That it was done or not.
+        case noted
+        /// That recorded bytes were given out, before they are.
+        case content
+    }
+
     let method: HTTPMethod
     let template: String
     let operation: Operation
-    let limit: LimitClass
+    let limit: RateClass
+    let action: AuditAction
+    let trace: Trace
     let accepts: [String]
     let bodyLimit: UInt64?
     let handling: Handling
 
     /// An endpoint whose body, if it has one, is JSON.
     init(
-        _ method: HTTPMethod, _ path: String, _ operation: Operation, _ limit: LimitClass,
-        takesJSON: Bool = false, answer: @escaping @Sendable (Call) throws -> Response
+        _ method: HTTPMethod, _ path: String, _ operation: Operation, _ limit: RateClass,
+        _ action: AuditAction, _ trace: Trace = .denials, takesJSON: Bool = false,
+        answer: @escaping @Sendable (Call) throws -> Response
     ) {
         self.method = method
         template = Self.base + path
         self.operation = operation
         self.limit = limit
+        self.action = action
+        self.trace = trace
         accepts = takesJSON ? ["application/json"] : []
         bodyLimit = nil
         handling = .answer(answer)
@@ -35,13 +53,15 @@ struct Endpoint: Sendable {
 
     /// An endpoint that takes bytes.
     init(
-        upload path: String, _ operation: Operation, _ limit: LimitClass, atMost bodyLimit: UInt64,
-        open: @escaping @Sendable (Call) throws -> any BodySink
+        upload path: String, _ operation: Operation, _ limit: RateClass, _ action: AuditAction,
+        atMost bodyLimit: UInt64, open: @escaping @Sendable (Call) throws -> any BodySink
     ) {
         method = .post
         template = Self.base + path
         self.operation = operation
         self.limit = limit
+        self.action = action
+        trace = .noted
         accepts = ["application/octet-stream"]
         self.bodyLimit = bodyLimit
         handling = .upload(open)
@@ -49,27 +69,24 @@ struct Endpoint: Sendable {
 
     static let base = "/api/v1"
 
-    /// The route, with everything around the handler that all endpoints have: who asks, and whether its role
-    /// allows anything of the kind at all. Whose session it is, the handler looks at.
+    /// Whether there is a session in the path.
+    var namesSession: Bool { template.contains("{id}") }
+    /// Whether there is a chunk in the path.
+    var namesChunk: Bool { template.contains("{chunk_id}") }
+
+    /// The route, within its gate. Whose session it is, the handler looks at.
     func route(_ core: Core) -> Route {
+        let gate = Gate(core: core, endpoint: self)
         switch handling {
         case .answer(let answer):
             return Route(method, template, accepts: accepts, bodyLimit: bodyLimit) { request in
-                try answer(try admit(request, core))
+                try gate.answer(request, answer)
             }
         case .upload(let open):
             return Route.upload(method, template, accepts: accepts, bodyLimit: bodyLimit ?? 0) { request in
-                try open(try admit(request, core))
+                try gate.open(request, open)
             }
         }
-    }
-
-    private func admit(_ request: Request, _ core: Core) throws -> Call {
-        let subject = try core.parts.authenticator.caller(of: request)
-        guard subject.reach(operation) > .none else {
-            throw ErrorInfo(.notAllowed, "your role does not allow \(operation.rawValue)")
-        }
-        return Call(core: core, request: request, subject: subject, operation: operation)
     }
 }
 
@@ -82,13 +99,19 @@ struct Call: Sendable {
 
     /// The session in the path. What can't be an id is the id of no session.
     func sessionID() throws -> String {
-        let id = request.parameter("id")
-        guard Identifier.isValid(id) else { throw SessionRejection.notFound }
+        guard let id = identifier("id") else { throw SessionRejection.notFound }
         return id
     }
 
+    /// What stands in the path, when it can be an id at all.
+    func identifier(_ name: String) -> String? {
+        let text = request.parameter(name)
+        return Identifier.isValid(text) ? text : nil
+    }
+
     /// Lets the request pass where the subject may do this to a session of that ownership.
-    func require(_ ownership: Ownership) throws {
+    func require(_ ownership: Ownership, for other: Operation? = nil) throws {
+        let operation = other ?? operation
         switch subject.decision(operation, ownership) {
         case .allowed: return
         case .hidden: throw SessionRejection.notFound

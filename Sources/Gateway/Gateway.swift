@@ -1,9 +1,7 @@
 public import EventSourcing
 public import HTTPServer
-internal import Metrics
-internal import Recording
 
-/// The session API: its routes, and what a server needs to speak as it does.
+/// The session API: its routes, over the parts that it is given.
 public final class Gateway: Sendable {
     private let core: Core
 
@@ -12,28 +10,16 @@ public final class Gateway: Sendable {
         core = try Core(parts, settings)
     }
 
-    /// Every route, health included.
+    /// Every route of the API.
     public var routes: [Route] {
-        HealthPaths.routes(core) + [metrics(""), metrics(Endpoint.base)].compactMap { $0 }
-            + RouteTable.endpoints(core).map { $0.route(core) }
-    }
-
-    /// Gives a server the API's form of errors, its limits and its figures.
-    public func configure(_ settings: inout ServerSettings) {
-        settings.renderError = ErrorAnswers.render
-        settings.errorFor = { error, _ in ErrorAnswers.answer(error) }
-        settings.metrics = core.parts.metrics
-    }
-
-    private func metrics(_ prefix: String) -> Route {
-        Route(.get, prefix + "/metrics") { [core] request in
-            if !core.settings.openMetrics {
-                let subject = try core.parts.authenticator.caller(of: request)
-                guard subject.may(.readSystemStatistics) else {
-                    throw ErrorInfo(.notAllowed, "your role does not allow reading the metrics")
-                }
-            }
-            return .bytes(core.parts.metrics.text(), type: "text/plain; version=0.0.4; charset=utf-8")
+        var routes = RouteTable.endpoints(core).map { $0.route(core) }
+        if let document = core.settings.openAPI {
+            // Its bytes change with the program alone.
+            let etag = EntityTag(
+                "\(document.count)-\(document.reduce(UInt64(5381)) { $0 &* 33 &+ UInt64($1) })")
+            routes.append(
+                .quick(.get, Endpoint.base + "/openapi.json") { _ in .json(document, etag: etag) })
         }
+        return routes
     }
 }

@@ -1,5 +1,4 @@
 public import EventSourcing
-public import Metrics
 public import Recording
 public import Vault
 
@@ -29,16 +28,19 @@ public struct GatewayParts: Sendable {
     public var chunks: ChunkStore
     /// Refuses new recordings before a disk is full; nil: nobody looks.
     public var diskGuard: DiskGuard?
+    /// Counts requests; nil: nobody does.
+    public var limiter: (any RateLimiter)?
+    /// Where records of who did what go; nil: nowhere.
+    public var audit: (any AuditDesk)?
+    /// Where the passwords of desktops go; nil: sessions with one are refused.
+    public var passwords: (any PasswordDesk)?
     /// The time.
     public var clock: any WallClock
-    /// Where figures go.
-    public var metrics: MetricsRegistry
 
-    /// Parts without a follower and a disk guard.
+    /// Parts without those that may be absent.
     public init(
         log: any EventLog, queries: any RecordingQueries, authenticator: any Authenticator,
-        keys: any SessionKeyAccess, spool: Spool, chunks: ChunkStore, clock: any WallClock,
-        metrics: MetricsRegistry
+        keys: any SessionKeyAccess, spool: Spool, chunks: ChunkStore, clock: any WallClock
     ) {
         self.log = log
         self.queries = queries
@@ -47,7 +49,6 @@ public struct GatewayParts: Sendable {
         self.spool = spool
         self.chunks = chunks
         self.clock = clock
-        self.metrics = metrics
     }
 }
 
@@ -55,11 +56,17 @@ public struct GatewayParts: Sendable {
 public struct GatewaySettings: Sendable {
     /// Largest chunk that may be uploaded, in bytes; also what new sessions are told to cut.
     public var chunkBytes = 10 << 20
+    /// The description of the API (OpenAPI 3.1 in JSON); nil: none is answered.
+    public var openAPI: [UInt8]?
+    /// How many requests of each kind a subject has in a minute.
+    public var rates = RateLimits()
     /// Sessions whose answers are kept in memory.
     public var answersKept = 20_000
-    /// Whether `/metrics` is answered to anybody.
-    public var openMetrics = true
-
+    /// Recordings that are sent at once; each holds a chunk in memory.
+    public var mediaStreams = 32
+    /// A recording whose uploader is not heard of for so long is taken for lost, and stopped as incomplete
+    /// by the recorder watch some 25 s later.
+    public var uploaderSeconds = 30
     /// The defaults.
     public init() {}
 }

@@ -4,5 +4,9 @@ enum RouteTable {
         SessionCollection.endpoints
             + SessionResource.endpoints
             + SessionControl.endpoints
+            + ChunkResource.endpoints(core.settings)
+            + Media.endpoints
+            + PipelineResource.endpoints
+            + StatisticsResource.endpoints
     }
 }

@@ -78,6 +78,28 @@ public final class Spool: Sendable {
         return relative
     }
 
+    /// Begins a file that comes piece by piece; it gets a name of its own, as a handover of `stage` does.
+    /// - Parameter byteCount: its length, or the most that it may have.
+    public func begin(
+        session: String, sequence: Int, stage: String, byteCount: Int
+    ) throws(StorageFailure) -> SpoolUpload {
+        let relative = try Self.relativePath(
+            session: session, sequence: sequence, kind: .handover(stage: stage))
+        try makeSure(thereIsRoomFor: byteCount)
+        let upload = try SpoolUpload(
+            folders, session: session, relative: relative, final: "\(root)/\(relative)")
+        estimate.withLock {
+            $0.usedBytes? += byteCount
+            $0.writtenSinceCount += byteCount
+        }
+        return upload
+    }
+
+    /// Names of the files in a session's folder; empty when there is none.
+    func names(session: String) throws(StorageFailure) -> [String] {
+        try Files.names(in: folders.folder(session)) ?? []
+    }
+
     /// Replaces the contents of `buffer` with a whole file.
     /// - Parameter expectedBytes: as recorded; a file of another length is refused with its name, the
     ///   expected and the found length.

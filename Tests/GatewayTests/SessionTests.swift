@@ -144,6 +144,15 @@ struct SessionTests {
         #expect(try gateway.ask("GET", "/sessions", as: "admin").status == 401)
         #expect(try gateway.ask("GET", "/health/live", as: nil).status == 200)
         #expect(try gateway.ask("GET", "/health/ready", as: nil).status == 200)
+        #expect(try gateway.ask("GET", "/metrics", as: nil).status == 401)
+    }
+
+    @Test("Figures are for those who may read them")
+    func figures() throws {
+        let gateway = try TestGateway()
+        #expect(try gateway.ask("GET", "/metrics", as: "olga").status == 403)
+        #expect(try gateway.ask("GET", "/metrics", as: "auditor").status == 200)
+        #expect(try gateway.ask("GET", "/status", as: "admin").json["service"]?.string == "test")
     }
 
     @Test("Paths and methods that are not there have the errors' form too")

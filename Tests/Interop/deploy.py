@@ -50,7 +50,7 @@ def units(folder):
         copies.append(copy)
         line = re.search(r"^ExecStart=/usr/bin/reel (.*)$", text, re.M).group(1)
         if line.startswith("serve"):
-            for role in ("pipeline", "processor", "storage", "projector"):
+            for role in ("pipeline", "processor", "storage", "api", "projector"):
                 accepted(path.name, shlex.split(line.replace("%i", role)), {}, folder)
     variables = re.findall(r"^#?(\w+)=", (OPS / "systemd/reel.env").read_text(), re.M)
     checks.equal("reel.env: every variable is known", sorted(set(variables) - known), [])
@@ -102,7 +102,7 @@ def compose(folder):
             checks.equal(f"compose {name}: probe", test[:2], ["CMD", "/usr/bin/reel"])
             accepted(f"compose {name}", test[2:], variables, folder)
     roles = {service["command"][1] for service in services.values() if service.get("command", [""])[0] == "serve"}
-    checks.equal("compose: every role", roles, {"pipeline", "processor", "storage", "projector"})
+    checks.equal("compose: every role", roles, {"pipeline", "processor", "storage", "api", "projector"})
     stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?", (OPS / "Containerfile").read_text(), re.M)
     checks.check("Containerfile: versions are named, and it is built apart from what runs",
                  len(stages) == 2 and all(":" in image for image, _ in stages), stages)
@@ -142,6 +142,8 @@ def manifests(folder):
         checks.check(f"{name}: the budget is for its pods", budget["spec"]["selector"]["matchLabels"] == labels)
     lag = by["Deployment"]["reel-lag"]["spec"]["template"]["metadata"]["labels"]
     checks.equal("lag: the service is for its pods", by["Service"]["reel-lag"]["spec"]["selector"], lag)
+    api = by["Deployment"]["reel-api"]["spec"]["template"]["metadata"]["labels"]
+    checks.equal("api: the service is for its pods", by["Service"]["reel-api"]["spec"]["selector"], api)
     for name, scaled in by["ScaledObject"].items():
         spec = scaled["spec"]
         checks.check(f"{name}: what is scaled is there, and has no number of its own",
@@ -175,6 +177,12 @@ def pod(name, document, by, variables, folder):
             continue
         accepted(what, container["args"], variables, folder)
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            if "httpGet" in container[probe]:
+                asked = container[probe]["httpGet"]
+                ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+                checks.check(f"{what}: {probe} asks a port that it has", asked["port"] in ports
+                             and asked["path"] in ("/health/live", "/health/ready"), asked)
+                continue
             command = container[probe]["exec"]["command"]
             checks.equal(f"{what}: {probe}", command[0], "/usr/bin/reel")
             accepted(what, command[1:], variables, folder)

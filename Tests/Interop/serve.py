@@ -18,7 +18,7 @@ def refusals(folder):
         ("no role", [], urls, "ROLE is missing"),
         ("an unknown role", ["cook"], urls, "cook"),
         ("the recorder, which is no service yet", ["recorder"], urls, "reel record"),
-        ("the gateway, which does not exist yet", ["pipeline", "api"], urls, "gateway"),
+        ("half of a certificate", ["api", "--tls-cert", "/none"], urls, "--tls-key"),
         ("stages of nobody", ["pipeline", "--stages", "compress"], urls, "--stages"),
         ("an unknown stage", ["processor", "--stages", "compress,shred"], urls, "shred"),
         ("no Redis", ["pipeline"], {"MONGODB_URL": urls["MONGODB_URL"]}, "REDIS_URL"),

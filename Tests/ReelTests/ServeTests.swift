@@ -31,7 +31,7 @@ import Testing
 
     @Test func everythingIsEveryRoleThatThereIs() {
         #expect(RoleChoice.everything.stages == Set(StageName.allCases))
-        #expect(RoleChoice.everything.text == "pipeline,processor,storage,projector")
+        #expect(RoleChoice.everything.text == "pipeline,processor,storage,api,projector")
     }
 
     @Test func rolesThatAreMissingSaySo() {

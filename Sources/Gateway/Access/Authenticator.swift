@@ -1,3 +1,5 @@
+public import Access
+public import EventSourcing
 internal import HTTPServer
 public import Recording
 
@@ -6,33 +8,51 @@ public protocol Authenticator: Sendable {
     /// Whether tokens can be checked at all; without keys nobody is let in.
     var hasKeys: Bool { get }
     /// The subject that the token speaks for.
-    /// - Throws: `TokenRefusal` when the token is not good.
     func subject(ofToken token: String) throws(TokenRefusal) -> Subject
-}
-
-/// Why a token was not taken. Never holds the token.
-public struct TokenRefusal: Error, Sendable, Hashable, CustomStringConvertible {
-    /// In a sentence, for whoever sent it.
-    public var description: String
-
-    /// A refusal.
-    public init(_ description: String) { self.description = description }
 }
 
 extension Authenticator {
     /// Who sends the request; 401 when nobody good says so.
-    func caller(of request: Request) throws(HTTPError) -> Subject {
+    func caller(of request: Request) throws -> Subject {
         guard hasKeys else {
-            throw HTTPError(
-                ErrorInfo(
-                    .notAuthenticated, "this server has no keys to check tokens with, so it lets nobody in"))
+            throw ErrorInfo(
+                .notAuthenticated, "this server has no keys to check tokens with, so it lets nobody in")
         }
         guard let token = request.bearerToken else {
-            throw HTTPError(
-                ErrorInfo(.notAuthenticated, "a token is needed: send Authorization: Bearer and the token"))
+            throw ErrorInfo(
+                .notAuthenticated, "a token is needed: send Authorization: Bearer and the token")
         }
         do { return try subject(ofToken: token) } catch {
-            throw HTTPError(ErrorInfo(.notAuthenticated, "the token is refused: \(error)"))
+            throw ErrorInfo(.notAuthenticated, "\(error)")
         }
+    }
+}
+
+/// Takes tokens that are signed by a key of a folder.
+public struct TokenAuthenticator: Authenticator {
+    private let keys: KeyFolder?
+    private let verifier: TokenVerifier?
+    private let clock: any WallClock
+
+    /// - Parameter keys: nil: nobody is let in.
+    public init(_ keys: KeyFolder?, _ policy: TokenPolicy, clock: any WallClock) {
+        self.keys = keys
+        self.clock = clock
+        verifier = keys.map { TokenVerifier($0, policy) }
+    }
+
+    /// Whether the folder has any key now.
+    public var hasKeys: Bool { keys.map { !$0.isEmpty } ?? false }
+
+    /// Roles that nobody knows count for nothing. A name is bounded, because it goes into events.
+    public func subject(ofToken token: String) throws(TokenRefusal) -> Subject {
+        guard let verifier else { throw .unknownKey }
+        let claims = try verifier.verify(token, at: clock.now())
+        guard (1...LogLimits.bytesPerIdentifier).contains(claims.subject.utf8.count) else {
+            throw .badClaims
+        }
+        return Subject(
+            id: claims.subject, roles: Set(claims.roles.compactMap(Role.init(rawValue:))),
+            projects: Set(claims.projects))
     }
 }

@@ -33,7 +33,7 @@ final class SessionDesk: Sendable {
         }
     }
 
-    private static let sessionsKept = 1024
+    private static let sessionsKept = 512
 
     private let store: StorePool
     private let clock: any WallClock

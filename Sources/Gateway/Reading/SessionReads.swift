@@ -57,14 +57,6 @@ final class SessionReads: Sendable {
         return answer
     }
 
-    /// The same as far as it is in memory and known to be the newest.
-    func answerAtHand(_ session: String) -> SessionAnswer? {
-        guard let version = versions.versionAtHand(of: session), let kept = answers[session],
-            kept.version >= version
-        else { return nil }
-        return kept
-    }
-
     /// The session; nil when there is none, or no longer.
     func session(_ id: String) throws -> SessionView? {
         let version = try versions.version(of: id)
@@ -81,6 +73,16 @@ final class SessionReads: Sendable {
             return view
         }
         return try folds.fold(of: session)?.pipeline.view
+    }
+
+    /// The session's statistics.
+    func statistics(_ session: String) throws -> SessionStatisticsResponse? {
+        if try areModelsCurrent(for: session),
+            let statistics = modelled({ try queries.statistics(ofSession: session) })
+        {
+            return statistics
+        }
+        return try folds.fold(of: session).map(SessionStatisticsResponse.init)
     }
 
     /// Whether the read models have all of the session's events that are known of.

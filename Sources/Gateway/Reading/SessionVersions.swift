@@ -1,41 +1,34 @@
 internal import EventSourcing
-internal import Synchronization
 
 /// Somebody who follows the whole log and so knows how far each session has come, without asking.
 public protocol LatestVersions: Sendable {
-    /// Sequence of the session's last event, 0 when there is none; nil when that is not known, or when the
-    /// follower is not at the log's end now.
+    /// Sequence of the session's last event; nil when it is not known, or when the follower does not go with
+    /// the log now.
     func version(of session: String) -> UInt64?
+    /// Says how far a session has come, as whoever says it has found out or brought about.
+    func note(_ version: UInt64, of session: String)
 }
 
 /// How far sessions' histories have come, from whoever knows it.
 final class SessionVersions: Sendable {
-    private static let ownKept = 20_000
-
     private let store: StorePool
     private let follower: (any LatestVersions)?
-    /// What this process has appended; a follower may see it a moment later.
-    private let own = Shelf<String, UInt64>(limit: ownKept)
 
     init(_ store: StorePool, follower: (any LatestVersions)?) {
         self.store = store
         self.follower = follower
     }
 
-    /// Notes what was appended here.
+    /// Notes what was appended here, which a follower may see a moment later.
     func note(_ version: UInt64, of session: String) {
-        guard follower != nil else { return }
-        own[session] = max(version, own[session] ?? 0)
+        if version > 0 { follower?.note(version, of: session) }
     }
 
-    /// Sequence of the session's last event, 0 when there is none. Asks the log where nobody follows it.
+    /// Sequence of the session's last event, 0 when there is none. Asks the log where nobody knows.
     func version(of session: String) throws(LogFailure) -> UInt64 {
-        guard let followed = follower?.version(of: session) else { return try store.version(of: session) }
-        return max(followed, own[session] ?? 0)
-    }
-
-    /// The same where it costs nothing; nil otherwise.
-    func versionAtHand(of session: String) -> UInt64? {
-        follower?.version(of: session).map { max($0, own[session] ?? 0) }
+        if let known = follower?.version(of: session) { return known }
+        let version = try store.version(of: session)
+        note(version, of: session)
+        return version
     }
 }

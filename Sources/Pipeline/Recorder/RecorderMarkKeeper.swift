@@ -1,4 +1,5 @@
 internal import EventSourcing
+internal import Recording
 internal import Supervision
 
 /// Keeps a recorder's liveness mark set from a thread of its own, so that a slow disk or a slow source

@@ -8,14 +8,6 @@ public protocol OpenSessions: AnyObject {
     func openSessions(limit: Int) throws -> [String]
 }
 
-/// The liveness mark of a session's recorder.
-public enum RecorderMark {
-    /// Name of the mark.
-    public static func name(ofSession session: String) -> String { "recorder/\(session)" }
-    /// How long one beat lasts, in milliseconds.
-    public static let lifetimeMilliseconds = 15_000
-}
-
 /// Stops recordings whose recorder vanished, so that what was recorded completes and stays visible.
 ///
 /// A recording is stopped when its recorder's mark was missing at every look for `graceMilliseconds` in a

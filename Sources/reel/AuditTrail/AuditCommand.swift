@@ -32,7 +32,7 @@ enum AuditCommand: Command {
     static let declaration = CommandDeclaration(
         "audit", summary: "Show who did what to which session, when; the newest first",
         details: "Every command, denial, download, key export and change of configuration leaves a record in "
-            + "the log. Reading sessions and lists leaves one too, a moment later.",
+            + "the log; a denied read leaves one too, a moment later.",
         options: [
             session.declaration, actor.declaration, action.declaration, outcome.declaration,
             since.declaration, until.declaration, limit.declaration, after.declaration,

@@ -16,7 +16,7 @@ enum Program {
         ParkedListCommand.self, ParkedShowCommand.self, ParkedRetryCommand.self,
         ParkedDiscardCommand.self,
         PartitionsListCommand.self, PartitionsLiftCommand.self,
-        ArchiveStatusCommand.self, ArchiveRunCommand.self, ArchiveVerifyCommand.self,
+        TokenCommand.self, ArchiveStatusCommand.self, ArchiveRunCommand.self, ArchiveVerifyCommand.self,
     ]
 
     static let declaration = ProgramDeclaration(

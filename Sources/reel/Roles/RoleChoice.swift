@@ -13,16 +13,25 @@ enum RoleName: String, CaseIterable {
         }
     }
 
+    /// Its usual HTTP port.
+    var usualPort: UInt16 {
+        switch self {
+        case .pipeline: 8083
+        case .recorder: 8084
+        case .processor: 8085
+        case .storage: 8086
+        case .api: 8087
+        case .projector: 8088
+        }
+    }
+
     /// Why there is nothing to run for a role yet, and what to do instead; nil for one that there is.
     var missing: String? {
         switch self {
         case .recorder:
             "a recorder service (desktops over RDP, told by HTTP) does not exist yet; record a file or a "
                 + "stream with 'reel record', on any machine that reaches the servers and the spool"
-        case .api:
-            "an HTTP gateway does not exist yet; the commands of 'reel' and MongoDB's database reel answer "
-                + "what it will"
-        case .pipeline, .processor, .storage, .projector: nil
+        case .pipeline, .processor, .storage, .api, .projector: nil
         }
     }
 }
@@ -46,7 +55,12 @@ struct RoleChoice {
     static let everything = RoleChoice(Set(RoleName.allCases.filter { $0.missing == nil }))
 
     /// Whether it touches content: sealed files, keys, the spool.
-    var needsVault: Bool { !stages.isEmpty }
+    var needsVault: Bool { !stages.isEmpty || names.contains(.api) }
+    /// The port of a process: of several roles the API's, else the first one's.
+    var usualPort: UInt16 {
+        if names.contains(.api) { return RoleName.api.usualPort }
+        return RoleName.allCases.first(where: names.contains)?.usualPort ?? RoleName.api.usualPort
+    }
     /// Whether it tidies the spool.
     var needsSpool: Bool { needsVault || names.contains(.pipeline) }
 

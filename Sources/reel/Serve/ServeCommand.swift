@@ -11,11 +11,11 @@ enum ServeCommand: Command {
         "serve", summary: "Run roles against a Redis and a MongoDB that are there",
         details:
             "Start as many of each as there is work for, on one machine or many: they share the event log "
-            + "and need no other configuration. Those that touch content (processor, storage) share the spool, "
+            + "and need no other configuration. Those that touch content (processor, storage, api) share the spool, "
             + "the chunk store and the folder of keys; pipeline shares the spool.\n"
             + "Roles: pipeline (Merkle trees, completion, watch over recorders), processor (compress, encrypt, "
-            + "validate, or --stages), storage (store), projector (read models in MongoDB). The names recorder "
-            + "and api are kept for services that do not exist yet.\n"
+            + "validate, or --stages), storage (store), api (sessions over HTTP), projector (read models in "
+            + "MongoDB). The name recorder is kept for a service that does not exist yet.\n"
             + "SIGTERM and SIGINT: finishes what it has in hand and stops; a second signal ends it at once.",
         positionals: [
             Positional(
@@ -66,6 +66,7 @@ enum ServeCommand: Command {
             services += [SweepService(system, ownsChunkStore: false), DiskWatchService(system)]
         }
         services.append(RolePool(name: "roles", roles: try Roles.make(system)))
+        services += try WebRoles(system, plan.web, command: "serve").services
         services.append(InServiceMark(system, path: plan.readyFile, beats: beats.health))
         let group = ServiceGroup(services, stopWithinMilliseconds: plan.stopWithinSeconds * 1000)
         try group.run(stop: stop)

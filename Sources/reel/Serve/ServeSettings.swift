@@ -33,7 +33,7 @@ enum ServeSettings {
             stages.declaration, redisURL.declaration, mongodbURL.declaration, readyFile.declaration,
             startupWait.declaration, stopWithin.declaration, partitions.declaration,
             Common.data.declaration, Common.config.declaration,
-        ] + SystemSettings.declarations
+        ] + SystemSettings.declarations + WebSettings.declarations
 }
 
 extension Rule where Value == Set<StageName> {
@@ -53,6 +53,7 @@ extension Rule where Value == Set<StageName> {
 /// The checked values of one `reel serve`.
 struct ServePlan {
     var system: SystemPlan
+    var web: WebPlan
     var choice: RoleChoice
     var places: Places
     var readyFile: String?
@@ -79,6 +80,7 @@ struct ServePlan {
         let redisURL = try settings.require(ServeSettings.redisURL)
         let mongodbURL = try settings.require(ServeSettings.mongodbURL)
         try ServerURLs.check(redis: redisURL, mongodb: mongodbURL, command: command)
+        web = try WebPlan(settings)
         system = try SystemPlan(settings)
         system.partitions = settings[ServeSettings.partitions]
         places = Places(

@@ -9,6 +9,9 @@ struct DataFolder {
     var endpoints: String { "\(path)/endpoints.json" }
     var redis: String { "\(path)/redis" }
     var mongodb: String { "\(path)/mongodb" }
+    /// Keys of the API's tokens.
+    var tokenKeys: String { "\(path)/tokens" }
+    var adminToken: String { "\(path)/admin.token" }
 
     static func keys(in path: String) -> String { "\(path)/keys" }
     static func spool(in path: String) -> String { "\(path)/spool" }

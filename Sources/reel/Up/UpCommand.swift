@@ -55,15 +55,23 @@ enum UpCommand: Command {
         // Never freed: the driver's connections say goodbye to the server when they are, and wait 5 s for
         // one that has been stopped. The process ends then anyway.
         _ = Unmanaged.passRetained(system)
+        let token = try AdminToken(folder, plan.web)
+        var webPlan = plan.web
+        webPlan.tokenKeys = webPlan.tokenKeys ?? folder.tokenKeys
+        let web = try WebRoles(system, webPlan, command: "up")
+        var endpoints = Endpoints(places, pid: getpid(), startedAt: system.startedAt)
+        endpoints.apiURL = web.web.url
+        endpoints.adminTokenFile = token.path
+        let roles: [any Service] = [
+            RolePool(name: "roles", roles: try Roles.make(system)), token,
+        ]
         let group = ServiceGroup(
             servers.services + [
                 LivenessService(system), HaltWatchService(system),
                 SweepService(system, ownsChunkStore: plan.system.chunkStore == nil),
                 DiskWatchService(system),
-                RolePool(name: "roles", roles: try Roles.make(system)),
-                ReadinessService(
-                    endpoints: Endpoints(places, pid: getpid(), startedAt: system.startedAt),
-                    path: folder.endpoints, log: plan.system.log),
+            ] + roles + web.services + [
+                ReadinessService(endpoints: endpoints, path: folder.endpoints, log: plan.system.log)
             ], stopWithinMilliseconds: stopMilliseconds)
         try group.run(stop: stop)
     }

@@ -17,12 +17,13 @@ enum UpSettings {
             Common.data.declaration, Common.config.declaration, ServerURLs.redis.declaration,
             ServerURLs.mongodb.declaration, redisPort.declaration,
             mongodbPort.declaration, partitions.declaration,
-        ] + SystemSettings.declarations
+        ] + SystemSettings.declarations + WebSettings.declarations
 }
 
 /// The checked values of one `reel up`.
 struct UpPlan {
     var system: SystemPlan
+    var web: WebPlan
     var redisURL: String?
     var mongodbURL: String?
     var redisPort: UInt16?
@@ -43,6 +44,7 @@ struct UpPlan {
                 ], command: "up")
         }
         try ServerURLs.check(redis: redisURL, mongodb: mongodbURL, command: "up")
+        web = try WebPlan(settings)
         system = try SystemPlan(settings)
         system.partitions = try settings.require(UpSettings.partitions)
     }

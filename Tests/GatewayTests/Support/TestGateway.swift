@@ -1,10 +1,13 @@
+import Access
 import EventSourcing
 import Foundation
 import Gateway
 import HTTPServer
 import Metrics
+import Pipeline
 import Recording
 import Simulation
+import Supervision
 import Synchronization
 import Testing
 import Vault
@@ -22,26 +25,24 @@ struct NamedTokens: Authenticator {
     ]
 
     func subject(ofToken token: String) throws(TokenRefusal) -> Subject {
-        guard let subject = subjects[token] else { throw TokenRefusal("nobody has signed it") }
+        guard let subject = subjects[token] else { throw .unknownKey }
         return subject
     }
 }
 
-/// Keys in memory.
-final class MemoryKeys: SessionKeyAccess {
-    private let keys = Mutex<[String: SessionKey]>([:])
+/// The sessions' keys, one caller at a time.
+final class LockedKeys: SessionKeyAccess, @unchecked Sendable {
+    private let keys: SessionKeys
+    private let lock = Mutex(())
+
+    init(_ vault: VaultAccess) throws { keys = try vault.openKeys() }
 
     func makeKey(forSession session: String, at time: Timestamp) throws -> SessionKey {
-        try keys.withLock { keys in
-            if let key = keys[session] { return key }
-            let key = try SessionKey.generate(sessionID: session)
-            keys[session] = key
-            return key
-        }
+        try lock.withLock { _ in try keys.make(forSession: session, at: time) }
     }
 
     func key(ofSession session: String) throws -> SessionKey {
-        try makeKey(forSession: session, at: SystemClock().now())
+        try lock.withLock { _ in try keys.key(ofSession: session) }
     }
 }
 
@@ -49,10 +50,12 @@ final class MemoryKeys: SessionKeyAccess {
 final class TestGateway {
     let log: InMemoryEventLog
     let queries: LogQueries
-    let keys: MemoryKeys
+    let vault: VaultAccess
     let server: HTTPServer
     let folder: String
     private let ownsFolder: Bool
+    private let stop = StopSignal()
+    private var threads: [OwnThread<Void>] = []
 
     /// - Parameter other: another gateway whose log, keys and folders are shared.
     init(
@@ -61,25 +64,38 @@ final class TestGateway {
     ) throws {
         log = other?.log ?? InMemoryEventLog()
         queries = LogQueries(log)
-        keys = other?.keys ?? MemoryKeys()
         ownsFolder = other == nil
         folder = other?.folder ?? NSTemporaryDirectory() + "gateway-tests-" + UUID().uuidString
+        vault =
+            try other?.vault
+            ?? VaultAccess(
+                spool: try Spool(root: folder + "/spool"), chunks: try ChunkStore(root: folder + "/chunks"),
+                ring: try KeyRing.open(folder: folder + "/keys"), archive: InMemoryKeyArchive())
         var parts = GatewayParts(
-            log: log, queries: queries, authenticator: tokens, keys: keys,
-            spool: try Spool(root: folder + "/spool"), chunks: try ChunkStore(root: folder + "/chunks"),
-            clock: SystemClock(), metrics: MetricsRegistry())
+            log: log, queries: queries, authenticator: tokens, keys: try LockedKeys(vault),
+            spool: vault.spool, chunks: vault.chunks, clock: SystemClock())
         var settings = GatewaySettings()
         change(&parts, &settings)
         let gateway = try Gateway(parts, settings)
         var server = ServerSettings()
         server.handlerThreads = 4
         server.transferThreads = 2
-        gateway.configure(&server)
-        self.server = try HTTPServer(server, Router(gateway.routes))
+        server.speakReel()
+        let store = log
+        let service = ServicePaths(
+            probes: [
+                HealthProbe(.service, "event_log", failed: .unhealthy, message: "it is away") {
+                    _ = try store.open().end(of: 0)
+                }
+            ], metrics: MetricsRegistry(), readers: tokens, facts: [("service", "test")],
+            clock: SystemClock())
+        self.server = try HTTPServer(server, Router(service.routes + gateway.routes))
     }
 
     deinit {
         server.stop()
+        stop.set()
+        for thread in threads { _ = thread.wait(milliseconds: 10_000) }
         if ownsFolder { try? FileManager.default.removeItem(atPath: folder) }
     }
 
@@ -98,6 +114,52 @@ final class TestGateway {
         let answer = try ask("POST", "/sessions", as: token, body: sessionBody(more))
         try #require(answer.status == 201, "\(answer.text)")
         return try #require(answer.json["session_id"]?.string)
+    }
+
+    /// Uploads one chunk.
+    func upload(
+        _ bytes: [UInt8], _ number: Int, to session: String, as token: String = "admin", _ more: String = "",
+        headers: [String] = []
+    ) throws -> WireAnswer {
+        let query = "sequence_number=\(number)&timestamp=2026-01-31T10:00:00.000Z\(more)"
+        return try Client(server.port).ask(
+            "POST", "/api/v1/sessions/\(session)/chunks?\(query)", as: token,
+            headers + ["Content-Type: application/octet-stream"], body: bytes)
+    }
+
+    /// Seals what is recorded, until the gateway goes.
+    func startProcessing() throws {
+        let (log, vault, stop) = (log, vault, stop)
+        let instance = UUID().uuidString
+        try log.liveness().beat(ConsumerName.mark(ofInstance: instance), forMilliseconds: 3_600_000)
+        threads.append(
+            try OwnThread(name: "stages") {
+                let stage = try ChunkStage(
+                    chain: [.compress, .encrypt, .validate, .store], log: log, vault: vault, levels: [:],
+                    clock: SystemClock())
+                try StageWorker(
+                    stage: stage, log: log, consumer: ConsumerName(instance: instance, number: 0),
+                    policy: RetryPolicy(baseMilliseconds: 5), clock: SystemClock(), report: .silent
+                ) { ParkedChunk.events(for: $0, $1, clock: SystemClock()) }.run(stop: stop)
+            })
+        threads.append(
+            try OwnThread(name: "completion") {
+                let completion = SessionCompletion(
+                    spool: vault.spool, clock: SystemClock(), report: .silent)
+                try OrderedWorker(handler: completion, log: log, report: .silent).run(stop: stop)
+            })
+    }
+
+    /// A moment, for loops that wait.
+    func pause() { stop.wait(milliseconds: 10) }
+
+    /// Waits until the session is in `status`.
+    func wait(for status: String, of session: String) throws {
+        for _ in 0..<12_000 {
+            if try ask("GET", "/sessions/\(session)").json["status"]?.string == status { return }
+            stop.wait(milliseconds: 10)
+        }
+        Issue.record("the session never was \(status)")
     }
 
     /// The events of a session, in order.

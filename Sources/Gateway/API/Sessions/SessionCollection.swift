@@ -6,8 +6,10 @@ internal import Vault
 /// `/sessions`: all of them.
 enum SessionCollection {
     static let endpoints: [Endpoint] = [
-        Endpoint(.post, "/sessions", .createSession, .create, takesJSON: true, answer: create),
-        Endpoint(.get, "/sessions", .readSession, .status, answer: list),
+        Endpoint(
+            .post, "/sessions", .createSession, .create, .sessionCreate, .command, takesJSON: true,
+            answer: create),
+        Endpoint(.get, "/sessions", .readSession, .status, .sessionList, answer: list),
     ]
 
     private static func create(_ call: Call) throws -> Response {
@@ -21,7 +23,13 @@ enum SessionCollection {
             throw ErrorInfo(.notAllowed, "you may only make sessions that you own")
         }
         try DiskRoom.require(core.parts.diskGuard)
+        if request.password != nil, core.parts.passwords == nil {
+            throw RequestFailure.invalid([Violation("rdp_config.password", "cannot be kept by this server")])
+        }
         _ = try core.desk.carryOut([.create(creation)], on: id, mark: "\(id)/create", context: call.context)
+        // After the session is there, so that nobody replaces the password of another's; whoever is told of a
+        // failure here deletes the session and makes another.
+        if let password = request.password { try core.parts.passwords?.put(password, ofSession: id) }
         return try call.present(
             id, status: 201, headers: [HeaderField("Location", "\(Endpoint.base)/sessions/\(id)")])
     }

@@ -5,9 +5,12 @@ internal import Recording
 /// `/sessions/{id}`: one session.
 enum SessionResource {
     static let endpoints: [Endpoint] = [
-        Endpoint(.get, "/sessions/{id}", .readSession, .status, answer: read),
-        Endpoint(.put, "/sessions/{id}", .updateSession, .update, takesJSON: true, answer: update),
-        Endpoint(.delete, "/sessions/{id}", .deleteSession, .delete, answer: delete),
+        Endpoint(.get, "/sessions/{id}", .readSession, .status, .sessionRead, answer: read),
+        Endpoint(
+            .put, "/sessions/{id}", .updateSession, .update, .sessionUpdate, .command, takesJSON: true,
+            answer: update),
+        Endpoint(
+            .delete, "/sessions/{id}", .deleteSession, .delete, .sessionDelete, .command, answer: delete),
     ]
 
     private static func read(_ call: Call) throws -> Response {

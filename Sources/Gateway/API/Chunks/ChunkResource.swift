@@ -1,0 +1,151 @@
+internal import EventSourcing
+internal import HTTPServer
+internal import Recording
+internal import Vault
+
+/// `/sessions/{id}/chunks`, and single chunks.
+enum ChunkResource {
+    static func endpoints(_ settings: GatewaySettings) -> [Endpoint] {
+        let chunk = "/sessions/{id}/chunks/{chunk_id}"
+        return [
+            Endpoint(.get, "/sessions/{id}/chunks", .readChunks, .chunks, .chunkList, answer: list),
+            Endpoint(
+                upload: "/sessions/{id}/chunks", .uploadChunk, .chunks, .chunkUpload,
+                atMost: UInt64(settings.chunkBytes)
+            ) { call in
+                try ChunkSink(call, try ChunkUpload(call.uploadParameters(), ofSession: try call.sessionID()))
+            },
+            Endpoint(.get, chunk, .readChunks, .chunks, .chunkRead, answer: read),
+            Endpoint(
+                .get, chunk + "/download", .readSealed, .chunks, .chunkDownload, .content, answer: download),
+            Endpoint(.get, chunk + "/proof", .readProof, .chunks, .chunkProof, answer: proof),
+        ]
+    }
+
+    private static func list(_ call: Call) throws -> Response {
+        let session = try call.sessionID()
+        let query = try ChunkListQuery(call.parameters, ofSession: session)
+        _ = try call.session()
+        let list = try call.core.chunks.list(of: session, query)
+        var writer = JSONWriter(reserving: 512 * (list.chunks.count + 1))
+        list.encode(into: &writer)
+        return .json(writer.bytes)
+    }
+
+    private static func read(_ call: Call) throws -> Response {
+        try call.requireNoParameters()
+        let chunk = try call.chunk()
+        var writer = JSONWriter()
+        chunk.encode(into: &writer)
+        return .json(writer.bytes, etag: EntityTag("\(chunk.version)"))
+    }
+
+    /// The bytes as they were recorded, or the sealed file, which is of no use without the key.
+    private static func download(_ call: Call) throws -> Response {
+        let form = try DownloadForm(call.parameters)
+        let chunk = try call.chunk()
+        guard chunk.storagePath != nil, let hash = chunk.merkleHash else {
+            throw ErrorInfo(.wrongState, "chunk \(chunk.chunkID) is \(chunk.status.rawValue), not stored yet")
+        }
+        switch form {
+        case .sealed:
+            let path = try call.core.parts.chunks.path(
+                session: chunk.sessionID, sequence: chunk.sequenceNumber)
+            guard let file = OpenFile(path: path) else {
+                throw ErrorInfo(.storage, "the file of chunk \(chunk.chunkID) is gone", status: 500)
+            }
+            return .file(
+                file, type: "application/octet-stream", etag: EntityTag(hash),
+                headers: [Attachment.header(named: "\(chunk.chunkID).reel")])
+        case .original:
+            try call.require(try call.session().ownership, for: .readContent)
+            let piece = MediaPiece(chunk)
+            return try Media.response(
+                call, [piece], etag: EntityTag("original-\(hash)"),
+                headers: [Attachment.header(named: "\(chunk.chunkID).bin")])
+        }
+    }
+
+    private static func proof(_ call: Call) throws -> Response {
+        try call.requireNoParameters()
+        let chunk = try call.chunk()
+        let state = try call.core.desk.look(at: chunk.sessionID)
+        guard let rootText = state.merkleRoot, let root = Digest(hex: rootText) else {
+            throw ErrorInfo(.wrongState, "the session is not completed: its tree is not closed yet")
+        }
+        let leaves = (state.orderedMerkleHashes ?? []).compactMap { Digest(hex: $0) }
+        let index = chunk.sequenceNumber - 1
+        guard leaves.indices.contains(index),
+            let inclusion = MerkleTree(leafHashes: leaves).inclusionProof(leafIndex: index),
+            inclusion.verifies(leafHash: leaves[index], root: root)
+        else {
+            throw ErrorInfo(.storage, "the session's log contradicts its own Merkle root", status: 500)
+        }
+        var writer = JSONWriter()
+        writer.object { json in
+            json.member("algorithm", "rfc9162-sha256")
+            json.member("session_id", chunk.sessionID)
+            json.member("chunk_id", chunk.chunkID)
+            json.member("storage_path", chunk.storagePath ?? "")
+            json.member("leaf_hash", leaves[index].hex)
+            json.member("leaf_index", inclusion.leafIndex)
+            json.member("tree_size", inclusion.treeSize)
+            json.member("path", inclusion.path.map(\.hex))
+            json.member("root", root.hex)
+        }
+        return .json(writer.bytes, etag: EntityTag("proof-\(root.hex)-\(index)"))
+    }
+}
+
+/// What of a chunk is downloaded.
+enum DownloadForm: String, CaseIterable {
+    case original
+    case sealed
+
+    init(_ parameters: [(name: String, value: String)]) throws {
+        var wrong = parameters.filter { $0.name != "form" }.prefix(20).map {
+            Violation(String($0.name.prefix(64)), "is not a parameter of this request")
+        }
+        let forms = parameters.filter { $0.name == "form" }
+        let form = forms.first.map { DownloadForm(rawValue: $0.value) } ?? .original
+        if form == nil { wrong.append(Violation("form", "must be one of: original, sealed")) }
+        if forms.count > 1 { wrong.append(Violation("form", "must be given once")) }
+        guard let form, wrong.isEmpty else { throw RequestFailure.invalid(wrong) }
+        self = form
+    }
+}
+
+/// Says that a body is a file to be kept.
+enum Attachment {
+    /// Ids hold nothing that would have to be quoted.
+    static func header(named name: String) -> HeaderField {
+        HeaderField("Content-Disposition", "attachment; filename=\"\(name)\"")
+    }
+}
+
+extension Call {
+    /// The chunk in the path, for somebody who may do what is asked with its session.
+    func chunk() throws -> ChunkView {
+        let session = try sessionID()
+        _ = try self.session()
+        guard let id = identifier("chunk_id"), let chunk = try core.chunks.chunk(id, of: session) else {
+            throw ErrorInfo(.chunkNotFound, "the session has no such chunk")
+        }
+        return chunk
+    }
+
+    /// What an uploader says: the query, and the digest in `Content-Digest` (RFC 9530) where it stands there.
+    func uploadParameters() throws -> [(name: String, value: String)] {
+        var items = parameters
+        guard let header = request.headers.list("Content-Digest"),
+            !items.contains(where: { $0.name == "sha256" })
+        else { return items }
+        guard let digest = ContentDigest.sha256(in: header) else {
+            throw RequestFailure.invalid([
+                Violation("Content-Digest", "must hold sha-256=:…: with 32 bytes in base64")
+            ])
+        }
+        items.append(("sha256", digest))
+        return items
+    }
+}

@@ -1,0 +1,163 @@
+public import EventSourcing
+public import HTTPServer
+public import Metrics
+public import Recording
+internal import Synchronization
+
+/// Something that a service depends on, and how to find out whether it works.
+public struct HealthProbe: Sendable {
+    /// What kind of thing it is.
+    public enum Kind: Sendable {
+        case service
+        case database
+        case storage
+    }
+
+    let kind: Kind
+    let name: String
+    let failed: HealthStatus
+    let message: String
+    let check: @Sendable () throws -> Void
+
+    /// A probe.
+    /// - Parameters:
+    ///   - failed: what the service is without it.
+    ///   - message: what is said then; what `check` throws is said to nobody.
+    public init(
+        _ kind: Kind, _ name: String, failed: HealthStatus, message: String,
+        check: @escaping @Sendable () throws -> Void
+    ) {
+        self.kind = kind
+        self.name = name
+        self.failed = failed
+        self.message = message
+        self.check = check
+    }
+
+    fileprivate func look(at time: Timestamp) -> ServiceHealth {
+        let began = ContinuousClock.now
+        let works = (try? check()) != nil
+        let took = (ContinuousClock.now - began).components
+        return ServiceHealth(
+            works ? .healthy : failed, at: time,
+            response_ms: Double(took.seconds) * 1000 + Double(took.attoseconds / 1_000_000_000_000) / 1000,
+            errorMessage: works ? nil : message)
+    }
+}
+
+/// What every role's port answers: `/health`, `/health/live`, `/health/ready`, `/status`, `/metrics`.
+public struct ServicePaths: Sendable {
+    /// What the service depends on.
+    public var probes: [HealthProbe]
+    /// Where figures are.
+    public var metrics: MetricsRegistry
+    /// Who may read `/metrics` and `/status`; nil: anybody.
+    public var readers: (any Authenticator)?
+    /// What `/status` says, beside the state.
+    public var facts: [(name: String, value: String)]
+    private let clock: any WallClock
+    private let memo = HealthMemo()
+
+    /// Paths of a service.
+    public init(
+        probes: [HealthProbe], metrics: MetricsRegistry, readers: (any Authenticator)?,
+        facts: [(name: String, value: String)], clock: any WallClock
+    ) {
+        self.probes = probes
+        self.metrics = metrics
+        self.readers = readers
+        self.facts = facts
+        self.clock = clock
+    }
+
+    /// The routes, with and without the API's prefix.
+    public var routes: [Route] {
+        ["", Endpoint.base].flatMap { prefix in
+            [
+                Route.quick(.get, prefix + "/health/live") { _ in
+                    .json(Array(#"{"status":"healthy"}"#.utf8), headers: [Self.uncached])
+                },
+                Route(.get, prefix + "/health/ready") { [self] _ in health() },
+                Route(.get, prefix + "/health") { [self] _ in health() },
+                Route(.get, prefix + "/status") { [self] request in
+                    try admit(request)
+                    return status()
+                },
+                Route(.get, prefix + "/metrics") { [self] request in
+                    try admit(request)
+                    return .bytes(
+                        metrics.text(), type: MetricsRegistry.contentType, headers: [Self.uncached])
+                },
+            ]
+        }
+    }
+
+    private static let uncached = HeaderField("Cache-Control", "no-store")
+
+    private func admit(_ request: Request) throws {
+        guard let readers else { return }
+        guard try readers.caller(of: request).may(.readSystemStatistics) else {
+            throw ErrorInfo(.notAllowed, "your role does not allow reading figures of the system")
+        }
+    }
+
+    private func health() -> Response {
+        let health = memo.value(at: clock.now(), look)
+        var writer = JSONWriter()
+        health.encode(into: &writer)
+        return .json(
+            writer.bytes, status: health.status == .unhealthy ? 503 : 200, headers: [Self.uncached])
+    }
+
+    private func look(at time: Timestamp) -> HealthResponse {
+        var health = HealthResponse(timestamp: time)
+        for probe in probes {
+            let state = probe.look(at: time)
+            switch probe.kind {
+            case .service: health.services[probe.name] = state
+            case .database: health.database[probe.name] = state
+            case .storage: health.storage[probe.name] = state
+            }
+        }
+        return health
+    }
+
+    private func status() -> Response {
+        let health = memo.value(at: clock.now(), look)
+        var writer = JSONWriter()
+        writer.object { json in
+            json.member("status", health.status.rawValue)
+            json.member("timestamp", health.timestamp)
+            for fact in facts {
+                json.key(dynamic: fact.name)
+                json.value(fact.value)
+            }
+        }
+        return .json(writer.bytes, headers: [Self.uncached])
+    }
+}
+
+/// The last look, for a moment: anybody may ask, and must not wear the servers out thereby.
+private final class HealthMemo: Sendable {
+    private static let lifetimeMilliseconds: Int64 = 500
+    private let kept = Mutex<HealthResponse?>(nil)
+
+    func value(at now: Timestamp, _ look: (Timestamp) -> HealthResponse) -> HealthResponse {
+        kept.withLock { kept in
+            if let kept, abs(now.milliseconds - kept.timestamp.milliseconds) < Self.lifetimeMilliseconds {
+                return kept
+            }
+            let health = look(now)
+            kept = health
+            return health
+        }
+    }
+}
+
+extension ServerSettings {
+    /// The form of errors that all services have.
+    public mutating func speakReel() {
+        renderError = ErrorAnswers.render
+        errorFor = { error, _ in ErrorAnswers.answer(error) }
+    }
+}

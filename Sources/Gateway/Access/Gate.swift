@@ -1,0 +1,163 @@
+internal import EventSourcing
+internal import HTTPServer
+internal import Recording
+
+/// What stands around every endpoint: who asks, whether that is too often, whether the role allows anything
+/// of the kind, and the records of it.
+struct Gate: Sendable {
+    let core: Core
+    let endpoint: Endpoint
+
+    /// Answers a request.
+    func answer(_ request: Request, _ handle: (Call) throws -> Response) throws -> Response {
+        let (call, headers) = try admit(request)
+        do {
+            var response = try handle(call)
+            try record(call, .allowed, response.status, of: response)
+            response.headers += headers
+            return response
+        } catch {
+            throw refusal(error, call, headers)
+        }
+    }
+
+    /// Opens an upload.
+    func open(_ request: Request, _ open: (Call) throws -> any BodySink) throws -> any BodySink {
+        let (call, headers) = try admit(request)
+        do {
+            return GuardedSink(sink: try open(call), gate: self, call: call, headers: headers)
+        } catch {
+            throw refusal(error, call, headers)
+        }
+    }
+
+    private func admit(_ request: Request) throws -> (Call, [HeaderField]) {
+        let subject: Subject
+        do { subject = try core.parts.authenticator.caller(of: request) } catch {
+            try countStranger(request)
+            note(request, nil, .denied, ErrorAnswers.answer(error))
+            throw error
+        }
+        let call = Call(core: core, request: request, subject: subject, operation: endpoint.operation)
+        let headers = try count(endpoint.limit, "user:\(subject.id)", request, subject)
+        guard subject.reach(endpoint.operation) > .none else {
+            let error = ErrorInfo(.notAllowed, "your role does not allow \(endpoint.operation.rawValue)")
+            throw refusal(error, call, headers)
+        }
+        return (call, headers)
+    }
+
+    /// Guessing tokens is limited by address.
+    private func countStranger(_ request: Request) throws {
+        _ = try count(.unauthenticated, "address:\(request.peer.address)", request, nil)
+    }
+
+    private func count(
+        _ kind: RateClass, _ name: String, _ request: Request, _ subject: Subject?
+    ) throws -> [HeaderField] {
+        guard let limiter = core.parts.limiter else { return [] }
+        let decision = limiter.take(core.settings.rates.rule(kind), by: name)
+        let headers = [
+            HeaderField("X-RateLimit-Limit", "\(decision.limit)"),
+            HeaderField("X-RateLimit-Remaining", "\(decision.remaining)"),
+            HeaderField("X-RateLimit-Reset", "\(decision.resetSeconds)"),
+        ]
+        if decision.isAllowed { return headers }
+        let error = HTTPError(
+            ErrorInfo(
+                .rateLimit, "more than \(decision.limit) requests of the kind \(kind.rawValue) in a minute",
+                retryAfter: max(1, decision.resetSeconds)), headers: headers)
+        note(request, subject, .denied, error)
+        throw error
+    }
+
+    /// The error as it is answered, once there is a record of it where there has to be one.
+    fileprivate func refusal(_ error: any Error, _ call: Call, _ headers: [HeaderField]) -> any Error {
+        var answer = ErrorAnswers.answer(error)
+        answer.headers += headers
+        let isDenied = answer.status == 401 || answer.status == 403 || answer.status == 429
+        if isDenied || endpoint.trace != .denials {
+            note(call.request, call.subject, isDenied || answer.status < 500 ? .denied : .failed, answer)
+        }
+        return answer
+    }
+
+    fileprivate func record(
+        _ call: Call, _ outcome: AuditOutcome, _ status: Int, of response: Response
+    ) throws {
+        guard endpoint.trace != .denials, let desk = core.parts.audit else { return }
+        var place = resource(call.request)
+        if place.id == nil, let location = response.headers.first(where: { $0.name == "Location" }) {
+            place = AuditResource(place.type, id: location.value.split(separator: "/").last.map(String.init))
+        }
+        let record = record(call.request, call.subject, outcome, status, nil, place)
+        let trace = call.request.trace.traceparent
+        switch endpoint.trace {
+        case .denials: return
+        case .noted: desk.note(record, traceparent: trace)
+        // What is late is written later; the command's own events say who gave it.
+        case .command: try? desk.keep(record, traceparent: trace)
+        case .content:
+            // Bytes that nobody knows to have been taken are not given out.
+            do { try desk.keep(record, traceparent: trace) } catch {
+                throw ErrorInfo(
+                    .dependencyUnavailable, "the record of this download cannot be kept now", retryAfter: 1)
+            }
+        }
+    }
+
+    private func note(_ request: Request, _ subject: Subject?, _ outcome: AuditOutcome, _ error: HTTPError) {
+        let record = record(request, subject, outcome, error.status, error.message, resource(request))
+        let trace = request.trace.traceparent
+        // Floods of refusals must not wait for the log.
+        if endpoint.trace == .command, subject != nil, error.status != 429 {
+            try? core.parts.audit?.keep(record, traceparent: trace)
+        } else {
+            core.parts.audit?.note(record, traceparent: trace)
+        }
+    }
+
+    private func record(
+        _ request: Request, _ subject: Subject?, _ outcome: AuditOutcome, _ status: Int, _ reason: String?,
+        _ resource: AuditResource
+    ) -> AuditRecord {
+        let actor = subject.map {
+            AuditActor(type: .user, subject: $0.id, roles: $0.roles.map(\.rawValue).sorted())
+        }
+        return AuditRecord(
+            subject == nil ? .authenticate : endpoint.action, on: resource,
+            session: endpoint.namesSession ? request.parameter("id") : nil, outcome: outcome,
+            statusCode: status, reason: reason, actor: actor ?? .unauthenticated,
+            address: request.peer.address, requestID: request.id,
+            userAgent: request.headers["User-Agent"])
+    }
+
+    private func resource(_ request: Request) -> AuditResource {
+        if endpoint.namesChunk { return AuditResource(.chunk, id: request.parameter("chunk_id")) }
+        if endpoint.namesSession { return AuditResource(.session, id: request.parameter("id")) }
+        return AuditResource(endpoint.limit == .statistics ? .statistics : .session)
+    }
+}
+
+/// An upload inside its gate.
+private struct GuardedSink: BodySink {
+    let sink: any BodySink
+    let gate: Gate
+    let call: Call
+    let headers: [HeaderField]
+
+    func write(_ bytes: UnsafeRawBufferPointer) throws { try sink.write(bytes) }
+
+    func finish(byteCount: UInt64) throws -> Response {
+        do {
+            var response = try sink.finish(byteCount: byteCount)
+            try gate.record(call, .allowed, response.status, of: response)
+            response.headers += headers
+            return response
+        } catch {
+            throw gate.refusal(error, call, headers)
+        }
+    }
+
+    func abandon() { sink.abandon() }
+}

@@ -1,0 +1,141 @@
+internal import EventSourcing
+internal import HTTPServer
+internal import Recording
+internal import Vault
+
+/// Takes the body of one uploaded chunk: piece by piece into the spool and through both digests.
+///
+/// `@unchecked`: a sink's calls come one after the other.
+final class ChunkSink: BodySink, @unchecked Sendable {
+    private let call: Call
+    private let request: ChunkUpload
+    private let description: SessionDescription
+    private let keyID: String
+    private let authenticator: HMACSHA256
+    private let digest = SHA256()
+    private var upload: SpoolUpload?
+
+    /// Looks at everything that can be known before the bytes.
+    init(_ call: Call, _ request: ChunkUpload) throws {
+        self.call = call
+        self.request = request
+        let core = call.core
+        let session = request.chunk.sessionID
+        let state = try core.desk.look(at: session)
+        guard let description = state.description, state.status != .deleted else {
+            throw SessionRejection.notFound
+        }
+        self.description = description
+        try call.require(Ownership(description.metadata))
+        try Self.requireTurn(of: request.chunk, in: state)
+        let length = Int(clamping: call.request.contentLength ?? UInt64(core.settings.chunkBytes))
+        try Self.requireRoom(for: length, description, state)
+        if let room = try core.parts.diskGuard?.tightest(), room.state == .closing {
+            throw DiskShortage(room)
+        }
+        let key = try core.parts.keys.key(ofSession: session)
+        keyID = key.keyID
+        authenticator = key.contentDigester()
+        authenticator.reset()
+        try core.marks.beat(session)
+        upload = try core.parts.spool.begin(
+            session: session, sequence: request.chunk.sequenceNumber, stage: "upload", byteCount: length)
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer) throws {
+        authenticator.update(bytes)
+        digest.update(bytes)
+        try upload?.append(bytes)
+        // A slow upload is the sign of life of whoever records.
+        try call.core.marks.beat(request.chunk.sessionID)
+    }
+
+    func finish(byteCount: UInt64) throws -> Response {
+        guard let upload else { throw ErrorInfo(.malformedRequest, "the upload was given up") }
+        guard byteCount > 0 else {
+            throw RequestFailure.invalid([Violation("body", "must not be empty")])
+        }
+        let found = digest.finish().hex
+        if let expected = request.digest, expected != found {
+            throw RequestFailure.invalid([Violation("sha256", "is not the digest of the bytes that arrived")])
+        }
+        try upload.commit()
+        self.upload = nil
+        let chunk = ChunkEvent.Recorded(
+            chunk: request.chunk,
+            content: ChunkContent(
+                sizeBytes: upload.byteCount, digest: authenticator.finish().hex, keyID: keyID,
+                cipher: description.storage.encryptionEnabled ? "xchacha20poly1305" : "none"),
+            codec: description.storage.compressionEnabled ? description.recording.compression : "none",
+            capturedAt: request.capturedAt, durationSeconds: request.durationSeconds,
+            frameCount: request.frameCount, droppedFrames: request.droppedFrames,
+            qualityScore: request.qualityScore, spoolPath: upload.relative)
+        return try answer(try UploadDesk(core: call.core, context: call.context).take(chunk), chunk)
+    }
+
+    func abandon() { upload = nil }
+
+    private func answer(_ outcome: UploadDesk.Outcome, _ chunk: ChunkEvent.Recorded) throws -> Response {
+        let path = "\(Endpoint.base)/sessions/\(chunk.chunk.sessionID)/chunks/\(chunk.chunk.chunkID)"
+        let location = [HeaderField("Location", path)]
+        switch outcome {
+        case .held(let number):
+            var writer = JSONWriter()
+            writer.object { json in
+                json.member("chunk_id", chunk.chunk.chunkID)
+                json.member("session_id", chunk.chunk.sessionID)
+                json.member("sequence_number", chunk.chunk.sequenceNumber)
+                json.member("size_bytes", chunk.content.sizeBytes)
+                json.member("waiting_for", number)
+            }
+            return .json(writer.bytes, status: 202)
+        case .present, .recorded:
+            let stamp = EventStamp(time: call.core.now(), sequence: 0, position: .start(of: 0))
+            var view = ChunkView(.recorded(chunk), stamp)
+            var isNew = true
+            if case .present = outcome {
+                isNew = false
+                view = try call.core.chunks.chunk(chunk.chunk.chunkID, of: chunk.chunk.sessionID) ?? view
+            }
+            var writer = JSONWriter()
+            view?.encode(into: &writer)
+            return .json(writer.bytes, status: isNew ? 201 : 200, headers: location)
+        }
+    }
+
+    /// Refuses what can't be recorded whatever the bytes are.
+    private static func requireTurn(of chunk: ChunkReference, in state: SessionState) throws {
+        let violations = chunk.violations
+        guard violations.isEmpty else { throw RequestFailure.invalid(violations) }
+        // One that is there already is compared with it, in whatever state the session is by now.
+        if let known = state.chunk(chunk.sequenceNumber) {
+            guard known == chunk else { throw SessionRejection.chunkTaken(number: chunk.sequenceNumber) }
+            return
+        }
+        guard state.status == .recording else {
+            throw SessionRejection.wrongState(state.status ?? .deleted, command: "record a chunk")
+        }
+        let next = state.chunkCount + 1
+        guard chunk.sequenceNumber < next + ChunkUpload.window else {
+            throw SessionRejection.outOfOrder(expected: next, got: chunk.sequenceNumber)
+        }
+        let ahead = state.chunkCount - state.merkleHashes.count - state.failures.count
+        guard ahead < ChunkUpload.window else {
+            throw ErrorInfo(
+                .dependencyUnavailable,
+                "\(ahead) chunks are not stored yet; processing has to catch up first",
+                retryAfter: 1)
+        }
+    }
+
+    private static func requireRoom(
+        for length: Int, _ description: SessionDescription, _ state: SessionState
+    ) throws {
+        let most = description.storage.maxSizeGB << 30
+        guard state.sizeBytes + length <= most else {
+            throw ErrorInfo(
+                .tooLarge,
+                "the session would have more than the \(description.storage.maxSizeGB) GB that it may have")
+        }
+    }
+}

@@ -1,0 +1,65 @@
+import EventSourcing
+import Gateway
+import Pipeline
+import Recording
+import Supervision
+import Synchronization
+import Vault
+
+/// The sessions' keys for handlers on many threads: each call borrows one thread's view.
+///
+/// `@unchecked`: a view is either in `free` or with exactly one call.
+final class SharedSessionKeys: SessionKeyAccess, @unchecked Sendable {
+    private final class Holder: @unchecked Sendable {
+        let keys: SessionKeys
+        init(_ keys: SessionKeys) { self.keys = keys }
+    }
+
+    private let vault: VaultAccess
+    private let free = Mutex<[Holder]>([])
+
+    init(_ vault: VaultAccess) { self.vault = vault }
+
+    func makeKey(forSession session: String, at time: Timestamp) throws -> SessionKey {
+        try lend { try $0.make(forSession: session, at: time) }
+    }
+
+    func key(ofSession session: String) throws -> SessionKey {
+        try lend { try $0.key(ofSession: session) }
+    }
+
+    private func lend(_ body: (SessionKeys) throws -> SessionKey) throws -> SessionKey {
+        let holder = try free.withLock { $0.popLast() } ?? Holder(try vault.openKeys())
+        defer { free.withLock { $0.append(holder) } }
+        return try body(holder.keys)
+    }
+}
+
+/// What the gateway asks of who follows the log.
+struct LiveVersions: LatestVersions {
+    let feed: LiveFeed
+
+    func version(of session: String) -> UInt64? { feed.isFollowing ? feed.lastSeen(session) : nil }
+
+    func note(_ version: UInt64, of session: String) { feed.noteAppended(session, sequence: version) }
+}
+
+/// The gateway's records in the trail.
+struct TrailDesk: AuditDesk {
+    let trail: AuditTrail
+
+    func note(_ record: AuditRecord, traceparent: String) { trail.note(record, traceparent: traceparent) }
+
+    func keep(_ record: AuditRecord, traceparent: String) throws {
+        try trail.keep(record, traceparent: traceparent)
+    }
+}
+
+/// Passwords of desktops, sealed for the recorder.
+struct SealedPasswordDesk: PasswordDesk {
+    let passwords: RDPPasswords
+
+    func put(_ password: RDPPassword, ofSession session: String) throws {
+        try passwords.put(password, ofSession: session)
+    }
+}

@@ -1,0 +1,80 @@
+import Access
+import Console
+import EventSourcing
+import Gateway
+import Glibc
+import HTTPServer
+import MongoViews
+import Pipeline
+import RedisLog
+import Supervision
+
+/// The services around a process's HTTP port: the gateway where there is the role api.
+struct WebRoles {
+    /// In the order in which they start.
+    let services: [any Service]
+    /// The port itself.
+    let web: WebService
+
+    init(_ system: OpenSystem, _ plan: WebPlan, command: String) throws {
+        let authenticator = try Self.authenticator(system, plan, command)
+        guard system.choice.names.contains(.api) else {
+            web = try WebService.start(system, plan, [], authenticator, command: command)
+            services = [web]
+            return
+        }
+        let feed = LiveFeed(log: system.log, report: system.report.roles)
+        let trail = AuditTrail(
+            log: system.log, source: "/reel/api", writer: system.instance, report: system.report.roles)
+        let vault = try system.vault()
+        var parts = GatewayParts(
+            log: system.log, queries: system.views.queries, authenticator: authenticator,
+            keys: SharedSessionKeys(vault), spool: vault.spool, chunks: vault.chunks, clock: SystemClock())
+        parts.follower = LiveVersions(feed: feed)
+        parts.diskGuard = system.diskGuard
+        parts.limiter = SharedRateLimiter(
+            system.log.rateCounter(),
+            onFailure: { system.report(.warning, "rates", "limits are counted here alone: \($0)") })
+        parts.audit = TrailDesk(trail: trail)
+        parts.passwords = SealedPasswordDesk(
+            passwords: RDPPasswords(ring: vault.ring, records: system.passwords))
+        var settings = GatewaySettings()
+        settings.chunkBytes = plan.chunkBytes
+        settings.uploaderSeconds = plan.uploaderSeconds
+        settings.rates = plan.rates
+        settings.openAPI = plan.openAPI
+        let gateway = try Gateway(parts, settings)
+        web = try WebService.start(system, plan, gateway.routes, authenticator, command: command)
+        services = [feed, trail, web]
+    }
+
+    private static func authenticator(
+        _ system: OpenSystem, _ plan: WebPlan, _ command: String
+    ) throws -> TokenAuthenticator {
+        var keys: KeyFolder?
+        if let path = plan.tokenKeys { keys = try folder(path, system, command) }
+        if system.choice.names.contains(.api), keys?.isEmpty ?? true {
+            system.report(
+                .warning, command,
+                "there are no keys to check tokens with, so nothing but health answers; name some with "
+                    + "--token-keys"
+            )
+        }
+        let policy = TokenPolicy(issuer: plan.issuer, audience: plan.audience)
+        return TokenAuthenticator(keys, policy, clock: SystemClock())
+    }
+
+    /// The keys of a folder. The API makes one that is missing, for keys to be put there; others, whose
+    /// figures alone depend on it, go on without.
+    private static func folder(
+        _ path: String, _ system: OpenSystem, _ command: String
+    ) throws -> KeyFolder? {
+        let needsKeys = system.choice.names.contains(.api)
+        if needsKeys { mkdir(path, 0o700) }
+        do throws(Access.KeyFailure) { return try KeyFolder(path: path) } catch {
+            guard !needsKeys else { throw CommandFailure(.dependency, "--token-keys: \(error)") }
+            system.report(.warning, command, "no keys to check tokens with: \(error)")
+            return nil
+        }
+    }
+}

@@ -1,0 +1,132 @@
+import Console
+import Glibc
+import HTTPServer
+import Recording
+import Supervision
+
+/// What every process with an HTTP port can be told.
+enum WebSettings {
+    static let port = Setting(
+        "port", "PORT", .port, variable: "PORT",
+        defaultNote: "the role's: pipeline 8083, recorder 8084, processor 8085, storage 8086, api 8087, "
+            + "projector 8088; any free port where that is taken",
+        help: "Port of this process over HTTP: health, status and metrics, and with the role api the API")
+    static let address = Setting(
+        "address", "ADDRESS", .text(upTo: 64), variable: "REEL_ADDRESS", default: "127.0.0.1",
+        help: "Numeric address to listen on; 0.0.0.0 or :: for all")
+    static let certificate = Setting(
+        "tls-cert", "FILE", .path, variable: "REEL_TLS_CERT", defaultNote: "HTTP without TLS",
+        help: "Certificate and its chain in PEM, for HTTPS; with --tls-key")
+    static let certificateKey = Setting(
+        "tls-key", "FILE", .path, variable: "REEL_TLS_KEY", help: "Private key of --tls-cert in PEM")
+    static let tokenKeys = Setting(
+        "token-keys", "DIR", .path, variable: "REEL_TOKEN_KEYS",
+        defaultNote: "DIR/tokens with 'reel up', which makes a key there; else none, and nobody is let in",
+        help: "Folder of the keys that tokens are checked with: NAME.hs256, NAME.pem, NAME.jwks.json")
+    static let issuer = Setting(
+        "token-issuer", "NAME", .text(upTo: 255), variable: "REEL_TOKEN_ISSUER", default: "reel",
+        help: "Issuer (iss) that tokens must have")
+    static let audience = Setting(
+        "token-audience", "NAME", .text(upTo: 255), variable: "REEL_TOKEN_AUDIENCE", default: "reel",
+        help: "Audience (aud) that tokens must have")
+    static let corsOrigins = Setting(
+        "cors-origins", "LIST", .text(upTo: 2000), variable: "REEL_CORS_ORIGINS", defaultNote: "none",
+        help: "Origins whose web pages may read answers, with commas, or *")
+    static let openAPI = Setting(
+        "openapi", "FILE", .path, variable: "REEL_OPENAPI",
+        defaultNote: "share/reel/openapi.json beside the program's folder, where it exists",
+        help: "Description of the API in JSON, answered at /api/v1/openapi.json")
+    static let connections = Setting(
+        "connections", "N", .integer(10...100_000), variable: "REEL_CONNECTIONS", default: "12000",
+        help: "Connections that may be open at once")
+    static let uploaderIdle = Setting(
+        "uploader-idle", "SECONDS", .integer(5...600), variable: "REEL_UPLOADER_IDLE_SECONDS",
+        default: "30",
+        help: "A recording whose uploader is not heard of for so long is taken for lost")
+
+    /// One setting for each kind of request.
+    static let rates: [(kind: RateClass, setting: Setting<Int>)] = RateClass.allCases.map { kind in
+        (
+            kind,
+            Setting(
+                "rate-\(kind.rawValue)", "N", .integer(RateClass.bounds), variable: kind.variable,
+                default: "\(kind.usualLimit)",
+                help: "Requests of the kind \(kind.rawValue) that a subject has in a minute")
+        )
+    }
+
+    static let declarations: [OptionDeclaration] =
+        [
+            port.declaration, address.declaration, certificate.declaration, certificateKey.declaration,
+            tokenKeys.declaration, issuer.declaration, audience.declaration, corsOrigins.declaration,
+            openAPI.declaration, connections.declaration, uploaderIdle.declaration,
+            Common.chunkSize.declaration,
+        ] + rates.map(\.setting.declaration)
+}
+
+/// The checked values of a process's HTTP port.
+struct WebPlan {
+    /// Nil when nobody named one.
+    var port: UInt16?
+    var address: String
+    var tls: TLSIdentity?
+    var tokenKeys: String?
+    var issuer: String
+    var audience: String
+    var corsOrigins: Set<String>
+    /// Nil where there is none.
+    var openAPI: [UInt8]?
+    var connections: Int
+    var uploaderSeconds: Int
+    var chunkBytes: Int
+    var rates = RateLimits()
+
+    init(_ settings: Settings) throws(UsageError) {
+        let command = settings.command.name
+        port = settings[WebSettings.port]
+        address = try settings.require(WebSettings.address)
+        tokenKeys = settings[WebSettings.tokenKeys]
+        issuer = try settings.require(WebSettings.issuer)
+        audience = try settings.require(WebSettings.audience)
+        corsOrigins = Set(
+            (settings[WebSettings.corsOrigins] ?? "").split(separator: ",").map {
+                String($0.drop { $0 == " " })
+            })
+        connections = try settings.require(WebSettings.connections)
+        uploaderSeconds = try settings.require(WebSettings.uploaderIdle)
+        chunkBytes = try settings.require(Common.chunkSize)
+        for (kind, setting) in WebSettings.rates { rates[kind] = try settings.require(setting) }
+        tls = try Self.identity(settings, command)
+        openAPI = try Self.document(settings, command)
+    }
+
+    /// Whether only this machine reaches it.
+    var isLocal: Bool { address == "::1" || address.hasPrefix("127.") }
+
+    private static func document(_ settings: Settings, _ command: String) throws(UsageError) -> [UInt8]? {
+        let named = settings[WebSettings.openAPI]
+        let program = DataFolder.absolute("/proc/self/exe").map(DataFolder.parent(of:)) ?? "."
+        let path = named ?? "\(DataFolder.parent(of: program))/share/reel/openapi.json"
+        do throws(SystemFailure) { return Array(try FileText.read(path).utf8) } catch {
+            guard named != nil else { return nil }
+            throw UsageError(["--openapi \(path): \(error.text)"], command: command)
+        }
+    }
+
+    private static func identity(_ settings: Settings, _ command: String) throws(UsageError) -> TLSIdentity? {
+        let (certificate, key) = (settings[WebSettings.certificate], settings[WebSettings.certificateKey])
+        guard let certificate, let key else {
+            guard certificate == nil, key == nil else {
+                throw UsageError(["--tls-cert and --tls-key belong together; give both"], command: command)
+            }
+            return nil
+        }
+        func text(_ path: String, _ option: String) throws(UsageError) -> String {
+            do throws(SystemFailure) { return try FileText.read(path) } catch {
+                throw UsageError(["--\(option) \(path): \(error.text)"], command: command)
+            }
+        }
+        return TLSIdentity(
+            certificate: try text(certificate, "tls-cert"), key: try text(key, "tls-key"))
+    }
+}
