@@ -32,6 +32,8 @@ public struct GatewayParts: Sendable {
     public var limiter: (any RateLimiter)?
     /// Where records of who did what go; nil: nowhere.
     public var audit: (any AuditDesk)?
+    /// Where such records are read; nil: nowhere.
+    public var auditQueries: (any AuditQueries)?
     /// Where the passwords of desktops go; nil: sessions with one are refused.
     public var passwords: (any PasswordDesk)?
     /// The time.

@@ -8,5 +8,6 @@ enum RouteTable {
             + Media.endpoints
             + PipelineResource.endpoints
             + StatisticsResource.endpoints
+            + AuditTrailResource.endpoints
     }
 }

@@ -55,6 +55,33 @@ private final class MemoryPasswords: PasswordDesk {
     }
 }
 
+/// A trail of two records of anna's.
+private struct TwoRecords: AuditQueries {
+    private var all: [AuditView] {
+        (1...2).map { number in
+            AuditView(
+                id: "a-\(number)",
+                record: AuditRecord(
+                    .sessionRead, on: AuditResource(.session, id: "s"), outcome: .allowed,
+                    actor: AuditActor(type: .user, subject: "anna")),
+                stamp: EventStamp(
+                    time: Timestamp(milliseconds: Int64(number)), sequence: UInt64(number),
+                    position: .start(of: 0)))
+        }
+    }
+
+    func records(
+        _ filter: AuditFilter, after cursor: AuditCursor?, limit: Int
+    ) throws(QueryFailure) -> AuditPage {
+        let found = all.reversed().filter { view in
+            filter.matches(view) && cursor.map { AuditCursor(view) < $0 } ?? true
+        }
+        let records = Array(found.prefix(limit))
+        return AuditPage(
+            records: records, next: found.count > limit ? records.last.map(AuditCursor.init) : nil)
+    }
+}
+
 @Suite("Limits, records and secrets")
 struct WatchTests {
     @Test("Too many requests are told when to come back, each kind and subject apart")
@@ -104,6 +131,24 @@ struct WatchTests {
         #expect(first.requestID == "r-1")
         #expect(first.userAgent == "tester")
         #expect(records.last?.actor == .unauthenticated)
+    }
+
+    @Test("The trail is for auditors and administrators, filtered and paged")
+    func trail() throws {
+        let gateway = try TestGateway { parts, _ in parts.auditQueries = TwoRecords() }
+        #expect(try gateway.ask("GET", "/audit", as: "manager").status == 403)
+        let first = try gateway.ask("GET", "/audit?limit=1&actor=anna", as: "auditor")
+        #expect(first.status == 200)
+        #expect(first.json["records"]?.array?.first?["audit_id"]?.string == "a-2")
+        let cursor = try #require(first.json["next_cursor"]?.string)
+        let second = try gateway.ask("GET", "/audit?limit=1&actor=anna&cursor=\(cursor)", as: "admin")
+        #expect(second.json["records"]?.array?.first?["audit_id"]?.string == "a-1")
+        #expect(second.json["next_cursor"] == .null)
+        #expect(try gateway.ask("GET", "/audit?actor=otto").json["records"]?.array?.isEmpty == true)
+        let wrong = try gateway.ask(
+            "GET", "/audit?limit=0&outcome=maybe&action=A&since=now&cursor=x&colour=red")
+        #expect(
+            Set(wrong.fields) == ["limit", "outcome", "action", "since", "cursor", "colour"])
     }
 
     @Test("Bytes are not given out while nobody can record that they are")

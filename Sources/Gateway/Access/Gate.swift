@@ -135,6 +135,7 @@ struct Gate: Sendable {
     private func resource(_ request: Request) -> AuditResource {
         if endpoint.namesChunk { return AuditResource(.chunk, id: request.parameter("chunk_id")) }
         if endpoint.namesSession { return AuditResource(.session, id: request.parameter("id")) }
+        if endpoint.operation == .readAudit { return AuditResource(.audit) }
         return AuditResource(endpoint.limit == .statistics ? .statistics : .session)
     }
 }

@@ -36,6 +36,7 @@ struct WebRoles {
             system.log.rateCounter(),
             onFailure: { system.report(.warning, "rates", "limits are counted here alone: \($0)") })
         parts.audit = TrailDesk(trail: trail)
+        parts.auditQueries = system.views.queries
         parts.passwords = SealedPasswordDesk(
             passwords: RDPPasswords(ring: vault.ring, records: system.passwords))
         var settings = GatewaySettings()
