@@ -28,9 +28,11 @@ public final class HTTPServer: @unchecked Sendable {
         let listener = try Listener(address: settings.address, port: settings.port)
         port = listener.port
         let handlers = try WorkPool(
-            name: "http-handler", threads: settings.handlerThreads, queueLimit: settings.queuedRequests)
+            name: "http-handler", threads: settings.handlerThreads, eager: settings.threads,
+            queueLimit: settings.queuedRequests)
         let transfers = try WorkPool(
-            name: "http-transfer", threads: settings.transferThreads, queueLimit: settings.queuedRequests)
+            name: "http-transfer", threads: settings.transferThreads, eager: settings.threads,
+            queueLimit: settings.queuedRequests)
         core = ServerCore(settings, router, handlers: handlers, transfers: transfers)
         context = Unmanaged.passRetained(core)
         do throws(SystemFailure) {
