@@ -169,51 +169,26 @@ public final class MongoProjection: ResumableProjection {
     private func foldAll(
         _ events: [RecordedEvent], _ life: String, _ client: borrowing MongoClient
     ) throws(ProjectionFailure) {
-        let missing = folder.begin(events)
-        // What is loaded must contain what is being written.
-        if !missing.sessions.isEmpty || !missing.chunks.isEmpty { try finishRunning() }
-        for fold in try load(
-            missing.sessions, by: "session_id", in: collections.folds, client, SessionFold.init)
-        {
-            folder.adopt(fold)
-        }
-        for chunk in try load(missing.chunks, by: "chunk_id", in: collections.chunks, client, ChunkView.init)
-        {
-            folder.adopt(chunk)
-        }
-        for event in events {
-            do throws(ProjectionFailure) {
-                try folder.fold(event)
-            } catch {
-                guard error.isRepairable else { throw error }
-                // In a dropped database every session has a gap; that is then the failure to name.
-                guard try store.instance(client) == life else {
-                    throw .checkpointsLost(database: collections.database)
-                }
-                guard let log else { throw error }
-                try repair(event, from: log)
+        let log = log
+        repairs += try folder.take(events) { (sessions, chunks) throws(ProjectionFailure) in
+            // What is loaded must contain what is being written.
+            if !sessions.isEmpty || !chunks.isEmpty { try finishRunning() }
+            return (
+                try load(sessions, by: "session_id", in: collections.folds, client, SessionFold.init),
+                try load(chunks, by: "chunk_id", in: collections.chunks, client, ChunkView.init)
+            )
+        } history: { (gap, event, sequence) throws(ProjectionFailure) in
+            // In a dropped database every session has a gap; that is then the failure to name.
+            if sequence == 0, try store.instance(client) != life {
+                throw .checkpointsLost(database: collections.database)
             }
+            guard let log else { throw .fold(gap) }
+            do throws(LogFailure) {
+                return try log.load(event.partitionKey, after: sequence, limit: 500)
+            } catch { throw .log(error) }
+        } failure: {
+            .fold($0)
         }
-    }
-
-    /// Reads a session again from its first event. The events of the batch that it brings along are then
-    /// known and have no further effect.
-    private func repair(_ event: RecordedEvent, from log: any EventStore) throws(ProjectionFailure) {
-        var last: UInt64 = 0
-        while last < event.sequence {
-            let page: [RecordedEvent]
-            do { page = try log.load(event.partitionKey, after: last, limit: 500) } catch {
-                throw .log(error)
-            }
-            for event in page { try folder.fold(event) }
-            guard let end = page.last else {
-                throw .gap(
-                    sessionID: event.partitionKey, contained: last, given: event.sequence,
-                    position: event.position)
-            }
-            last = end.sequence
-        }
-        repairs += 1
     }
 
     private func load<Model>(
@@ -270,15 +245,5 @@ public final class MongoProjection: ResumableProjection {
         heldEnds = [:]
         heldEvents = 0
         return write
-    }
-}
-
-extension ProjectionFailure {
-    /// Whether reading the session again from the log can help.
-    fileprivate var isRepairable: Bool {
-        switch self {
-        case .gap, .unknownChunk: true
-        case .malformed, .checkpointsLost, .otherLog, .fenced, .held, .replaced, .database, .log: false
-        }
     }
 }

@@ -1,14 +1,11 @@
 public import EventSourcing
+public import Recording
 
 /// Why a batch of events could not be projected. Nothing is ever skipped: whoever gets this asks for the
 /// checkpoints again and goes on from there.
 public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStringConvertible {
-    /// An event does not follow the last one that the read model contains.
-    case gap(sessionID: String, contained: UInt64, given: UInt64, position: LogPosition)
-    /// An event of a chunk whose first event neither the read model nor the batch contains.
-    case unknownChunk(chunkID: String, position: LogPosition)
-    /// An event that cannot be understood, or a history that does not begin with `SessionCreated`.
-    case malformed(MalformedEvent, sessionID: String, position: LogPosition)
+    /// An event cannot be taken in.
+    case fold(FoldFailure)
     /// The database was dropped while the projection ran.
     case checkpointsLost(database: String)
     /// The read models were built from another log.
@@ -24,12 +21,12 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
     /// The log failed while a session was read again.
     case log(LogFailure)
 
-    /// Whether the same events may be applied later. A gap counts as such: it must hold up what follows,
-    /// and never be set aside.
+    /// Whether the same events may be applied later.
     public var isTransient: Bool {
         switch self {
-        case .gap, .unknownChunk, .checkpointsLost, .fenced, .held, .replaced: true
-        case .malformed, .otherLog: false
+        case .checkpointsLost, .fenced, .held, .replaced: true
+        case .otherLog: false
+        case .fold(let failure): failure.isTransient
         case .database(let failure): failure.isTransient
         case .log(let failure): failure.isTransient
         }
@@ -38,13 +35,7 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
     /// What happened, to what, and what to do.
     public var description: String {
         switch self {
-        case .gap(let session, let contained, let given, let position):
-            "session \(session): event \(given) at \(position) does not follow event \(contained), "
-                + "the last one in the read model"
-        case .unknownChunk(let chunk, let position):
-            "chunk \(chunk): the event at \(position) is about a chunk that the read model doesn't have"
-        case .malformed(let event, let session, let position):
-            "session \(session): \(event) (at \(position))"
+        case .fold(let failure): failure.description
         case .checkpointsLost(let database):
             "the database \(database) was dropped; the read models are built again from the log"
         case .otherLog(let database, let found, let expected):
@@ -75,8 +66,7 @@ extension ProjectionFailure: EventFailure {
     /// The place of the event that cannot be projected.
     public var position: LogPosition? {
         switch self {
-        case .gap(_, _, _, let position), .unknownChunk(_, let position), .malformed(_, _, let position):
-            position
+        case .fold(let failure): failure.position
         case .checkpointsLost, .otherLog, .fenced, .held, .replaced, .database, .log: nil
         }
     }

@@ -40,6 +40,14 @@ public enum SampleEvents {
             data: Array("{\"number\":\(number)}".utf8))
     }
 
+    /// An event with the largest payload that there may be.
+    public static func largest(_ id: String) -> ProposedEvent {
+        var large = event(id)
+        let filler = String(repeating: "x", count: LogLimits.bytesPerPayload - 8)
+        large.data = Array("{\"a\":\"\(filler)\"}".utf8)
+        return large
+    }
+
     /// A partition key that belongs to the given partition.
     public static func key(in partition: Int, of partitioning: Partitioning, salt: String = "s") -> String {
         var number = 0

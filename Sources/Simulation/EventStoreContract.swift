@@ -166,10 +166,7 @@ public enum EventStoreContract {
             try expectEqual(
                 try appended(try store.append(many, to: "s", expecting: .absent)).filter(\.wasPresent).count,
                 many.count, "present")
-            var large = SampleEvents.event("large")
-            let filler = String(repeating: "x", count: LogLimits.bytesPerPayload - 8)
-            large.data = Array("{\"a\":\"\(filler)\"}".utf8)
-            _ = try appended(try store.append([large], to: "t", expecting: .absent))
+            _ = try appended(try store.append([SampleEvents.largest("large")], to: "t", expecting: .absent))
             try expectEqual(
                 try store.load("t", after: 0, limit: 1).first?.data.count, LogLimits.bytesPerPayload, "bytes")
         },
@@ -210,6 +207,33 @@ public enum EventStoreContract {
             var seen: [UInt64] = []
             try store.forEach(of: "s", pageSize: 7) { seen.append($0.sequence) }
             try expectEqual(seen, Array(1...25), "sequences")
+        },
+        ContractCase("a history holds one key's events alone, whatever the keys are made of") { log in
+            let store = try log.open()
+            // What means something to servers, and keys that only just differ.
+            let keys = [
+                "a", "A", "a:b", "a:", "{a}", "{a}b", "a b", "a\r\nb", "a\u{0}b", "ä", "*", "p000",
+                String(repeating: "k", count: LogLimits.bytesPerIdentifier),
+            ]
+            for round in 0..<3 {
+                for key in keys {
+                    _ = try appended(
+                        try store.append(
+                            [SampleEvents.event("same-\(round)", number: round)], to: key,
+                            expecting: round == 0 ? .absent : .exactly(UInt64(round))))
+                }
+            }
+            for key in keys {
+                let loaded = try store.load(key, after: 0, limit: 10)
+                try expectEqual(loaded.count, 3, "events of \(key)")
+                try expect(
+                    loaded.allSatisfy { Array($0.partitionKey.utf8) == Array(key.utf8) }, "keys of \(key)")
+                try expectEqual(loaded.map(\.sequence), [1, 2, 3], "sequences of \(key)")
+            }
+            let long = String(repeating: "k", count: LogLimits.bytesPerIdentifier + 1)
+            try expectInvalid { () throws(LogFailure) in
+                _ = try store.append([SampleEvents.event("x")], to: long, expecting: .any)
+            }
         },
         ContractCase("a partition is read in order, from after a position, to its end") { log in
             let store = try log.open()

@@ -60,6 +60,45 @@ public enum FeedContract {
             feed.seek(to: .start(of: partition + 1))
             try expectEqual(try drain(feed, limit: 1000), [], "after a seek in another partition")
         },
+        ContractCase("a feed from the log's end gets nothing of before, and everything that comes") { log in
+            try append(log, 0..<40)
+            let store = try log.open()
+            let ends = try (0..<store.partitioning.count).map { try store.end(of: $0) }
+            let feed = try log.follow(after: ends)
+            try expectEqual(try feed.next(limit: 50, waitMilliseconds: 20), [], "what was there")
+            try append(log, 40..<70)
+            try expectEqual(
+                Set(try drain(feed, limit: 4).map(\.id)), Set((40..<70).map { "e\($0)" }), "what came")
+        },
+        ContractCase("whoever goes on from saved checkpoints sees each event once") { log in
+            try append(log, 0..<90)
+            let checkpoints = try log.checkpoints()
+            var seen: [String] = []
+            // Each one takes a part, saves how far it came and goes; some go without having saved.
+            for turn in 0..<200 {
+                let saved = try checkpoints.load("s")
+                let feed = try log.follow(after: try starts(log).map { saved[$0.partition] ?? $0 })
+                let events = try feed.next(limit: 2, waitMilliseconds: 20)
+                if events.isEmpty { break }
+                if turn % 4 == 3 { continue }
+                var ends: [Int: LogPosition] = [:]
+                for event in events { ends[event.position.partition] = event.position }
+                try checkpoints.save("s", Array(ends.values))
+                seen += events.map(\.id)
+                if turn == 5 { try append(log, 90..<100) }
+            }
+            try expectEqual(seen.count, 100, "events")
+            try expectEqual(Set(seen).count, 100, "different events")
+        },
+        ContractCase("the largest payload is fed whole") { log in
+            let store = try log.open()
+            let event = SampleEvents.largest("large")
+            _ = try store.append([event], to: "s", expecting: .absent)
+            _ = try store.append([SampleEvents.event("after")], to: "s", expecting: .exactly(1))
+            let events = try drain(try log.follow(after: try starts(log)), limit: 10)
+            try expectEqual(events.map(\.id), ["large", "after"], "events")
+            try expect(events[0].data == event.data, "the payload is another")
+        },
         ContractCase("a position beyond the log's end is refused: waiting there would be silence") { log in
             try append(log, 0..<3)
             let beyond = LogPosition(partition: 0, milliseconds: 99_999_999_999_999, counter: 0)

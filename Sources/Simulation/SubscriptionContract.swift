@@ -3,16 +3,16 @@ internal import EventSourcing
 /// What every `CompetingSubscription` promises.
 public enum SubscriptionContract {
     /// All cases.
-    public static let cases: [ContractCase] = delivering + givingBack + takingOver
+    public static let cases: [ContractCase] = delivering + givingBack + takingOver + crowds
 
-    private static func member(
+    static func member(
         _ log: any EventLog, _ instance: String = "one", _ number: Int = 0, group: String = "work",
         types: Set<String> = ["Sampled"]
     ) throws -> any CompetingSubscription {
         try log.join(group: group, consumer: ConsumerName(instance: instance, number: number), types: types)
     }
 
-    private static func append(_ log: any EventLog, _ range: Range<Int>, type: String = "Sampled") throws {
+    static func append(_ log: any EventLog, _ range: Range<Int>, type: String = "Sampled") throws {
         let store = try log.open()
         let outcomes = try store.append(
             range.map {
@@ -26,7 +26,7 @@ public enum SubscriptionContract {
     }
 
     /// Takes deliveries until `count` came; nothing in three seconds is a violation.
-    private static func take(
+    static func take(
         _ count: Int, from subscription: any CompetingSubscription, limit: Int = 10,
         each: (Delivery) throws -> Void = { _ in }
     ) throws -> [Delivery] {
@@ -44,7 +44,7 @@ public enum SubscriptionContract {
         return taken
     }
 
-    private static func expectNothing(_ subscription: any CompetingSubscription) throws {
+    static func expectNothing(_ subscription: any CompetingSubscription) throws {
         let batch = try subscription.next(limit: 10, waitMilliseconds: 50)
         try expectEqual(batch.map(\.event.id), [], "further deliveries")
     }

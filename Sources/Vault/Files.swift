@@ -1,11 +1,21 @@
 internal import Glibc
 
-/// Sees what the stores are about to do to files and folders, call by call, and may let a call fail: for
-/// simulations of full disks, and of processes that die half way.
+/// Sees what the stores do to files and folders, call by call, and may let a call fail: for simulations of
+/// full disks, of processes that die half way, and of power cuts.
 public protocol FileWatcher: Sendable {
     /// Called before `operation` (`open`, `create`, `write`, `fsync`, `link`, `rename`, `unlink`, `mkdir`,
     /// `rmdir`, `opendir`); what it throws is what the call fails with.
     func before(_ operation: String, _ path: String) throws(FileFailure)
+
+    /// Called after an operation has changed something, or made something durable (`create`, `write`,
+    /// `fsync`, `link`, `rename`, `unlink`, `mkdir`, `rmdir`).
+    /// - Parameter source: the name that `rename` took away.
+    func after(_ operation: String, _ path: String, from source: String?)
+}
+
+extension FileWatcher {
+    /// For watchers that only let calls fail.
+    public func after(_ operation: String, _ path: String, from source: String?) {}
 }
 
 /// The file calls of the calling thread.
@@ -39,6 +49,7 @@ struct OpenFile: ~Copyable {
                 throw .file(FileFailure("write", path))
             }
             offset += written
+            Files.done("write", path)
         }
     }
 
@@ -64,6 +75,7 @@ struct OpenFile: ~Copyable {
         while fsync(descriptor) != 0 {
             guard errno == EINTR else { throw .file(FileFailure("fsync", path)) }
         }
+        Files.done("fsync", path)
     }
 
     func status() throws(StorageFailure) -> stat {
@@ -81,6 +93,11 @@ enum Files {
         do { try watcher.before(operation, path) } catch { throw .file(error) }
     }
 
+    /// Tells the watcher, if there is one, what took effect.
+    static func done(_ operation: String, _ path: String, from source: String? = nil) {
+        FileCalls.watcher?.after(operation, path, from: source)
+    }
+
     static func openForReading(_ path: String) throws(StorageFailure) -> OpenFile {
         try step("open", path)
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
@@ -95,6 +112,7 @@ enum Files {
         try step("create", path)
         let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
         guard descriptor >= 0 else { throw .file(FileFailure("create", path)) }
+        done("create", path)
         return OpenFile(descriptor: descriptor, path: path)
     }
 
@@ -109,7 +127,10 @@ enum Files {
     @discardableResult
     static func makeFolder(_ path: String, mode: mode_t) throws(StorageFailure) -> Bool {
         try step("mkdir", path)
-        if mkdir(path, mode) == 0 { return true }
+        if mkdir(path, mode) == 0 {
+            done("mkdir", path)
+            return true
+        }
         let code = errno
         var status = stat()
         if code == EEXIST, stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return false }
@@ -132,7 +153,10 @@ enum Files {
     @discardableResult
     static func remove(_ path: String) throws(StorageFailure) -> Bool {
         try step("unlink", path)
-        if unlink(path) == 0 { return true }
+        if unlink(path) == 0 {
+            done("unlink", path)
+            return true
+        }
         if errno == ENOENT { return false }
         throw .file(FileFailure("unlink", path))
     }
@@ -141,7 +165,10 @@ enum Files {
     @discardableResult
     static func removeFolder(_ path: String) throws(StorageFailure) -> Bool {
         try step("rmdir", path)
-        if rmdir(path) == 0 { return true }
+        if rmdir(path) == 0 {
+            done("rmdir", path)
+            return true
+        }
         if errno == ENOENT { return false }
         throw .file(FileFailure("rmdir", path))
     }
@@ -149,13 +176,17 @@ enum Files {
     static func rename(_ from: String, to path: String) throws(StorageFailure) {
         try step("rename", path)
         guard Glibc.rename(from, path) == 0 else { throw .file(FileFailure("rename", path)) }
+        done("rename", path, from: from)
     }
 
     /// Gives a file a second name unless that exists.
     /// - Returns: false when the name exists already.
     static func linkIfAbsent(_ from: String, to path: String) throws(StorageFailure) -> Bool {
         try step("link", path)
-        if link(from, path) == 0 { return true }
+        if link(from, path) == 0 {
+            done("link", path)
+            return true
+        }
         if errno == EEXIST { return false }
         throw .file(FileFailure("link", path))
     }

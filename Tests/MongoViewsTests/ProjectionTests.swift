@@ -112,8 +112,8 @@ struct ProjectionTests {
         let projection = try fixture.begun()
         try projection.apply(Array(log[..<4]))
         let failure = #expect(throws: ProjectionFailure.self) { try projection.apply(Array(log[5...])) }
-        let expected = ProjectionFailure.gap(
-            sessionID: "sess-0", contained: 4, given: 6, position: log[5].position)
+        let expected = ProjectionFailure.fold(
+            .gap(sessionID: "sess-0", contained: 4, given: 6, position: log[5].position))
         #expect(failure == expected)
         #expect(failure?.isTransient == true)
         #expect(failure?.description.contains("sess-0") == true)
@@ -188,7 +188,7 @@ struct ProjectionTests {
         log[2].event.data = Array("{\"session_id\":7}".utf8)
         let projection = try Fixture(TestMongo.shared).begun()
         let failure = #expect(throws: ProjectionFailure.self) { try projection.apply(log) }
-        guard case .malformed(_, "sess-0", log[2].position) = failure else {
+        guard case .fold(.malformed(_, "sess-0", log[2].position)) = failure else {
             Issue.record("\(String(describing: failure))")
             return
         }

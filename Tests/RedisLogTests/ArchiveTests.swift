@@ -20,6 +20,9 @@ struct ArchivedContractTests {
 
     @Test("leases", arguments: LeaseContract.cases)
     func leases(_ contract: ContractCase) throws { try contract.check(try ArchivingLog()) }
+
+    @Test("parking", arguments: ParkingContract.cases)
+    func parking(_ contract: ContractCase) throws { try contract.check(try ArchivingLog()) }
 }
 
 /// A log with an archive in memory, and its archiver.

@@ -33,6 +33,9 @@ struct ClusterContractTests {
     @Test("leases", arguments: LeaseContract.cases)
     func leases(_ contract: ContractCase) throws { try check(contract, partitions: 4) }
 
+    @Test("parking", arguments: ParkingContract.cases)
+    func parking(_ contract: ContractCase) throws { try check(contract, partitions: 4) }
+
     @Test("group figures, parked events and liveness over all nodes")
     func operations() throws {
         try clusterInUse.withLock { _ in

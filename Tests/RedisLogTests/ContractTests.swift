@@ -36,6 +36,9 @@ struct RedisContractTests {
         let left = try client.raw("PTTL", keys.first ?? "").integer ?? -1
         #expect((1...65_000).contains(left))
     }
+
+    @Test("parking", arguments: ParkingContract.cases)
+    func parking(_ contract: ContractCase) throws { try contract.check(try freshLog()) }
 }
 
 @Suite("Contracts in memory")
@@ -56,4 +59,7 @@ struct InMemoryContractTests {
     func rates(_ contract: RateCounterCase) throws {
         try contract.check { InMemoryRateCounter(clock: $0) }
     }
+
+    @Test("parking", arguments: ParkingContract.cases)
+    func parking(_ contract: ContractCase) throws { try contract.check(InMemoryEventLog()) }
 }

@@ -28,6 +28,9 @@ struct SentinelContractTests {
 
     @Test("leases", arguments: LeaseContract.cases)
     func leases(_ contract: ContractCase) throws { try contract.check(try fresh(4)) }
+
+    @Test("parking", arguments: ParkingContract.cases)
+    func parking(_ contract: ContractCase) throws { try contract.check(try fresh(4)) }
 }
 
 @Suite("Sentinel")

@@ -129,3 +129,73 @@ final class BrokenStage: Stage {
 final class UnguardedDatabase: ReadModelDatabase {
     override func isReplaced(version stored: UInt64, by version: UInt64) -> Bool { true }
 }
+
+/// Parking that is broken in a part.
+final class BrokenParking: OrderedParking {
+    enum Break {
+        /// Tries are counted by each process for itself.
+        case countsForItself
+        /// One failure counts for as many as there are.
+        case countsAtOnce
+        /// Owners don't hear what is held back.
+        case forgetsWhatIsHeld
+        /// What is released goes on being held back.
+        case keepsWhatIsReleased
+    }
+
+    private let inner: any OrderedParking
+    private let broken: Break
+    private var tries: [LogPosition: Int] = [:]
+
+    init(_ inner: any OrderedParking, _ broken: Break) {
+        self.inner = inner
+        self.broken = broken
+    }
+
+    func heldBack(_ subscription: String, in partition: Int) throws(LogFailure) -> HeldBack {
+        let held = try inner.heldBack(subscription, in: partition)
+        return broken == .forgetsWhatIsHeld ? HeldBack(givenUp: held.givenUp) : held
+    }
+
+    func countTry(_ subscription: String, of position: LogPosition) throws(LogFailure) -> Int {
+        switch broken {
+        case .countsForItself:
+            tries[position, default: 0] += 1
+            return tries[position] ?? 1
+        case .countsAtOnce: return try inner.countTry(subscription, of: position) + 99
+        case .forgetsWhatIsHeld, .keepsWhatIsReleased:
+            return try inner.countTry(subscription, of: position)
+        }
+    }
+
+    func park(
+        _ subscription: String, _ event: RecordedEvent, _ reason: ParkedReason, under fence: Fence?
+    ) throws(LogFailure) {
+        try inner.park(subscription, event, reason, under: fence)
+    }
+
+    func release(_ subscription: String, _ position: LogPosition, under fence: Fence?) throws(LogFailure) {
+        if broken != .keepsWhatIsReleased {
+            try inner.release(subscription, position, under: fence)
+        }
+    }
+}
+
+/// A log whose parking is broken.
+final class MisparkingLog: RelayLog, @unchecked Sendable {
+    private let broken: BrokenParking.Break
+
+    init(_ inner: any EventLog, _ broken: BrokenParking.Break) {
+        self.broken = broken
+        super.init(inner)
+    }
+
+    override func orderedParking() throws(LogFailure) -> any OrderedParking {
+        BrokenParking(try inner.orderedParking(), broken)
+    }
+}
+
+/// A database that does not keep what it has acknowledged when the power is cut.
+final class HastyDatabase: ReadModelDatabase {
+    override func acknowledge() {}
+}

@@ -67,6 +67,30 @@ struct Mutation: CustomTestStringConvertible, Sendable {
                     })
             }
         },
+        Mutation(testDescription: "tries are counted anew by each process") {
+            $0.log = { MisparkingLog($0, .countsForItself) }
+        },
+        Mutation(testDescription: "an event is set aside when it fails for the first time") {
+            $0.log = { MisparkingLog($0, .countsAtOnce) }
+        },
+        Mutation(testDescription: "owners do not hear which sessions wait") {
+            $0.log = { MisparkingLog($0, .forgetsWhatIsHeld) }
+        },
+        Mutation(testDescription: "a session that was tried again with success waits for ever") {
+            $0.log = { MisparkingLog($0, .keepsWhatIsReleased) }
+        },
+        Mutation(testDescription: "files are not synchronized before the power is cut") {
+            $0.promises.contents = false
+        },
+        Mutation(testDescription: "folders are not synchronized before the power is cut") {
+            $0.promises.names = false
+        },
+        Mutation(testDescription: "the log acknowledges what it does not keep when the power is cut") {
+            $0.promises.appends = false
+        },
+        Mutation(testDescription: "the database acknowledges what it does not keep when the power is cut") {
+            $0.database = { HastyDatabase() }
+        },
     ]
 }
 

@@ -20,8 +20,16 @@ struct SeedTests {
         let faults = sum.faults
         for count in [
             faults.crashes, faults.stalls, faults.unreachable, faults.lostAnswers, faults.files,
-            faults.database, faults.clocks, faults.poison,
+            faults.database, faults.clocks, faults.powerCuts, faults.poison,
         ] { #expect(count > 20, "\(faults)") }
+    }
+
+    @Test("every promise is kept with seeds that found something", .enabled(if: Choice.seed == nil))
+    func regressionSeeds() throws {
+        for seed in RegressionSeeds.all {
+            let report = try Simulation.run(seed: seed)
+            #expect(report.isSound, "\(report.advice)")
+        }
     }
 
     @Test("every promise is kept with fresh seeds")

@@ -72,7 +72,8 @@ public protocol CompetingSubscription: AnyObject {
     /// restarts. The count ends when the delivery is acknowledged or parked.
     func countTry(of delivery: Delivery) throws(LogFailure) -> Int
 
-    /// Sets a delivery aside with its reason, and acknowledges it, atomically.
+    /// Sets a delivery aside with its reason, and acknowledges it, atomically. Without effect when the
+    /// delivery is not this member's any more: whoever has it now will decide.
     func park(_ delivery: Delivery, _ reason: ParkedReason) throws(LogFailure)
 }
 

@@ -40,6 +40,8 @@ final class PoisonIsolation: PartitionWork {
     private var held: [Int: [String: Held]] = [:]
     private var givenUp: [Int: Set<String>] = [:]
     private var nextLook = Machine.now
+    /// Up to where each partition was handled, or passed over.
+    private var reached: [Int: LogPosition] = [:]
 
     var name: String { work.name }
     var batchSize: Int { work.batchSize }
@@ -62,14 +64,18 @@ final class PoisonIsolation: PartitionWork {
         let parking = try opened().parking
         for fence in fences {
             let found = try parking.heldBack(name, in: fence.partition)
-            for key in found.keys {
+            // Two of one session are what a retry leaves that went as far as the second and was cut off.
+            for key in found.keys.sorted(by: { $0.position > $1.position }) {
                 held[fence.partition, default: [:]][key.partitionKey] = Held(
                     position: key.position, sequence: key.sequence)
             }
             if !found.givenUp.isEmpty { givenUp[fence.partition] = found.givenUp }
         }
         nextLook = Machine.now
-        return try work.begin(fences, forgetting: forgetting)
+        reached = [:]
+        let saved = try work.begin(fences, forgetting: forgetting)
+        reached = saved
+        return saved
     }
 
     func handle(_ events: [RecordedEvent]) throws {
@@ -77,7 +83,9 @@ final class PoisonIsolation: PartitionWork {
         let admitted = held.isEmpty && givenUp.isEmpty ? events : events.filter(isAdmitted)
         do {
             try work.handle(admitted)
-            if admitted.count < events.count { try work.pass(ends(of: events)) }
+            let ends = ends(of: events)
+            if admitted.count < events.count { try work.pass(ends) }
+            for end in ends { reached[end.partition] = end }
         } catch let poisoned as PoisonedPartitions {
             for cause in poisoned.causes.values { try take(cause, among: events) }
             throw poisoned
@@ -156,11 +164,20 @@ final class PoisonIsolation: PartitionWork {
         for (partition, keys) in held.sorted(by: { $0.key < $1.key }) {
             let found = try opened().parking.heldBack(name, in: partition)
             if !found.givenUp.isEmpty { givenUp[partition] = found.givenUp }
-            let known = Dictionary(found.keys.map { ($0.partitionKey, $0) }, uniquingKeysWith: { $1 })
+            let known = Dictionary(
+                found.keys.map { ($0.partitionKey, $0) },
+                uniquingKeysWith: { $0.position < $1.position ? $0 : $1 })
             for (key, poison) in keys.sorted(by: { $0.value.position < $1.value.position }) {
                 if found.givenUp.contains(key) {
                     // Given up, even if it is still shown as parked: nobody waits for it any more.
+                    for other in found.keys where other.partitionKey == key && other.isRetryAsked {
+                        try opened().parking.release(name, other.position, under: fences[partition])
+                    }
                     forget(key, in: partition)
+                    report(.info, "\(name): session \(key) was given up and is passed over")
+                } else if (reached[partition] ?? .start(of: partition)) < poison.position {
+                    // What stands before the event is still to be handled, and comes first.
+                    continue
                 } else if known[key]?.isRetryAsked ?? true {
                     // One that is not parked any more was released by an owner that may have died since.
                     try resume(key, poison, in: partition)
@@ -176,28 +193,47 @@ final class PoisonIsolation: PartitionWork {
 
     /// Reads a session from the event that failed on, and handles it in order.
     private func resume(_ key: String, _ poison: Held, in partition: Int) throws {
-        let (parking, store) = try opened()
-        do {
-            var last = poison.sequence - 1
-            while true {
-                let page = try store.load(key, after: last, limit: batchSize)
-                guard let end = page.last else { break }
-                try work.resume(page)
-                last = end.sequence
+        // What is held back of other sessions must not be forgotten with this one when it fails again.
+        try work.flush()
+        let store = try opened().store
+        var last = poison.sequence - 1
+        while true {
+            let page = try store.load(key, after: last, limit: batchSize)
+            guard let end = page.last else { break }
+            do { try work.resume(page) } catch let failure as any EventFailure
+                where (failure as? any TransientFailure)?.isTransient != true
+            {
+                return try stop(key, at: failure, among: page, poison)
             }
-        } catch let failure as any EventFailure
-            where (failure as? any TransientFailure)?.isTransient != true
-        {
-            let position = failure.position ?? poison.position
-            guard let event = try read(position) else { throw failure }
-            try park(event, failure, attempts: 1)
-            if position != poison.position {
-                try parking.release(name, poison.position, under: fences[partition])
-            }
-            return
+            last = end.sequence
         }
-        try parking.release(name, poison.position, under: fences[partition])
+        try release(key, before: nil, in: partition)
         forget(key, in: partition)
         report(.info, "\(name): session \(key) goes on after \(poison.position)")
+    }
+
+    /// A session that was taken up again waits again, at the same event or at a later one.
+    private func stop(
+        _ key: String, at failure: any EventFailure, among page: [RecordedEvent], _ poison: Held
+    ) throws {
+        let position = failure.position ?? poison.position
+        guard let event = try page.first(where: { $0.position == position }) ?? read(position) else {
+            throw failure
+        }
+        // Those before it are not held back by it, and nobody would bring them again.
+        let before = page.filter { $0.position < position }
+        if !before.isEmpty { try work.resume(before) }
+        try park(event, failure, attempts: 1)
+        try release(key, before: position, in: poison.position.partition)
+    }
+
+    /// Ends whatever holds a session back before a position; an owner that died in a retry may have left
+    /// more than one such place.
+    private func release(_ key: String, before end: LogPosition?, in partition: Int) throws {
+        let parking = try opened().parking
+        for place in try parking.heldBack(name, in: partition).keys where place.partitionKey == key {
+            if let end, place.position >= end { continue }
+            try parking.release(name, place.position, under: fences[partition])
+        }
     }
 }

@@ -4,7 +4,7 @@
 /// A library that is newer than ours is left in place: newer versions keep what older ones answer, so
 /// that processes of both versions run side by side during a deploy.
 enum FunctionLibrary {
-    static let version = 4
+    static let version = 5
 
     static let source = """
         #!lua name=reel
@@ -44,6 +44,9 @@ enum FunctionLibrary {
     private static let groups = """
         local function park(keys, args)
           local call = redis.call
+          if args[4] and #call('XPENDING', keys[1], args[1], args[2], args[2], 1, args[4]) == 0 then
+            return 0
+          end
           call('HSET', keys[2], args[2], args[3])
           return call('XACK', keys[1], args[1], args[2])
         end

@@ -122,6 +122,7 @@ final class RedisCompetingSubscription: CompetingSubscription {
             [
                 "FCALL", "reel_park", "2", LogKeys.log(position.partition),
                 LogKeys.parked(position.partition, group), group, position.entryID, record.json,
+                consumer.description,
             ])
     }
 

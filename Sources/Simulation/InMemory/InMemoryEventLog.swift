@@ -19,6 +19,8 @@ public final class InMemoryEventLog: EventLog {
     let blocks: Bool
     let processingMilliseconds: Int
     let state: Monitor<InMemoryState>
+    /// Whose calls these are, where somebody looks on.
+    let watcher: (any CallWatcher)?
 
     /// An empty log.
     /// - Parameters:
@@ -39,6 +41,17 @@ public final class InMemoryEventLog: EventLog {
         self.blocks = blocks
         self.processingMilliseconds = processingMilliseconds
         state = Monitor(InMemoryState(partitioning))
+        watcher = nil
+    }
+
+    /// The same log as one user has it whose calls are watched.
+    init(_ log: InMemoryEventLog, watchedBy watcher: any CallWatcher) {
+        partitioning = log.partitioning
+        clock = log.clock
+        blocks = log.blocks
+        processingMilliseconds = log.processingMilliseconds
+        state = log.state
+        self.watcher = watcher
     }
 
     /// Decides for each call, by its operation (`append`, `load`, `version`, `read`, `end`, `read group`,
@@ -72,6 +85,21 @@ public final class InMemoryEventLog: EventLog {
     func call<R>(
         _ operation: String, _ body: (inout InMemoryState) throws(LogFailure) -> R
     ) throws(LogFailure) -> R {
+        try watched(operation) { () throws(LogFailure) in try faulty(operation, body) }
+    }
+
+    /// Lets the watcher of this log, if there is one, carry out a call.
+    func watched<R>(
+        _ operation: String, isNothing: (R) -> Bool = { _ in false }, _ body: () throws(LogFailure) -> R
+    ) throws(LogFailure) -> R {
+        guard let watcher else { return try body() }
+        return try watcher.call(operation, state, isNothing: isNothing, body)
+    }
+
+    /// Runs one call with the faults that were injected, watched by nobody.
+    func faulty<R>(
+        _ operation: String, _ body: (inout InMemoryState) throws(LogFailure) -> R
+    ) throws(LogFailure) -> R {
         try state.with { state throws(LogFailure) in
             let fault = state.fault?(operation)
             if case .before(let failure) = fault { throw failure }
@@ -88,7 +116,7 @@ public final class InMemoryEventLog: EventLog {
     public func join(
         group: String, consumer: ConsumerName, types: Set<String>
     ) throws(LogFailure) -> any CompetingSubscription {
-        InMemorySubscription(self, group: group, consumer: consumer, types: types)
+        try watched("join") { InMemorySubscription(self, group: group, consumer: consumer, types: types) }
     }
 
     /// The events of some partitions in order, for the calling thread.
@@ -107,18 +135,6 @@ public final class InMemoryEventLog: EventLog {
 
     /// What ordered subscriptions hold back, for the calling thread.
     public func orderedParking() throws(LogFailure) -> any OrderedParking { InMemoryOrderedParking(self) }
-
-    /// Asks that an event that an ordered subscription set aside be tried again, as an operator does.
-    public func retryParked(_ subscription: String, _ position: LogPosition) {
-        state.with { state in
-            _ = state.shelves[subscription, default: .init()].asked.insert(position)
-        }
-    }
-
-    /// What an ordered subscription has set aside.
-    public func parked(subscription: String) -> [LogPosition: ParkedReason] {
-        state.with { $0.shelves[subscription]?.parked.mapValues(\.reason) ?? [:] }
-    }
 }
 
 /// A clock that stands still until it is moved.

@@ -24,9 +24,9 @@ final class InMemoryLeases: PartitionLeases {
     func attend(
         _ subscription: String, as member: String, forMilliseconds: Int
     ) throws(LogFailure) -> [String] {
-        let now = log.clock.now()
-        let until = end(now, forMilliseconds)
-        return try log.call("attend") { state in
+        try log.call("attend") { state in
+            let now = log.clock.now()
+            let until = end(now, forMilliseconds)
             var members = state.members[subscription, default: [:]].filter { $0.value > now }
             members[member] = until
             state.members[subscription] = members
@@ -39,9 +39,9 @@ final class InMemoryLeases: PartitionLeases {
     }
 
     func holders(_ subscription: String) throws(LogFailure) -> [LeaseHolder] {
-        let now = log.clock.now()
-        return try log.call("holders") { state in
-            (0..<state.partitioning.count).map { partition in
+        try log.call("holders") { state in
+            let now = log.clock.now()
+            return (0..<state.partitioning.count).map { partition in
                 let lease = state.leases[subscription]?[partition] ?? InMemoryState.Lease()
                 let remaining = max(0, lease.until.milliseconds - now.milliseconds)
                 return LeaseHolder(
@@ -54,10 +54,10 @@ final class InMemoryLeases: PartitionLeases {
     func acquire(
         _ subscription: String, _ partitions: [Int], as member: String, forMilliseconds: Int
     ) throws(LogFailure) -> [Fence] {
-        let now = log.clock.now()
-        let until = end(now, forMilliseconds)
-        return try log.call("acquire") { state in
-            partitions.compactMap { partition in
+        try log.call("acquire") { state in
+            let now = log.clock.now()
+            let until = end(now, forMilliseconds)
+            return partitions.compactMap { partition in
                 var lease = state.leases[subscription]?[partition] ?? InMemoryState.Lease()
                 if lease.owner != member {
                     guard lease.owner.isEmpty || lease.until <= now else { return nil }
@@ -74,9 +74,9 @@ final class InMemoryLeases: PartitionLeases {
     }
 
     func renew(_ fences: [Fence], forMilliseconds: Int) throws(LogFailure) -> [Fence] {
-        let until = end(log.clock.now(), forMilliseconds)
-        return try log.call("renew") { state in
-            fences.filter { fence in
+        try log.call("renew") { state in
+            let until = end(log.clock.now(), forMilliseconds)
+            return fences.filter { fence in
                 guard state.holds(fence) else { return false }
                 state.leases[fence.subscription]?[fence.partition]?.until = until
                 return true

@@ -32,6 +32,7 @@ final class InMemoryOrderedParking: OrderedParking {
     func countTry(_ subscription: String, of position: LogPosition) throws(LogFailure) -> Int {
         try log.call("count try") { state in
             state.shelves[subscription, default: .init()].tries[position, default: 0] += 1
+            log.watcher?.counted(subscription, position)
             return state.shelves[subscription]?.tries[position] ?? 1
         }
     }
@@ -41,6 +42,7 @@ final class InMemoryOrderedParking: OrderedParking {
     ) throws(LogFailure) {
         try change(subscription, event.position, "park", fence) { shelf in
             shelf.parked[event.position] = (event, reason)
+            log.watcher?.parked(subscription, event.position, reason)
         }
     }
 

@@ -24,9 +24,22 @@ final class InMemorySubscription: CompetingSubscription {
     }
 
     func next(limit: Int, waitMilliseconds: Int) throws(LogFailure) -> [Delivery] {
+        guard let watcher = log.watcher else { return try look(limit, waitMilliseconds) }
+        func lookOnce() throws(LogFailure) -> [Delivery] {
+            try log.watched("read group", isNothing: \.isEmpty) { () throws(LogFailure) in
+                try look(limit, 0)
+            }
+        }
+        let found = try lookOnce()
+        if !found.isEmpty { return found }
+        watcher.idle()
+        return try lookOnce()
+    }
+
+    private func look(_ limit: Int, _ waitMilliseconds: Int) throws(LogFailure) -> [Delivery] {
         let limit = max(1, limit)
         var lost: LogFailure?
-        try log.call("read group") { state throws(LogFailure) in
+        try log.faulty("read group") { state throws(LogFailure) in
             // An answer that gets lost has made its entries pending all the same.
             if case .after(let failure) = state.fault?("read group answer") {
                 _ = self.take(limit, &state, remember: false)
@@ -125,6 +138,7 @@ final class InMemorySubscription: CompetingSubscription {
         let position = delivery.event.position
         return try log.call("count try") { state in
             state.groups[group]?.tries[position, default: 0] += 1
+            log.watcher?.counted(group, position)
             return state.groups[group]?.tries[position] ?? 1
         }
     }
@@ -132,7 +146,9 @@ final class InMemorySubscription: CompetingSubscription {
     func park(_ delivery: Delivery, _ reason: ParkedReason) throws(LogFailure) {
         let position = delivery.event.position
         try log.call("park") { state in
+            guard state.groups[group]?.pending[position]?.consumer == consumer else { return }
             state.groups[group]?.parked[position] = reason
+            log.watcher?.parked(group, position, reason)
             state.groups[group]?.tries[position] = nil
             state.groups[group]?.pending[position] = nil
         }

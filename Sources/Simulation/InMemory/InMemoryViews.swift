@@ -9,8 +9,12 @@ final class InMemoryEventStore: EventStore {
 
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
         for batch in batches { try batch.requireWithinLimits(partitioning) }
-        let now = log.clock.now()
-        return try log.call("append") { state in batches.map { state.append($0, at: now) } }
+        return try log.call("append") { state in
+            let now = log.clock.now()
+            let outcomes = batches.map { state.append($0, at: now) }
+            log.watcher?.appended(batches, outcomes)
+            return outcomes
+        }
     }
 
     func load(_ partitionKey: String, after sequence: UInt64, limit: Int) throws(LogFailure)
@@ -64,8 +68,20 @@ final class InMemoryFeed: OrderedFeed {
     }
 
     func next(limit: Int, waitMilliseconds: Int) throws(LogFailure) -> [RecordedEvent] {
+        guard let watcher = log.watcher else { return try look(limit, waitMilliseconds) }
+        let limit = watcher.readLimit(limit)
+        func lookOnce() throws(LogFailure) -> [RecordedEvent] {
+            try log.watched("follow", isNothing: \.isEmpty) { () throws(LogFailure) in try look(limit, 0) }
+        }
+        let found = try lookOnce()
+        if !found.isEmpty { return found }
+        watcher.idle()
+        return try lookOnce()
+    }
+
+    private func look(_ limit: Int, _ waitMilliseconds: Int) throws(LogFailure) -> [RecordedEvent] {
         // Faults strike a call once, not each look while it waits.
-        try log.call("follow") { _ in }
+        try log.faulty("follow") { _ in }
         let positions = positions
         let wait = log.blocks ? min(waitMilliseconds, 1000) : 0
         let events =
@@ -89,13 +105,17 @@ final class InMemoryLiveness: Liveness {
     init(_ log: InMemoryEventLog) { self.log = log }
 
     func beat(_ mark: String, forMilliseconds: Int) throws(LogFailure) {
-        let until = Timestamp(milliseconds: log.clock.now().milliseconds + Int64(max(1, forMilliseconds)))
-        try log.call("beat") { $0.marks[mark] = until }
+        try log.call("beat") { state in
+            let now = log.clock.now()
+            state.marks[mark] = Timestamp(milliseconds: now.milliseconds + Int64(max(1, forMilliseconds)))
+        }
     }
 
     func alive(_ marks: [String]) throws(LogFailure) -> [Bool] {
-        let now = log.clock.now()
-        return try log.call("alive") { state in marks.map { state.isAlive($0, at: now) } }
+        try log.call("alive") { state in
+            let now = log.clock.now()
+            return marks.map { state.isAlive($0, at: now) }
+        }
     }
 
     func end(_ mark: String) throws(LogFailure) { try log.call("beat") { $0.marks[mark] = nil } }

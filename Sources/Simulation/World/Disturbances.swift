@@ -10,8 +10,10 @@ final class Disturbances: @unchecked Sendable {
     private(set) var counts = FaultCounts()
     /// What may go wrong now.
     private(set) var plan: FaultPlan
-    /// How often a stage will yet fail on a chunk, by chunk id.
-    private var poison: [String: Int] = [:]
+    /// What the files lie on.
+    var disk: SimulatedDisk?
+    /// Lets everything lose what a power cut takes.
+    var powerIsCut: () -> Void = {}
 
     init(_ scheduler: Scheduler, _ plan: FaultPlan) {
         self.scheduler = scheduler
@@ -23,7 +25,6 @@ final class Disturbances: @unchecked Sendable {
     func calm() {
         var calm = FaultPlan()
         calm.switching = plan.switching
-        calm.poison = plan.poison
         plan = calm
         scheduler.thaw()
     }
@@ -31,7 +32,9 @@ final class Disturbances: @unchecked Sendable {
     /// May kill or hold up the process whose thread takes a step.
     func disturb(_ process: SimulatedProcess) {
         guard let strand = scheduler.running else { return }
-        if scheduler.chance.happens(plan.crash) {
+        if scheduler.chance.happens(plan.power) {
+            cutPower()
+        } else if scheduler.chance.happens(plan.crash) {
             counts.crashes += 1
             process.kill()
         } else if scheduler.chance.happens(plan.stall) {
@@ -74,17 +77,15 @@ final class Disturbances: @unchecked Sendable {
         return grows && scheduler.chance.happens(0.7) ? ENOSPC : EIO
     }
 
-    /// Whether a stage fails on this chunk now.
-    func poisons(_ chunk: String) -> Bool {
-        if poison[chunk] == nil {
-            let isBad = scheduler.chance.happens(plan.poison)
-            poison[chunk] = isBad ? scheduler.chance.number(in: 1...6) : 0
-        }
-        guard let left = poison[chunk], left > 0 else { return false }
-        poison[chunk] = left - 1
-        counts.poison += 1
-        return true
+    /// Cuts the power of all machines there are.
+    func cutPower() {
+        counts.powerCuts += 1
+        scheduler.note(0, "the power is cut")
+        powerIsCut()
     }
+
+    /// Whether the power is cut at the moment at which a call of the log takes effect.
+    func cutsPowerAtEffect() -> Bool { scheduler.chance.happens(plan.power * 3) }
 
     private func count(_ probability: Double, _ kind: WritableKeyPath<FaultCounts, Int>) -> Bool {
         guard scheduler.chance.happens(probability) else { return false }

@@ -20,7 +20,11 @@ public struct FaultPlan: Sendable, Hashable {
     public var database = 0.0
     /// The wall clock of a process is set forward or back.
     public var clock = 0.0
-    /// A stage fails on a chunk, per chunk; one to six times in a row.
+    /// The power is cut: every process dies, files and folders lose what was not synchronized, the log and
+    /// the database what they had not acknowledged.
+    public var power = 0.0
+    /// A stage or an ordered subscription fails on an event, per event: once or twice, or until somebody
+    /// mends it.
     public var poison = 0.0
     /// The turn goes on to another thread.
     public var switching = 0.3
@@ -48,7 +52,8 @@ public struct FaultPlan: Sendable, Hashable {
         plan.file = pick(0.02, &chance)
         plan.database = pick(0.1, &chance)
         plan.clock = pick(0.004, &chance)
-        plan.poison = chance.happens(0.3) ? 0.2 : 0
+        plan.power = chance.happens(0.3) ? 0.002 : 0
+        plan.poison = chance.happens(0.4) ? [0.02, 0.1][chance.number(in: 0...1)] : 0
         plan.switching = [0.1, 0.3, 0.6][chance.number(in: 0...2)]
         plan.faultySteps = chance.number(in: 200...1500)
         return plan
@@ -71,7 +76,9 @@ public struct FaultCounts: Sendable, Hashable {
     public var database = 0
     /// Clocks that were set.
     public var clocks = 0
-    /// Times a stage was made to fail.
+    /// Times that the power was cut.
+    public var powerCuts = 0
+    /// Times that a stage or a subscription was made to fail.
     public var poison = 0
 
     /// Nothing yet.
@@ -79,7 +86,7 @@ public struct FaultCounts: Sendable, Hashable {
 
     /// All of them.
     public var total: Int {
-        crashes + stalls + unreachable + lostAnswers + files + database + clocks + poison
+        crashes + stalls + unreachable + lostAnswers + files + database + clocks + powerCuts + poison
     }
 
     /// Adds those of another run.
@@ -91,6 +98,7 @@ public struct FaultCounts: Sendable, Hashable {
         sum.files += other.files
         sum.database += other.database
         sum.clocks += other.clocks
+        sum.powerCuts += other.powerCuts
         sum.poison += other.poison
     }
 }

@@ -7,6 +7,7 @@ struct Layout {
     var processors: [[[StageName]]]
     var completions: Int
     var projectors: Int
+    var ledgers: Int
 
     static func random(_ chance: inout Chance) -> Layout {
         let all = Set(StageName.allCases)
@@ -26,7 +27,7 @@ struct Layout {
         }
         return Layout(
             processors: processors, completions: chance.number(in: 1...2),
-            projectors: chance.number(in: 1...2))
+            projectors: chance.number(in: 1...2), ledgers: chance.number(in: 1...2))
     }
 }
 

@@ -58,6 +58,15 @@ public final class SimulatedProcess: Surroundings, FileWatcher, @unchecked Senda
         return !isDead
     }
 
+    /// Whether the power is cut while its next call of the log takes effect.
+    func isCutOff() -> Bool { !isDead && world.cutsPowerAtEffect() }
+
+    /// Cuts the power of everything, in the middle of a call.
+    func cutPower(during operation: String) throws(LogFailure) {
+        world.cutPower()
+        throw gone(operation)
+    }
+
     /// A step before or after a call of the log.
     func logStep(_ operation: String, answered: Bool) throws(LogFailure) {
         if operation == "append", !answered, !isDead { world.delayEffect() }
@@ -91,6 +100,12 @@ public final class SimulatedProcess: Surroundings, FileWatcher, @unchecked Senda
             throw FileFailure(operation, path, code: ENXIO)
         }
         if let code = world.fileFault(operation) { throw FileFailure(operation, path, code: code) }
+        world.disk?.before(operation, path)
+    }
+
+    /// Tells the disk what took effect.
+    public func after(_ operation: String, _ path: String, from source: String?) {
+        world.disk?.after(operation, path, from: source)
     }
 
     /// The name of a chunk's file without what is random in it; nothing of other files.

@@ -16,7 +16,7 @@ public struct SimulationReport: Sendable, CustomStringConvertible {
     public var completed: Int
     /// Chunks that were acknowledged to their recorders.
     public var acknowledged: Int
-    /// Chunks that were set aside.
+    /// Chunks and events that were set aside and lie there at the end.
     public var parked: Int
     /// What went wrong on the way.
     public var faults: FaultCounts
@@ -59,7 +59,7 @@ public enum Simulation {
             simulated_ms: world.scheduler.now_ms, events: world.log.allEvents().count,
             completed: world.database.sessions.values.count { $0.status == .completed },
             acknowledged: world.recordings.reduce(0) { $0 + $1.acknowledged },
-            parked: world.parkedCount, faults: world.disturbances.counts, trace: world.scheduler.trace,
+            parked: world.human.items().count, faults: world.faults, trace: world.scheduler.trace,
             remarks: world.scheduler.recent)
     }
 }

@@ -8,6 +8,8 @@ public struct Variations: Sendable {
     public var log: @Sendable (any EventLog) -> any EventLog = { $0 }
     /// The stage of a worker.
     public var stage: @Sendable (ChunkStage, VaultAccess) -> any Stage = { stage, _ in stage }
+    /// What a power cut leaves of what was said to be durable.
+    public var promises = PowerPromises()
     /// The database of the read models.
     public var database: @Sendable () -> ReadModelDatabase = { ReadModelDatabase() }
 

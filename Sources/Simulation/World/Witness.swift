@@ -1,25 +1,52 @@
 internal import EventSourcing
 internal import Glibc
+internal import Pipeline
 internal import Recording
 internal import Vault
 
 /// Looks at every append at the moment it takes effect: what an event tells must be on the disk by then.
 ///
 /// Sendable because whoever touches it has the turn.
-final class Witness: AppendWitness, @unchecked Sendable {
+final class Witness: @unchecked Sendable {
     /// What was broken.
     var violations: [String] = []
     /// The file of each stored chunk: its leaf hash and the file's number on the disk.
     private(set) var files: [String: (hash: String, number: UInt)] = [:]
     private let root: String
+    private let log: InMemoryEventLog
+    private let poison: Poison
+    /// Tries of an event that were counted since it was last set aside.
+    private var tries: [Place: Int] = [:]
 
-    init(root: String) { self.root = root }
-
-    func appending(_ batches: [AppendBatch], _ process: SimulatedProcess) {
-        if process.isDead { violations.append("\(process.instance) appends after its death") }
+    private struct Place: Hashable {
+        var name: String
+        var position: LogPosition
     }
 
-    func appended(_ batches: [AppendBatch], _ outcomes: [AppendOutcome]) {
+    init(root: String, log: InMemoryEventLog, poison: Poison) {
+        self.root = root
+        self.log = log
+        self.poison = poison
+    }
+
+    func counted(_ name: String, _ position: LogPosition) {
+        tries[Place(name: name, position: position), default: 0] += 1
+    }
+
+    /// An event is set aside after as many tries as were counted by all processes together, and never one
+    /// that would have worked.
+    func parked(_ name: String, _ position: LogPosition, _ reason: ParkedReason) {
+        let counted = tries.removeValue(forKey: Place(name: name, position: position)) ?? 0
+        // One that fails in a retry, or kills whoever touches it, is set aside without being counted.
+        if counted == 0, reason.attempts == 1 || reason.attempts > RetryPolicy().maximumDeliveries { return }
+        if reason.attempts < RetryPolicy().maximumTries || reason.attempts > counted {
+            violations.append(
+                "\(name) sets \(position) aside after \(reason.attempts) tries, \(counted) were counted")
+        }
+    }
+
+    func appended(_ batches: [AppendBatch], _ outcomes: [AppendOutcome], _ process: SimulatedProcess) {
+        if process.isDead { violations.append("\(process.instance) appends after its death") }
         for (batch, outcome) in zip(batches, outcomes) {
             guard case .appended(let answers) = outcome else { continue }
             for (event, answer) in zip(batch.events, answers) where !answer.wasPresent {

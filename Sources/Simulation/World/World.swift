@@ -26,12 +26,16 @@ final class World: @unchecked Sendable {
     let keys = InMemoryKeyArchive()
     let root: String
     let witness: Witness
+    let poison: Poison
+    let ledger = Ledger()
+    let human: Operator
     let recordings: [PlannedRecording]
     /// Stages that some worker takes chunks up at.
     let entrances: Set<StageName>
-    private var roles: [Role] = []
+    var roles: [Role] = []
     private var alive: [SimulatedProcess?] = []
     private var lives = 0
+    private var lastState: InMemoryState?
 
     init(seed: UInt64, variations: Variations) throws {
         var chance = Chance(seed: seed)
@@ -51,11 +55,29 @@ final class World: @unchecked Sendable {
         entrances = Set(layout.processors.joined().compactMap(\.first))
         log = InMemoryEventLog(partitions: partitions, clock: clock, blocks: false)
         database = variations.database()
+        poison = Poison(scheduler, share: plan.poison)
+        human = Operator(log, poison, scheduler)
         root = try Self.makeFolder()
-        witness = Witness(root: root)
+        witness = Witness(root: root, log: log, poison: poison)
+        disturbances.disk = try SimulatedDisk(
+            ["\(root)/spool", "\(root)/chunks"], limbo: "\(root)/limbo", keeps: variations.promises)
+        // The folders were there before anything could go wrong.
+        _ = try (Spool(root: "\(root)/spool"), ChunkStore(root: "\(root)/chunks"))
         // One key before anything else: which of two that are made at once stays is not for the seed to say.
         _ = try KeyRing.open(folder: "\(root)/keys")
         addRoles(layout)
+        disturbances.powerIsCut = { [unowned self] in losePower() }
+    }
+
+    /// Every process dies at once, and everything loses what was not durable.
+    private func losePower() {
+        for process in alive { process?.kill() }
+        for recording in recordings { recording.process?.kill() }
+        disturbances.disk?.losePower(&scheduler.chance)
+        database.losePower(&scheduler.chance)
+        // A log that breaks its promise lacks what it has acknowledged last.
+        if let lastState { log.state.with { $0 = lastState } }
+        lastState = nil
     }
 
     /// Removes its files, and lets go of what holds on to it.
@@ -86,7 +108,11 @@ final class World: @unchecked Sendable {
     }
 
     func log(for process: SimulatedProcess) -> any EventLog {
-        variations.log(ProcessLog(inner: log, process: process, witness: witness))
+        var calls = ProcessCalls(process: process, witness: witness)
+        if !variations.promises.appends {
+            calls.remember = { [unowned self] (state: InMemoryState) in lastState = state }
+        }
+        return variations.log(InMemoryEventLog(log, watchedBy: calls))
     }
 
     // MARK: - Life
@@ -151,135 +177,5 @@ final class World: @unchecked Sendable {
         } catch {
             scheduler.remark("recorder of \(recording.sessionID): \(error)")
         }
-    }
-
-    // MARK: - Roles
-
-    private func addRoles(_ layout: Layout) {
-        for (index, chains) in layout.processors.enumerated() {
-            roles.append(Role(name: "processor\(index)") { [self] in bootProcessor(chains, $0) })
-        }
-        for index in 0..<layout.completions {
-            roles.append(Role(name: "completion\(index)") { [self] in bootCompletion($0) })
-        }
-        for index in 0..<layout.projectors {
-            roles.append(Role(name: "projector\(index)") { [self] in bootProjector($0) })
-        }
-        roles.append(Role(name: "watch") { [self] in bootWatch($0) })
-        roles.append(Role(name: "sweep") { [self] in bootSweep($0) })
-    }
-
-    /// Runs a role on a thread of the process; an error that the role does not wait out ends the process.
-    private func run(
-        _ name: String, _ process: SimulatedProcess, _ body: @escaping () throws -> Void
-    ) {
-        let work = Work(body)
-        process.start(name) { [scheduler] in
-            do { try work.body() } catch {
-                if !process.isDead { scheduler.remark("\(process.name)/\(name): \(error)") }
-            }
-            process.kill()
-        }
-    }
-
-    /// Longer than the usual times, which spares many turns in which nothing happens.
-    private static var timing: LeaseTiming {
-        var timing = LeaseTiming()
-        timing.leaseMilliseconds = 12_000
-        timing.beatMilliseconds = 3000
-        timing.balanceMilliseconds = 4000
-        timing.marginMilliseconds = 2000
-        return timing
-    }
-
-    private var report: RoleLog { RoleLog { [scheduler] _, text in scheduler.remark(text) } }
-
-    private func bootProcessor(_ chains: [[StageName]], _ process: SimulatedProcess) {
-        let log = log(for: process)
-        let clock = ProcessClock(process: process)
-        run("beat", process) {
-            let liveness = try log.liveness()
-            while !process.stop.isSet {
-                try? liveness.beat(ConsumerName.mark(ofInstance: process.instance), forMilliseconds: 10_000)
-                process.stop.wait(milliseconds: 3000)
-            }
-        }
-        for (index, chain) in chains.enumerated() {
-            run("\(chain[0].rawValue)", process) { [self] in
-                let vault = try vault(for: process)
-                let stage = try ChunkStage(chain: chain, log: log, vault: vault, levels: [:], clock: clock)
-                let worker = StageWorker(
-                    stage: PoisonedStage(variations.stage(stage, vault), disturbances), log: log,
-                    consumer: ConsumerName(instance: process.instance, number: index), policy: RetryPolicy(),
-                    clock: clock, report: report,
-                    parkedEvents: { ParkedChunk.events(for: $0, $1, clock: clock) })
-                try worker.run(stop: process.stop)
-            }
-        }
-    }
-
-    private func bootCompletion(_ process: SimulatedProcess) {
-        run("completion", process) { [self] in
-            let handler = SessionCompletion(
-                spool: try vault(for: process).spool, clock: ProcessClock(process: process), report: report)
-            try OrderedWorker(
-                handler: handler, log: log(for: process), member: "\(process.instance)/0",
-                timing: Self.timing, report: report
-            ).run(stop: process.stop)
-        }
-    }
-
-    private func bootProjector(_ process: SimulatedProcess) {
-        run("projector", process) { [self] in
-            let log = log(for: process)
-            let projection = InMemoryProjection(database, log: try log.open(), process: process)
-            try ProjectionWorker(
-                projection: projection, log: log, member: "\(process.instance)/0", timing: Self.timing,
-                report: report
-            ).run(stop: process.stop)
-        }
-    }
-
-    private func bootSweep(_ process: SimulatedProcess) {
-        run("sweep", process) { [self] in
-            try SpoolSweep(
-                spool: try vault(for: process).spool, log: log(for: process), report: report,
-                pauseMilliseconds: 20_000
-            ).run(stop: process.stop)
-        }
-    }
-
-    private func bootWatch(_ process: SimulatedProcess) {
-        run("watch", process) { [self] in
-            let open = OpenViews(database: database, process: process)
-            try RecorderWatch(
-                log: log(for: process), sessions: { open }, clock: ProcessClock(process: process),
-                report: report
-            ).run(stop: process.stop)
-        }
-    }
-}
-
-/// Carries a role's body to its thread. Sendable because one thread alone runs it.
-private struct Work: @unchecked Sendable {
-    let body: () throws -> Void
-
-    init(_ body: @escaping () throws -> Void) { self.body = body }
-}
-
-/// Which sessions the read model shows as open.
-private final class OpenViews: OpenSessions {
-    private let database: ReadModelDatabase
-    private let process: SimulatedProcess
-
-    init(database: ReadModelDatabase, process: SimulatedProcess) {
-        self.database = database
-        self.process = process
-    }
-
-    func openSessions(limit: Int) throws -> [String] {
-        try process.databaseStep("find open sessions")
-        return database.sessions.values
-            .filter { [.starting, .recording, .paused].contains($0.status) }.map(\.sessionID).sorted()
     }
 }

@@ -60,22 +60,20 @@ final class ParkedDesk {
 
     private let shelf: RedisParkedEvents
     private let store: any EventStore
-    private let clock: any WallClock
-    private let actor: Actor
+    private let decisions: ParkedDecisions
     private let trail: CommandTrail
 
     init(_ log: RedisEventLog, clock: any WallClock, actor: Actor) throws {
         shelf = log.parkedEvents()
         store = try log.open()
-        self.clock = clock
-        self.actor = actor
+        decisions = ParkedDecisions(store: store, clock: clock, actor: actor, source: "/reel/cli")
         trail = CommandTrail(log, user: actor.id, clock: clock)
     }
 
     /// Leaves a record of what became of an event.
     private func note(_ action: AuditAction, _ event: ParkedEvent, _ verdict: Verdict, reason: String?) throws
     {
-        let isOfSession = !event.partitionKey.isEmpty && !AuditRecord.isHistory(event.partitionKey)
+        let session = session(of: event)
         let (outcome, why): (AuditOutcome, String?) =
             switch verdict {
             case .done: (.allowed, reason)
@@ -84,7 +82,7 @@ final class ParkedDesk {
             }
         try trail.keep(
             action, on: AuditResource(.parked, id: ParkedID(event).description),
-            session: isOfSession ? event.partitionKey : nil, outcome, reason: why,
+            session: session.isEmpty ? nil : session, outcome, reason: why,
             details: ["event": event.eventID, "subject": event.subject])
     }
 
@@ -113,20 +111,14 @@ final class ParkedDesk {
         return verdict
     }
 
+    /// The session that is decided on; none for a record of the audit trail, which nobody can decide on.
+    private func session(of event: ParkedEvent) -> String {
+        AuditRecord.isHistory(event.partitionKey) ? "" : event.partitionKey
+    }
+
     private func retried(_ event: ParkedEvent) throws -> Verdict {
-        let session = event.partitionKey
-        if !session.isEmpty, !AuditRecord.isHistory(session) {
-            let handler = CommandHandler(session: session, store: store, clock: clock)
-            do {
-                try handler.catchUp()
-                if let status = handler.state.status, [.failed, .deleted].contains(status) {
-                    return .refused("session \(session) is \(status.rawValue)")
-                }
-                let command = SessionCommand.update(SessionEvent.Updated(sessionID: session))
-                try handler.handle(command, id: commandID("retry"), context: context(event))
-            } catch {
-                if let reason = try reason(error) { return .refused(reason) }
-            }
+        if let refusal = try decisions.retry(session: session(of: event), eventID: event.eventID) {
+            return .refused(refusal)
         }
         let outcome =
             Self.orderedSubscriptions.contains(event.group)
@@ -147,53 +139,15 @@ final class ParkedDesk {
     }
 
     private func discarded(_ event: ParkedEvent, reason: String?) throws -> Verdict {
-        let isOfSession = !event.partitionKey.isEmpty && !AuditRecord.isHistory(event.partitionKey)
-        if isOfSession, let refusal = try fail(event, reason: reason) {
-            return .refused(refusal)
-        }
+        let cause = reason ?? "\(event.subject) was discarded after \(event.group) gave it up"
+        let refusal = try decisions.discard(
+            session: session(of: event), eventID: event.eventID, causes: [cause] + event.reason.errors)
+        if let refusal { return .refused(refusal) }
         let outcome =
             Self.orderedSubscriptions.contains(event.group)
             ? try shelf.discard(
                 subscription: event.group, event.position, partitionKey: event.partitionKey)
             : try shelf.discard(group: event.group, event.position)
         return outcome == .done ? .done : .gone
-    }
-
-    /// Fails the event's session; answers why that cannot be.
-    private func fail(_ event: ParkedEvent, reason: String?) throws -> String? {
-        let session = event.partitionKey
-        let handler = CommandHandler(session: session, store: store, clock: clock)
-        let cause = reason ?? "\(event.subject) was discarded after \(event.group) gave it up"
-        let text = ([cause] + event.reason.errors).joined(separator: ": ")
-        do {
-            try handler.catchUp()
-            switch handler.state.status {
-            case nil, .completed, .failed, .deleted: return nil
-            case .created, .starting, .recording, .paused:
-                return "session \(session) is still \(handler.state.status?.rawValue ?? ""); stop it first"
-            case .stopped:
-                try handler.handle(.process, id: "\(session)/process", context: context(event))
-            case .processing: break
-            }
-            try handler.handle(
-                .fail(error: String(text.prefix(2000))), id: commandID("discard"), context: context(event))
-            return nil
-        } catch { return try self.reason(error) }
-    }
-
-    private func commandID(_ what: String) -> String { "parked-\(what)/\(ULID.make(at: clock.now()))" }
-
-    private func context(_ event: ParkedEvent) -> EventContext {
-        EventContext(source: "/reel/cli", actor: actor, causationID: event.eventID)
-    }
-
-    /// Why a command was refused; nil where nobody can decide on the session, because its history holds an
-    /// event that this version does not understand: that must not keep anybody from trying it again.
-    private func reason(_ error: CommandError<SessionRejection>) throws -> String? {
-        switch error {
-        case .rejected(let rejection): return "\(rejection)"
-        case .failed(let failure): throw failure
-        case .malformed: return nil
-        }
     }
 }

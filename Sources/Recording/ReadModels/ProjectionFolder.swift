@@ -1,14 +1,14 @@
-internal import EventSourcing
-internal import Recording
+public import EventSourcing
 
 /// A document's state in memory, and what the next write has to know about it.
-final class Projected<Model> {
-    var model: Model
+public final class Projected<Model> {
+    /// What it says.
+    public fileprivate(set) var model: Model
     /// Whether it was folded from its first event in this batch, and is thus most likely not stored yet.
-    var isNew: Bool
-    var isTouched = false
+    public fileprivate(set) var isNew: Bool
+    fileprivate var isTouched = false
 
-    init(_ model: Model, isNew: Bool) {
+    fileprivate init(_ model: Model, isNew: Bool) {
         self.model = model
         self.isNew = isNew
     }
@@ -21,26 +21,29 @@ final class Projected<Model> {
 /// there is one content per version, and taking in an event again is noticed by its sequence. A first event
 /// starts afresh without looking at what is stored; hence going through the log from its beginning repairs
 /// everything, whatever the database contains.
-struct ProjectionFolder {
+public struct ProjectionFolder {
     private var folds: GenerationCache<Projected<SessionFold>>
     private var chunks: GenerationCache<Projected<ChunkView>>
-    private(set) var touchedFolds: [Projected<SessionFold>] = []
-    private(set) var touchedChunks: [Projected<ChunkView>] = []
+    /// Sessions that the events since the last `finish` concern.
+    public private(set) var touchedFolds: [Projected<SessionFold>] = []
+    /// Chunks that they concern.
+    public private(set) var touchedChunks: [Projected<ChunkView>] = []
     /// Records of the audit trail. Each is a document by itself and never changes, so that nothing of them
     /// is loaded, kept or checked for gaps.
-    private(set) var records: [AuditView] = []
+    public private(set) var records: [AuditView] = []
     // What is used between two writes is held here, however small the caches are.
     private var batchFolds: [String: Projected<SessionFold>] = [:]
     private var batchChunks: [String: Projected<ChunkView>] = [:]
 
-    init(sessionLimit: Int, chunkLimit: Int) {
+    /// A folder that keeps so many states in memory; up to twice as many at times.
+    public init(sessionLimit: Int, chunkLimit: Int) {
         folds = GenerationCache(limit: sessionLimit)
         chunks = GenerationCache(limit: chunkLimit)
     }
 
     /// Takes a look at the next events; answers which states have to be loaded and adopted before they
     /// are folded. What was touched before stays so until `finish`.
-    mutating func begin(_ events: [RecordedEvent]) -> (sessions: [String], chunks: [String]) {
+    public mutating func begin(_ events: [RecordedEvent]) -> (sessions: [String], chunks: [String]) {
         var missingSessions: Set<String> = []
         var missingChunks: Set<String> = []
         var newSessions: Set<String> = []
@@ -73,19 +76,19 @@ struct ProjectionFolder {
 
     /// Takes over a stored fold. It is written again with its batch: when the database was dropped between
     /// two writes the fold may be there without the documents that it belongs to.
-    mutating func adopt(_ fold: SessionFold) {
+    public mutating func adopt(_ fold: SessionFold) {
         let state = Projected(fold, isNew: false)
         keep(state)
         touch(state)
     }
 
     /// Takes over a stored chunk.
-    mutating func adopt(_ chunk: ChunkView) {
+    public mutating func adopt(_ chunk: ChunkView) {
         keep(Projected(chunk, isNew: false))
     }
 
     /// Takes in the next event of a batch.
-    mutating func fold(_ event: RecordedEvent) throws(ProjectionFailure) {
+    public mutating func fold(_ event: RecordedEvent) throws(FoldFailure) {
         if AuditRecord.isHistory(event.partitionKey) {
             do { records.append(try AuditView(event)) } catch { throw malformed(error, event) }
             return
@@ -123,7 +126,7 @@ struct ProjectionFolder {
 
     private mutating func fold(
         _ fact: ChunkEvent, _ stamp: EventStamp, _ event: RecordedEvent
-    ) throws(ProjectionFailure) {
+    ) throws(FoldFailure) {
         if let first = ChunkView(fact, stamp) {
             if let earlier = batchChunks[first.chunkID], earlier.isTouched {
                 touchedChunks.removeAll { $0 === earlier }
@@ -141,8 +144,51 @@ struct ProjectionFolder {
         touch(state)
     }
 
+    /// Takes in a batch: loads what it needs, folds the events one after the other, and reads a session
+    /// again from its first event where a part of its history is missing.
+    /// - Parameters:
+    ///   - load: answers the stored states of these sessions and chunks, as far as there are any.
+    ///   - history: the next events of the session that has the gap, after a sequence; none at its end.
+    ///     May throw instead: the gap itself, where nothing can be read.
+    ///   - failure: what a failure of the fold is to the caller.
+    /// - Returns: how many sessions were read again.
+    public mutating func take<Failure: Error>(
+        _ events: [RecordedEvent],
+        load: (_ sessions: [String], _ chunks: [String]) throws(Failure) -> ([SessionFold], [ChunkView]),
+        history: (_ gap: FoldFailure, _ event: RecordedEvent, _ sequence: UInt64) throws(Failure) ->
+            [RecordedEvent],
+        failure: (FoldFailure) -> Failure
+    ) throws(Failure) -> Int {
+        let missing = begin(events)
+        let (folds, chunks) = try load(missing.sessions, missing.chunks)
+        for fold in folds { adopt(fold) }
+        for chunk in chunks { adopt(chunk) }
+        var repairs = 0
+        for event in events {
+            do throws(FoldFailure) {
+                try fold(event)
+            } catch {
+                guard error.isRepairable else { throw failure(error) }
+                var last: UInt64 = 0
+                while last < event.sequence {
+                    let page = try history(error, event, last)
+                    // What comes behind is not due yet, and may be what nobody can take in.
+                    for earlier in page where earlier.sequence <= event.sequence {
+                        do throws(FoldFailure) { try fold(earlier) } catch { throw failure(error) }
+                    }
+                    guard let end = page.last else {
+                        throw failure(gap(event, after: last))
+                    }
+                    last = end.sequence
+                }
+                repairs += 1
+            }
+        }
+        return repairs
+    }
+
     /// What was touched has been taken away to be written.
-    mutating func finish() {
+    public mutating func finish() {
         for state in touchedFolds {
             state.isTouched = false
             state.isNew = false
@@ -159,7 +205,7 @@ struct ProjectionFolder {
     }
 
     /// Forgets everything, after a batch that may have been written in part.
-    mutating func forget() {
+    public mutating func forget() {
         finish()
         folds.removeAll()
         chunks.removeAll()
@@ -187,13 +233,13 @@ struct ProjectionFolder {
         touchedChunks.append(state)
     }
 
-    private func gap(_ event: RecordedEvent, after version: UInt64) -> ProjectionFailure {
+    private func gap(_ event: RecordedEvent, after version: UInt64) -> FoldFailure {
         .gap(
             sessionID: event.partitionKey, contained: version, given: event.sequence,
             position: event.position)
     }
 
-    private func malformed(_ error: MalformedEvent, _ event: RecordedEvent) -> ProjectionFailure {
+    private func malformed(_ error: MalformedEvent, _ event: RecordedEvent) -> FoldFailure {
         .malformed(error, sessionID: event.partitionKey, position: event.position)
     }
 }

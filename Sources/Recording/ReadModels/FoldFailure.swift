@@ -1,0 +1,44 @@
+public import EventSourcing
+
+/// Why an event cannot be taken into the read models.
+public enum FoldFailure: TransientFailure, EventFailure, Sendable, Equatable, CustomStringConvertible {
+    /// An event does not follow the last one that the read model contains.
+    case gap(sessionID: String, contained: UInt64, given: UInt64, position: LogPosition)
+    /// An event of a chunk whose first event neither the read model nor the batch contains.
+    case unknownChunk(chunkID: String, position: LogPosition)
+    /// An event that cannot be understood, or a history that does not begin with `SessionCreated`.
+    case malformed(MalformedEvent, sessionID: String, position: LogPosition)
+
+    /// Whether reading the session again from the log can help. Such an event must hold up what follows,
+    /// and never be set aside.
+    public var isRepairable: Bool {
+        switch self {
+        case .gap, .unknownChunk: true
+        case .malformed: false
+        }
+    }
+
+    /// Whether the same event may be applied later: a gap may be closed.
+    public var isTransient: Bool { isRepairable }
+
+    /// The place of the event that cannot be taken in.
+    public var position: LogPosition? {
+        switch self {
+        case .gap(_, _, _, let position), .unknownChunk(_, let position), .malformed(_, _, let position):
+            position
+        }
+    }
+
+    /// What happened, and to what.
+    public var description: String {
+        switch self {
+        case .gap(let session, let contained, let given, let position):
+            "session \(session): event \(given) at \(position) does not follow event \(contained), "
+                + "the last one in the read model"
+        case .unknownChunk(let chunk, let position):
+            "chunk \(chunk): the event at \(position) is about a chunk that the read model doesn't have"
+        case .malformed(let event, let session, let position):
+            "session \(session): \(event) (at \(position))"
+        }
+    }
+}
