@@ -134,7 +134,12 @@ final class MediaStream: ByteStream, @unchecked Sendable {
 
     func next() throws -> [UInt8]? {
         guard left > 0 else { return nil }
-        while offset == original.count, place < pieces.count { try open() }
+        while offset == original.count {
+            guard place < pieces.count else {
+                throw ErrorInfo(.storage, "the chunks hold less than was recorded", status: 500)
+            }
+            try open()
+        }
         let count = min(left, Self.pieceBytes, original.count - offset)
         let bytes = original.withBytes { [UInt8]($0[offset..<offset + count]) }
         offset += count
