@@ -67,8 +67,9 @@ public struct RecordingConfig: Sendable, Hashable {
         var rules = Rules("recording_config")
         rules.range("frame_rate", frameRate, 1...120)
         let parts = resolution.split(separator: "x", omittingEmptySubsequences: false)
+        // One way to write a size: no zeros before it, however many.
         let sizes = parts.compactMap { part in
-            part.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(part) : nil
+            part.utf8.first != 0x30 && part.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(part) : nil
         }
         if parts.count == 2, sizes.count == 2 {
             rules.require(
