@@ -85,7 +85,9 @@ public struct Request: Sendable {
 
     /// The token of `Authorization: Bearer …`; nil without one.
     public var bearerToken: String? {
-        guard let value = headers["Authorization"] else { return nil }
+        // Two are a contradiction, and somebody in front of us may have looked at the other one.
+        let values = headers.all("Authorization")
+        guard values.count == 1, let value = values.first else { return nil }
         let parts = value.split(separator: " ", omittingEmptySubsequences: true)
         guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
         return String(parts[1])
