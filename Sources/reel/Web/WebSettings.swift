@@ -34,7 +34,7 @@ enum WebSettings {
         help: "Origins whose web pages may read answers, with commas, or *")
     static let openAPI = Setting(
         "openapi", "FILE", .path, variable: "REEL_OPENAPI",
-        defaultNote: "share/reel/openapi.json beside the program's folder, where it exists",
+        defaultNote: "../share/reel/openapi.json from the program's folder, where it exists",
         help: "Description of the API in JSON, answered at /api/v1/openapi.json")
     static let connections = Setting(
         "connections", "N", .integer(10...100_000), variable: "REEL_CONNECTIONS", default: "12000",
@@ -104,13 +104,18 @@ struct WebPlan {
     var isLocal: Bool { address == "::1" || address.hasPrefix("127.") }
 
     private static func document(_ settings: Settings, _ command: String) throws(UsageError) -> [UInt8]? {
-        let named = settings[WebSettings.openAPI]
-        let program = DataFolder.absolute("/proc/self/exe").map(DataFolder.parent(of:)) ?? "."
-        let path = named ?? "\(DataFolder.parent(of: program))/share/reel/openapi.json"
-        do throws(SystemFailure) { return Array(try FileText.read(path).utf8) } catch {
-            guard named != nil else { return nil }
-            throw UsageError(["--openapi \(path): \(error.text)"], command: command)
+        if let path = settings[WebSettings.openAPI] {
+            do throws(SystemFailure) { return Array(try FileText.read(path).utf8) } catch {
+                throw UsageError(["--openapi \(path): \(error.text)"], command: command)
+            }
         }
+        guard let program = DataFolder.absolute("/proc/self/exe") else { return nil }
+        var path = "\(DataFolder.parent(of: DataFolder.parent(of: program)))/share/reel/openapi.json"
+        // A program that was built here and not installed has the document in its sources.
+        if let build = program.firstRange(of: "/.build/") {
+            path = "\(program[..<build.lowerBound])/schemas/openapi.json"
+        }
+        return (try? FileText.read(path)).map { Array($0.utf8) }
     }
 
     private static func identity(_ settings: Settings, _ command: String) throws(UsageError) -> TLSIdentity? {

@@ -52,6 +52,8 @@ final class TestGateway {
     let queries: LogQueries
     let vault: VaultAccess
     let server: HTTPServer
+    /// All methods with their paths' templates.
+    let table: [(method: HTTPMethod, template: String)]
     let folder: String
     private let ownsFolder: Bool
     private let stop = StopSignal()
@@ -89,7 +91,9 @@ final class TestGateway {
                 }
             ], metrics: MetricsRegistry(), readers: tokens, facts: [("service", "test")],
             clock: SystemClock())
-        self.server = try HTTPServer(server, Router(service.routes + gateway.routes))
+        let router = Router(service.routes + gateway.routes)
+        table = router.table
+        self.server = try HTTPServer(server, router)
     }
 
     deinit {
