@@ -22,6 +22,13 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
 SCHEMAS = REPOSITORY / "schemas"
 REEL = os.environ.get("REEL") or str(REPOSITORY / ".build" / "debug" / "reel")
 MIB = 1 << 20
+# Options of `reel up` that leave nobody over a limit.
+UNLIMITED = [
+    part
+    for kind in (
+        "create", "status", "chunks", "bulk", "update", "delete", "pipeline", "statistics", "unauthenticated")
+    for part in (f"--rate-{kind}", "10000000")
+]
 
 
 class Checks:
