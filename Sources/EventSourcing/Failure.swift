@@ -24,6 +24,8 @@ public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
         case lostHistory
         /// What the log holds does not follow its format.
         case corrupt
+        /// One entry of the log does not follow its format; `key` is its position. Others can be read.
+        case unreadable
         /// The request itself breaks a limit or a rule; trying again cannot help.
         case invalid
         /// Another member owns the partition now; nothing was written.
@@ -49,6 +51,16 @@ public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
         self.text = text
     }
 
+    /// One entry that cannot be read.
+    public static func unreadable(
+        _ operation: String, _ position: LogPosition, _ text: String
+    ) -> LogFailure {
+        LogFailure(.unreadable, operation: operation, key: position.description, text: text)
+    }
+
+    /// The entry that cannot be read; nil for failures of other kinds.
+    public var unreadableEntry: LogPosition? { kind == .unreadable ? LogPosition(key) : nil }
+
     /// The failure of a write whose fence did not hold.
     public static func fenced(_ operation: String, _ key: String, generation: UInt64) -> LogFailure {
         LogFailure(
@@ -62,7 +74,7 @@ public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
         case .unreachable, .timedOut, .loading, .refusingWrites, .noGroup, .functionMissing, .fenced,
             .unconfirmed:
             true
-        case .unsuitable, .lostHistory, .corrupt, .invalid, .server: false
+        case .unsuitable, .lostHistory, .corrupt, .unreadable, .invalid, .server: false
         }
     }
 

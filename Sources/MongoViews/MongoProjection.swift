@@ -184,8 +184,13 @@ public final class MongoProjection: ResumableProjection {
             }
             guard let log else { throw .fold(gap) }
             do throws(LogFailure) {
-                return try log.load(event.partitionKey, after: sequence, limit: 500)
-            } catch { throw .log(error) }
+                // No further than the event: what comes behind may be what nobody can read.
+                let due = event.sequence - sequence
+                return try log.load(event.partitionKey, after: sequence, limit: Int(min(due, 500)))
+            } catch {
+                guard error.kind == .unreadable else { throw .log(error) }
+                throw .unreadable(error, sessionID: event.partitionKey, position: event.position)
+            }
         } failure: {
             .fold($0)
         }

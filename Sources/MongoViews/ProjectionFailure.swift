@@ -6,6 +6,8 @@ public import Recording
 public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStringConvertible {
     /// An event cannot be taken in.
     case fold(FoldFailure)
+    /// A session has to be read again for an event, and its history holds an entry that cannot be read.
+    case unreadable(LogFailure, sessionID: String, position: LogPosition)
     /// The database was dropped while the projection ran.
     case checkpointsLost(database: String)
     /// The read models were built from another log.
@@ -25,7 +27,7 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
     public var isTransient: Bool {
         switch self {
         case .checkpointsLost, .fenced, .held, .replaced: true
-        case .otherLog: false
+        case .unreadable, .otherLog: false
         case .fold(let failure): failure.isTransient
         case .database(let failure): failure.isTransient
         case .log(let failure): failure.isTransient
@@ -36,6 +38,8 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
     public var description: String {
         switch self {
         case .fold(let failure): failure.description
+        case .unreadable(let failure, let session, let position):
+            "session \(session): the event at \(position) needs an earlier one: \(failure)"
         case .checkpointsLost(let database):
             "the database \(database) was dropped; the read models are built again from the log"
         case .otherLog(let database, let found, let expected):
@@ -67,6 +71,7 @@ extension ProjectionFailure: EventFailure {
     public var position: LogPosition? {
         switch self {
         case .fold(let failure): failure.position
+        case .unreadable(_, _, let position): position
         case .checkpointsLost, .otherLog, .fenced, .held, .replaced, .database, .log: nil
         }
     }

@@ -19,6 +19,14 @@ public struct ContractCase: Sendable, CustomStringConvertible {
     }
 }
 
+/// How an entry of a log is made unreadable.
+public enum Spoiling: Sendable, CaseIterable {
+    /// Its session and its sequence can still be told.
+    case partly
+    /// Nothing can be told of it.
+    case wholly
+}
+
 func expect(_ condition: Bool, _ text: @autoclosure () -> String) throws {
     guard condition else { throw ContractViolation(description: text()) }
 }

@@ -235,6 +235,6 @@ struct GroupTests {
         let failure = #expect(throws: LogFailure.self) {
             try log.follow(after: [.start(of: 0)]).next(limit: 5, waitMilliseconds: 0)
         }
-        #expect(failure?.kind == .corrupt)
+        #expect(failure?.kind == .unreadable)
     }
 }

@@ -174,6 +174,14 @@ final class BrokenParking: OrderedParking {
         try inner.park(subscription, event, reason, under: fence)
     }
 
+    func identify(_ position: LogPosition) throws(LogFailure) -> HeldKey { try inner.identify(position) }
+
+    func parkUnreadable(
+        _ subscription: String, _ key: HeldKey, _ reason: ParkedReason, under fence: Fence?
+    ) throws(LogFailure) {
+        try inner.parkUnreadable(subscription, key, reason, under: fence)
+    }
+
     func release(_ subscription: String, _ position: LogPosition, under fence: Fence?) throws(LogFailure) {
         if broken != .keepsWhatIsReleased {
             try inner.release(subscription, position, under: fence)

@@ -4,8 +4,12 @@ public struct HeldKey: Sendable, Hashable {
     public var partitionKey: String
     /// The event that could not be handled.
     public var position: LogPosition
-    /// Its sequence; what comes behind it waits.
+    /// Its sequence; what comes behind it waits. 0 when it cannot be read.
     public var sequence: UInt64
+    /// Whether nobody can tell whose event it is: it holds back nothing but itself.
+    public var isNameless: Bool { partitionKey == Self.name(of: position) }
+    /// What stands for the partition key of an entry whose own cannot be read; no session has such an id.
+    public static func name(of position: LogPosition) -> String { "entry/\(position)" }
     /// Whether somebody asked to try it again.
     public var isRetryAsked: Bool
 
@@ -49,6 +53,18 @@ public protocol OrderedParking: AnyObject {
     /// - Parameter fence: without it, or while it holds; otherwise `fenced` is thrown.
     func park(
         _ subscription: String, _ event: RecordedEvent, _ reason: ParkedReason, under fence: Fence?
+    ) throws(LogFailure)
+
+    /// What can be made out of an entry that does not follow the log's format: its partition key, or a name
+    /// of its own that is nobody's key, and its sequence, or 0.
+    func identify(_ position: LogPosition) throws(LogFailure) -> HeldKey
+
+    /// Sets an entry aside that cannot be read, and so holds back its partition key.
+    /// - Parameters:
+    ///   - key: what `identify` answers for it, or the partition key that its history gave.
+    ///   - fence: without it, or while it holds; otherwise `fenced` is thrown.
+    func parkUnreadable(
+        _ subscription: String, _ key: HeldKey, _ reason: ParkedReason, under fence: Fence?
     ) throws(LogFailure)
 
     /// Ends the holding back that began with this event.

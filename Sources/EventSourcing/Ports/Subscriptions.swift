@@ -81,9 +81,12 @@ public protocol CompetingSubscription: AnyObject {
 public protocol OrderedFeed: AnyObject {
     /// The next events, at most `limit` per partition, in order within a partition. Waits at most
     /// `waitMilliseconds` (1000 at most) and then answers an empty batch.
+    ///
+    /// An entry that does not follow the log's format ends what comes of its partition; when it is the
+    /// next one there, an `unreadable` failure names it and nothing is passed over.
     func next(limit: Int, waitMilliseconds: Int) throws(LogFailure) -> [RecordedEvent]
 
-    /// Goes back (or forward) to after `position` in its partition.
+    /// Goes back (or forward) to after `position` in its partition: also behind an unreadable entry.
     func seek(to position: LogPosition)
 }
 

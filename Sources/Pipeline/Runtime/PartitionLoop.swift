@@ -13,6 +13,9 @@ protocol PartitionWork: AnyObject {
     /// Handles events, at times none. Throws `PoisonedPartitions` when events of some partitions can't be
     /// handled while all others were.
     func handle(_ events: [RecordedEvent]) throws
+    /// An entry that cannot be read comes next; everything before it was handled. When this returns, the
+    /// partition may go on behind it.
+    func setAside(_ position: LogPosition, _ failure: LogFailure) throws
     /// Makes everything durable that was handled, and how far that is.
     func flush() throws
 }
@@ -161,13 +164,22 @@ final class PartitionLoop {
             stop.wait(milliseconds: min(wait, 50))
             return
         }
-        let events = try feed.next(limit: work.batchSize, waitMilliseconds: wait)
+        var events: [RecordedEvent] = []
+        var unreadable: LogFailure?
+        do { events = try feed.next(limit: work.batchSize, waitMilliseconds: wait) } catch {
+            guard error.kind == .unreadable else { throw error }
+            unreadable = error
+        }
         guard keeper.isSafe(served) else {
             // Somebody else may own a part of it by now; the checkpoints will tell.
             self.feed = nil
             return
         }
         do {
+            if let unreadable, let position = unreadable.unreadableEntry {
+                try work.setAside(position, unreadable)
+                return feed.seek(to: position)
+            }
             try work.handle(events)
             if !halts.isEmpty { for event in events { halts[event.position.partition] = nil } }
         } catch let poisoned as PoisonedPartitions {

@@ -2,7 +2,17 @@ internal import EventSourcing
 internal import Supervision
 
 /// Work that can leave a partition key out and take it up again later.
-protocol IsolatingWork: PartitionWork {
+protocol IsolatingWork: AnyObject {
+    /// Name of the subscription.
+    var name: String { get }
+    /// Events that are read at once from each partition.
+    var batchSize: Int { get }
+    /// As in `PartitionWork`.
+    func begin(_ fences: [Fence], forgetting: Set<Int>?) throws -> [Int: LogPosition]
+    /// As in `PartitionWork`.
+    func handle(_ events: [RecordedEvent]) throws
+    /// As in `PartitionWork`.
+    func flush() throws
     /// Whether `resume` is possible.
     var canResume: Bool { get }
     /// Nothing more is to be done up to these positions: what stood there was held back, or passed over.
@@ -148,12 +158,45 @@ final class PoisonIsolation: PartitionWork {
             attempts: attempts, time: clock.now())
         let partition = event.position.partition
         try opened().parking.park(name, event, reason, under: fences[partition])
-        held[partition, default: [:]][event.partitionKey] = Held(
-            position: event.position, sequence: event.sequence)
+        hold(event.partitionKey, Held(position: event.position, sequence: event.sequence))
         report(
             .error,
             "\(name): session \(event.partitionKey) waits at \(event.position), parked after \(attempts) "
                 + "tries: \(cause)")
+    }
+
+    /// An entry that cannot be read is not tried: it would be the same every time. Its session is held, and
+    /// nobody when it does not say whose it is.
+    func setAside(_ position: LogPosition, _ failure: LogFailure) throws {
+        let partition = position.partition
+        guard work.canResume else { throw PoisonedPartitions(causes: [partition: failure]) }
+        let key = try opened().parking.identify(position)
+        let isWaiting = held[partition]?[key.partitionKey].map { $0.position <= position } ?? false
+        if !isWaiting, givenUp[partition]?.contains(key.partitionKey) != true {
+            try parkUnreadable(key, failure)
+        }
+        try work.pass([position])
+        reached[partition] = position
+    }
+
+    private func parkUnreadable(_ key: HeldKey, _ failure: LogFailure) throws {
+        let partition = key.position.partition
+        let reason = ParkedReason(
+            stage: name, errors: ["the entry does not follow the log's format", failure.text], attempts: 1,
+            time: clock.now())
+        try opened().parking.parkUnreadable(name, key, reason, under: fences[partition])
+        hold(key.partitionKey, Held(position: key.position, sequence: key.sequence))
+        let whose = key.isNameless ? "nobody waits, for it does not say whose it is" : "session waits"
+        report(.error, "\(name): \(key.partitionKey) parked, \(whose): \(failure)")
+    }
+
+    /// What stands at a place is parked there under one key, its own name or that of its session.
+    private func hold(_ key: String, _ poison: Held) {
+        let partition = poison.position.partition
+        for (other, place) in held[partition] ?? [:] where place.position == poison.position {
+            forget(other, in: partition)
+        }
+        held[partition, default: [:]][key] = poison
     }
 
     // MARK: - Going on
@@ -167,7 +210,8 @@ final class PoisonIsolation: PartitionWork {
             let known = Dictionary(
                 found.keys.map { ($0.partitionKey, $0) },
                 uniquingKeysWith: { $0.position < $1.position ? $0 : $1 })
-            for (key, poison) in keys.sorted(by: { $0.value.position < $1.value.position }) {
+            for (key, poison) in keys.sorted(by: { $0.value.position < $1.value.position })
+            where held[partition]?[key]?.position == poison.position {
                 if found.givenUp.contains(key) {
                     // Given up, even if it is still shown as parked: nobody waits for it any more.
                     for other in found.keys where other.partitionKey == key && other.isRetryAsked {
@@ -191,25 +235,72 @@ final class PoisonIsolation: PartitionWork {
         if held[partition]?.isEmpty == true { held[partition] = nil }
     }
 
+    /// Whose events are to be handled again, and from which one on; nil when there is nothing to do.
+    private func beginning(
+        _ key: String, _ poison: Held
+    ) throws -> (session: String, sequence: UInt64)? {
+        guard poison.sequence == 0 || key == HeldKey.name(of: poison.position) else {
+            return (key, poison.sequence)
+        }
+        // It could not be read when it was set aside; now it shows whose it is.
+        guard let event = try read(poison.position) else { return nil }
+        // A session that waits elsewhere goes on with its own retry.
+        let session = event.partitionKey
+        if session != key, held[poison.position.partition]?[session] != nil { return nil }
+        return (session, event.sequence)
+    }
+
+    /// The next events of a session: one by one from where a page would hold what cannot be read, so that
+    /// what stands before it is handled.
+    private func page(
+        of session: String, after last: UInt64, limit: inout Int
+    ) throws -> [RecordedEvent] {
+        let store = try opened().store
+        do throws(LogFailure) { return try store.load(session, after: last, limit: limit) } catch {
+            guard error.kind == .unreadable, limit > 1 else { throw error }
+            limit = 1
+            return try store.load(session, after: last, limit: limit)
+        }
+    }
+
     /// Reads a session from the event that failed on, and handles it in order.
     private func resume(_ key: String, _ poison: Held, in partition: Int) throws {
         // What is held back of other sessions must not be forgotten with this one when it fails again.
         try work.flush()
-        let store = try opened().store
-        var last = poison.sequence - 1
-        while true {
-            let page = try store.load(key, after: last, limit: batchSize)
-            guard let end = page.last else { break }
-            do { try work.resume(page) } catch let failure as any EventFailure
-                where (failure as? any TransientFailure)?.isTransient != true
-            {
-                return try stop(key, at: failure, among: page, poison)
+        var session = key
+        do {
+            if let start = try beginning(key, poison) {
+                session = start.session
+                var (last, limit) = (start.sequence - 1, batchSize)
+                while true {
+                    let page = try page(of: session, after: last, limit: &limit)
+                    guard let end = page.last else { break }
+                    do { try work.resume(page) } catch let failure as any EventFailure
+                        where (failure as? any TransientFailure)?.isTransient != true
+                    {
+                        return try stop(key, at: failure, among: page, poison)
+                    }
+                    last = end.sequence
+                }
             }
-            last = end.sequence
+        } catch let failure as LogFailure where failure.kind == .unreadable {
+            return try stop(key, of: session, at: failure, poison)
         }
         try release(key, before: nil, in: partition)
         forget(key, in: partition)
-        report(.info, "\(name): session \(key) goes on after \(poison.position)")
+        report(.info, "\(name): session \(session) goes on after \(poison.position)")
+    }
+
+    /// A session that was taken up again waits at an entry that cannot be read: still the same one, or a
+    /// later one.
+    private func stop(_ key: String, of session: String, at failure: LogFailure, _ poison: Held) throws {
+        let position = failure.unreadableEntry ?? poison.position
+        var found = try opened().parking.identify(position)
+        // Its history led there, whatever the entry itself says.
+        if session != HeldKey.name(of: poison.position) { found.partitionKey = session }
+        try parkUnreadable(found, failure)
+        try release(key, before: position, in: position.partition)
+        if found.partitionKey != key { forget(key, in: position.partition) }
     }
 
     /// A session that was taken up again waits again, at the same event or at a later one.
@@ -224,7 +315,8 @@ final class PoisonIsolation: PartitionWork {
         let before = page.filter { $0.position < position }
         if !before.isEmpty { try work.resume(before) }
         try park(event, failure, attempts: 1)
-        try release(key, before: position, in: poison.position.partition)
+        try release(key, before: position, in: position.partition)
+        if event.partitionKey != key { forget(key, in: position.partition) }
     }
 
     /// Ends whatever holds a session back before a position; an owner that died in a retry may have left

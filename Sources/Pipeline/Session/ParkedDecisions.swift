@@ -68,10 +68,11 @@ public struct ParkedDecisions {
     }
 
     /// Why a command was refused; nil where nobody can decide on the session, because its history holds an
-    /// event that this version does not understand: that must not keep anybody from trying it again.
+    /// event that this version cannot read or understand: that must not keep anybody from trying it again.
     private func reason(_ error: CommandError<SessionRejection>) throws(LogFailure) -> String? {
         switch error {
         case .rejected(let rejection): return "\(rejection)"
+        case .failed(let failure) where failure.kind == .unreadable: return nil
         case .failed(let failure): throw failure
         case .malformed: return nil
         }

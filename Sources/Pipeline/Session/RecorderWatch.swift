@@ -20,6 +20,8 @@ public final class RecorderWatch {
     private let report: RoleLog
     private let graceMilliseconds: Int
     private var missingSince: [String: ContinuousClock.Instant] = [:]
+    /// Sessions that were complained of.
+    private var unreadable: Set<String> = []
 
     /// A watch that is not running yet.
     public init(
@@ -58,9 +60,24 @@ public final class RecorderWatch {
         for (id, isAlive) in zip(ids, alive) where !isAlive {
             let since = missingSince[id] ?? now
             missing[id] = since
-            if now - since >= .milliseconds(graceMilliseconds) { try stopRecording(id, store) }
+            if now - since >= .milliseconds(graceMilliseconds) { try stopUnlessUnreadable(id, store) }
         }
         missingSince = missing
+    }
+
+    /// A session with an event that cannot be understood keeps nobody from looking after the others.
+    private func stopUnlessUnreadable(_ session: String, _ store: any EventStore) throws {
+        do { try stopRecording(session, store) } catch let error as MalformedEvent {
+            complain(session, "\(error)")
+        } catch let error as LogFailure where error.kind == .unreadable {
+            complain(session, "\(error)")
+        }
+    }
+
+    private func complain(_ session: String, _ text: String) {
+        if unreadable.insert(session).inserted {
+            report(.error, "recorder watch: session=\(session) cannot be stopped: \(text)")
+        }
     }
 
     private func stopRecording(_ session: String, _ store: any EventStore) throws {

@@ -69,7 +69,11 @@ public final class SessionCompletion: OrderedHandler {
     private func naming(_ event: RecordedEvent, _ body: () throws -> Void) throws {
         do { try body() } catch let error as MalformedEvent {
             tracked[event.partitionKey] = nil
-            throw UnreadableEvent(position: event.position, cause: error)
+            throw UnreadableEvent(position: event.position, description: "\(error)")
+        } catch let error as LogFailure where error.kind == .unreadable {
+            // An earlier event of the session, which nothing else names: this one cannot do without it.
+            tracked[event.partitionKey] = nil
+            throw UnreadableEvent(position: event.position, description: "\(error)")
         }
     }
 
@@ -161,6 +165,5 @@ public final class SessionCompletion: OrderedHandler {
 /// An event of a session that can't be understood.
 private struct UnreadableEvent: EventFailure, CustomStringConvertible {
     let position: LogPosition?
-    let cause: MalformedEvent
-    var description: String { cause.description }
+    let description: String
 }

@@ -39,7 +39,13 @@ public final class SpoolSweep {
     private func sweep(_ store: any EventStore, _ stop: StopSignal) throws -> Int {
         var removed = 0
         for session in try spool.sessions() where !stop.isSet {
-            guard try isOver(session, store) else { continue }
+            do { guard try isOver(session, store) else { continue } } catch let error as MalformedEvent {
+                report(.warning, "spool sweep: session=\(session) \(error)")
+                continue
+            } catch let error as LogFailure where error.kind == .unreadable {
+                report(.warning, "spool sweep: session=\(session) \(error)")
+                continue
+            }
             do throws(StorageFailure) {
                 try spool.removeSession(session)
                 removed += 1

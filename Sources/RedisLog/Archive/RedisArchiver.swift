@@ -149,13 +149,17 @@ public final class RedisArchiver {
         guard all || length > policy.afterEvents || oldest.milliseconds < old else { return nil }
         var events: [RecordedEvent] = []
         var bytes = 0
-        let page = try range(after: state.through, through: nil, limit: policy.afterEvents)
+        let (page, unreadable) = try range(after: state.through, through: nil, limit: policy.afterEvents)
         for event in page {
             guard holds.allSatisfy({ $0.allows(event.position) }), bytes < policy.segmentBytes else { break }
             bytes += event.data.count
             events.append(event)
         }
-        let isFull = events.count >= policy.afterEvents || bytes >= policy.segmentBytes
+        // What cannot be read stays where it is, and says so; what stands before it may go.
+        if let unreadable, page.isEmpty { throw unreadable }
+        let isFull =
+            events.count >= policy.afterEvents || bytes >= policy.segmentBytes
+            || (unreadable != nil && length > policy.afterEvents)
         if !isFull, !all { events = Array(events.prefix { $0.position.milliseconds < old }) }
         guard let first = events.first, let last = events.last else { return nil }
         // Had somebody else trimmed meanwhile, the first events would be missing here.
@@ -171,15 +175,16 @@ public final class RedisArchiver {
         return header.name
     }
 
-    /// Events as the server has them now.
+    /// Events as the server has them now, up to an entry that cannot be read.
     private func range(
         after: LogPosition, through: LogPosition?, limit: Int
-    ) throws(LogFailure) -> [RecordedEvent] {
+    ) throws(LogFailure) -> (events: [RecordedEvent], unreadable: LogFailure?) {
         let key = LogKeys.log(after.partition)
         var commands = CommandBuffer()
         var decoder = EntryDecoder()
         var events: [RecordedEvent] = []
-        while events.count < limit {
+        var unreadable: LogFailure?
+        while events.count < limit, unreadable == nil {
             let from = events.last?.position ?? after
             let count = min(1000, limit - events.count)
             commands.removeAll()
@@ -189,13 +194,19 @@ public final class RedisArchiver {
             try client.pipeline("archive", key, commands) { _, reply throws(LogFailure) in
                 found = reply.count
                 try reply.forEach { entry throws(LogFailure) in
-                    events.append(
-                        try decoder.decode(entry, partition: after.partition, operation: "archive"))
+                    guard unreadable == nil else { return }
+                    do throws(LogFailure) {
+                        events.append(
+                            try decoder.decode(entry, partition: after.partition, operation: "archive"))
+                    } catch {
+                        guard error.kind == .unreadable else { throw error }
+                        unreadable = error
+                    }
                 }
             }
             if found < count { break }
         }
-        return events
+        return (events, unreadable)
     }
 
     // MARK: Trimming
@@ -227,7 +238,9 @@ public final class RedisArchiver {
     private func trim(_ name: SegmentName, _ state: State) throws(LogFailure) -> Trim {
         let partition = name.last.partition
         let segment = try read(name)
-        let live = try range(after: name.after, through: name.last, limit: segment.events.count + 1)
+        let live = try range(
+            after: name.after, through: name.last, limit: segment.events.count + 1
+        ).events
         guard live == segment.events, segment.header.countBefore == state.count,
             segment.header.previousHash == state.hash
         else {

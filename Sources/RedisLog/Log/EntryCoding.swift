@@ -45,6 +45,6 @@ enum EntryCoding {
     }
 
     static func corrupt(_ position: LogPosition, _ operation: String, _ text: String) -> LogFailure {
-        LogFailure(.corrupt, operation: operation, key: "\(position)", text: text)
+        .unreadable(operation, position, text)
     }
 }

@@ -9,6 +9,16 @@ public struct LogMemory: Sendable, Hashable {
 }
 
 extension RedisEventLog {
+    /// Bytes that the server uses for data of any kind (`used_memory`): cheap enough to be asked often.
+    public func serverMemory() throws(LogFailure) -> Int {
+        let text = try client("memory").command("memory", "\(address)", ["INFO", "memory"]).text ?? ""
+        for line in text.split(whereSeparator: \.isNewline) where line.hasPrefix("used_memory:") {
+            if let bytes = Int(line.dropFirst("used_memory:".count)) { return bytes }
+        }
+        throw LogFailure(
+            .corrupt, operation: "memory", key: "\(address)", text: "the server does not say what it uses")
+    }
+
     /// Adds up what the log's keys take in the server, or in all masters of a cluster: for measurements, it
     /// asks for each key. Blocks.
     public func memory() throws(LogFailure) -> LogMemory {

@@ -6,7 +6,7 @@ public struct ParkedEvent: Sendable, Hashable {
     public var position: LogPosition
     /// The group that set it aside.
     public var group: String
-    /// The event's id; empty when the entry could not be read.
+    /// The event's id; like the other attributes empty when it could not be read.
     public var eventID: String
     /// The event's type.
     public var type: String
@@ -34,20 +34,25 @@ public struct ParkedEvent: Sendable, Hashable {
         data = event.data
     }
 
-    init(_ unreadable: UnreadableEntry, group: String, time: Timestamp) {
+    init(_ unreadable: UnreadableEntry, group: String, reason: ParkedReason) {
         position = unreadable.position
         self.group = group
-        eventID = ""
-        type = ""
-        subject = ""
-        partitionKey = ""
-        sequence = 0
-        reason = ParkedReason(
-            stage: group, errors: ["the entry does not follow the log's format", unreadable.text],
-            attempts: 0, time: time)
+        eventID = unreadable["id"]
+        type = unreadable["type"]
+        subject = unreadable["subject"]
+        partitionKey = unreadable["partitionkey"]
+        sequence = UInt64(unreadable["sequence"]) ?? 0
+        self.reason = reason
         var writer = JSONWriter()
         writer.object { $0.member("entry_hex", unreadable.fields.map(Self.hex)) }
         data = writer.bytes
+    }
+
+    /// Which partition key it holds back in an ordered subscription.
+    var held: HeldKey {
+        HeldKey(
+            partitionKey: partitionKey.isEmpty ? HeldKey.name(of: position) : partitionKey,
+            position: position, sequence: sequence, isRetryAsked: false)
     }
 
     private static func hex(_ bytes: [UInt8]) -> String {
@@ -116,6 +121,22 @@ struct UnreadableEntry {
     var text: String
     /// Its names and values in turn, as they stand in the log.
     var fields: [[UInt8]]
+
+    /// The value of a field, as far as it is text; empty when there is none.
+    subscript(name: String) -> String {
+        for index in stride(from: 0, to: fields.count - 1, by: 2)
+        where fields[index].elementsEqual(name.utf8) {
+            return String(validating: fields[index + 1], as: UTF8.self) ?? ""
+        }
+        return ""
+    }
+
+    /// Why it is set aside.
+    func reason(stage: String, attempts: Int, time: Timestamp) -> ParkedReason {
+        ParkedReason(
+            stage: stage, errors: ["the entry does not follow the log's format", text], attempts: attempts,
+            time: time)
+    }
 
     /// - Parameter entry: `[entry id, [name, value, …]]`.
     init(position: LogPosition, text: String, entry: Reply) {

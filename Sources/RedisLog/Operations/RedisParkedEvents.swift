@@ -111,6 +111,7 @@ public final class RedisParkedEvents {
     public func discard(
         subscription: String, _ position: LogPosition, partitionKey: String
     ) throws(LogFailure) -> Outcome {
+        let partitionKey = partitionKey.isEmpty ? HeldKey.name(of: position) : partitionKey
         let given = LogKeys.givenUp(position.partition, subscription)
         let key = LogKeys.parked(position.partition, subscription)
         // First what keeps the session out, then what shows it as parked: in between it is both.

@@ -173,7 +173,8 @@ final class RedisCompetingSubscription: CompetingSubscription {
     /// Sets aside entries that cannot be read: they would come back for ever.
     func setAside(_ malformed: [UnreadableEntry]) throws(LogFailure) {
         for entry in malformed {
-            try park(ParkedEvent(entry, group: group, time: SystemClock().now()))
+            let reason = entry.reason(stage: group, attempts: 0, time: SystemClock().now())
+            try park(ParkedEvent(entry, group: group, reason: reason))
             client.options.notify(.entryMalformed(group: group, entry.position, entry.text))
         }
     }

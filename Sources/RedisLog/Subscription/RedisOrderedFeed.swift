@@ -41,11 +41,17 @@ final class RedisOrderedFeed: OrderedFeed {
         try client.history?.requireSame(liftings, "follow", "\(client.address)")
         let archived = try nextArchived(limit: limit)
         if !archived.isEmpty { return archived }
-        let events = try nextLive(limit: limit, waitMilliseconds: waitMilliseconds)
-        guard !events.isEmpty else { return [] }
+        let (events, unreadable) = try nextLive(limit: limit, waitMilliseconds: waitMilliseconds)
+        guard !events.isEmpty || !unreadable.isEmpty else { return [] }
         // Asked afterwards: whatever was trimmed before the events were read shows up here. A partition of
         // which nothing came has nothing behind its position: its newest event is never trimmed.
-        try archive.ask(Set(events.map(\.position.partition)).sorted(), "follow")
+        let touched = events.map(\.position.partition) + unreadable.keys
+        try archive.ask(Set(touched).sorted(), "follow")
+        for (partition, failure) in unreadable.sorted(by: { $0.key < $1.key })
+        where !isArchived(partition) && !events.contains(where: { $0.position.partition == partition }) {
+            // Nothing was passed over: what came of other partitions comes again.
+            throw failure
+        }
         let live = events.filter { !isArchived($0.position.partition) }
         for event in live { seek(to: event.position) }
         client.history?.witness(live.lazy.map(\.position), liftings: liftings)
@@ -69,28 +75,34 @@ final class RedisOrderedFeed: OrderedFeed {
         return events
     }
 
-    private func nextLive(limit: Int, waitMilliseconds: Int) throws(LogFailure) -> [RecordedEvent] {
+    /// Events as far as they can be read, and for each partition the entry that cannot.
+    private func nextLive(
+        limit: Int, waitMilliseconds: Int
+    ) throws(LogFailure) -> ([RecordedEvent], [Int: LogFailure]) {
         let wait = min(waitMilliseconds, 1000)
         let together = client.readsStreamsTogether
         // BLOCK 0 would wait for ever.
         let command = StreamRead(words: ["XREAD"], count: max(1, limit), wait: wait > 0 ? wait : nil)
         var poll = PollPause(waitMilliseconds: together ? 0 : wait, streams: positions.count)
         var events: [RecordedEvent] = []
+        var unreadable: [Int: LogFailure] = [:]
         repeat {
             let streams = positions.filter { client.history?.reason($0.partition) == nil }
             guard !streams.isEmpty else {
                 pause(milliseconds: max(wait, 0))
-                return []
+                return ([], [:])
             }
             commands.removeAll()
             command.encode(
                 streams.map { ($0.partition, $0.entryID) }, together: together, into: &commands)
-            try read(into: &events)
-        } while events.isEmpty && poll.again()
-        return events
+            try read(into: &events, &unreadable)
+        } while events.isEmpty && unreadable.isEmpty && poll.again()
+        return (events, unreadable)
     }
 
-    private func read(into events: inout [RecordedEvent]) throws(LogFailure) {
+    private func read(
+        into events: inout [RecordedEvent], _ unreadable: inout [Int: LogFailure]
+    ) throws(LogFailure) {
         try client.pipeline("follow", "\(client.address)", commands, accepting: { $0.hasPrefix("UNBLOCKED") })
         {
             _, reply throws(LogFailure) in
@@ -100,7 +112,14 @@ final class RedisOrderedFeed: OrderedFeed {
                         .corrupt, operation: "follow", key: "\(client.address)", text: "an unknown stream")
                 }
                 try stream[1]?.forEach { entry throws(LogFailure) in
-                    events.append(try decoder.decode(entry, partition: partition, operation: "follow"))
+                    guard unreadable[partition] == nil else { return }
+                    do throws(LogFailure) {
+                        events.append(
+                            try decoder.decode(entry, partition: partition, operation: "follow"))
+                    } catch {
+                        guard error.kind == .unreadable else { throw error }
+                        unreadable[partition] = error
+                    }
                 }
             }
         }

@@ -23,10 +23,7 @@ final class RedisOrderedParking: OrderedParking {
                         throw LogFailure(
                             .corrupt, operation: "held back", key: parked, text: "a record cannot be read")
                     }
-                    held.keys.append(
-                        HeldKey(
-                            partitionKey: event.partitionKey, position: event.position,
-                            sequence: event.sequence, isRetryAsked: false))
+                    held.keys.append(event.held)
                 case 1: asked.insert(item.string ?? "")
                 default: held.givenUp.insert(item.string ?? "")
                 }
@@ -52,6 +49,36 @@ final class RedisOrderedParking: OrderedParking {
         try set(
             LogKeys.parked(position.partition, subscription), position, record.json, "park", under: fence)
         try forget(subscription, position, "park", alsoParked: false)
+    }
+
+    func identify(_ position: LogPosition) throws(LogFailure) -> HeldKey {
+        ParkedEvent(
+            try entry(position), group: "",
+            reason: ParkedReason(stage: "", errors: [], attempts: 0, time: Timestamp(milliseconds: 0))
+        ).held
+    }
+
+    func parkUnreadable(
+        _ subscription: String, _ key: HeldKey, _ reason: ParkedReason, under fence: Fence?
+    ) throws(LogFailure) {
+        let position = key.position
+        var record = ParkedEvent(try entry(position), group: subscription, reason: reason)
+        record.partitionKey = key.isNameless ? "" : key.partitionKey
+        try set(
+            LogKeys.parked(position.partition, subscription), position, record.json, "park", under: fence)
+        try forget(subscription, position, "park", alsoParked: false)
+    }
+
+    /// An entry as it stands in the stream. One that cannot be read is never archived.
+    private func entry(_ position: LogPosition) throws(LogFailure) -> UnreadableEntry {
+        let key = LogKeys.log(position.partition)
+        let reply = try client.command(
+            "read unreadable", key, ["XRANGE", key, position.entryID, position.entryID])
+        guard let entry = reply.elements.first else {
+            throw LogFailure(
+                .corrupt, operation: "read unreadable", key: "\(position)", text: "there is no such entry")
+        }
+        return UnreadableEntry(position: position, text: "", entry: entry)
     }
 
     func release(

@@ -135,6 +135,11 @@ public final class InMemoryEventLog: EventLog {
 
     /// What ordered subscriptions hold back, for the calling thread.
     public func orderedParking() throws(LogFailure) -> any OrderedParking { InMemoryOrderedParking(self) }
+
+    /// From now on an entry cannot be read; nil mends it.
+    public func spoil(_ position: LogPosition, _ spoiling: Spoiling?) {
+        state.with { $0.spoiled[position] = spoiling }
+    }
 }
 
 /// A clock that stands still until it is moved.

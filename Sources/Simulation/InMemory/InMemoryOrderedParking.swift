@@ -46,6 +46,30 @@ final class InMemoryOrderedParking: OrderedParking {
         }
     }
 
+    func identify(_ position: LogPosition) throws(LogFailure) -> HeldKey {
+        try log.call("identify") { state throws(LogFailure) in
+            guard let event = state.event(at: position) else {
+                throw LogFailure(
+                    .corrupt, operation: "identify", key: "\(position)", text: "there is no such entry")
+            }
+            let isNameless = state.spoiled[position] == .wholly
+            return HeldKey(
+                partitionKey: isNameless ? HeldKey.name(of: position) : event.partitionKey,
+                position: position, sequence: isNameless ? 0 : event.sequence, isRetryAsked: false)
+        }
+    }
+
+    func parkUnreadable(
+        _ subscription: String, _ key: HeldKey, _ reason: ParkedReason, under fence: Fence?
+    ) throws(LogFailure) {
+        let event = ProposedEvent(
+            id: "", type: "", version: 0, subject: "", time: reason.time,
+            context: EventContext(source: "", actor: Actor(type: "", id: "")), data: [])
+        let standIn = RecordedEvent(
+            event: event, partitionKey: key.partitionKey, sequence: key.sequence, position: key.position)
+        try park(subscription, standIn, reason, under: fence)
+    }
+
     func release(
         _ subscription: String, _ position: LogPosition, under fence: Fence?
     ) throws(LogFailure) {

@@ -31,6 +31,8 @@ struct InMemoryState {
     var partitions: [[RecordedEvent]]
     var histories: [String: [RecordedEvent]] = [:]
     var ids: [String: [String: KnownID]] = [:]
+    /// Entries that are told to be unreadable.
+    var spoiled: [LogPosition: Spoiling] = [:]
     var groups: [String: Group] = [:]
     var shelves: [String: Shelf] = [:]
     var marks: [String: Timestamp] = [:]
@@ -109,6 +111,14 @@ struct InMemoryState {
     func read(after position: LogPosition, limit: Int) -> [RecordedEvent] {
         guard partitions.indices.contains(position.partition), limit > 0 else { return [] }
         return Array(partitions[position.partition][index(after: position)...].prefix(limit))
+    }
+
+    /// Throws when one of the events is not to be read.
+    func requireReadable(_ events: [RecordedEvent], _ operation: String) throws(LogFailure) {
+        if spoiled.isEmpty { return }
+        for event in events where spoiled[event.position] != nil {
+            throw .unreadable(operation, event.position, "it was spoiled")
+        }
     }
 
     func event(at position: LogPosition) -> RecordedEvent? {

@@ -98,6 +98,11 @@ final class InMemorySubscription: CompetingSubscription {
                 while mine.next[partition] < entries.count {
                     let event = entries[mine.next[partition]]
                     mine.next[partition] += 1
+                    guard state.spoiled[event.position] == nil else {
+                        mine.parked[event.position] = ParkedReason(
+                            stage: group, errors: ["it was spoiled"], attempts: 0, time: now)
+                        continue
+                    }
                     guard types.contains(event.type) else { continue }
                     mine.pending[event.position] = .init(consumer: consumer, deliveredAt: now, deliveries: 1)
                     if remember { known[event.position] = .some(nil) }

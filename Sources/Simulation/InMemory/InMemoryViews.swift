@@ -20,10 +20,12 @@ final class InMemoryEventStore: EventStore {
     func load(_ partitionKey: String, after sequence: UInt64, limit: Int) throws(LogFailure)
         -> [RecordedEvent]
     {
-        try log.call("load") { state in
+        try log.call("load") { state throws(LogFailure) in
             let history = state.histories[partitionKey] ?? []
             guard sequence < UInt64(history.count), limit > 0 else { return [] }
-            return Array(history[Int(sequence)...].prefix(limit))
+            let found = Array(history[Int(sequence)...].prefix(limit))
+            try state.requireReadable(found, "load")
+            return found
         }
     }
 
@@ -32,7 +34,11 @@ final class InMemoryEventStore: EventStore {
     }
 
     func read(after position: LogPosition, limit: Int) throws(LogFailure) -> [RecordedEvent] {
-        try log.call("read") { $0.read(after: position, limit: limit) }
+        try log.call("read") { state throws(LogFailure) in
+            let found = state.read(after: position, limit: limit)
+            try state.requireReadable(found, "read")
+            return found
+        }
     }
 
     func end(of partition: Int) throws(LogFailure) -> LogPosition {
@@ -84,11 +90,18 @@ final class InMemoryFeed: OrderedFeed {
         try log.faulty("follow") { _ in }
         let positions = positions
         let wait = log.blocks ? min(waitMilliseconds, 1000) : 0
+        var unreadable: LogPosition?
         let events =
             log.state.wait(milliseconds: wait) { state -> [RecordedEvent]? in
-                let found = positions.flatMap { state.read(after: $0, limit: max(1, limit)) }
-                return found.isEmpty ? nil : found
+                let found = positions.flatMap { position in
+                    let page = state.read(after: position, limit: max(1, limit))
+                    let readable = page.prefix { state.spoiled[$0.position] == nil }
+                    if readable.isEmpty, let first = page.first { unreadable = first.position }
+                    return readable
+                }
+                return found.isEmpty && unreadable == nil ? nil : found
             } ?? []
+        if let unreadable { throw .unreadable("follow", unreadable, "it was spoiled") }
         for event in events { seek(to: event.position) }
         return events
     }

@@ -70,7 +70,8 @@ enum ArchiveRunCommand: Command {
             SystemSettings.archiveAfterHours.declaration, Common.json.declaration,
         ] + Common.places, examples: ["reel archive run", "reel archive run --all --json"],
         statuses: [
-            "1  a segment is missing or damaged: it is named, and nothing was trimmed", Common.usageStatus,
+            "1  a segment is missing or damaged, or an entry cannot be read: it is named, and stays",
+            Common.usageStatus,
             Common.dependencyStatus,
         ])
 
@@ -151,8 +152,9 @@ enum ArchiveVerifyCommand: Command {
         return .success
     }
 
-    /// A segment that is missing or damaged is an answer; what cannot be reached is not.
+    /// A segment that is missing or damaged is an answer, and so is an entry that cannot be read; what
+    /// cannot be reached is not.
     static func failure(_ error: LogFailure) -> any Error {
-        error.kind == .corrupt ? CommandFailure(.no, "archive: \(error)") : error
+        [.corrupt, .unreadable].contains(error.kind) ? CommandFailure(.no, "archive: \(error)") : error
     }
 }

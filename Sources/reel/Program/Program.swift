@@ -12,7 +12,7 @@ enum Program {
         ExportCommand.self,
         KeysExportCommand.self, AuditCommand.self, StatusCommand.self, BenchSealCommand.self,
         BenchScaleCommand.self,
-        BenchAppendCommand.self, BenchProjectCommand.self, ReplayCommand.self,
+        BenchAppendCommand.self, BenchProjectCommand.self, BenchGrowthCommand.self, ReplayCommand.self,
         ParkedListCommand.self, ParkedShowCommand.self, ParkedRetryCommand.self,
         ParkedDiscardCommand.self,
         PartitionsListCommand.self, PartitionsLiftCommand.self,

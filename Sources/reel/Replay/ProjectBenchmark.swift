@@ -9,9 +9,6 @@ struct ProjectBenchmark {
     /// Events whose effects are written together, as in `reel replay`.
     static let eventsHeld = 20_000
     private static let rounds = 3
-    private static let chunksPerSession = 20
-    /// Sessions that record at the same time.
-    private static let together = 64
 
     let log: RedisEventLog
     let pool: MongoPool
@@ -111,93 +108,10 @@ struct ProjectBenchmark {
 
     // MARK: - The log
 
-    /// Sessions as a recorder and chained stages write them, many at a time.
     private func fill() throws -> Int {
         let store = try log.open()
-        var waiting: [(id: String, batches: ArraySlice<[RecordingEvent]>)] = []
-        var made = 0
-        var appended = 0
-        let context = EventContext(source: "/reel/bench", actor: .system("bench"))
-        while appended < events || !waiting.isEmpty {
-            while waiting.count < Self.together, appended < events {
-                let id = "bench-\(made)"
-                waiting.append((id, try Self.history(of: id)[...]))
-                made += 1
-            }
-            var batches: [AppendBatch] = []
-            for place in waiting.indices {
-                guard let facts = waiting[place].batches.popFirst() else { continue }
-                let time = Timestamp(milliseconds: 1_760_000_000_000 + Int64(appended))
-                let proposed = facts.enumerated().map { index, fact in
-                    ProposedEvent(
-                        fact, id: "\(waiting[place].id)/\(waiting[place].batches.count)/\(index)", time: time,
-                        context: context)
-                }
-                appended += proposed.count
-                batches.append(AppendBatch(to: waiting[place].id, expecting: .any, proposed))
-            }
-            for outcome in try store.append(batches) {
-                guard case .appended = outcome else {
-                    throw CommandFailure(.dependency, "the log for the benchmark could not be written")
-                }
-            }
-            waiting.removeAll { $0.batches.isEmpty }
-        }
-        return appended
-    }
-
-    private static func history(of id: String) throws -> [[RecordingEvent]] {
-        let created = SessionEvent.Created(
-            sessionID: id, name: "Session \(id)", rdp: RDPConfig(host: "desk.example", username: "ann"),
-            recording: RecordingConfig(), storage: StorageConfig(), metadata: SessionMetadata(),
-            capture: CaptureConfig(source: .stream, chunkSizeBytes: 1 << 20))
-        var batches: [[RecordingEvent]] = [
-            [
-                .session(.created(created)), .session(.started(sessionID: id, status: .starting)),
-                .session(.started(sessionID: id, status: .recording)),
-            ]
-        ]
-        let size = 1 << 20
-        for number in 1...chunksPerSession {
-            let chunk = ChunkReference(sessionID: id, sequenceNumber: number)
-            let content = ChunkContent(
-                sizeBytes: size, digest: String(repeating: "0f", count: 32), keyID: "key-\(id)",
-                cipher: "xchacha20poly1305")
-            batches.append([
-                .chunk(
-                    .recorded(
-                        ChunkEvent.Recorded(
-                            chunk: chunk, content: content, codec: "zstd",
-                            capturedAt: Timestamp(milliseconds: 1_760_000_000_000), durationSeconds: 2.5,
-                            frameCount: 75, spoolPath: "\(id)/\(number).raw")))
-            ])
-            let compressed = ChunkEvent.Compressed(
-                chunk: chunk, content: content, codec: "zstd", compressedBytes: size / 3,
-                processingMilliseconds: 4.25, spoolPath: nil)
-            let sealed = ChunkEvent.Sealed(
-                chunk: chunk, content: content, codec: "zstd", compressedBytes: size / 3,
-                sealedBytes: size / 3 + 300, merkleHash: String(repeating: "c3", count: 32),
-                processingMilliseconds: 1.5, path: "\(id)/\(number).reel")
-            batches.append([
-                .chunk(.compressed(compressed)), .chunk(.sealed(sealed)), .chunk(.validated(sealed)),
-                .chunk(.stored(sealed)),
-            ])
-        }
-        let total = size * chunksPerSession
-        batches.append([
-            .session(
-                .stopped(
-                    SessionEvent.Stopped(
-                        sessionID: id, reason: .endOfSource, incomplete: false, chunkCount: chunksPerSession,
-                        sizeBytes: total))),
-            .session(.processing(sessionID: id, chunkCount: chunksPerSession)),
-            .session(
-                .completed(
-                    SessionEvent.Completed(
-                        sessionID: id, merkleRoot: String(repeating: "ab", count: 32),
-                        chunkCount: chunksPerSession, sizeBytes: total, sealedBytes: total / 3,
-                        incomplete: false))),
-        ])
-        return batches
+        var workload = SessionWorkload(events: events)
+        while let batches = workload.next() { try SessionWorkload.append(batches, to: store) }
+        return workload.made
     }
 }
