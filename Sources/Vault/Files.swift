@@ -53,6 +53,13 @@ struct OpenFile: ~Copyable {
         }
     }
 
+    /// Gives the file a length; what was not written takes no room on the disk.
+    func setLength(_ bytes: Int) throws(StorageFailure) {
+        guard ftruncate(descriptor, off_t(bytes)) == 0 else {
+            throw .file(FileFailure("ftruncate", path))
+        }
+    }
+
     /// Reads up to `count` bytes at `position`; fewer only at the end of the file.
     func read(into target: UnsafeMutableRawPointer, count: Int, at position: Int) throws(StorageFailure)
         -> Int

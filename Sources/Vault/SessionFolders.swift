@@ -43,15 +43,17 @@ struct SessionFolders: Sendable {
 
     /// Writes a file under a temporary name in the session's folder, synchronizes it and hands the name to
     /// `place`, which gives it its final one; then synchronizes the folder. The temporary name is removed if
-    /// anything fails.
+    /// anything fails. `prepare` gets the file before anything is in it.
     func writeDurably<R>(
         session: String, bytes: UnsafeRawBufferPointer,
+        prepare: (_ file: borrowing OpenFile) throws(StorageFailure) -> Void = { _ in },
         place: (_ temporary: String) throws(StorageFailure) -> R
     ) throws(StorageFailure) -> R {
-        let folder = try prepare(session)
+        let folder = try self.prepare(session)
         let temporary = folder + "/" + Identifier.random(prefix: Self.temporaryPrefix, bytes: 12)
         do {
             let file = try Files.create(temporary, mode: fileMode)
+            try prepare(file)
             try file.writeAll(bytes)
             try file.synchronize()
             let result = try place(temporary)

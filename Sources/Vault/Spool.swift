@@ -1,5 +1,4 @@
 internal import Glibc
-internal import Synchronization
 
 /// What a file in the spool holds.
 public enum SpoolKind: Hashable, Sendable {
@@ -25,23 +24,17 @@ public struct SpoolUsage: Hashable, Sendable {
 public final class Spool: Sendable {
     /// Largest file that is read unless the caller says otherwise: 1 GiB and some.
     public static let defaultMaximumBytes = (1 << 30) + 8192
-    /// Bytes this process writes before it looks again at what others have written.
-    private static let recountBytes = 256 << 20
-
-    /// What the spool is believed to hold; nil until counted. What is removed is not subtracted: when the
-    /// estimate reaches the limit, the files are counted again.
-    private struct Estimate {
-        var usedBytes: Int?
-        var writtenSinceCount = 0
-    }
+    /// How often a folder is looked at that changes all the time.
+    private static let looks = 5
 
     private let folders: SessionFolders
-    private let limitBytes: Int?
-    private let estimate = Mutex(Estimate())
+    /// What may lie here, whoever wrote it; nil when nobody has said.
+    public let limitBytes: Int?
 
     /// The spool in a folder, which is made with those above it if need be.
-    /// - Parameter limitBytes: writes that would go beyond are refused with `StorageFailure.full`. A guard,
-    ///   not a quota: what other processes write is noticed at every 256 MiB.
+    /// - Parameter limitBytes: a quota over all that lies here, whoever wrote it: recorded chunks that would
+    ///   go beyond are refused with `StorageFailure.full`. What is handed from stage to stage is not: it is
+    ///   on its way out.
     public init(root: String, limitBytes: Int? = nil) throws(StorageFailure) {
         folders = try SessionFolders(root: root, folderMode: 0o700, fileMode: 0o600)
         self.limitBytes = limitBytes
@@ -61,36 +54,41 @@ public final class Spool: Sendable {
 
     /// Writes a file, durably. A raw chunk replaces one of the same number: it is what a recorder left that
     /// died before it could tell the log. Each handover gets a name of its own.
+    ///
+    /// Room is taken first, by a file of that length, and counted then: of several that write at once, in any
+    /// process, whoever counts last has seen all of them, so that together they stay within the limit.
+    /// - Parameter beyondLimit: whether it is written even where there is no room.
     /// - Returns: the file's path relative to the root.
     public func write(
-        _ bytes: UnsafeRawBufferPointer, session: String, sequence: Int, kind: SpoolKind
+        _ bytes: UnsafeRawBufferPointer, session: String, sequence: Int, kind: SpoolKind,
+        beyondLimit: Bool = false
     ) throws(StorageFailure) -> String {
         let relative = try Self.relativePath(session: session, sequence: sequence, kind: kind)
-        try makeSure(thereIsRoomFor: bytes.count)
         let final = "\(root)/\(relative)"
-        try folders.writeDurably(session: session, bytes: bytes) { temporary throws(StorageFailure) in
+        let limit = kind == .raw && !beyondLimit ? limitBytes : nil
+        try folders.writeDurably(session: session, bytes: bytes) { file throws(StorageFailure) in
+            guard let limit else { return }
+            try file.setLength(bytes.count)
+            try requireRoom(taken: bytes.count, within: limit)
+        } place: { temporary throws(StorageFailure) in
             try Files.rename(temporary, to: final)
-        }
-        estimate.withLock {
-            $0.usedBytes? += bytes.count
-            $0.writtenSinceCount += bytes.count
         }
         return relative
     }
 
-    /// Begins a file that comes piece by piece; it gets a name of its own, as a handover of `stage` does.
+    /// Begins a file that comes piece by piece; it gets a name of its own, as a handover of `stage` does. It
+    /// is recorded by whoever sends it, and needs room as a raw chunk does.
     /// - Parameter byteCount: its length, or the most that it may have.
     public func begin(
         session: String, sequence: Int, stage: String, byteCount: Int
     ) throws(StorageFailure) -> SpoolUpload {
         let relative = try Self.relativePath(
             session: session, sequence: sequence, kind: .handover(stage: stage))
-        try makeSure(thereIsRoomFor: byteCount)
         let upload = try SpoolUpload(
             folders, session: session, relative: relative, final: "\(root)/\(relative)")
-        estimate.withLock {
-            $0.usedBytes? += byteCount
-            $0.writtenSinceCount += byteCount
+        if let limitBytes {
+            try upload.takeRoom(for: byteCount)
+            try requireRoom(taken: byteCount, within: limitBytes)
         }
         return upload
     }
@@ -98,6 +96,23 @@ public final class Spool: Sendable {
     /// Names of the files in a session's folder; empty when there is none.
     func names(session: String) throws(StorageFailure) -> [String] {
         try Files.names(in: folders.folder(session)) ?? []
+    }
+
+    /// Throws `StorageFailure.full` unless so many bytes may be written now.
+    public func requireRoom(for bytes: Int) throws(StorageFailure) {
+        guard let limitBytes else { return }
+        let used = try usage().bytes
+        guard used + bytes <= limitBytes else {
+            throw .full(path: root, limitBytes: limitBytes, usedBytes: used, neededBytes: bytes)
+        }
+    }
+
+    /// Throws `StorageFailure.full` when there was no room for what an empty file has taken.
+    private func requireRoom(taken bytes: Int, within limit: Int) throws(StorageFailure) {
+        let used = try usage().bytes
+        guard used <= limit else {
+            throw .full(path: root, limitBytes: limit, usedBytes: used - bytes, neededBytes: bytes)
+        }
     }
 
     /// Replaces the contents of `buffer` with a whole file.
@@ -156,11 +171,29 @@ public final class Spool: Sendable {
         var bytes = 0
         var files = 0
         for session in try folders.sessions() {
+            let found = try usage(of: session)
+            bytes += found.bytes
+            files += found.files
+        }
+        return SpoolUsage(bytes: bytes, files: files)
+    }
+
+    /// A name that vanished may have become another one meanwhile: then the folder is looked at again.
+    private func usage(of session: String) throws(StorageFailure) -> SpoolUsage {
+        var bytes = 0
+        var files = 0
+        for _ in 0..<Self.looks {
+            (bytes, files) = (0, 0)
+            var isWhole = true
             for name in try Files.names(in: "\(root)/\(session)") ?? [] {
-                guard let status = try Files.status("\(root)/\(session)/\(name)") else { continue }
+                guard let status = try Files.status("\(root)/\(session)/\(name)") else {
+                    isWhole = false
+                    continue
+                }
                 bytes += Int(status.st_size)
                 files += 1
             }
+            if isWhole { break }
         }
         return SpoolUsage(bytes: bytes, files: files)
     }
@@ -191,18 +224,5 @@ public final class Spool: Sendable {
         let rest = name.utf8.dropFirst(8)
         return rest.first == UInt8(ascii: ".") && rest.count > 1 && rest.count <= 150
             && rest.dropFirst().allSatisfy(Identifier.isAllowed)
-    }
-
-    private func makeSure(thereIsRoomFor needed: Int) throws(StorageFailure) {
-        guard let limitBytes else { return }
-        let known = estimate.withLock { estimate -> Int? in
-            estimate.writtenSinceCount < Self.recountBytes ? estimate.usedBytes : nil
-        }
-        if let known, known + needed <= limitBytes { return }
-        let used = try usage().bytes
-        estimate.withLock { $0 = Estimate(usedBytes: used) }
-        guard used + needed <= limitBytes else {
-            throw .full(path: root, limitBytes: limitBytes, usedBytes: used, neededBytes: needed)
-        }
     }
 }

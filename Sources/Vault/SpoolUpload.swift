@@ -13,6 +13,8 @@ public final class SpoolUpload {
     private let temporary: String
     private let final: String
     private var isCommitted = false
+    /// What the file is as long as from the beginning.
+    private var takenBytes = 0
 
     init(
         _ folders: SessionFolders, session: String, relative: String, final: String
@@ -29,6 +31,12 @@ public final class SpoolUpload {
         if !isCommitted { _ = try? Files.remove(temporary) }
     }
 
+    /// Gives the empty file the length that it may reach, so that others count it.
+    func takeRoom(for bytes: Int) throws(StorageFailure) {
+        try file.setLength(bytes)
+        takenBytes = bytes
+    }
+
     /// Writes the next bytes.
     public func append(_ bytes: UnsafeRawBufferPointer) throws(StorageFailure) {
         try file.writeAll(bytes)
@@ -37,6 +45,7 @@ public final class SpoolUpload {
 
     /// Makes the file durable under its name.
     public func commit() throws(StorageFailure) {
+        if takenBytes > byteCount { try file.setLength(byteCount) }
         try file.synchronize()
         try Files.rename(temporary, to: final)
         isCommitted = true

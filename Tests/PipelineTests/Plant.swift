@@ -112,8 +112,13 @@ final class Plant {
     func record(
         _ bytes: [UInt8], as id: String, codec: String = "zstd", chunkBytes: Int = 4096,
         log other: (any EventLog)? = nil, configure: (inout RecordingOptions) -> Void = { _ in },
-        stop: StopSignal = StopSignal(), progress: @escaping (RecordingProgress) -> Void = { _ in }
+        spoolLimitBytes: Int? = nil, stop: StopSignal = StopSignal(),
+        progress: @escaping (RecordingProgress) -> Void = { _ in }
     ) throws -> RecordingSummary {
+        var vault = vault
+        if spoolLimitBytes != nil {
+            vault.spool = try Spool(root: vault.spool.root, limitBytes: spoolLimitBytes)
+        }
         let file = folder.appendingPathComponent("source-\(id)")
         try Data(bytes).write(to: file)
         var options = RecordingOptions(session: Self.session(id, codec: codec, chunkBytes: chunkBytes))

@@ -1,5 +1,6 @@
 import EventSourcing
 import Pipeline
+import Recording
 import RedisLog
 import Simulation
 import Supervision
@@ -72,7 +73,7 @@ extension EventLog {
 }
 
 /// Entries that do not follow the log's format: somebody else's, a later version's, damaged ones.
-@Suite("Unreadable entries", .timeLimit(.minutes(2)))
+@Suite("Unreadable entries", .timeLimit(.minutes(10)))
 struct UnreadableTests {
     private func running(_ log: any EventLog, _ pages: Register.Pages, _ body: () throws -> Void) throws {
         let stop = StopSignal()
@@ -174,6 +175,12 @@ struct UnreadableTests {
             try log.retry(first)
             try eventually("it goes on up to the second") { pages.sequences(of: "bad") == [1, 2, 3, 4] }
             try eventually("the second is left") { try Array(log.parked().keys) == [second] }
+            // Its history tells whose it is; asked too early it remains so.
+            func held() throws -> [HeldKey] { try log.orderedParking().heldBack("register", in: 0).keys }
+            #expect(try held().map(\.partitionKey) == ["bad"])
+            try log.retry(second)
+            try eventually("it was tried") { try held().map(\.isRetryAsked) == [false] }
+            #expect(try held().map(\.partitionKey) == ["bad"])
         }
         try log.add("bad", 7...7)
         try running(log, pages) {
@@ -228,5 +235,31 @@ struct UnreadableTests {
             return batch.map(\.event.position) == [bad]
         }
         #expect(taken.last?.event.sequence == 2)
+    }
+
+    @Test(
+        "a session with one is completed when it can be read again, and others meanwhile",
+        arguments: Spoiling.allCases)
+    func completion(_ spoiling: Spoiling) throws {
+        let log = InMemoryEventLog(partitions: 1)
+        let plant = try Plant(log)
+        try plant.startWorkers([StageName.allCases])
+        let bytes = sampleBytes(30_000)
+        try plant.record(bytes, as: "s")
+        try eventually("everything is stored") { try plant.state(of: "s").isEverythingStored }
+        let events = try plant.events(of: "s")
+        let place = try #require(events.firstIndex { $0.type == "ChunkSealed" })
+        log.spoil(events[place].position, spoiling)
+        try plant.startCompletion()
+        try plant.record(sampleBytes(9000, seed: 2), as: "t")
+        try plant.wait(for: .completed, of: "t")
+        let expected = spoiling == .partly ? [place] : [place, place + 1]
+        let positions = Set(expected.map { events[$0].position })
+        try eventually("it is parked") { Set(log.parked(subscription: "completion").keys) == positions }
+        log.spoil(events[place].position, nil)
+        for position in positions.sorted() { log.retryParked("completion", position) }
+        try plant.wait(for: .completed, of: "s")
+        try eventually("nothing is parked") { log.parked(subscription: "completion").isEmpty }
+        #expect(try plant.export("s") == bytes)
     }
 }

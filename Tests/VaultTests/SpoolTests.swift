@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Synchronization
 import Testing
 
 @testable import Vault
@@ -119,6 +120,81 @@ struct SpoolTests {
         #expect(try small.purge(session: "sess-A", sequence: 1) == 1)
         try put(3)
         #expect(try small.usage() == SpoolUsage(bytes: 800, files: 2))
+    }
+
+    @Test("what comes piece by piece takes its room at the beginning, and keeps what it needed")
+    func uploadsWithinLimit() throws {
+        let small = try Spool(root: folder.path + "/uploads", limitBytes: 1000)
+        func begin(_ sequence: Int) throws -> SpoolUpload {
+            try small.begin(session: "sess-A", sequence: sequence, stage: "upload", byteCount: 600)
+        }
+        let first = try begin(1)
+        #expect(try small.usage() == SpoolUsage(bytes: 600, files: 1))
+        let found = failure(StorageFailure.self) { _ = try begin(2) }
+        #expect(found == .full(path: small.root, limitBytes: 1000, usedBytes: 600, neededBytes: 600))
+        // What was refused leaves nothing behind.
+        #expect(try small.usage() == SpoolUsage(bytes: 600, files: 1))
+        try [UInt8](repeating: 1, count: 250).withUnsafeBytes { try first.append($0) }
+        try first.commit()
+        #expect(try small.usage() == SpoolUsage(bytes: 250, files: 1))
+        let buffer = ScratchBuffer()
+        try small.read(first.relative, expectedBytes: 250, into: buffer)
+        #expect(buffer.copyBytes() == [UInt8](repeating: 1, count: 250))
+        _ = try begin(3)
+    }
+
+    @Test("what is handed on, and what was asked to be kept all the same, is written beyond the limit")
+    func beyondLimit() throws {
+        let small = try Spool(root: folder.path + "/beyond", limitBytes: 1000)
+        let chunk = [UInt8](repeating: 1, count: 800)
+        func put(_ sequence: Int, _ kind: SpoolKind, beyond: Bool = false) throws {
+            _ = try chunk.withUnsafeBytes {
+                try small.write($0, session: "sess-A", sequence: sequence, kind: kind, beyondLimit: beyond)
+            }
+        }
+        try small.requireRoom(for: 1000)
+        try put(1, .raw)
+        #expect(failure(StorageFailure.self) { try small.requireRoom(for: 201) }?.isOutOfSpace == true)
+        try put(1, .handover(stage: "compress"))
+        #expect(failure(StorageFailure.self) { try put(2, .raw) }?.isOutOfSpace == true)
+        try put(2, .raw, beyond: true)
+        #expect(try small.usage() == SpoolUsage(bytes: 2400, files: 3))
+        // What was refused has left nothing behind.
+        let names = try FileManager.default.contentsOfDirectory(atPath: small.root + "/sess-A")
+        #expect(names.count == 3)
+    }
+
+    @Test("many who write at once stay within the limit together, and all come in when there is room")
+    func together() throws {
+        let root = folder.path + "/together"
+        let (writers, each, limit) = (4, 8, 3000)
+        let watch = try Spool(root: root, limitBytes: limit)
+        let highest = Mutex(0)
+        DispatchQueue.concurrentPerform(iterations: writers) { writer in
+            // Each has a spool of its own, as in a process of its own.
+            guard let own = try? Spool(root: root, limitBytes: limit) else { return }
+            let chunk = [UInt8](repeating: UInt8(writer), count: 1000)
+            for number in 1...each {
+                while true {
+                    let path = try? chunk.withUnsafeBytes {
+                        try own.write($0, session: "sess-\(writer)", sequence: number, kind: .raw)
+                    }
+                    guard let path else {
+                        sched_yield()
+                        continue
+                    }
+                    // Finished files alone: who is refused has taken room for a moment.
+                    let found = (0..<writers).reduce(0) {
+                        $0 + ((try? own.rawSequences(session: "sess-\($1)").count) ?? 0)
+                    }
+                    highest.withLock { $0 = max($0, found * 1000) }
+                    _ = try? own.remove(path)
+                    break
+                }
+            }
+        }
+        #expect(highest.withLock { $0 } <= limit)
+        #expect(try watch.usage() == SpoolUsage(bytes: 0, files: 0))
     }
 
     @Test("files are for their owner only")

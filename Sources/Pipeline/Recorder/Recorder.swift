@@ -171,10 +171,7 @@ public final class Recorder {
         let recorded: ChunkEvent.Recorded
         do {
             let digest = buffer.withBytes(sealing.digester.authenticate)
-            let path = try buffer.withBytes { bytes throws(StorageFailure) in
-                try spool.write(
-                    bytes, session: sessionID, sequence: chunk.sequenceNumber, kind: .raw)
-            }
+            let path = try writeChunk(chunk.sequenceNumber, stop)
             recorded = ChunkEvent.Recorded(
                 chunk: chunk,
                 content: ChunkContent(
@@ -194,8 +191,35 @@ public final class Recorder {
         progress(state)
     }
 
-    /// Refuses to begin while less is free than is kept in reserve.
+    /// Writes the chunk in hand to the spool. Where the quota over all recorders leaves no room, waits for
+    /// chunks to be stored: the source waits too. Once `stop` is set it is written all the same: what was
+    /// read is kept.
+    private func writeChunk(_ number: Int, _ stop: StopSignal) throws(StorageFailure) -> String {
+        while true {
+            do throws(StorageFailure) {
+                let path = try buffer.withBytes { bytes throws(StorageFailure) in
+                    try spool.write(
+                        bytes, session: sessionID, sequence: number, kind: .raw, beyondLimit: stop.isSet)
+                }
+                state.waitingFor = nil
+                return path
+            } catch {
+                guard case .full(_, let limit, _, _) = error else { throw error }
+                if state.waitingFor == nil {
+                    state.waitingFor = "room in the spool, whose quota is \(limit >> 20) MiB"
+                    progress(state)
+                }
+                // Of several that wait none must always be too late.
+                _ = stop.wait(milliseconds: Machine.random(in: 20...100))
+            }
+        }
+    }
+
+    /// Refuses to begin while less is free than is kept in reserve, or the spool has no room for a chunk.
     private func refuseShortage() throws(RecordingFailure) {
+        do throws(StorageFailure) {
+            try spool.requireRoom(for: options.session.capture.chunkSizeBytes)
+        } catch { throw .failed(error, kept: nil) }
         guard let room = try tightestDisk(), room.state != .open else { return }
         throw .failed(DiskShortage(room), kept: nil)
     }

@@ -115,12 +115,14 @@ struct GrowthBenchmark {
         let thread = try OwnThread<Void>(name: "archiver") {
             let archiver = try log.archiver(policy)
             while !ended.isSet {
+                var isIdle = true
                 for partition in 0..<log.partitioning.count where !ended.isSet {
                     let began = ContinuousClock.now
                     let run = try archiver.run(partition: partition)
                     progress.add(run.events, in: ContinuousClock.now - began)
+                    if run.events > 0 { isIdle = false }
                 }
-                ended.wait(milliseconds: pause)
+                if isIdle { ended.wait(milliseconds: pause) }
             }
         }
         defer { ended.set() }

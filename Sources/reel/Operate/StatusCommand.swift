@@ -21,6 +21,7 @@ enum StatusCommand: Command {
             + "the terminal is refreshed in place; --json then prints a line a second.",
         options: [
             watch.declaration, partitions.declaration, Common.diskReserve.declaration,
+            Common.spoolQuota.declaration,
             Common.json.declaration,
         ] + Common.places,
         examples: ["reel status", "reel status --watch --partitions", "reel status --json"],
@@ -104,6 +105,7 @@ struct SystemStatus {
     private let subscriptions: [LagReport]
     private let totals: RecordingTotals
     private let spool: SpoolUsage
+    private let spoolLimit: Int?
     private let disk: DiskSpace
     private let guarded: DiskGuardFigures
     private let halts: [HaltedPartition]
@@ -129,6 +131,7 @@ struct SystemStatus {
         }
         totals = try probe.queries.totals()
         spool = try probe.spool.usage()
+        spoolLimit = try Common.spoolLimit(settings)
         disk = try probe.chunks.diskSpace()
         guarded = try DiskGuardFigures(
             Common.diskGuard(settings, spool: endpoints.spool, chunks: endpoints.chunkStore))
@@ -144,7 +147,9 @@ struct SystemStatus {
             "redis     \(redis), version \(server.version), \(partitions) partitions",
             "          \(server.durability)",
             "mongodb   \(mongodb)",
-            "spool     \(Quantity.bytes(spool.bytes)) in \(Quantity.grouped(spool.files)) files, \(endpoints.spool)",
+            "spool     \(Quantity.bytes(spool.bytes))"
+                + (spoolLimit.map { " of a quota of \(Quantity.bytes($0))" } ?? "")
+                + " in \(Quantity.grouped(spool.files)) files, \(endpoints.spool)",
             "chunks    \(Quantity.bytes(disk.availableBytes)) of \(Quantity.bytes(disk.totalBytes)) free, "
                 + endpoints.chunkStore,
             "disks     \(guarded.text)",
@@ -207,6 +212,7 @@ struct SystemStatus {
                 json.member("path", endpoints.spool)
                 json.member("files", spool.files)
                 json.member("bytes", spool.bytes)
+                if let spoolLimit { json.member("quota_bytes", spoolLimit) }
             }
             json.member("chunk_store") { json in
                 json.member("path", endpoints.chunkStore)

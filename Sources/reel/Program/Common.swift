@@ -26,6 +26,18 @@ enum Common {
         help: "Megabytes to keep free on the disks of spool and chunk store: below, no new session begins; "
             + "below half of it, running recordings are closed; 0 switches that off")
 
+    static let spoolQuota = Setting(
+        "spool-quota", "MB", .integer(0...1_000_000_000), variable: "REEL_SPOOL_QUOTA_MB", default: "0",
+        help:
+            "Megabytes that may lie in the spool, of all recorders together: without room for a chunk no new "
+            + "session begins, and running recordings wait; 0 sets no quota")
+
+    /// The quota of the spool in bytes; nil when there is none.
+    static func spoolLimit(_ settings: Settings) throws(UsageError) -> Int? {
+        let megabytes = try settings.require(spoolQuota)
+        return megabytes == 0 ? nil : megabytes << 20
+    }
+
     /// The guard over the disks of a system's folders.
     static func diskGuard(_ settings: Settings, spool: String, chunks: String) -> DiskGuard {
         DiskGuard(paths: [spool, chunks], reserveBytes: settings[diskReserve].map { $0 << 20 })

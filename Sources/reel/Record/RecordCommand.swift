@@ -41,7 +41,7 @@ enum RecordCommand: Command {
         try SignalWatcher.start(stop)
 
         let report = RecordingReport(settings, session.sessionID, totalBytes: source.totalBytes)
-        let vault = try system.vault()
+        let vault = try system.vault(spoolLimitBytes: try Common.spoolLimit(settings))
         var options = RecordingOptions(session: session)
         options.diskGuard = Common.diskGuard(settings, spool: vault.spool.root, chunks: vault.chunks.root)
         let recorder = try Recorder(

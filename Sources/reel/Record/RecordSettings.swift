@@ -33,7 +33,7 @@ enum RecordSettings {
             noEncryption.declaration, wait.declaration, project.declaration, environment.declaration,
             tag.declaration, description.declaration, owner.declaration, priority.declaration,
             host.declaration, user.declaration, verbose.declaration, quiet.declaration,
-            Common.diskReserve.declaration, Common.json.declaration,
+            Common.diskReserve.declaration, Common.spoolQuota.declaration, Common.json.declaration,
         ] + Common.places
 
     static func newSessionID() -> String { "sess-\(ULID.make(at: SystemClock().now()))" }
@@ -61,6 +61,11 @@ enum RecordSettings {
             name: try settings.require(name), rdp: rdp, recording: recording, storage: storage,
             metadata: metadata,
             capture: CaptureConfig(source: source, chunkSizeBytes: try settings.require(Common.chunkSize)))
+        if let limit = try Common.spoolLimit(settings), limit < created.capture.chunkSizeBytes {
+            throw UsageError(
+                ["--spool-quota (REEL_SPOOL_QUOTA_MB): must have room for one chunk (--chunk-size)"],
+                command: "record")
+        }
         let violations = created.violations
         if !violations.isEmpty { throw UsageError(violations.map(optionNamed), command: "record") }
         return created

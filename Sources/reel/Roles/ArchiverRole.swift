@@ -43,15 +43,17 @@ struct ArchiverRole {
         let archiver = try system.log.archiver(system.archiving)
         sweep()
         while !stop.isSet {
+            var isIdle = true
             do {
                 let limits = try progress.limits(system.log.partitioning.count)
                 for (partition, limit) in limits.enumerated() where !stop.isSet {
-                    archive(partition, limit, archiver, &told)
+                    if archive(partition, limit, archiver, &told) { isIdle = false }
                 }
             } catch {
                 report(-1, "the read models do not say how far they are: \(error)", &told)
             }
-            stop.wait(milliseconds: system.archivePause)
+            // While there is something to do, more came meanwhile.
+            if isIdle { stop.wait(milliseconds: system.archivePause) }
         }
     }
 
@@ -63,18 +65,21 @@ struct ArchiverRole {
         }
     }
 
+    /// Whether something was archived.
     private func archive(
         _ partition: Int, _ limit: LogPosition, _ archiver: RedisArchiver, _ told: inout [Int: String]
-    ) {
+    ) -> Bool {
         do throws(LogFailure) {
             let run = try archiver.run(partition: partition, upTo: limit)
             told[partition] = nil
-            guard run.segments > 0 else { return }
+            guard run.segments > 0 else { return false }
             system.report(
                 .info, "archiver", "archived \(LogPosition.partitionName(partition))",
                 [("events", "\(run.events)"), ("segments", "\(run.segments)")])
+            return true
         } catch {
             report(partition, "\(LogPosition.partitionName(partition)): \(error)", &told)
+            return false
         }
     }
 

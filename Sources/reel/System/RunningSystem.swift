@@ -56,9 +56,10 @@ struct RunningSystem {
     func chunks() throws -> ChunkStore { try ChunkStore(root: endpoints.chunkStore) }
 
     /// Everything that touching content needs.
-    func vault() throws -> VaultAccess {
+    /// - Parameter spoolLimitBytes: the quota of the spool; nil when there is none.
+    func vault(spoolLimitBytes: Int? = nil) throws -> VaultAccess {
         VaultAccess(
-            spool: try Spool(root: endpoints.spool), chunks: try chunks(),
+            spool: try Spool(root: endpoints.spool, limitBytes: spoolLimitBytes), chunks: try chunks(),
             ring: try KeyRing.open(folder: endpoints.keys), archive: MongoKeyArchive(try mongo()))
     }
 }
