@@ -53,6 +53,12 @@ final class MongoKeyRecords: KeyRecords {
         try pool.withClient { (client) throws(MongoFailure) in try find(sessionID, client) }
     }
 
+    func destroy(ofSession sessionID: String) throws {
+        try pool.withClient { (client) throws(MongoFailure) in
+            try client.deleteOne(BSONDocument { $0.append("session_id", sessionID) }, in: name)
+        }
+    }
+
     private func find(
         _ sessionID: String, _ client: borrowing MongoClient
     ) throws(MongoFailure) -> KeyRecord? {

@@ -35,6 +35,9 @@ public protocol KeyRecords: AnyObject {
     func keep(_ record: KeyRecord) throws -> KeyRecord
     /// The record of a session; nil when there is none.
     func record(ofSession sessionID: String) throws -> KeyRecord?
+    /// Removes a session's record for ever, durably: what the key sealed can't be opened by anybody again.
+    /// One that is not there is no error.
+    func destroy(ofSession sessionID: String) throws
 }
 
 /// A factory of per-thread views of the kept keys.

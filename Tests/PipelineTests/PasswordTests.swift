@@ -52,8 +52,8 @@ struct PasswordTests {
         let log = InMemoryEventLog()
         let store = try log.open()
         let plant = try Plant(log)
-        let handler = SessionCompletion(
-            spool: plant.vault.spool, passwords: records, clock: SystemClock(), report: .silent)
+        let places = SessionRemoval.Places(plant.vault, passwords: records)
+        let handler = SessionRemoval(places, clock: SystemClock(), report: .silent)
         for session in ["s", "t"] {
             let desk = CommandHandler(session: session, store: store, clock: SystemClock())
             let context = EventContext(source: "/reel/test", actor: .system("test"))

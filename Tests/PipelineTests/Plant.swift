@@ -65,6 +65,8 @@ final class Plant {
                 try? liveness.beat(mark, forMilliseconds: 10_000)
                 _ = stop.wait(milliseconds: 500)
             }
+            // As a process does that ends by itself: others take over at once.
+            try? liveness.end(mark)
         }
     }
 
@@ -72,10 +74,31 @@ final class Plant {
         threads.append(try OwnThread(name: name, body))
     }
 
+    /// What holds sessions back in this process; it follows the log from now on.
+    func startGate() throws -> ProcessingGate {
+        let (log, stop) = (log, stop)
+        let gate = ProcessingGate(log: log, report: .silent)
+        try run("gate") { try gate.run(stop: stop) }
+        return gate
+    }
+
+    /// Carries out a command on a session.
+    func command(_ command: SessionCommand, on id: String) throws {
+        try Self.command(command, on: id, in: try log.open())
+    }
+
+    static func command(_ command: SessionCommand, on id: String, in store: any EventStore) throws {
+        let handler = CommandHandler(session: id, store: store, clock: SystemClock())
+        try handler.catchUp()
+        try handler.handle(
+            command, id: "test/\(UUID().uuidString)",
+            context: EventContext(source: "/test", actor: .system("test")))
+    }
+
     /// Starts a worker for each chain.
     func startWorkers(
         _ chains: [[StageName]], policy: RetryPolicy = RetryPolicy(baseMilliseconds: 5),
-        log other: (any EventLog)? = nil
+        log other: (any EventLog)? = nil, gate: ProcessingGate? = nil
     ) throws {
         for chain in chains {
             let (log, vault, stop) = (other ?? log, vault, stop)
@@ -84,7 +107,8 @@ final class Plant {
                 try StageWorker(
                     stage: ChunkStage(
                         chain: chain, log: log, vault: vault, levels: [:], clock: SystemClock()),
-                    log: log, consumer: consumer, policy: policy, clock: SystemClock(), report: .silent
+                    log: log, consumer: consumer, policy: policy, clock: SystemClock(), report: .silent,
+                    gate: gate
                 ) { ParkedChunk.events(for: $0, $1, clock: SystemClock()) }.run(stop: stop)
             }
         }

@@ -24,6 +24,13 @@ public protocol Stage: AnyObject {
     /// Id of the event that stands in the log once somebody has done this stage's work on the delivery;
     /// nil for one that leads to no event.
     func resultID(of delivery: Delivery) -> String?
+    /// Handles one delivery whose subject was deleted: removes what is left of it. Blocks.
+    func discard(_ delivery: Delivery) -> StageOutcome
+}
+
+extension Stage {
+    /// For stages that leave nothing behind.
+    public func discard(_ delivery: Delivery) -> StageOutcome { .done([]) }
 }
 
 /// A read model that is built from the log, in order.

@@ -28,6 +28,8 @@ public struct Finding: Sendable, Hashable, CustomStringConvertible {
         case log
         /// The session is not completed: nothing binds its chunks yet.
         case unfinished
+        /// The session was deleted: its files and its key are removed, or will be.
+        case deleted
     }
 
     /// What kind of damage.
@@ -91,6 +93,10 @@ public final class SessionAuditor {
         var report = AuditReport(sessionID: session)
         report.findings = history.contradictions
         report.merkleRoot = history.state.merkleRoot
+        if history.state.status == .deleted {
+            try describeDeletion(session, history.state, &report)
+            return report
+        }
         let key = history.stored.isEmpty ? nil : try sessionKey(session, &report)
         var leaves: [Digest] = []
         for (index, stored) in history.stored.enumerated() {
@@ -115,6 +121,26 @@ public final class SessionAuditor {
                     text: "the log's root is \(expected), the files' is \(report.computedRoot ?? "unknown")"))
         }
         return report
+    }
+
+    /// Nothing of a deleted session is to be found; what still is there is named.
+    private func describeDeletion(
+        _ session: String, _ state: SessionState, _ report: inout AuditReport
+    ) throws {
+        report.contentChecked = false
+        report.findings.append(
+            Finding(
+                kind: .deleted, subject: session,
+                text: "the session was deleted; the files of \(state.deletedThrough) of "
+                    + "\(state.chunkCount) chunks are removed"))
+        let listing = try chunks.list(session: session)
+        for file in listing.files {
+            report.findings.append(
+                Finding(
+                    kind: .extra,
+                    subject: try ChunkStore.relativePath(session: session, sequence: file.sequenceNumber),
+                    text: "a file of a deleted session"))
+        }
     }
 
     private func sessionKey(_ session: String, _ report: inout AuditReport) throws -> SessionKey? {

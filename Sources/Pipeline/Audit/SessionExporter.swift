@@ -6,6 +6,8 @@ internal import Recording
 public enum ExportFailure: Error, CustomStringConvertible {
     /// The log has no such session.
     case notFound(String)
+    /// The session was deleted: its key and its files are removed.
+    case deleted(String)
     /// A chunk is not stored yet, or was given up.
     case unfinished(chunk: Int, of: Int)
     /// A chunk's file is missing or damaged.
@@ -15,6 +17,7 @@ public enum ExportFailure: Error, CustomStringConvertible {
     public var description: String {
         switch self {
         case .notFound(let session): "there is no session \(session)"
+        case .deleted(let session): "session \(session) was deleted, its key and files with it"
         case .unfinished(let chunk, let count): "chunk \(chunk) of \(count) is not stored yet"
         case .damaged(let path, let text): "\(path): \(text)"
         }
@@ -45,6 +48,7 @@ public final class SessionExporter {
         guard let history = try SessionHistory(of: session, in: store) else {
             throw ExportFailure.notFound(session)
         }
+        guard history.state.status != .deleted else { throw ExportFailure.deleted(session) }
         let total = history.state.chunkCount
         for (index, stored) in history.stored.enumerated()
         where stored.chunk.sequenceNumber != index + 1 {

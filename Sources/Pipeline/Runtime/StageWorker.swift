@@ -36,16 +36,22 @@ public final class StageWorker {
     private let policy: RetryPolicy
     private let clock: any WallClock
     private let report: RoleLog
+    private let gate: ProcessingGate?
     private let parkedEvents: (Delivery, ParkedReason) -> [ProposedEvent]
 
     private var waiting: Set<LogPosition> = []
     private var batch = BatchSize()
 
+    /// Milliseconds after which a delivery that is held back is looked at again.
+    private static let heldMilliseconds = 500
+
     /// A worker that is not running yet.
-    /// - Parameter parkedEvents: what is appended when a delivery is given up.
+    /// - Parameters:
+    ///   - gate: says which sessions' deliveries have to wait; nil where none ever has to.
+    ///   - parkedEvents: what is appended when a delivery is given up.
     public init(
         stage: any Stage, log: any EventLog, consumer: ConsumerName, policy: RetryPolicy,
-        clock: any WallClock, report: RoleLog,
+        clock: any WallClock, report: RoleLog, gate: ProcessingGate? = nil,
         parkedEvents: @escaping (Delivery, ParkedReason) -> [ProposedEvent]
     ) {
         self.stage = stage
@@ -54,6 +60,7 @@ public final class StageWorker {
         self.policy = policy
         self.clock = clock
         self.report = report
+        self.gate = gate
         self.parkedEvents = parkedEvents
     }
 
@@ -105,21 +112,22 @@ public final class StageWorker {
         _ delivery: Delivery, _ store: any EventStore, _ subscription: any CompetingSubscription,
         _ finished: inout [(Delivery, [ProposedEvent])]
     ) throws(LogFailure) {
-        let position = delivery.event.position
+        let answer = try gate?.answer(for: delivery.event.partitionKey, store) ?? .open
+        if answer == .held {
+            return try wait(
+                delivery, Self.heldMilliseconds, .info, "its session's pipeline is paused", subscription)
+        }
         if delivery.attempt > policy.maximumDeliveries {
             try park(
                 delivery, ["delivered \(delivery.attempt) times without an outcome"],
                 attempts: delivery.attempt, store, subscription)
             return
         }
-        switch stage.handle(delivery) {
+        switch answer == .deleted ? stage.discard(delivery) : stage.handle(delivery) {
         case .done(let events):
             finished.append((delivery, events))
         case .wait(let milliseconds, let reason):
-            if waiting.insert(position).inserted {
-                report(.warning, "\(stage.name): \(delivery.event.subject) waits: \(reason)")
-            }
-            try subscription.retry(delivery, afterMilliseconds: milliseconds)
+            try wait(delivery, milliseconds, .warning, reason, subscription)
         case .failed(let errors):
             let count = try subscription.countTry(of: delivery)
             guard count < policy.maximumTries else {
@@ -133,6 +141,19 @@ public final class StageWorker {
                 "\(stage.name): \(delivery.event.subject) failed (try \(count)): \(errors.first ?? "")")
             try subscription.retry(delivery, afterMilliseconds: delay)
         }
+    }
+
+    /// Hands a delivery back that nothing is wrong with. Waiting is an outcome: however often it comes again
+    /// in this process, it is not one that kills whoever touches it, and is never parked for that.
+    private func wait(
+        _ delivery: Delivery, _ milliseconds: Int, _ level: RoleLog.Level, _ reason: String,
+        _ subscription: any CompetingSubscription
+    ) throws(LogFailure) {
+        if waiting.insert(delivery.event.position).inserted {
+            report(level, "\(stage.name): \(delivery.event.subject) waits: \(reason)")
+        }
+        try subscription.retry(
+            Delivery(event: delivery.event, attempt: 0), afterMilliseconds: milliseconds)
     }
 
     private func settle(

@@ -1,5 +1,5 @@
 public import EventSourcing
-public import Recording
+internal import Recording
 public import Vault
 
 /// Closes sessions: when a stopped session's last chunk is stored, computes the Merkle root over the
@@ -23,7 +23,6 @@ public final class SessionCompletion: OrderedHandler {
     private static let maximumTracked = 10_000
 
     private let spool: Spool
-    private let passwords: (any PasswordRecords)?
     private let clock: any WallClock
     private let report: RoleLog
     private let context = EventContext(source: "/reel/processor", actor: .system("completion"))
@@ -31,14 +30,9 @@ public final class SessionCompletion: OrderedHandler {
     private var uses: UInt64 = 0
 
     /// A handler that knows no session yet.
-    /// - Parameters:
-    ///   - spool: what a completed session left there is removed.
-    ///   - passwords: a deleted session's RDP password is removed from there, for good.
-    public init(
-        spool: Spool, passwords: (any PasswordRecords)? = nil, clock: any WallClock, report: RoleLog
-    ) {
+    /// - Parameter spool: what a completed session left there is removed.
+    public init(spool: Spool, clock: any WallClock, report: RoleLog) {
         self.spool = spool
-        self.passwords = passwords
         self.clock = clock
         self.report = report
     }
@@ -123,10 +117,7 @@ public final class SessionCompletion: OrderedHandler {
             }
             guard entry.state.isEverythingStored else { return }
             try complete(handler, session, context)
-        case .deleted:
-            try passwords?.remove(session: session, forGood: true)
-            tracked[session] = nil
-        case .completed, .failed:
+        case .completed, .failed, .deleted:
             tracked[session] = nil
             // Leftovers cost space, not truth; `SpoolSweep` removes what could not be removed now.
             if entry.state.status == .completed { _ = try? spool.removeSession(session) }

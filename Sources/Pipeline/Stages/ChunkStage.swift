@@ -114,6 +114,14 @@ public final class ChunkStage: Stage {
         return result(of: event.chunk)
     }
 
+    /// Removes what there is of a chunk whose session was deleted: a worker may have begun with it before
+    /// and died after.
+    public func discard(_ delivery: Delivery) -> StageOutcome {
+        guard case .chunk(let event)? = try? RecordingEvent(delivery.event) else { return .done([]) }
+        do { try workshop.discard(event.chunk) } catch { return outcome(of: error, event.chunk) }
+        return .done([])
+    }
+
     /// Empties the spool of a chunk that is stored; removes what a lost race left there.
     public func settled(_ delivery: Delivery, appended: Bool) {
         guard case .chunk(let event)? = try? RecordingEvent(delivery.event), ChunkItem(event) != nil else {

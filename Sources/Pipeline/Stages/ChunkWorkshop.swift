@@ -82,6 +82,13 @@ final class ChunkWorkshop {
         }
     }
 
+    /// Removes every file of a chunk of a deleted session.
+    func discard(_ chunk: ChunkReference) throws(StorageFailure) {
+        handovers[chunk.chunkID] = nil
+        try spool.purge(session: chunk.sessionID, sequence: chunk.sequenceNumber)
+        try chunks.remove(session: chunk.sessionID, sequence: chunk.sequenceNumber)
+    }
+
     /// Puts back into the spool what a chunk's own sealed file has of it; nil when it has no such file.
     ///
     /// The spool is emptied when a chunk is stored. Where the log has lost that event afterwards, the work

@@ -22,4 +22,7 @@ public final class InMemoryKeyArchive: KeyArchive, KeyRecords {
 
     /// The record of a session.
     public func record(ofSession sessionID: String) -> KeyRecord? { records.withLock { $0[sessionID] } }
+
+    /// Removes a session's record.
+    public func destroy(ofSession sessionID: String) { records.withLock { $0[sessionID] = nil } }
 }

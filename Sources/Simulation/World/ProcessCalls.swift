@@ -77,5 +77,10 @@ struct ProcessKeys: KeyArchive {
             try process.logStep("find key", answered: false)
             return try inner.record(ofSession: sessionID)
         }
+
+        func destroy(ofSession sessionID: String) throws {
+            try process.logStep("destroy key", answered: false)
+            try inner.destroy(ofSession: sessionID)
+        }
     }
 }

@@ -25,7 +25,7 @@ enum ExportCommand: Command {
             "reel export sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D -o - | ffplay -",
         ],
         statuses: [
-            "1  no such session, a chunk is damaged or not stored yet, or the reader went away",
+            "1  no such session, or it was deleted, a chunk is damaged or not stored yet, or the reader went away",
             Common.usageStatus,
             Common.dependencyStatus,
         ])
@@ -72,6 +72,8 @@ enum ExportCommand: Command {
             }
         } catch ExportFailure.notFound {
             throw CommandFailure(.no, "there is no session \(session)")
+        } catch ExportFailure.deleted {
+            throw CommandFailure(.no, "session \(session) was deleted: its key and its files are removed")
         } catch let failure as ExportFailure {
             throw CommandFailure(.no, "session \(session) cannot be exported: \(failure)")
         } catch is OutputClosed {

@@ -56,7 +56,9 @@ final class ParkedDesk {
 
     /// Everything that parks: the stages, and the subscriptions that need order.
     static let stages = StageName.allCases.map(\.rawValue) + orderedSubscriptions
-    static let orderedSubscriptions = ["completion", MongoReadModels.subscription]
+    static let orderedSubscriptions = [
+        "completion", SessionRemoval.subscription, MongoReadModels.subscription,
+    ]
 
     private let shelf: RedisParkedEvents
     private let store: any EventStore

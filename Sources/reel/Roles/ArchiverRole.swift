@@ -13,7 +13,7 @@ extension ArchivePolicy {
         afterEvents = try settings.require(SystemSettings.archiveAfterEvents)
         afterMilliseconds = try settings.require(SystemSettings.archiveAfterHours) * 3_600_000
         groups = StageName.allCases.map(\.rawValue)
-        checkpoints = ["completion"]
+        checkpoints = ["completion", SessionRemoval.subscription]
     }
 }
 

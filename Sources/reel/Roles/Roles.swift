@@ -12,7 +12,7 @@ enum Roles {
         let names = system.choice.names
         var roles = try stageWorkers(system)
         if names.contains(.pipeline) { roles += [try completion(system), recorderWatch(system)] }
-        if names.contains(.storage) { roles.append(archiver(system)) }
+        if names.contains(.storage) { roles += [archiver(system), try removal(system)] }
         if names.contains(.projector) { roles.append(projector(system)) }
         return roles
     }
@@ -23,7 +23,8 @@ enum Roles {
         guard system.choice.needsVault else { return [] }
         let vault = try system.vault()
         let chains = StageName.chains(of: system.choice.stages, chaining: system.chaining)
-        return chains.enumerated().flatMap { place, chain in
+        let gate = ProcessingGate(log: system.log, report: system.report.roles)
+        let workers = chains.enumerated().flatMap { place, chain in
             (0..<system.workers).map { index in
                 let consumer = ConsumerName(
                     instance: system.instance, number: place * system.workers + index)
@@ -35,20 +36,20 @@ enum Roles {
                     let worker = StageWorker(
                         stage: stage, log: system.log, consumer: consumer, policy: RetryPolicy(),
                         clock: clock,
-                        report: system.report.roles,
+                        report: system.report.roles, gate: gate,
                         parkedEvents: { ParkedChunk.events(for: $0, $1, clock: clock) })
                     try worker.run(stop: stop)
                 }
             }
         }
+        return [Role(name: "holds") { try gate.run(stop: $0) }] + workers
     }
 
     private static func completion(_ system: OpenSystem) throws -> Role {
         let spool = try system.spool()
         return Role(name: "completion") { stop in
             let report = system.report.roles
-            let handler = SessionCompletion(
-                spool: spool, passwords: system.passwords, clock: SystemClock(), report: report)
+            let handler = SessionCompletion(spool: spool, clock: SystemClock(), report: report)
             try OrderedWorker(handler: handler, log: system.log, member: member(of: system), report: report)
                 .run(stop: stop)
         }
@@ -65,6 +66,16 @@ enum Roles {
 
     private static func archiver(_ system: OpenSystem) -> Role {
         Role(name: "archiver") { stop in try ArchiverRole(system).run(stop: stop) }
+    }
+
+    private static func removal(_ system: OpenSystem) throws -> Role {
+        let places = SessionRemoval.Places(try system.vault(), passwords: system.passwords)
+        return Role(name: SessionRemoval.subscription) { stop in
+            let report = system.report.roles
+            let handler = SessionRemoval(places, clock: SystemClock(), report: report)
+            try OrderedWorker(handler: handler, log: system.log, member: member(of: system), report: report)
+                .run(stop: stop)
+        }
     }
 
     private static func projector(_ system: OpenSystem) -> Role {

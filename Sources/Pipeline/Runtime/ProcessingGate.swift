@@ -1,0 +1,168 @@
+public import EventSourcing
+internal import Recording
+public import Supervision
+
+/// Whether a stage may begin with a chunk of a session.
+public enum GateAnswer: Sendable, Hashable {
+    /// It may.
+    case open
+    /// Somebody paused the session's pipeline by itself: its chunks wait.
+    case held
+    /// The session is deleted: nothing is left to do for it.
+    case deleted
+}
+
+/// What a process knows of sessions whose pipelines are paused by themselves: it follows the log from its
+/// end, and a session that began before is looked up once, when its first chunk comes.
+///
+/// So nothing has to be kept anywhere: whoever starts anew, or has missed something, forgets everything and
+/// looks sessions up again. One for all stage workers of a process; any thread may ask.
+public final class ProcessingGate: Sendable {
+    private struct Known {
+        var version: UInt64
+        var holds: ProcessingHolds
+        var isDeleted: Bool
+
+        func answer(_ session: String) -> GateAnswer {
+            isDeleted ? .deleted : holds.holds(session) ? .held : .open
+        }
+
+        /// Takes in an event; false when it can't be understood.
+        mutating func take(_ event: RecordedEvent) -> Bool {
+            guard event.sequence > version else { return true }
+            guard let fact = try? RecordingEvent(event) else { return false }
+            version = event.sequence
+            holds.evolve(fact)
+            if case .session(.deleted) = fact { isDeleted = true }
+            return true
+        }
+    }
+
+    private struct State {
+        /// Changes whenever everything is forgotten.
+        var generation = 0
+        /// Partitions whose events come in.
+        var followed: Set<Int> = []
+        var known: [String: Known] = [:]
+        /// Sessions that somebody is looking up, and what came of them meanwhile.
+        var sought: [String: [RecordedEvent]] = [:]
+    }
+
+    /// Beyond this many, those that are not held are forgotten, which costs one more look at each.
+    private static let maximumKnown = 20_000
+    /// What moves a session or its pipeline.
+    private static let types = RecordingEvent.typeNames.filter { !$0.hasPrefix("Chunk") }
+
+    private let log: any EventLog
+    private let report: RoleLog
+    private let state = Monitor(State())
+
+    /// A gate that does not follow the log yet: until it does, every chunk's session is looked up.
+    public init(log: any EventLog, report: RoleLog) {
+        self.log = log
+        self.report = report
+    }
+
+    /// Follows the log until `stop` is set. Call on a thread of its own.
+    public func run(stop: StopSignal) throws {
+        try waitingOutFailures(of: "holds", stop: stop, report: report) { succeeded in
+            defer { forget(following: []) }
+            // What is looked up from here on is loaded behind these ends, so that nothing lies between.
+            let feed = try log.follow(after: try ends())
+            while !stop.isSet {
+                let events = try feed.next(limit: 500, waitMilliseconds: 1000)
+                if !events.isEmpty { take(events) }
+                succeeded()
+            }
+        }
+    }
+
+    /// Whether the session's chunks may be worked on. Knows of a pause as soon as the log has told this
+    /// process, so that at most the chunks that are being begun with at that moment still go on.
+    /// - Parameter store: for looking up a session that began before this process.
+    /// - Throws: when it has to be looked up and the log can't be read.
+    public func answer(for session: String, _ store: any EventStore) throws(LogFailure) -> GateAnswer {
+        let partition = store.partitioning.partition(of: session)
+        let (known, generation) = state.withLock { state -> (Known?, Int) in
+            if let known = state.known[session] { return (known, state.generation) }
+            if state.followed.contains(partition), state.sought[session] == nil {
+                state.sought[session] = []
+            }
+            return (nil, state.generation)
+        }
+        if let known { return known.answer(session) }
+        do throws(CommandError<SessionRejection>) {
+            let history = CommandHandler(session: session, store: store, clock: SystemClock())
+            try history.catchUp()
+            return learn(session, history.state, history.version, generation)
+        } catch {
+            state.withLock { $0.sought[session] = nil }
+            guard case .failed(let failure) = error else {
+                // Its history can't be understood: the stage will say so of the chunk itself.
+                return .open
+            }
+            throw failure
+        }
+    }
+
+    private func learn(
+        _ session: String, _ found: SessionState, _ version: UInt64, _ generation: Int
+    ) -> GateAnswer {
+        var fresh = Known(
+            version: version,
+            holds: ProcessingHolds(
+                held: found.isHeld ? [session] : [], resting: found.status == .paused ? [session] : []),
+            isDeleted: found.status == .deleted)
+        return state.withLock { state in
+            // Somebody else was faster, or everything was forgotten meanwhile: this answer is for now alone.
+            guard state.generation == generation, let missed = state.sought.removeValue(forKey: session)
+            else { return (state.known[session] ?? fresh).answer(session) }
+            let isClear = missed.allSatisfy { fresh.take($0) }
+            if isClear { keep(fresh, of: session, &state) }
+            return fresh.answer(session)
+        }
+    }
+
+    private func keep(_ known: Known, of session: String, _ state: inout State) {
+        if state.known.count >= Self.maximumKnown {
+            state.known = state.known.filter { $0.value.holds.holds($0.key) }
+            if state.known.count >= Self.maximumKnown { state.known.removeAll() }
+        }
+        state.known[session] = known
+    }
+
+    /// The ends of all partitions that can be read; one that is halted gives nothing to work on either.
+    private func ends() throws -> [LogPosition] {
+        let store = try log.open()
+        var ends: [LogPosition] = []
+        for partition in 0..<store.partitioning.count {
+            do { ends.append(try store.end(of: partition)) } catch {
+                guard error.kind == .lostHistory else { throw error }
+            }
+        }
+        forget(following: Set(ends.map(\.partition)))
+        return ends
+    }
+
+    private func forget(following partitions: Set<Int>) {
+        state.withLock { state in
+            state = State(generation: state.generation + 1, followed: partitions)
+        }
+    }
+
+    private func take(_ events: [RecordedEvent]) {
+        state.withLock { state in
+            for event in events where Self.types.contains(event.type) {
+                let session = event.partitionKey
+                state.sought[session]?.append(event)
+                if event.sequence == 1, state.known[session] == nil {
+                    keep(
+                        Known(version: 0, holds: ProcessingHolds(), isDeleted: false), of: session, &state)
+                }
+                // What can't be understood, or needs no stage any more, is looked up if it is asked for.
+                let isClear = state.known[session]?.take(event) ?? false
+                if !isClear || event.type == "SessionCompleted" { state.known[session] = nil }
+            }
+        }
+    }
+}
