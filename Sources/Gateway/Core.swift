@@ -13,6 +13,7 @@ final class Core: Sendable {
     let media: MediaShelf
     let marks: RecorderMarks
     let totals = Totals()
+    let streams = LiveStreams()
 
     init(_ parts: GatewayParts, _ settings: GatewaySettings) throws(LogFailure) {
         self.parts = parts

@@ -95,6 +95,8 @@ struct Call: Sendable {
     let core: Core
     let request: Request
     let subject: Subject
+    /// Until when the token holds; nil for ever.
+    let expires: Timestamp?
     let operation: Operation
 
     /// The session in the path. What can't be an id is the id of no session.

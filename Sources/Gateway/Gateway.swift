@@ -10,6 +10,10 @@ public final class Gateway: Sendable {
         core = try Core(parts, settings)
     }
 
+    /// Looks after open streams of events: goes on with those whose clients were slow, and ends those whose
+    /// tokens have expired. To be called some twenty times in a second, by one thread; never blocks.
+    public func tend() { core.streams.tend(now: core.now()) }
+
     /// Every route of the API.
     public var routes: [Route] {
         var routes = RouteTable.endpoints(core).map { $0.route(core) }

@@ -18,6 +18,8 @@ public struct GatewayParts: Sendable {
     public var queries: any RecordingQueries
     /// Who follows the log and knows how far each session has come; nil: the log is asked at each read.
     public var follower: (any LatestVersions)?
+    /// Who follows the log for those who want its events; nil: nobody, and there are no streams.
+    public var events: (any EventFollowing)?
     /// Who is who.
     public var authenticator: any Authenticator
     /// The sessions' keys.

@@ -8,6 +8,7 @@ enum RouteTable {
             + Media.endpoints
             + PipelineResource.endpoints
             + StatisticsResource.endpoints
+            + EventsResource.endpoints
             + AuditTrailResource.endpoints
     }
 }

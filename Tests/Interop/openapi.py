@@ -57,6 +57,8 @@ def contract(system, folder):
     seconds = int(os.environ.get("REEL_CONTRACT_SECONDS") or 40)
     examples = int(os.environ.get("REEL_CONTRACT_EXAMPLES") or 15)
     token = pathlib.Path(system.endpoints["admin_token_file"]).read_text().strip()
+    # The same cases each time, so that a change is judged by what it changes; the long run takes fresh ones.
+    seed = seed_of("openapi") if seconds > 40 or "REEL_TEST_SEED" in os.environ else 20261121
     done = subprocess.run(
         [
             pathlib.Path(sys.executable).parent / "st",
@@ -78,7 +80,7 @@ def contract(system, folder):
             "2",
             "--continue-on-failure",
             "--seed",
-            str(seed_of("openapi")),
+            str(seed),
             "--no-shrink",
             "--request-timeout",
             "60",

@@ -32,13 +32,16 @@ struct Gate: Sendable {
     }
 
     private func admit(_ request: Request) throws -> (Call, [HeaderField]) {
-        let subject: Subject
-        do { subject = try core.parts.authenticator.caller(of: request) } catch {
+        let admission: Admission
+        do { admission = try core.parts.authenticator.admission(of: request) } catch {
             try countStranger(request)
             note(request, nil, .denied, ErrorAnswers.answer(error))
             throw error
         }
-        let call = Call(core: core, request: request, subject: subject, operation: endpoint.operation)
+        let subject = admission.subject
+        let call = Call(
+            core: core, request: request, subject: subject, expires: admission.expires,
+            operation: endpoint.operation)
         let headers = try count(endpoint.limit, "user:\(subject.id)", request, subject)
         guard subject.reach(endpoint.operation) > .none else {
             let error = ErrorInfo(.notAllowed, "your role does not allow \(endpoint.operation.rawValue)")
@@ -135,6 +138,7 @@ struct Gate: Sendable {
     private func resource(_ request: Request) -> AuditResource {
         if endpoint.namesChunk { return AuditResource(.chunk, id: request.parameter("chunk_id")) }
         if endpoint.namesSession { return AuditResource(.session, id: request.parameter("id")) }
+        if endpoint.operation == .readAllEvents { return AuditResource(.events) }
         if endpoint.operation == .readAudit { return AuditResource(.audit) }
         return AuditResource(endpoint.limit == .statistics ? .statistics : .session)
     }

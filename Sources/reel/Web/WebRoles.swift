@@ -31,6 +31,7 @@ struct WebRoles {
             log: system.log, queries: system.views.queries, authenticator: authenticator,
             keys: SharedSessionKeys(vault), spool: vault.spool, chunks: vault.chunks, clock: SystemClock())
         parts.follower = LiveVersions(feed: feed)
+        parts.events = FeedFollowing(feed: feed)
         parts.diskGuard = system.diskGuard
         parts.limiter = SharedRateLimiter(
             system.log.rateCounter(),
@@ -46,7 +47,7 @@ struct WebRoles {
         settings.openAPI = plan.openAPI
         let gateway = try Gateway(parts, settings)
         web = try WebService.start(system, plan, gateway.routes, authenticator, command: command)
-        services = [feed, trail, web]
+        services = [feed, trail, StreamTending(gateway), web]
     }
 
     private static func authenticator(

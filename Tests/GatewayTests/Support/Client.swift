@@ -28,11 +28,25 @@ struct WireAnswer {
 
 private struct Ended: Error {}
 
+/// An event as it came over a stream.
+struct StreamedEvent {
+    var id: String?
+    var type = ""
+    var data = ""
+
+    var json: JSONValue { (try? JSONValue(parsing: Array(data.utf8))) ?? .null }
+    /// Its session and its sequence there.
+    var place: String {
+        "\(json["partitionkey"]?.string ?? "") \(json["sequence"]?.string.flatMap { Int($0) } ?? 0)"
+    }
+}
+
 /// A client of one connection.
 final class Client {
     private let socket: LoopbackSocket
     private var buffer: [UInt8] = []
     private var place = 0
+    private var streamed: [UInt8] = []
 
     init(_ port: UInt16) throws { socket = try LoopbackSocket(port: port, timeoutMilliseconds: 60_000) }
 
@@ -89,6 +103,50 @@ final class Client {
         let length = try #require(Int(answer[header: "Content-Length"] ?? ""))
         for _ in 0..<length { answer.body.append(try byte()) }
         return answer
+    }
+
+    /// Begins a stream of events; its head when it is none.
+    func follow(_ target: String, as token: String, _ headers: [String] = []) throws -> WireAnswer {
+        let lines =
+            [
+                "GET /api/v1\(target) HTTP/1.1", "Host: reel", "Accept: text/event-stream",
+                "Authorization: Bearer \(token)",
+            ] + headers
+        try send(Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8))
+        let answer = try head()
+        guard answer.status == 200 else { return answer }
+        try #require(answer[header: "Content-Type"]?.hasPrefix("text/event-stream") == true)
+        try #require(answer[header: "Transfer-Encoding"]?.lowercased() == "chunked")
+        return answer
+    }
+
+    /// The next event of the stream, whatever its chunks; nil at the end.
+    func event() throws -> StreamedEvent? {
+        while true {
+            var event = StreamedEvent()
+            while true {
+                guard let line = try streamedLine() else { return nil }
+                if line.isEmpty { break }
+                if line.hasPrefix("id: ") { event.id = String(line.dropFirst(4)) }
+                if line.hasPrefix("event: ") { event.type = String(line.dropFirst(7)) }
+                if line.hasPrefix("data: ") { event.data += line.dropFirst(6) }
+            }
+            if !event.data.isEmpty { return event }
+        }
+    }
+
+    private func streamedLine() throws -> String? {
+        while true {
+            if let end = streamed.firstIndex(of: 10) {
+                defer { streamed.removeFirst(end + 1) }
+                return String(decoding: streamed[..<end], as: UTF8.self)
+            }
+            let text = try line()
+            let size = try #require(Int(text, radix: 16))
+            for _ in 0..<size { streamed.append(try byte()) }
+            #expect(try line() == "")
+            if size == 0 { return nil }
+        }
     }
 
     func ask(

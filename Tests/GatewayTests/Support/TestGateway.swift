@@ -28,6 +28,13 @@ struct NamedTokens: Authenticator {
         guard let subject = subjects[token] else { throw .unknownKey }
         return subject
     }
+
+    /// Until when tokens hold; for ever where there is nothing.
+    var expires: [String: Timestamp] = [:]
+
+    func admission(ofToken token: String) throws(TokenRefusal) -> Admission {
+        Admission(subject: try subject(ofToken: token), expires: expires[token])
+    }
 }
 
 /// The sessions' keys, one caller at a time.
@@ -61,7 +68,7 @@ final class TestGateway {
 
     /// - Parameter other: another gateway whose log, keys and folders are shared.
     init(
-        beside other: TestGateway? = nil, tokens: NamedTokens = NamedTokens(),
+        beside other: TestGateway? = nil, tokens: NamedTokens = NamedTokens(), isLive: Bool = false,
         _ change: (inout GatewayParts, inout GatewaySettings) -> Void = { _, _ in }
     ) throws {
         log = other?.log ?? InMemoryEventLog()
@@ -76,6 +83,8 @@ final class TestGateway {
         var parts = GatewayParts(
             log: log, queries: queries, authenticator: tokens, keys: try LockedKeys(vault),
             spool: vault.spool, chunks: vault.chunks, clock: SystemClock())
+        let feed = LiveFeed(log: log, report: .silent)
+        if isLive { parts.events = FeedFollowing(feed: feed) }
         var settings = GatewaySettings()
         change(&parts, &settings)
         let gateway = try Gateway(parts, settings)
@@ -94,6 +103,17 @@ final class TestGateway {
         let router = Router(service.routes + gateway.routes)
         table = router.table
         self.server = try HTTPServer(server, router)
+        guard isLive else { return }
+        let stop = stop
+        threads.append(try OwnThread(name: "live") { try feed.run(stop: stop) })
+        threads.append(
+            try OwnThread(name: "streams") {
+                while !stop.isSet {
+                    gateway.tend()
+                    stop.wait(milliseconds: 20)
+                }
+            })
+        feed.waitUntilReady(stop: stop)
     }
 
     deinit {

@@ -1,0 +1,174 @@
+internal import EventSourcing
+internal import HTTPServer
+internal import Recording
+
+/// `/sessions/{id}/events` and `/events`: what has happened, as pages in JSON, or as it happens.
+enum EventsResource {
+    static let endpoints: [Endpoint] = [
+        Endpoint(.get, "/sessions/{id}/events", .readEvents, .status, .eventsRead, answer: session),
+        // What goes by may hold the audit trail, and whoever reads that leaves a record in it.
+        Endpoint(.get, "/events", .readAllEvents, .status, .eventsRead, .noted, answer: everything),
+    ]
+
+    private static func session(_ call: Call) throws -> Response {
+        let query = try EventsQuery(call.request)
+        var answer = try call.session()
+        let id = try call.sessionID()
+        var after: UInt64?
+        if case .after(let place) = query.start {
+            guard let sequence = sequence(place) else { throw query.unknownPlace }
+            if sequence > answer.version {
+                // Others may be ahead of what is known here: of the place, and of who may read behind it.
+                let version = try call.core.store.version(of: id)
+                guard sequence <= version else { throw query.unknownPlace }
+                call.core.versions.note(version, of: id)
+                answer = try call.session()
+            }
+            after = sequence
+        }
+        if query.isStream { return try stream(call, query, .session(id), admittedAt: answer.version) }
+        let events = try call.core.store.load(id, after: after ?? 0, limit: query.limit)
+        return list(
+            events, next: String(events.last?.sequence ?? after ?? 0), hasMore: events.count == query.limit)
+    }
+
+    private static func everything(_ call: Call) throws -> Response {
+        guard call.subject.may(.readAllEvents) else {
+            throw ErrorInfo(.notAllowed, "your role does not allow \(Operation.readAllEvents.rawValue)")
+        }
+        let query = try EventsQuery(call.request)
+        let includesAudit = call.subject.may(.readAudit)
+        if query.isStream {
+            return try stream(call, query, .everything(includesAudit: includesAudit), admittedAt: nil)
+        }
+        var after: String?
+        if case .after(let place) = query.start { after = place }
+        let page = try following(call).page(
+            after: after, limit: query.limit, includesAudit: includesAudit, from: call.core.store)
+        guard let page else { throw query.unknownPlace }
+        return list(page.events, next: page.place, hasMore: page.hasMore)
+    }
+
+    /// A sequence as it was given out; nil for anything else.
+    private static func sequence(_ text: String) -> UInt64? {
+        guard let sequence = UInt64(text), String(sequence) == text, sequence < UInt64(Int64.max) else {
+            return nil
+        }
+        return sequence
+    }
+
+    private static func list(_ events: [RecordedEvent], next: String, hasMore: Bool) -> Response {
+        var writer = JSONWriter(reserving: 1024 * (events.count + 1))
+        writer.object { json in
+            json.key("events")
+            json.array { list in for event in events { event.encodeCloudEvent(into: &list) } }
+            json.member("next_after", next)
+            json.member("has_more", hasMore)
+        }
+        return .json(writer.bytes, headers: [HeaderField("Cache-Control", "no-store")])
+    }
+
+    private static func following(_ call: Call) throws -> any EventFollowing {
+        guard let events = call.core.parts.events else {
+            throw ErrorInfo(.dependencyUnavailable, "this server does not follow the log")
+        }
+        return events
+    }
+
+    private static func stream(
+        _ call: Call, _ query: EventsQuery, _ scope: FollowScope, admittedAt: UInt64?
+    ) throws -> Response {
+        let following = try following(call)
+        let headers = [HeaderField("Cache-Control", "no-store"), HeaderField("X-Accel-Buffering", "no")]
+        guard call.request.method == "GET" else {
+            // Nobody reads what would be sent to a HEAD.
+            let nothing = EventStream()
+            nothing.finish()
+            return .events(nothing, headers: headers)
+        }
+        let watch = StreamWatch(subject: call.subject, expires: call.expires, admittedAt: admittedAt)
+        do throws(FollowRefusal) {
+            let stream = try call.core.streams.open(following, scope, from: query.start, watch)
+            return .events(stream, headers: headers)
+        } catch {
+            switch error {
+            case .unknownPlace: throw query.unknownPlace
+            case .tooMany:
+                throw ErrorInfo(.dependencyUnavailable, "as many follow events as may", retryAfter: 5)
+            case .unavailable:
+                throw ErrorInfo(.dependencyUnavailable, "the log cannot be followed now", retryAfter: 1)
+            }
+        }
+    }
+}
+
+/// What is asked of events.
+struct EventsQuery {
+    /// Whether they are wanted as they happen.
+    let isStream: Bool
+    /// From where on.
+    var start = FollowStart.beginning
+    /// The most events on a page.
+    var limit = 100
+    /// Where the place stood that was given.
+    private var field = "after"
+
+    /// `after` and, for pages, `limit`; for streams the header `Last-Event-ID`, which a client that comes
+    /// back sends beside the `after` that it first came with, and which counts.
+    init(_ request: Request) throws {
+        isStream = Self.wantsStream(request.headers.list("Accept"))
+        var violations: [Violation] = []
+        var seen: Set<String> = []
+        for (name, value) in request.query.items.map({ ($0.name, $0.value) }) {
+            if !seen.insert(name).inserted {
+                violations.append(Violation(String(name.prefix(64)), "must be given once"))
+                continue
+            }
+            switch name {
+            case "after" where isStream && value == "now": start = .now
+            case "after": start = .after(value)
+            case "limit" where !isStream:
+                let isWhole = !value.isEmpty && value.utf8.allSatisfy { (0x30...0x39).contains($0) }
+                if isWhole, let number = Int(value), (1...1000).contains(number) {
+                    limit = number
+                } else {
+                    violations.append(Violation("limit", "must be a whole number between 1 and 1000"))
+                }
+            default:
+                violations.append(Violation(String(name.prefix(64)), "is not a parameter of this request"))
+            }
+        }
+        guard violations.isEmpty else { throw RequestFailure.invalid(violations) }
+        // An empty one is what a client has that has seen no event.
+        guard let last = request.headers["Last-Event-ID"], !last.isEmpty else { return }
+        let isPlace = last.utf8.count <= 7000 && last.utf8.allSatisfy(Self.isAllowed)
+        if isStream || !isPlace { field = "Last-Event-ID" }
+        guard isPlace else { throw unknownPlace }
+        if isStream { start = .after(last) }
+    }
+
+    /// What places are written with.
+    private static func isAllowed(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x5F: true
+        default: false
+        }
+    }
+
+    /// The refusal of a place that nobody was given.
+    var unknownPlace: ErrorInfo {
+        let rule = "must be a place that was given out for these events"
+        return ErrorInfo(
+            .malformedRequest, "\(field) \(rule)", status: 400, violations: [Violation(field, rule)])
+    }
+
+    /// Streams are for those who name them.
+    private static func wantsStream(_ accept: String?) -> Bool {
+        (accept ?? "").split(separator: ",").contains { element in
+            let parts = element.split(separator: ";").map { String($0).trimmingBlanks.lowercased() }
+            guard parts.first == "text/event-stream" else { return false }
+            let weight = parts.dropFirst().first { $0.hasPrefix("q=") }.flatMap { Double($0.dropFirst(2)) }
+            return (weight ?? 1) > 0
+        }
+    }
+}

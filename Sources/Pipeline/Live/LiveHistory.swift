@@ -1,0 +1,55 @@
+public import EventSourcing
+
+/// Events of the whole log, page by page, with the places that followers of everything come back with.
+public enum LiveHistory {
+    /// A page.
+    public struct Page: Sendable {
+        /// The events, partition by partition, in the log's order within each.
+        public var events: [RecordedEvent] = []
+        /// Where the next page, or a follower, goes on.
+        public var place = ""
+        /// Whether the log goes on behind it; also when much was read that is left out.
+        public var hasMore = false
+    }
+
+    /// Events that are looked at for one page, at most.
+    private static let eventsScanned = 20_000
+
+    /// The page behind `place`; nil when it is none of this log, or the log ends before it.
+    /// - Parameters:
+    ///   - place: nil for the beginning of the log.
+    ///   - limit: events on the page, at most.
+    public static func page(
+        after place: String?, limit: Int, includesAudit: Bool, from store: any EventStore
+    ) throws(LogFailure) -> Page? {
+        let count = store.partitioning.count
+        let filter = LiveFilter(.everything, includesAudit: includesAudit)
+        var places = (0..<count).map { LogPosition.start(of: $0) }
+        if let place {
+            guard let given = LivePlace.decode(place, partitions: count) else { return nil }
+            places = given
+        }
+        var page = Page()
+        var scanned = 0
+        for partition in 0..<count {
+            while true {
+                let room = min(limit - page.events.count, 500)
+                guard room > 0, scanned < eventsScanned else {
+                    page.hasMore = true
+                    page.place = LivePlace.encode(places)
+                    return page
+                }
+                let events = try store.read(after: places[partition], limit: room)
+                if events.isEmpty, try store.end(of: partition) < places[partition] { return nil }
+                scanned += events.count
+                for event in events {
+                    places[partition] = event.position
+                    if filter.passes(event) { page.events.append(event) }
+                }
+                if events.count < room { break }
+            }
+        }
+        page.place = LivePlace.encode(places)
+        return page
+    }
+}

@@ -1,0 +1,65 @@
+import EventSourcing
+import Gateway
+import Pipeline
+
+/// A gateway's followers on one reader of the log, as `reel` puts them together.
+struct FeedFollowing: EventFollowing {
+    let feed: LiveFeed
+
+    private struct Follower: FollowedEvents {
+        let follower: LiveFollower
+
+        func take(limit: Int) -> FollowedBatch {
+            switch follower.take(limit: limit) {
+            case .items(let items):
+                return .events(
+                    items.map { item in
+                        FollowedEvent(
+                            type: item.event.type, sequence: item.event.sequence, id: item.id,
+                            json: item.event.json)
+                    })
+            case .ended(let end):
+                switch end {
+                case .cancelled, .stopping: return .ended(.stopping)
+                case .unknownPlace: return .ended(.unknownPlace)
+                case .failed: return .ended(.failed)
+                }
+            }
+        }
+
+        func cancel() { follower.cancel() }
+    }
+
+    func follow(
+        _ scope: FollowScope, from start: FollowStart, onReady: @escaping @Sendable () -> Void
+    ) throws(FollowRefusal) -> any FollowedEvents {
+        let filter =
+            switch scope {
+            case .session(let id): LiveFilter(.session(id))
+            case .everything(let includesAudit): LiveFilter(.everything, includesAudit: includesAudit)
+            }
+        let place: LiveStart =
+            switch start {
+            case .beginning: .beginning
+            case .now: .now
+            case .after(let id): .after(id)
+            }
+        do throws(LiveRefusal) {
+            return Follower(follower: try feed.follow(filter, from: place, onReady: onReady))
+        } catch {
+            switch error {
+            case .unknownID: throw .unknownPlace
+            case .tooMany: throw .tooMany
+            case .unavailable: throw .unavailable
+            }
+        }
+    }
+
+    func page(
+        after place: String?, limit: Int, includesAudit: Bool, from store: any EventStore
+    ) throws(LogFailure) -> FollowedPage? {
+        try LiveHistory.page(after: place, limit: limit, includesAudit: includesAudit, from: store).map {
+            FollowedPage(events: $0.events, place: $0.place, hasMore: $0.hasMore)
+        }
+    }
+}
