@@ -214,9 +214,11 @@ def full_store(folder):
             return checks.skip("a full chunk store", "a tmpfs cannot be mounted here")
         ballast = disk / "ballast"
         ballast.write_bytes(bytes(3 * MIB))
-        with System(folder / "fullstore", "--chunk-store", disk).start() as system:
+        # Without a reserve: else recordings are closed as soon as a half written file takes the last of it.
+        reserve = ["--disk-reserve", 0]
+        with System(folder / "fullstore", "--chunk-store", disk, *reserve).start() as system:
             part = source.read_bytes()[:3 * MIB]
-            done = system.reel("record", "-", "--name", "n", "--chunk-size", 1, stdin=part)
+            done = system.reel("record", "-", "--name", "n", "--chunk-size", 1, *reserve, stdin=part)
             session = done.stdout.decode().strip()
             went_on = done.returncode == 0 and session
             checks.check("a full chunk store: recording goes on", went_on, done.stderr)
