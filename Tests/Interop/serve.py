@@ -17,7 +17,8 @@ def refusals(folder):
     cases = [
         ("no role", [], urls, "ROLE is missing"),
         ("an unknown role", ["cook"], urls, "cook"),
-        ("the recorder, which is no service yet", ["recorder"], urls, "reel record"),
+        ("one port for two roles", ["pipeline", "recorder", "--port", "8083", "--recorder-port", "8083"], urls,
+         "8083"),
         ("half of a certificate", ["api", "--tls-cert", "/none"], urls, "--tls-key"),
         ("stages of nobody", ["pipeline", "--stages", "compress"], urls, "--stages"),
         ("an unknown stage", ["processor", "--stages", "compress,shred"], urls, "shred"),

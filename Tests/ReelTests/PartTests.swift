@@ -33,7 +33,8 @@ import Testing
         let data = try DataFolder(creating: folder + "/a/b")
         #expect(throws: CommandFailure.self) { try Endpoints.find(in: data.path) }
         let written = Endpoints(
-            redisURL: "redis://:s\"ecret@h:1", mongodbURL: "mongodb://h", apiURL: nil, chunkStore: "/c",
+            redisURL: "redis://:s\"ecret@h:1", mongodbURL: "mongodb://h",
+            roleURLs: [.pipeline: "http://h:8083"], chunkStore: "/c",
             adminTokenFile: nil, spool: "/s", keys: "/k", archive: "/archive", pid: 7,
             startedAt: Timestamp(milliseconds: 1234))
         try written.write(to: data.endpoints)
@@ -42,7 +43,7 @@ import Testing
         #expect(read.chunkStore == "/c")
         #expect(read.pid == 7)
         #expect(read.startedAt == written.startedAt)
-        #expect(read.apiURL == nil)
+        #expect(read.roleURLs == [.pipeline: "http://h:8083"])
         let mode = try FileManager.default.attributesOfItem(atPath: data.endpoints)[.posixPermissions] as? Int
         #expect(mode == 0o600)
         #expect(try FileManager.default.contentsOfDirectory(atPath: data.path) == ["endpoints.json"])

@@ -21,23 +21,48 @@ import Testing
         (["processor", "--stages", "encrypt"], [.encrypt]),
         (["processor", "storage", "--stages", "compress,validate"], [.compress, .validate, .store]),
         (["pipeline", "projector"], []),
+        (["projector"], []),
+        (["recorder"], []),
     ])
     func rolesHaveTheirStages(arguments: [String], stages: [StageName]) throws {
         let choice = try plan(arguments).choice
         #expect(choice.stages.sorted() == stages)
-        #expect(choice.needsVault == !stages.isEmpty)
-        #expect(choice.needsSpool == (choice.needsVault || choice.names.contains(.pipeline)))
+        #expect(choice.needsVault == (choice.names != [.projector]))
     }
 
     @Test func everythingIsEveryRoleThatThereIs() {
         #expect(RoleChoice.everything.stages == Set(StageName.allCases))
-        #expect(RoleChoice.everything.text == "pipeline,processor,storage,api,projector")
+        #expect(RoleChoice.everything.text == "pipeline,recorder,processor,storage,api,projector")
     }
 
-    @Test func rolesThatAreMissingSaySo() {
-        for name in RoleName.allCases where name.missing != nil {
-            #expect(throws: UsageError.self) { try plan([name.rawValue]) }
+    @Test(
+        arguments: [
+            (["pipeline"], [:], [:]),
+            (["pipeline", "--port", "90"], [:], [.pipeline: 90]),
+            // The process's port is the API's where it has one.
+            (["pipeline", "api", "--port", "90"], [:], [.api: 90]),
+            (["recorder", "processor"], ["PORT": "91"], [.recorder: 91]),
+            (["api", "--pipeline-port", "92", "--api-port", "93"], ["PORT": "91"], [.api: 93]),
+            (
+                ["projector", "api"], ["REEL_PROJECTOR_PORT": "94", "REEL_API_PORT": "95"],
+                [.projector: 94, .api: 95]
+            ),
+        ] as [([String], [String: String], [RoleName: UInt16])])
+    func rolesHaveTheirPorts(
+        arguments: [String], variables: [String: String], ports: [RoleName: UInt16]
+    ) throws {
+        let environment = Self.urls.merging(variables) { $1 }
+        let plan = try ServePlan(try settings(["serve"] + arguments, environment: environment))
+        #expect(plan.web.ports == ports)
+    }
+
+    @Test func aPortIsOneRolesAlone() throws {
+        for more in [
+            ["--port", "90", "--recorder-port", "90"], ["--api-port", "7", "--pipeline-port", "7"],
+        ] {
+            #expect(throws: UsageError.self) { try plan(["api", "pipeline", "recorder"] + more) }
         }
+        _ = try plan(["api", "--port", "90", "--recorder-port", "90"])
     }
 
     @Test func foldersAreNamedOrInTheDataFolder() throws {

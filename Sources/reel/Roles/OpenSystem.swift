@@ -62,7 +62,6 @@ final class OpenSystem: Sendable {
     let report: Log
     /// Over the disks of spool and chunk store, as far as they were opened.
     let diskGuard: DiskGuard
-    private let openedSpool: Spool?
     private let openedVault: VaultAccess?
 
     /// - Parameter command: the command that opens it, for the log's lines.
@@ -78,10 +77,9 @@ final class OpenSystem: Sendable {
         passwords = MongoPasswordRecords(mongo)
         try views.queries.ping()
         report(.info, command, "read models open", [("mongodb", mongo.host)])
-        openedSpool = choice.needsSpool ? try Spool(root: places.spool) : nil
-        if let openedSpool, choice.needsVault {
+        if choice.needsVault {
             openedVault = VaultAccess(
-                spool: openedSpool, chunks: try ChunkStore(root: places.chunks),
+                spool: try Spool(root: places.spool), chunks: try ChunkStore(root: places.chunks),
                 ring: try KeyRing.open(folder: places.keys), archive: MongoKeyArchive(mongo))
             report(
                 .info, command, "vault open",
@@ -96,23 +94,16 @@ final class OpenSystem: Sendable {
         instance = ULID.make(at: startedAt)
     }
 
-    /// The folder of recorded chunks.
-    func spool() throws -> Spool {
-        guard let openedSpool else { throw NotOpened(what: "spool", roles: choice.text) }
-        return openedSpool
-    }
-
     /// Everything that touching content needs.
     func vault() throws -> VaultAccess {
-        guard let openedVault else { throw NotOpened(what: "vault", roles: choice.text) }
+        guard let openedVault else { throw NotOpened(roles: choice.text) }
         return openedVault
     }
 
     /// A role uses what its declaration does not ask for.
     private struct NotOpened: Error, CustomStringConvertible {
-        let what: String
         let roles: String
-        var description: String { "the \(what) was not opened for \(roles)" }
+        var description: String { "the vault was not opened for \(roles)" }
     }
 
     private static func openLog(

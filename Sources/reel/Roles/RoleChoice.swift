@@ -1,6 +1,6 @@
 import Pipeline
 
-/// What a process can be there for; `reel up` is all of them that there are.
+/// What a process can be there for; `reel up` is all of them.
 enum RoleName: String, CaseIterable {
     case pipeline, recorder, processor, storage, api, projector
 
@@ -25,13 +25,11 @@ enum RoleName: String, CaseIterable {
         }
     }
 
-    /// Why there is nothing to run for a role yet, and what to do instead; nil for one that there is.
-    var missing: String? {
+    /// Whether sessions are worked with over its port; of the others that tells health and figures alone.
+    var servesSessions: Bool {
         switch self {
-        case .recorder:
-            "a recorder service (desktops over RDP, told by HTTP) does not exist yet; record a file or a "
-                + "stream with 'reel record', on any machine that reaches the servers and the spool"
-        case .pipeline, .processor, .storage, .api, .projector: nil
+        case .pipeline, .recorder, .api: true
+        case .processor, .storage, .projector: false
         }
     }
 }
@@ -51,18 +49,18 @@ struct RoleChoice {
         self.stages = stages
     }
 
-    /// Everything that there is.
-    static let everything = RoleChoice(Set(RoleName.allCases.filter { $0.missing == nil }))
+    /// All of them.
+    static let everything = RoleChoice(Set(RoleName.allCases))
 
     /// Whether it touches content: sealed files, keys, the spool.
-    var needsVault: Bool { !stages.isEmpty || names.contains(.api) }
-    /// The port of a process: of several roles the API's, else the first one's.
-    var usualPort: UInt16 {
-        if names.contains(.api) { return RoleName.api.usualPort }
-        return RoleName.allCases.first(where: names.contains)?.usualPort ?? RoleName.api.usualPort
+    var needsVault: Bool { !stages.isEmpty || servesSessions }
+    /// Whether sessions are worked with over one of its ports.
+    var servesSessions: Bool { names.contains(where: \.servesSessions) }
+    /// In the order of the declaration; the API first, whose port is the process's.
+    var listening: [RoleName] {
+        RoleName.allCases.filter { names.contains($0) && $0 == .api }
+            + RoleName.allCases.filter { names.contains($0) && $0 != .api }
     }
-    /// Whether it tidies the spool.
-    var needsSpool: Bool { needsVault || names.contains(.pipeline) }
 
     /// In the order of the declaration, for messages.
     var text: String { RoleName.allCases.filter(names.contains).map(\.rawValue).joined(separator: ",") }

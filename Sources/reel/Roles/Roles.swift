@@ -20,7 +20,7 @@ enum Roles {
     /// For every chain as many members of its group as there are workers. A chunk that was handed over half
     /// way, by a process with other stages, comes in at the later chains.
     private static func stageWorkers(_ system: OpenSystem) throws -> [Role] {
-        guard system.choice.needsVault else { return [] }
+        guard !system.choice.stages.isEmpty else { return [] }
         let vault = try system.vault()
         let chains = StageName.chains(of: system.choice.stages, chaining: system.chaining)
         let gate = ProcessingGate(log: system.log, report: system.report.roles)
@@ -46,7 +46,7 @@ enum Roles {
     }
 
     private static func completion(_ system: OpenSystem) throws -> Role {
-        let spool = try system.spool()
+        let spool = try system.vault().spool
         return Role(name: "completion") { stop in
             let report = system.report.roles
             let handler = SessionCompletion(spool: spool, clock: SystemClock(), report: report)

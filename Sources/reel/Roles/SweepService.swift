@@ -24,7 +24,8 @@ struct SweepService: Service {
     }
 
     func run(stop: StopSignal) throws {
-        let (chunks, spool) = (try system.vault().chunks, try system.spool())
+        let vault = try system.vault()
+        let (chunks, spool) = (vault.chunks, vault.spool)
         // Whatever is older than this process's workers cannot be theirs.
         let sinceStart = time(nil) - Int(system.startedAt.milliseconds / 1000) + 1
         do {

@@ -11,11 +11,11 @@ enum ServeCommand: Command {
         "serve", summary: "Run roles against a Redis and a MongoDB that are there",
         details:
             "Start as many of each as there is work for, on one machine or many: they share the event log "
-            + "and need no other configuration. Those that touch content (processor, storage, api) share the spool, "
-            + "the chunk store and the folder of keys; pipeline shares the spool.\n"
-            + "Roles: pipeline (Merkle trees, completion, watch over recorders), processor (compress, encrypt, "
-            + "validate, or --stages), storage (store), api (sessions over HTTP), projector (read models in "
-            + "MongoDB). The name recorder is kept for a service that does not exist yet.\n"
+            + "and need no other configuration. All but projector share the spool, the chunk store and the folder "
+            + "of keys. Each role answers over HTTP on a port of its own.\n"
+            + "Roles: pipeline (Merkle trees, completion, watch over recorders; pipelines over HTTP), recorder "
+            + "(recordings over HTTP), processor (compress, encrypt, validate, or --stages), storage (store), api "
+            + "(sessions over HTTP), projector (read models in MongoDB).\n"
             + "SIGTERM and SIGINT: finishes what it has in hand and stops; a second signal ends it at once.",
         positionals: [
             Positional(

@@ -64,11 +64,7 @@ struct ServePlan {
         let command = settings.command.name
         var names: Set<RoleName> = []
         for text in settings.positionals {
-            guard let name = RoleName(rawValue: text) else { continue }
-            if let missing = name.missing {
-                throw UsageError(["role \(name.rawValue): \(missing)"], command: command)
-            }
-            names.insert(name)
+            if let name = RoleName(rawValue: text) { names.insert(name) }
         }
         let stages = settings[ServeSettings.stages]
         if stages != nil, !names.contains(.processor) {
@@ -80,7 +76,7 @@ struct ServePlan {
         let redisURL = try settings.require(ServeSettings.redisURL)
         let mongodbURL = try settings.require(ServeSettings.mongodbURL)
         try ServerURLs.check(redis: redisURL, mongodb: mongodbURL, command: command)
-        web = try WebPlan(settings)
+        web = try WebPlan(settings, choice)
         system = try SystemPlan(settings)
         system.partitions = settings[ServeSettings.partitions]
         places = Places(

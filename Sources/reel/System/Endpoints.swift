@@ -7,8 +7,8 @@ import Supervision
 struct Endpoints {
     var redisURL: String
     var mongodbURL: String
-    /// Nil while no gateway runs.
-    var apiURL: String?
+    /// Where the roles answer over HTTP; empty while none does.
+    var roleURLs: [RoleName: String]
     /// Root folder of the sealed files.
     var chunkStore: String
     /// Nil while no gateway runs.
@@ -37,17 +37,24 @@ struct Endpoints {
         writer.object { json in
             json.member("redis_url", redisURL)
             json.member("mongodb_url", mongodbURL)
-            optional(&json, "api_url", apiURL)
+            optional(&json, "api_url", roleURLs[.api])
             json.member("chunk_store", chunkStore)
             optional(&json, "admin_token_file", adminTokenFile)
             json.member("spool", spool)
             json.member("keys", keys)
             json.member("archive", archive)
+            for role in RoleName.allCases where role != .api {
+                json.key(dynamic: Self.member(of: role))
+                if let url = roleURLs[role] { json.value(url) } else { json.null() }
+            }
             if let pid { json.member("pid", pid) }
             if let startedAt { json.member("started_at", startedAt) }
         }
         return writer.bytes + [0x0A]
     }
+
+    /// `api_url`, `pipeline_url` …
+    private static func member(of role: RoleName) -> String { "\(role.rawValue)_url" }
 
     /// Writes the file whole or not at all, for us alone: URLs may hold passwords.
     func write(to path: String) throws(SystemFailure) {
@@ -58,7 +65,7 @@ struct Endpoints {
     init(_ places: Places, pid: Int32?, startedAt: Timestamp?) {
         func resolved(_ path: String) -> String { DataFolder.absolute(path) ?? path }
         self.init(
-            redisURL: places.redisURL, mongodbURL: places.mongodbURL, apiURL: nil,
+            redisURL: places.redisURL, mongodbURL: places.mongodbURL, roleURLs: [:],
             chunkStore: resolved(places.chunks), adminTokenFile: nil, spool: resolved(places.spool),
             keys: resolved(places.keys), archive: resolved(places.archive), pid: pid, startedAt: startedAt)
     }
@@ -120,19 +127,22 @@ struct Endpoints {
             let pid = json["pid"]?.integer.flatMap({ Int32(exactly: $0) }), pid > 0,
             let started = json["started_at"]?.string.flatMap({ Timestamp(rfc3339: $0) })
         else { return nil }
+        var urls: [RoleName: String] = [:]
+        for role in RoleName.allCases { urls[role] = json[Self.member(of: role)]?.string }
         self.init(
-            redisURL: redis, mongodbURL: mongodb, apiURL: json["api_url"]?.string, chunkStore: chunks,
+            redisURL: redis, mongodbURL: mongodb, roleURLs: urls, chunkStore: chunks,
             adminTokenFile: json["admin_token_file"]?.string, spool: spool, keys: keys,
             archive: archive, pid: pid, startedAt: started)
     }
 
     init(
-        redisURL: String, mongodbURL: String, apiURL: String?, chunkStore: String, adminTokenFile: String?,
-        spool: String, keys: String, archive: String, pid: Int32?, startedAt: Timestamp?
+        redisURL: String, mongodbURL: String, roleURLs: [RoleName: String], chunkStore: String,
+        adminTokenFile: String?, spool: String, keys: String, archive: String, pid: Int32?,
+        startedAt: Timestamp?
     ) {
         self.redisURL = redisURL
         self.mongodbURL = mongodbURL
-        self.apiURL = apiURL
+        self.roleURLs = roleURLs
         self.chunkStore = chunkStore
         self.adminTokenFile = adminTokenFile
         self.spool = spool

@@ -60,7 +60,7 @@ enum UpCommand: Command {
         webPlan.tokenKeys = webPlan.tokenKeys ?? folder.tokenKeys
         let web = try WebRoles(system, webPlan, command: "up")
         var endpoints = Endpoints(places, pid: getpid(), startedAt: system.startedAt)
-        endpoints.apiURL = web.web.url
+        endpoints.roleURLs = web.web.urls
         endpoints.adminTokenFile = token.path
         let roles: [any Service] = [
             RolePool(name: "roles", roles: try Roles.make(system)), token,

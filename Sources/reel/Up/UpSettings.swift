@@ -44,7 +44,7 @@ struct UpPlan {
                 ], command: "up")
         }
         try ServerURLs.check(redis: redisURL, mongodb: mongodbURL, command: "up")
-        web = try WebPlan(settings)
+        web = try WebPlan(settings, .everything)
         system = try SystemPlan(settings)
         system.partitions = try settings.require(UpSettings.partitions)
     }

@@ -9,29 +9,33 @@ import Pipeline
 import RedisLog
 import Supervision
 
-/// The services around a process's HTTP port: the gateway where there is the role api.
+/// The services around a process's HTTP ports: one gateway for all roles that sessions are worked with over.
 struct WebRoles {
     /// In the order in which they start.
     let services: [any Service]
-    /// The port itself.
+    /// The ports themselves.
     let web: WebService
 
     init(_ system: OpenSystem, _ plan: WebPlan, command: String) throws {
         let authenticator = try Self.authenticator(system, plan, command)
-        guard system.choice.names.contains(.api) else {
-            web = try WebService.start(system, plan, [], authenticator, command: command)
+        guard system.choice.servesSessions else {
+            web = try WebService(system, plan, authenticator, command: command)
             services = [web]
             return
         }
-        let feed = LiveFeed(log: system.log, report: system.report.roles)
+        // Whose requests are few asks the log how far a session has come.
+        let feed =
+            system.choice.names.contains(.api)
+            ? LiveFeed(log: system.log, report: system.report.roles) : nil
         let trail = AuditTrail(
-            log: system.log, source: "/reel/api", writer: system.instance, report: system.report.roles)
+            log: system.log, source: "/reel/\(system.choice.listening[0].rawValue)", writer: system.instance,
+            report: system.report.roles)
         let vault = try system.vault()
         var parts = GatewayParts(
             log: system.log, queries: system.views.queries, authenticator: authenticator,
             keys: SharedSessionKeys(vault), spool: vault.spool, chunks: vault.chunks, clock: SystemClock())
-        parts.follower = LiveVersions(feed: feed)
-        parts.events = FeedFollowing(feed: feed)
+        parts.follower = feed.map(LiveVersions.init)
+        parts.events = feed.map(FeedFollowing.init)
         parts.diskGuard = system.diskGuard
         parts.limiter = SharedRateLimiter(
             system.log.rateCounter(),
@@ -46,8 +50,11 @@ struct WebRoles {
         settings.rates = plan.rates
         settings.openAPI = plan.openAPI
         let gateway = try Gateway(parts, settings)
-        web = try WebService.start(system, plan, gateway.routes, authenticator, command: command)
-        services = [feed, trail, StreamTending(gateway), web]
+        web = try WebService(system, plan, authenticator, command: command) { role in
+            role == .api ? gateway.routes : []
+        }
+        let reading: [any Service] = feed.map { [$0] } ?? []
+        services = reading + [trail, StreamTending(gateway), web]
     }
 
     private static func authenticator(
@@ -55,7 +62,7 @@ struct WebRoles {
     ) throws -> TokenAuthenticator {
         var keys: KeyFolder?
         if let path = plan.tokenKeys { keys = try folder(path, system, command) }
-        if system.choice.names.contains(.api), keys?.isEmpty ?? true {
+        if system.choice.servesSessions, keys?.isEmpty ?? true {
             system.report(
                 .warning, command,
                 "there are no keys to check tokens with, so nothing but health answers; name some with "
@@ -66,12 +73,12 @@ struct WebRoles {
         return TokenAuthenticator(keys, policy, clock: SystemClock())
     }
 
-    /// The keys of a folder. The API makes one that is missing, for keys to be put there; others, whose
-    /// figures alone depend on it, go on without.
+    /// The keys of a folder. Roles that sessions are worked with over make one that is missing, for keys to
+    /// be put there; others, whose figures alone depend on it, go on without.
     private static func folder(
         _ path: String, _ system: OpenSystem, _ command: String
     ) throws -> KeyFolder? {
-        let needsKeys = system.choice.names.contains(.api)
+        let needsKeys = system.choice.servesSessions
         if needsKeys { mkdir(path, 0o700) }
         do throws(Access.KeyFailure) { return try KeyFolder(path: path) } catch {
             guard !needsKeys else { throw CommandFailure(.dependency, "--token-keys: \(error)") }

@@ -8,9 +8,8 @@ import Supervision
 enum WebSettings {
     static let port = Setting(
         "port", "PORT", .port, variable: "PORT",
-        defaultNote: "the role's: pipeline 8083, recorder 8084, processor 8085, storage 8086, api 8087, "
-            + "projector 8088; any free port where that is taken",
-        help: "Port of this process over HTTP: health, status and metrics, and with the role api the API")
+        defaultNote: "the usual one of the role",
+        help: "HTTP port of the role api where it runs, else of the first role")
     static let address = Setting(
         "address", "ADDRESS", .text(upTo: 64), variable: "REEL_ADDRESS", default: "127.0.0.1",
         help: "Numeric address to listen on; 0.0.0.0 or :: for all")
@@ -44,6 +43,18 @@ enum WebSettings {
         default: "30",
         help: "A recording whose uploader is not heard of for so long is taken for lost")
 
+    /// One setting for each role.
+    static let ports: [(role: RoleName, setting: Setting<UInt16>)] = RoleName.allCases.map { role in
+        (
+            role,
+            Setting(
+                "\(role.rawValue)-port", "PORT", .port,
+                variable: "REEL_\(role.rawValue.uppercased())_PORT",
+                defaultNote: "\(role.usualPort), or any free one where that is taken",
+                help: "HTTP port of the role \(role.rawValue)")
+        )
+    }
+
     /// One setting for each kind of request.
     static let rates: [(kind: RateClass, setting: Setting<Int>)] = RateClass.allCases.map { kind in
         (
@@ -61,13 +72,13 @@ enum WebSettings {
             tokenKeys.declaration, issuer.declaration, audience.declaration, corsOrigins.declaration,
             openAPI.declaration, connections.declaration, uploaderIdle.declaration,
             Common.chunkSize.declaration,
-        ] + rates.map(\.setting.declaration)
+        ] + ports.map(\.setting.declaration) + rates.map(\.setting.declaration)
 }
 
-/// The checked values of a process's HTTP port.
+/// The checked values of a process's HTTP ports.
 struct WebPlan {
-    /// Nil when nobody named one.
-    var port: UInt16?
+    /// Ports that were named.
+    var ports: [RoleName: UInt16]
     var address: String
     var tls: TLSIdentity?
     var tokenKeys: String?
@@ -81,9 +92,9 @@ struct WebPlan {
     var chunkBytes: Int
     var rates = RateLimits()
 
-    init(_ settings: Settings) throws(UsageError) {
+    init(_ settings: Settings, _ choice: RoleChoice) throws(UsageError) {
         let command = settings.command.name
-        port = settings[WebSettings.port]
+        ports = try Self.ports(settings, choice, command)
         address = try settings.require(WebSettings.address)
         tokenKeys = settings[WebSettings.tokenKeys]
         issuer = try settings.require(WebSettings.issuer)
@@ -98,6 +109,24 @@ struct WebPlan {
         for (kind, setting) in WebSettings.rates { rates[kind] = try settings.require(setting) }
         tls = try Self.identity(settings, command)
         openAPI = try Self.document(settings, command)
+    }
+
+    private static func ports(
+        _ settings: Settings, _ choice: RoleChoice, _ command: String
+    ) throws(UsageError) -> [RoleName: UInt16] {
+        var ports: [RoleName: UInt16] = [:]
+        for (role, setting) in WebSettings.ports where choice.names.contains(role) {
+            let isFirst = role == choice.listening.first
+            ports[role] = settings[setting] ?? (isFirst ? settings[WebSettings.port] : nil)
+        }
+        for (role, port) in ports {
+            if let other = ports.first(where: { $0.key.rawValue < role.rawValue && $0.value == port })?.key {
+                throw UsageError(
+                    ["the roles \(other.rawValue) and \(role.rawValue) cannot both have the port \(port)"],
+                    command: command)
+            }
+        }
+        return ports
     }
 
     /// Whether only this machine reaches it.

@@ -1,0 +1,34 @@
+import Gateway
+import MongoViews
+import Recording
+import RedisLog
+import Vault
+
+extension HealthProbe {
+    /// What the role depends on: nothing can be done without the log; without MongoDB a projector can do
+    /// nothing, lists fail, and the keys of sessions that a worker has not met can't be had; with little room
+    /// nothing new begins.
+    static func all(of role: RoleName, in system: OpenSystem) -> [HealthProbe] {
+        var probes = [
+            HealthProbe(
+                .service, "event_log", failed: .unhealthy, message: "the event log cannot be reached"
+            ) { _ = try system.log.inspect() },
+            HealthProbe(
+                .database, "read_models", failed: role == .projector ? .unhealthy : .degraded,
+                message: "the read models cannot be reached"
+            ) { try system.views.queries.ping() },
+        ]
+        if role != .projector {
+            probes.append(
+                HealthProbe(
+                    .storage, "disks", failed: .degraded,
+                    message: "there is too little room for new recordings"
+                ) {
+                    if let room = try system.diskGuard.tightest(), room.state != .open {
+                        throw DiskShortage(room)
+                    }
+                })
+        }
+        return probes
+    }
+}
