@@ -57,6 +57,8 @@ let package = Package(
         library(
             "HTTPServer", ["EventSourcing", "Metrics", "Supervision", "CMicrohttpd", "CZlib"]),
         library("Access", ["EventSourcing", "CCrypto"]),
+        // A client that measures such servers.
+        library("HTTPLoad", ["CPosix", "Supervision"]),
 
         // The services' HTTP interfaces, over ports; adapters are put together in `reel`.
         library("Gateway", ["Access", "EventSourcing", "HTTPServer", "Metrics", "Recording", "Vault"]),
@@ -72,7 +74,7 @@ let package = Package(
             name: "reel",
             dependencies: [
                 "EventSourcing", "Recording", "RedisLog", "Vault", "Pipeline", "MongoViews", "Supervision",
-                "Console", "Access", "Gateway", "HTTPServer", "Metrics",
+                "Console", "Access", "Gateway", "HTTPLoad", "HTTPServer", "Metrics",
             ],
             swiftSettings: strict),
 
@@ -93,7 +95,7 @@ let package = Package(
         tests("ConsoleTests", ["Console"]),
         tests("MetricsTests", ["Metrics"]),
         tests("AccessTests", ["Access", "EventSourcing"]),
-        tests("HTTPServerTests", ["EventSourcing", "HTTPServer", "Metrics", "Supervision"]),
+        tests("HTTPServerTests", ["EventSourcing", "HTTPLoad", "HTTPServer", "Metrics", "Supervision"]),
         tests(
             "GatewayTests",
             [
@@ -103,8 +105,8 @@ let package = Package(
         tests(
             "ReelTests",
             [
-                "reel", "Console", "EventSourcing", "Recording", "RedisLog", "Simulation", "Supervision",
-                "Pipeline", "TestServers", "Vault",
+                "reel", "Console", "EventSourcing", "HTTPServer", "Recording", "RedisLog", "Simulation",
+                "Supervision", "Pipeline", "TestServers", "Vault",
             ]),
         tests("SupervisionTests", ["Supervision", "TestServers"]),
         tests("SimulationTests", ["EventSourcing", "Pipeline", "Recording", "Simulation", "Vault"]),

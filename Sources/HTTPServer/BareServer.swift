@@ -12,8 +12,11 @@ public final class BareServer: @unchecked Sendable {
     /// The port it listens on.
     public let port: UInt16
 
-    /// Listens with the settings' address, port, threads, limits and TLS, and answers `body` as JSON.
-    public init(_ settings: ServerSettings, body: [UInt8]) throws(SystemFailure) {
+    /// Listens with the settings' address, port, threads, limits and TLS, and answers `body` with these
+    /// headers, as far as libmicrohttpd does not set them itself.
+    public init(
+        _ settings: ServerSettings, headers: [HeaderField] = [], body: [UInt8]
+    ) throws(SystemFailure) {
         let connections = raiseFileLimit(toHold: settings.connections)
         let listener = try Listener(address: settings.address, port: settings.port)
         port = listener.port
@@ -22,7 +25,7 @@ public final class BareServer: @unchecked Sendable {
             MHD_create_response_from_buffer($0.count, $0.baseAddress, .RESPMEM_MUST_COPY)
         }
         guard let made else { throw SystemFailure("make an answer of", "\(body.count) bytes", code: ENOMEM) }
-        MHD_add_response_header(made, "Content-Type", "application/json")
+        for header in headers { MHD_add_response_header(made, header.name, header.value) }
         response = made
         let callbacks = DaemonCallbacks(
             context: UnsafeMutableRawPointer(made),

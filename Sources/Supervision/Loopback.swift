@@ -22,6 +22,24 @@ public enum Loopback {
         return withAddress(port) { bind(file, $0, $1) == 0 && listen(file, 1) == 0 }
     }
 
+    /// Connects; the descriptor, which is the caller's, never blocks from then on.
+    package static func connect(to port: UInt16) throws(SystemFailure) -> CInt {
+        let file = socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        guard file >= 0 else { throw SystemFailure("open socket to", "127.0.0.1:\(port)") }
+        var (limit, on) = (timeval(tv_sec: 10, tv_usec: 0), CInt(1))
+        // On Linux the send limit also bounds connect.
+        setsockopt(file, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        setsockopt(file, CInt(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<CInt>.size))
+        guard withAddress(port, { Glibc.connect(file, $0, $1) == 0 }),
+            fcntl(file, F_SETFL, fcntl(file, F_GETFL) | O_NONBLOCK) == 0
+        else {
+            let failure = SystemFailure("connect to", "127.0.0.1:\(port)")
+            close(file)
+            throw failure
+        }
+        return file
+    }
+
     fileprivate static func withAddress<Answer>(
         _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Answer
     ) -> Answer {

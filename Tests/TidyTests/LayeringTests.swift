@@ -18,6 +18,7 @@ private let layers: [String: Set<String>] = [
         "EventSourcing", "Metrics", "Supervision", "CMicrohttpd", "CZlib", "Glibc", "Synchronization",
     ],
     "Access": ["EventSourcing", "CCrypto", "Glibc", "Synchronization"],
+    "HTTPLoad": ["CPosix", "Supervision", "Glibc"],
     "Supervision": ["CPosix", "Glibc", "Synchronization"],
     "Console": ["Glibc"],
     "Simulation": [

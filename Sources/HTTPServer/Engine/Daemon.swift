@@ -79,9 +79,9 @@ func endpoint(_ address: UnsafePointer<sockaddr>) -> (address: String, port: UIn
     return (name.hasPrefix("::ffff:") && name.contains(".") ? String(name.dropFirst(7)) : name, port)
 }
 
-/// Lets the process have as many files open as `connections` and everything else need. Answers how many
-/// connections fit.
-func raiseFileLimit(toHold connections: Int) -> Int {
+/// Lets the process have as many files open as `connections` and everything else need, within the system's
+/// hard limit. Answers how many connections fit.
+public func raiseFileLimit(toHold connections: Int) -> Int {
     // For the log, the database, uploads and whatever else is open.
     let others = 512
     var limit = rlimit()

@@ -1,10 +1,12 @@
 // What Swift cannot do by itself on Linux: fork and exec (`fork` is not importable, and nothing but
-// async-signal-safe calls may run in the child of a threaded process), and signal handlers.
+// async-signal-safe calls may run in the child of a threaded process), signal handlers, and epoll, whose
+// header Swift's own module of the C library lacks.
 #pragma once
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>

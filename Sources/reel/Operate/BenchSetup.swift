@@ -25,6 +25,8 @@ struct BenchSetup {
 
     /// The benchmark's own folder.
     let place: String
+    /// Where the redis-server is.
+    let redisURL: String
     /// An empty log of 16 partitions on a redis-server of the benchmark's own.
     let log: RedisEventLog
     private let stop: StopSignal
@@ -41,21 +43,28 @@ struct BenchSetup {
         try server.start(stop: stop)
         defer { server.stop() }
         let url = EmbeddedRedis(folder: "", port: server.port).url
-        try body(BenchSetup(place: place, log: try RedisEventLog.open(url, createWith: 16), stop: stop))
+        let log = try RedisEventLog.open(url, createWith: 16)
+        try body(BenchSetup(place: place, redisURL: url, log: log, stop: stop))
     }
 
-    /// Lends a mongod of the benchmark's own to `body`.
-    func withMongo(_ body: (MongoPool) throws -> Void) throws {
+    /// Lends a mongod of the benchmark's own, and its URL, to `body`.
+    func withMongo(_ body: (MongoPool, String) throws -> Void) throws {
         let server = SupervisedServer.mongo(folder: "\(place)/mongodb", report: Self.report)
         try server.start(stop: stop)
         defer { server.stop() }
-        try body(try MongoPool(MongoSettings(url: EmbeddedMongo(folder: "", port: server.port).url)))
+        let url = EmbeddedMongo(folder: "", port: server.port).url
+        try body(try MongoPool(MongoSettings(url: url)), url)
     }
 
     /// Says what comes next, unless the benchmark was interrupted.
     func tell(_ text: String) throws {
         if stop.isSet { throw CommandFailure(.interrupted, "interrupted") }
         Output.error(text)
+    }
+
+    /// Waits a moment, unless the benchmark was interrupted.
+    func pause(milliseconds: Int) throws {
+        if stop.wait(milliseconds: milliseconds) { throw CommandFailure(.interrupted, "interrupted") }
     }
 
     @Sendable

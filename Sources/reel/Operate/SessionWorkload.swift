@@ -23,6 +23,9 @@ struct SessionWorkload {
     /// - Parameter events: how many to make; rounded up to whole sessions.
     init(events: Int) { self.events = events }
 
+    /// - Parameter count: sessions to make.
+    init(sessions count: Int) { events = count * (6 + 5 * Self.chunksPerSession) }
+
     /// What all running sessions do next, a batch each; nil when there is nothing more.
     mutating func next() -> [AppendBatch]? {
         while running.count < Self.together, made < events {

@@ -20,7 +20,7 @@ enum BenchProjectCommand: Command {
         let events = try settings.require(events)
         var result = ProjectBenchmark.Result()
         try BenchSetup.run(settings) { setup in
-            try setup.withMongo { pool in
+            try setup.withMongo { pool, _ in
                 let benchmark = ProjectBenchmark(log: setup.log, pool: pool, events: events)
                 result = try benchmark.run(setup.tell)
             }

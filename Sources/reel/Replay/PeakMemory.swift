@@ -3,9 +3,12 @@ import Glibc
 /// The most memory that this process had resident, as the kernel counts it.
 enum PeakMemory {
     /// Bytes; nil where /proc does not tell.
-    static var bytes: Int? {
-        guard let text = try? FileText.read("/proc/self/status") else { return nil }
-        for line in text.split(separator: "\n") where line.hasPrefix("VmHWM:") {
+    static var bytes: Int? { figure("VmHWM", of: "self") }
+
+    /// A process's figure of memory in bytes; nil where /proc does not tell.
+    static func figure(_ name: String, of process: String) -> Int? {
+        guard let text = try? FileText.read("/proc/\(process)/status") else { return nil }
+        for line in text.split(separator: "\n") where line.hasPrefix("\(name):") {
             let digits = line.drop { !$0.isNumber }.prefix { $0.isNumber }
             return Int(digits).map { $0 * 1024 }
         }
