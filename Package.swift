@@ -35,6 +35,7 @@ let package = Package(
         system("CSodium"),
         system("CCrypto"),
         system("CMicrohttpd"),
+        system("CGnuTLS"),
         system("CPosix"),
 
         // The core: vocabulary, ports and the domain. No I/O.
@@ -55,13 +56,16 @@ let package = Package(
         // HTTP: the server layer without any path of its own, figures for Prometheus, tokens.
         library("Metrics"),
         library(
-            "HTTPServer", ["EventSourcing", "Metrics", "Supervision", "CMicrohttpd", "CZlib"]),
+            "HTTPServer", ["EventSourcing", "Metrics", "Supervision", "CMicrohttpd", "CGnuTLS", "CZlib"]),
         library("Access", ["EventSourcing", "CCrypto"]),
         // A client that measures such servers.
         library("HTTPLoad", ["CPosix", "Supervision"]),
 
         // The services' HTTP interfaces, over ports; adapters are put together in `reel`.
         library("Gateway", ["Access", "EventSourcing", "HTTPServer", "Metrics", "Recording", "Vault"]),
+
+        // The gateway's followers on the runtime's reader of the log.
+        library("GatewayFeed", ["EventSourcing", "Gateway", "Pipeline", "Supervision"]),
 
         // The command line as such: arguments, settings, help, tables, progress. No I/O.
         library("Console"),
@@ -74,7 +78,7 @@ let package = Package(
             name: "reel",
             dependencies: [
                 "EventSourcing", "Recording", "RedisLog", "Vault", "Pipeline", "MongoViews", "Supervision",
-                "Console", "Access", "Gateway", "HTTPLoad", "HTTPServer", "Metrics",
+                "Console", "Access", "Gateway", "GatewayFeed", "HTTPLoad", "HTTPServer", "Metrics",
             ],
             swiftSettings: strict),
 
@@ -99,8 +103,8 @@ let package = Package(
         tests(
             "GatewayTests",
             [
-                "Access", "EventSourcing", "Gateway", "HTTPServer", "Metrics", "Pipeline", "Recording",
-                "Simulation", "Supervision", "Vault",
+                "Access", "EventSourcing", "Gateway", "GatewayFeed", "HTTPServer", "Metrics", "Pipeline",
+                "Recording", "Simulation", "Supervision", "Vault",
             ]),
         tests(
             "ReelTests",

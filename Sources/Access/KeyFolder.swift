@@ -31,12 +31,17 @@ public final class KeyFolder: Sendable {
 
     private let state = Mutex(State())
     private let path: String
+    private let onProblem: @Sendable (KeyFailure) -> Void
     private static let lookEveryMilliseconds: Int64 = 1000
 
     /// Reads the folder. Throws when it can't be read, or one of its files can't be used: a mistake is
     /// found at the start. Later ones are in `problems`, and the good keys go on.
-    public init(path: String) throws(KeyFailure) {
+    /// - Parameter onProblem: told once of each later problem, by whoever checks a token then.
+    public init(
+        path: String, onProblem: @escaping @Sendable (KeyFailure) -> Void = { _ in }
+    ) throws(KeyFailure) {
         self.path = path
+        self.onProblem = onProblem
         guard let stamp = FileStamp.all(in: path) else {
             throw KeyFailure(path: path, reason: "the folder of keys can't be read")
         }
@@ -75,11 +80,14 @@ public final class KeyFolder: Sendable {
         guard let known else { return state.withLock { $0.keys } }
         guard let stamp = FileStamp.all(in: path) else {
             // Without its folder nobody can say which keys still count.
-            state.withLock { state in
+            let problem = KeyFailure(path: path, reason: "the folder of keys can't be read")
+            let isNew = state.withLock { state in
+                defer { state.problems = [problem] }
                 state.keys = [:]
                 state.stamp = []
-                state.problems = [KeyFailure(path: path, reason: "the folder of keys can't be read")]
+                return state.problems != [problem]
             }
+            if isNew { onProblem(problem) }
             return [:]
         }
         guard stamp != known.stamp else { return known.keys }
@@ -89,6 +97,7 @@ public final class KeyFolder: Sendable {
             state.problems = problems
             state.stamp = stamp
         }
+        for problem in problems { onProblem(problem) }
         return keys
     }
 

@@ -64,6 +64,12 @@ public final class HTTPServer: @unchecked Sendable {
     /// Followers of server-sent events.
     public var followerCount: Int { core.streams.count }
 
+    /// Shows another certificate to those who connect from now on; open connections keep theirs. Without
+    /// effect on a server that speaks no TLS.
+    public func show(_ identity: TLSIdentity) {
+        if core.settings.tls != nil { core.identity = identity }
+    }
+
     /// Stops: nothing is accepted any more, event streams end, running requests are finished, for at
     /// most the settings' limit; what still runs then is answered with 503 or broken off. Blocks until
     /// all of that has happened; call on a thread of your own. Further calls do nothing.

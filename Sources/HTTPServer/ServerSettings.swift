@@ -1,17 +1,5 @@
 public import Metrics
 
-/// A certificate and its key, both PEM text; the certificate's chain behind it in the same text.
-public struct TLSIdentity: Sendable {
-    let certificate: String
-    let key: String
-
-    /// Takes both as they are; a pair that doesn't fit is refused when the server starts.
-    public init(certificate: String, key: String) {
-        self.certificate = certificate
-        self.key = key
-    }
-}
-
 /// Which web pages may read answers (the Fetch standard's CORS protocol). Without one, none may.
 public struct CORSPolicy: Sendable {
     /// The origins, such as `https://dashboard.example`; `*` for all.

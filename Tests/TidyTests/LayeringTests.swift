@@ -13,9 +13,11 @@ private let layers: [String: Set<String>] = [
         "EventSourcing", "Recording", "Vault", "HTTPServer", "Access", "Metrics", "Supervision", "Glibc",
         "Synchronization",
     ],
+    "GatewayFeed": ["EventSourcing", "Gateway", "Pipeline", "Supervision"],
     "Metrics": ["Synchronization"],
     "HTTPServer": [
-        "EventSourcing", "Metrics", "Supervision", "CMicrohttpd", "CZlib", "Glibc", "Synchronization",
+        "EventSourcing", "Metrics", "Supervision", "CMicrohttpd", "CGnuTLS", "CZlib", "Glibc",
+        "Synchronization",
     ],
     "Access": ["EventSourcing", "CCrypto", "Glibc", "Synchronization"],
     "HTTPLoad": ["CPosix", "Supervision", "Glibc"],

@@ -129,7 +129,9 @@ struct Gate: Sendable {
         }
         return AuditRecord(
             subject == nil ? .authenticate : endpoint.action, on: resource,
-            session: endpoint.namesSession ? request.parameter("id") : nil, outcome: outcome,
+            session: endpoint.namesSession
+                ? request.parameter("id") : resource.type == .session ? resource.id : nil,
+            outcome: outcome,
             statusCode: status, reason: reason, actor: actor ?? .unauthenticated,
             address: request.peer.address, requestID: request.id,
             userAgent: request.headers["User-Agent"])

@@ -116,7 +116,7 @@ final class ChunkSink: BodySink, @unchecked Sendable {
             throw SessionRejection.wrongState(state.status ?? .deleted, command: "record a chunk")
         }
         let next = state.chunkCount + 1
-        guard chunk.sequenceNumber < next + ChunkUpload.window else {
+        guard chunk.sequenceNumber <= next + ChunkUpload.window else {
             throw SessionRejection.outOfOrder(expected: next, got: chunk.sequenceNumber)
         }
         let ahead = state.chunkCount - state.merkleHashes.count - state.failures.count

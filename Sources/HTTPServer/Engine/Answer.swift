@@ -84,6 +84,7 @@ final class EventPump: BodyPump {
     init(_ stream: EventStream, _ record: ConnectionRecord) {
         self.stream = stream
         self.record = record
+        record.boundSending()
     }
 
     override func read(into out: UnsafeMutableRawBufferPointer) -> Int? {

@@ -44,7 +44,12 @@ extension DaemonCallbacks {
                 let core = Unmanaged<ServerCore>.fromOpaque(context).takeUnretainedValue()
                 if change == .CONNECTION_NOTIFY_STARTED {
                     let (address, port) = reel_http_peer(connection).flatMap { endpoint($0) } ?? ("", 0)
-                    let record = ConnectionRecord(connection, peer: Peer(address: address, port: port))
+                    let identity = core.identity
+                    if let identity, let session = reel_http_tls_session(connection) {
+                        identity.attach(to: session)
+                    }
+                    let record = ConnectionRecord(
+                        connection, peer: Peer(address: address, port: port), identity: identity)
                     place.pointee = Unmanaged.passRetained(record).toOpaque()
                     core.book.add(record)
                     // Accepted while the server stops: it must not sleep.

@@ -28,7 +28,12 @@ final class ConnectionRecord: @unchecked Sendable {
     // connection is suspended and can't go away.
     private let handle: OpaquePointer
     private let socket: CInt
+    /// What the connection's TLS session refers to, for as long as there is one.
+    private let identity: TLSIdentity?
     let peer: Peer
+
+    /// See `boundSending`; Linux takes twice as much, for what it keeps beside the bytes.
+    private static let sendingBytes = 64 << 10
 
     /// What the client is expected to do.
     enum Phase: UInt8 {
@@ -56,9 +61,10 @@ final class ConnectionRecord: @unchecked Sendable {
     /// Body bytes of the present request that have come in, to be compared with its age.
     private let received = Atomic<UInt64>(0)
 
-    init(_ handle: OpaquePointer, peer: Peer) {
+    init(_ handle: OpaquePointer, peer: Peer, identity: TLSIdentity?) {
         self.handle = handle
         self.peer = peer
+        self.identity = identity
         socket = reel_http_socket(handle)
         since = Atomic(monotonicMilliseconds())
     }
@@ -106,6 +112,16 @@ final class ConnectionRecord: @unchecked Sendable {
             return sleep.reason
         }
         reason?.release()
+    }
+
+    /// Lets the system keep no more than some of what was sent and is not taken: by itself it would keep
+    /// megabytes for each follower that does not read.
+    func boundSending() {
+        var size = CInt(Self.sendingBytes)
+        sleep.withLock { sleep in
+            guard sleep.isOpen else { return }
+            setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &size, socklen_t(MemoryLayout<CInt>.size))
+        }
     }
 
     /// Breaks the connection off; its thread notices and tells the request.

@@ -16,6 +16,7 @@ final class ServerCore: Sendable {
     private let running = Atomic<Int>(0)
     private let followers = Mutex<[ObjectIdentifier: Follower]>([:])
     private let figures: ServerFigures?
+    private let shown: Mutex<TLSIdentity?>
 
     private struct Follower {
         weak var stream: EventStream?
@@ -24,11 +25,18 @@ final class ServerCore: Sendable {
     init(_ settings: ServerSettings, _ router: Router, handlers: WorkPool, transfers: WorkPool) {
         self.settings = settings
         self.router = router
+        shown = Mutex(settings.tls)
         self.handlers = handlers
         self.transfers = transfers
         figures = settings.metrics.map { ServerFigures($0, router) }
         let book = self.book
         settings.metrics?.reading("reel_http_connections", "Open connections.") { Double(book.count) }
+    }
+
+    /// What new connections are shown; nil without TLS.
+    var identity: TLSIdentity? {
+        get { shown.withLock { $0 } }
+        set { shown.withLock { $0 = newValue } }
     }
 
     var isStopping: Bool { stopping.load(ordering: .relaxed) }

@@ -92,3 +92,10 @@ static inline int reel_http_tls_version(struct MHD_Connection *connection) {
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_PROTOCOL);
     return info ? info->protocol : 0;
 }
+
+/// The TLS session of a connection, GnuTLS' own; NULL without TLS.
+static inline void *reel_http_tls_session(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return info ? info->tls_session : NULL;
+}

@@ -35,15 +35,6 @@ final class SharedSessionKeys: SessionKeyAccess, @unchecked Sendable {
     }
 }
 
-/// What the gateway asks of who follows the log.
-struct LiveVersions: LatestVersions {
-    let feed: LiveFeed
-
-    func version(of session: String) -> UInt64? { feed.isFollowing ? feed.lastSeen(session) : nil }
-
-    func note(_ version: UInt64, of session: String) { feed.noteAppended(session, sequence: version) }
-}
-
 /// The gateway's records in the trail.
 struct TrailDesk: AuditDesk {
     let trail: AuditTrail

@@ -20,9 +20,10 @@ struct RolePort: Sendable {
     /// on a free one, since many processes of one role share a machine.
     init(
         _ role: RoleName, _ system: OpenSystem, _ plan: WebPlan, _ routes: [Route],
-        _ authenticator: TokenAuthenticator, command: String
+        _ authenticator: TokenAuthenticator, command: String, figures: (MetricsRegistry) -> Void
     ) throws {
         let metrics = MetricsRegistry()
+        figures(metrics)
         let paths = ServicePaths(
             probes: HealthProbe.all(of: role, in: system), metrics: metrics,
             readers: plan.isLocal ? nil : authenticator,
@@ -67,7 +68,7 @@ struct RolePort: Sendable {
             settings.transferThreads = few.transfers
             settings.connections = min(plan.connections, few.connections)
         }
-        settings.tls = plan.tls
+        settings.tls = plan.tls?.identity
         if !plan.corsOrigins.isEmpty {
             settings.cors = CORSPolicy(origins: plan.corsOrigins)
         }

@@ -2,8 +2,10 @@ import Access
 import Console
 import EventSourcing
 import Gateway
+import GatewayFeed
 import Glibc
 import HTTPServer
+import Metrics
 import MongoViews
 import Pipeline
 import RedisLog
@@ -50,11 +52,24 @@ struct WebRoles {
         settings.rates = plan.rates
         settings.openAPI = plan.openAPI
         let gateway = try Gateway(parts, settings)
-        web = try WebService(system, plan, authenticator, command: command) { role in
-            role == .api ? gateway.routes : []
-        }
+        web = try WebService(
+            system, plan, authenticator, command: command,
+            figures: { role, metrics in
+                if role == .api, let feed { Self.figures(of: feed, in: metrics) }
+            },
+            routes: { $0 == .api ? gateway.routes : [] })
         let reading: [any Service] = feed.map { [$0] } ?? []
         services = reading + [trail, StreamTending(gateway), web]
+    }
+
+    private static func figures(of feed: LiveFeed, in metrics: MetricsRegistry) {
+        metrics.reading("reel_live_followers", "Followers of live events.") { Double(feed.counts.followers) }
+        metrics.reading("reel_live_filling", "Followers that wait to be filled from the history.") {
+            Double(feed.counts.filling)
+        }
+        metrics.reading("reel_live_events", "Events that the reader of the log has met.") {
+            Double(feed.counts.events)
+        }
     }
 
     private static func authenticator(
@@ -80,7 +95,11 @@ struct WebRoles {
     ) throws -> KeyFolder? {
         let needsKeys = system.choice.servesSessions
         if needsKeys { mkdir(path, 0o700) }
-        do throws(Access.KeyFailure) { return try KeyFolder(path: path) } catch {
+        do throws(Access.KeyFailure) {
+            return try KeyFolder(path: path) { problem in
+                system.report(.warning, command, "a key for tokens cannot be used: \(problem)")
+            }
+        } catch {
             guard !needsKeys else { throw CommandFailure(.dependency, "--token-keys: \(error)") }
             system.report(.warning, command, "no keys to check tokens with: \(error)")
             return nil

@@ -29,7 +29,7 @@ enum WebSettings {
         "token-audience", "NAME", .text(upTo: 255), variable: "REEL_TOKEN_AUDIENCE", default: "reel",
         help: "Audience (aud) that tokens must have")
     static let corsOrigins = Setting(
-        "cors-origins", "LIST", .text(upTo: 2000), variable: "REEL_CORS_ORIGINS", defaultNote: "none",
+        "cors-origins", "LIST", .origins, variable: "REEL_CORS_ORIGINS", defaultNote: "none",
         help: "Origins whose web pages may read answers, with commas, or *")
     static let openAPI = Setting(
         "openapi", "FILE", .path, variable: "REEL_OPENAPI",
@@ -80,7 +80,8 @@ struct WebPlan {
     /// Ports that were named.
     var ports: [RoleName: UInt16]
     var address: String
-    var tls: TLSIdentity?
+    /// Nil for HTTP without TLS.
+    var tls: CertificateFiles?
     var tokenKeys: String?
     var issuer: String
     var audience: String
@@ -99,15 +100,12 @@ struct WebPlan {
         tokenKeys = settings[WebSettings.tokenKeys]
         issuer = try settings.require(WebSettings.issuer)
         audience = try settings.require(WebSettings.audience)
-        corsOrigins = Set(
-            (settings[WebSettings.corsOrigins] ?? "").split(separator: ",").map {
-                String($0.drop { $0 == " " })
-            })
+        corsOrigins = settings[WebSettings.corsOrigins] ?? []
         connections = try settings.require(WebSettings.connections)
         uploaderSeconds = try settings.require(WebSettings.uploaderIdle)
         chunkBytes = try settings.require(Common.chunkSize)
         for (kind, setting) in WebSettings.rates { rates[kind] = try settings.require(setting) }
-        tls = try Self.identity(settings, command)
+        tls = try CertificateFiles(settings)
         openAPI = try Self.document(settings, command)
     }
 
@@ -146,21 +144,31 @@ struct WebPlan {
         }
         return (try? FileText.read(path)).map { Array($0.utf8) }
     }
+}
 
-    private static func identity(_ settings: Settings, _ command: String) throws(UsageError) -> TLSIdentity? {
-        let (certificate, key) = (settings[WebSettings.certificate], settings[WebSettings.certificateKey])
-        guard let certificate, let key else {
-            guard certificate == nil, key == nil else {
-                throw UsageError(["--tls-cert and --tls-key belong together; give both"], command: command)
-            }
-            return nil
+extension Rule where Value == Set<String> {
+    /// Origins as browsers send them (RFC 6454), with commas between; `*` for all. What no browser would
+    /// ever send is refused: it would allow nothing, and nobody would see why.
+    static let origins = Rule(
+        "must be origins with commas between, such as https://dashboard.example or http://localhost:3000, "
+            + "without a path, or *"
+    ) { text in
+        let origins = text.split(separator: ",", omittingEmptySubsequences: false).map {
+            String($0.drop { $0 == " " }).lowercased()
         }
-        func text(_ path: String, _ option: String) throws(UsageError) -> String {
-            do throws(SystemFailure) { return try FileText.read(path) } catch {
-                throw UsageError(["--\(option) \(path): \(error.text)"], command: command)
+        return origins.allSatisfy(isOrigin) && text.utf8.count <= 2000 ? Set(origins) : nil
+    }
+
+    private static func isOrigin(_ text: String) -> Bool {
+        if text == "*" { return true }
+        guard let end = text.firstRange(of: "://") else { return false }
+        let (scheme, place) = (text[..<end.lowerBound], text[end.upperBound...])
+        let usual = ["http": ":80", "https": ":443"][String(scheme)]
+        return scheme.first?.isLetter == true && !place.isEmpty
+            && scheme.utf8.allSatisfy {
+                $0 == 0x2D || (0x30...0x39).contains($0) || (0x61...0x7A).contains($0)
             }
-        }
-        return TLSIdentity(
-            certificate: try text(certificate, "tls-cert"), key: try text(key, "tls-key"))
+            && place.utf8.allSatisfy { (0x21...0x7E).contains($0) && !"/?#@\"'<>\\".utf8.contains($0) }
+            && !(usual.map { place.hasSuffix($0) } ?? false)
     }
 }

@@ -28,6 +28,9 @@ struct WireAnswer {
 
 private struct Ended: Error {}
 
+/// Nothing that counts came for so long; a stream's comments don't.
+private struct TookTooLong: Error {}
+
 /// An event as it came over a stream.
 struct StreamedEvent {
     var id: String?
@@ -41,9 +44,12 @@ struct StreamedEvent {
     }
 }
 
-/// A client of one connection.
+/// A client of one connection, which waits for no answer and no event longer than a minute.
 final class Client {
+    private static let limit = Duration.seconds(60)
+
     private let socket: LoopbackSocket
+    private var deadline = ContinuousClock.now
     private var buffer: [UInt8] = []
     private var place = 0
     private var streamed: [UInt8] = []
@@ -54,6 +60,7 @@ final class Client {
 
     private func byte() throws -> UInt8 {
         if place == buffer.count {
+            if ContinuousClock.now > deadline { throw TookTooLong() }
             buffer = try socket.receiveSome(upTo: 65_536)
             place = 0
             if buffer.isEmpty { throw Ended() }
@@ -74,6 +81,7 @@ final class Client {
     }
 
     private func head() throws -> WireAnswer {
+        deadline = .now + Self.limit
         var answer = WireAnswer()
         let parts = try line().split(separator: " ", maxSplits: 2)
         try #require(parts.count >= 2 && parts[0] == "HTTP/1.1", "\(parts)")
@@ -90,22 +98,26 @@ final class Client {
     func answer(toHead: Bool = false) throws -> WireAnswer {
         var answer = try head()
         if answer.status == 100 { answer = try head() }
-        if toHead || answer.status == 204 || answer.status == 304 { return answer }
+        try readBody(of: &answer, toHead: toHead)
+        return answer
+    }
+
+    private func readBody(of answer: inout WireAnswer, toHead: Bool = false) throws {
+        if toHead || answer.status == 204 || answer.status == 304 { return }
         if answer[header: "Transfer-Encoding"]?.lowercased() == "chunked" {
             while true {
                 let text = try line()
                 let size = try #require(Int(text, radix: 16))
                 for _ in 0..<size { answer.body.append(try byte()) }
                 #expect(try line() == "")
-                if size == 0 { return answer }
+                if size == 0 { return }
             }
         }
         let length = try #require(Int(answer[header: "Content-Length"] ?? ""))
         for _ in 0..<length { answer.body.append(try byte()) }
-        return answer
     }
 
-    /// Begins a stream of events; its head when it is none.
+    /// Begins a stream of events, of which the head alone is read; the whole answer when it is refused.
     func follow(_ target: String, as token: String, _ headers: [String] = []) throws -> WireAnswer {
         let lines =
             [
@@ -113,8 +125,11 @@ final class Client {
                 "Authorization: Bearer \(token)",
             ] + headers
         try send(Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8))
-        let answer = try head()
-        guard answer.status == 200 else { return answer }
+        var answer = try head()
+        guard answer.status == 200 else {
+            try readBody(of: &answer)
+            return answer
+        }
         try #require(answer[header: "Content-Type"]?.hasPrefix("text/event-stream") == true)
         try #require(answer[header: "Transfer-Encoding"]?.lowercased() == "chunked")
         return answer
@@ -122,6 +137,7 @@ final class Client {
 
     /// The next event of the stream, whatever its chunks; nil at the end.
     func event() throws -> StreamedEvent? {
+        deadline = .now + Self.limit
         while true {
             var event = StreamedEvent()
             while true {

@@ -2,6 +2,7 @@ import Access
 import EventSourcing
 import Foundation
 import Gateway
+import GatewayFeed
 import HTTPServer
 import Metrics
 import Pipeline
@@ -84,7 +85,7 @@ final class TestGateway {
             log: log, queries: queries, authenticator: tokens, keys: try LockedKeys(vault),
             spool: vault.spool, chunks: vault.chunks, clock: SystemClock())
         let feed = LiveFeed(log: log, report: .silent)
-        if isLive { parts.events = FeedFollowing(feed: feed) }
+        if isLive { parts.events = FeedFollowing(feed) }
         var settings = GatewaySettings()
         change(&parts, &settings)
         let gateway = try Gateway(parts, settings)
@@ -106,13 +107,8 @@ final class TestGateway {
         guard isLive else { return }
         let stop = stop
         threads.append(try OwnThread(name: "live") { try feed.run(stop: stop) })
-        threads.append(
-            try OwnThread(name: "streams") {
-                while !stop.isSet {
-                    gateway.tend()
-                    stop.wait(milliseconds: 20)
-                }
-            })
+        let tending = StreamTending(gateway)
+        threads.append(try OwnThread(name: "streams") { tending.run(stop: stop) })
         feed.waitUntilReady(stop: stop)
     }
 

@@ -1,11 +1,13 @@
-import EventSourcing
-import Gateway
-import Pipeline
-import Supervision
+public import EventSourcing
+public import Gateway
+public import Pipeline
 
 /// The gateway's followers on the process's one reader of the log.
-struct FeedFollowing: EventFollowing {
-    let feed: LiveFeed
+public struct FeedFollowing: EventFollowing {
+    private let feed: LiveFeed
+
+    /// Followers of this feed.
+    public init(_ feed: LiveFeed) { self.feed = feed }
 
     private struct Follower: FollowedEvents {
         let follower: LiveFollower
@@ -31,7 +33,8 @@ struct FeedFollowing: EventFollowing {
         func cancel() { follower.cancel() }
     }
 
-    func follow(
+    /// See `EventFollowing`.
+    public func follow(
         _ scope: FollowScope, from start: FollowStart, onReady: @escaping @Sendable () -> Void
     ) throws(FollowRefusal) -> any FollowedEvents {
         let filter =
@@ -56,28 +59,12 @@ struct FeedFollowing: EventFollowing {
         }
     }
 
-    func page(
+    /// See `EventFollowing`.
+    public func page(
         after place: String?, limit: Int, includesAudit: Bool, from store: any EventStore
     ) throws(LogFailure) -> FollowedPage? {
         try LiveHistory.page(after: place, limit: limit, includesAudit: includesAudit, from: store).map {
             FollowedPage(events: $0.events, place: $0.place, hasMore: $0.hasMore)
-        }
-    }
-}
-
-/// Looks after the gateway's open streams while the process runs.
-final class StreamTending: Service {
-    private static let everyMilliseconds = 50
-
-    let name = "streams"
-    private let gateway: Gateway
-
-    init(_ gateway: Gateway) { self.gateway = gateway }
-
-    func run(stop: StopSignal) {
-        while !stop.isSet {
-            gateway.tend()
-            stop.wait(milliseconds: Self.everyMilliseconds)
         }
     }
 }
