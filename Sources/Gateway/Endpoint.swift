@@ -25,7 +25,8 @@ struct Endpoint: Sendable {
     }
 
     let method: HTTPMethod
-    let template: String
+    /// The path's template, behind whatever prefix the service has.
+    let path: String
     let operation: Operation
     let limit: RateClass
     let action: AuditAction
@@ -41,7 +42,7 @@ struct Endpoint: Sendable {
         answer: @escaping @Sendable (Call) throws -> Response
     ) {
         self.method = method
-        template = Self.base + path
+        self.path = path
         self.operation = operation
         self.limit = limit
         self.action = action
@@ -57,7 +58,7 @@ struct Endpoint: Sendable {
         atMost bodyLimit: UInt64, open: @escaping @Sendable (Call) throws -> any BodySink
     ) {
         method = .post
-        template = Self.base + path
+        self.path = path
         self.operation = operation
         self.limit = limit
         self.action = action
@@ -70,13 +71,14 @@ struct Endpoint: Sendable {
     static let base = "/api/v1"
 
     /// Whether there is a session in the path.
-    var namesSession: Bool { template.contains("{id}") }
+    var namesSession: Bool { path.contains("{id}") }
     /// Whether there is a chunk in the path.
-    var namesChunk: Bool { template.contains("{chunk_id}") }
+    var namesChunk: Bool { path.contains("{chunk_id}") }
 
     /// The route, within its gate. Whose session it is, the handler looks at.
-    func route(_ core: Core) -> Route {
-        let gate = Gate(core: core, endpoint: self)
+    func route(_ core: Core, _ mount: Mount) -> Route {
+        let gate = Gate(core: core, endpoint: self, mount: mount)
+        let template = mount.prefix + path
         switch handling {
         case .answer(let answer):
             return Route(method, template, accepts: accepts, bodyLimit: bodyLimit) { request in
@@ -90,9 +92,16 @@ struct Endpoint: Sendable {
     }
 }
 
+/// Where a route is: of which service, below which prefix.
+struct Mount: Sendable {
+    let service: GatewayService
+    let prefix: String
+}
+
 /// One request of somebody who is known.
 struct Call: Sendable {
     let core: Core
+    let mount: Mount
     let request: Request
     let subject: Subject
     /// Until when the token holds; nil for ever.
@@ -122,6 +131,17 @@ struct Call: Sendable {
         }
     }
 
+    /// The session as the log has it, for somebody who may do what is asked.
+    @discardableResult
+    func state(of session: String) throws -> SessionState {
+        let state = try core.desk.look(at: session)
+        guard let description = state.description, state.status != .deleted else {
+            throw SessionRejection.notFound
+        }
+        try require(Ownership(description.metadata))
+        return state
+    }
+
     /// The session in the path, as it is answered, for somebody who may do what is asked.
     func session() throws -> SessionAnswer {
         guard let answer = try core.reads.answer(try sessionID()) else { throw SessionRejection.notFound }
@@ -135,16 +155,18 @@ struct Call: Sendable {
     /// Whoever asked, in the events that come of it.
     var context: EventContext {
         EventContext(
-            source: "/reel/api", actor: Actor(type: "user", id: subject.id),
+            source: "/reel/\(mount.service.rawValue)", actor: Actor(type: "user", id: subject.id),
             traceparent: request.trace.traceparent, correlationID: request.id)
     }
 
-    /// Carries out commands on the session in the path, for somebody who may do that.
+    /// Carries out commands on a session, for somebody who may do that.
+    /// - Parameter session: nil for the one in the path.
     @discardableResult
     func command(
-        _ commands: [SessionCommand], admit: (SessionState) throws -> Void = { _ in }
+        _ commands: [SessionCommand], on session: String? = nil,
+        admit: (SessionState) throws -> Void = { _ in }
     ) throws -> SessionDesk.Outcome {
-        let id = try sessionID()
+        let id = try session ?? sessionID()
         return try core.desk.carryOut(
             commands, on: id, mark: "\(id)/\(ULID.make(at: core.now()))", context: context
         ) { state in

@@ -1,7 +1,18 @@
 public import EventSourcing
 public import HTTPServer
 
-/// The session API: its routes, over the parts that it is given.
+/// The services that sessions are worked with over.
+public enum GatewayService: String, Sendable, CaseIterable {
+    /// The session API, below `/api/v1`.
+    case api
+    /// The Pipeline Manager of seed 001, below nothing and below `/api/v1`.
+    case pipeline
+    /// The Recorder of seed 001, below nothing and below `/api/v1`.
+    case recorder
+}
+
+/// The services over the parts that they are given: the session API, and those that do the same work from
+/// another side.
 public final class Gateway: Sendable {
     private let core: Core
 
@@ -14,16 +25,21 @@ public final class Gateway: Sendable {
     /// tokens have expired. To be called some twenty times in a second, by one thread; never blocks.
     public func tend() { core.streams.tend(now: core.now()) }
 
-    /// Every route of the API.
-    public var routes: [Route] {
-        var routes = RouteTable.endpoints(core).map { $0.route(core) }
-        if let document = core.settings.openAPI {
-            // Its bytes change with the program alone.
-            let etag = EntityTag(
-                "\(document.count)-\(document.reduce(UInt64(5381)) { $0 &* 33 &+ UInt64($1) })")
-            routes.append(
-                .quick(.get, Endpoint.base + "/openapi.json") { _ in .json(document, etag: etag) })
+    /// Every route of a service.
+    public func routes(of service: GatewayService) -> [Route] {
+        let prefixes = service == .api ? [Endpoint.base] : ["", Endpoint.base]
+        let endpoints = RouteTable.endpoints(of: service, core)
+        return prefixes.flatMap { prefix in
+            let mount = Mount(service: service, prefix: prefix)
+            return endpoints.map { $0.route(core, mount) } + document(of: service, below: prefix)
         }
-        return routes
+    }
+
+    private func document(of service: GatewayService, below prefix: String) -> [Route] {
+        guard let document = core.settings.documents[service] else { return [] }
+        // Its bytes change with the program alone.
+        let etag = EntityTag(
+            "\(document.count)-\(document.reduce(UInt64(5381)) { $0 &* 33 &+ UInt64($1) })")
+        return [.quick(.get, prefix + "/openapi.json") { _ in .json(document, etag: etag) }]
     }
 }

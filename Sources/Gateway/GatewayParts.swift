@@ -56,12 +56,32 @@ public struct GatewayParts: Sendable {
     }
 }
 
+/// What a process with roles is configured to do.
+public struct ProcessConfiguration: Sendable {
+    /// The process's roles.
+    public var roles: [String] = []
+    /// The stages of processing that it works on, in their order.
+    public var stages: [String] = []
+    /// Threads for each chain of stages.
+    public var workers = 0
+    /// Whether chunks go from stage to stage in memory.
+    public var isChaining = true
+    /// Partitions of the log.
+    public var partitions = 0
+    /// Compression levels by codec, for those that have any.
+    public var compressionLevels: [(codec: String, level: Int)] = []
+    /// What is not known.
+    public init() {}
+}
+
 /// What a gateway can be told.
 public struct GatewaySettings: Sendable {
     /// Largest chunk that may be uploaded, in bytes; also what new sessions are told to cut.
     public var chunkBytes = 10 << 20
-    /// The description of the API (OpenAPI 3.1 in JSON); nil: none is answered.
-    public var openAPI: [UInt8]?
+    /// The services' descriptions (OpenAPI 3.1 in JSON); where there is none, none is answered.
+    public var documents: [GatewayService: [UInt8]] = [:]
+    /// What the process is configured to do, as far as it is told to operators.
+    public var configuration = ProcessConfiguration()
     /// How many requests of each kind a subject has in a minute.
     public var rates = RateLimits()
     /// Sessions whose answers are kept in memory.

@@ -1,14 +1,19 @@
-/// Every path of the API, one line for each resource.
+/// Every path of the services, one line for each resource.
 enum RouteTable {
-    static func endpoints(_ core: Core) -> [Endpoint] {
-        SessionCollection.endpoints
-            + SessionResource.endpoints
-            + SessionControl.endpoints
-            + ChunkResource.endpoints(core.settings)
-            + Media.endpoints
-            + PipelineResource.endpoints
-            + StatisticsResource.endpoints
-            + EventsResource.endpoints
-            + AuditTrailResource.endpoints
+    static func endpoints(of service: GatewayService, _ core: Core) -> [Endpoint] {
+        switch service {
+        case .api:
+            SessionCollection.endpoints
+                + SessionResource.endpoints
+                + SessionControl.endpoints
+                + ChunkResource.endpoints(core.settings)
+                + Media.endpoints
+                + PipelineResource.endpoints
+                + StatisticsResource.endpoints
+                + EventsResource.endpoints
+                + AuditTrailResource.endpoints
+        case .pipeline: PipelineManager.endpoints(core.settings)
+        case .recorder: []
+        }
     }
 }

@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 
 /// Keeps records in memory.
-private final class MemoryDesk: AuditDesk {
+final class MemoryDesk: AuditDesk {
     private let kept = Mutex<[AuditRecord]>([])
     private let isAway: Bool
 
@@ -26,7 +26,7 @@ private final class MemoryDesk: AuditDesk {
 }
 
 /// Lets so many requests of each kind through.
-private final class FewRequests: RateLimiter {
+final class FewRequests: RateLimiter {
     private let counts = Mutex<[String: Int]>([:])
     private let limit: Int
 

@@ -142,8 +142,12 @@ def manifests(folder):
         checks.check(f"{name}: the budget is for its pods", budget["spec"]["selector"]["matchLabels"] == labels)
     lag = by["Deployment"]["reel-lag"]["spec"]["template"]["metadata"]["labels"]
     checks.equal("lag: the service is for its pods", by["Service"]["reel-lag"]["spec"]["selector"], lag)
-    api = by["Deployment"]["reel-api"]["spec"]["template"]["metadata"]["labels"]
-    checks.equal("api: the service is for its pods", by["Service"]["reel-api"]["spec"]["selector"], api)
+    for name, port in (("pipeline", 8083), ("api", 8087)):
+        spec = by["Deployment"][f"reel-{name}"]["spec"]["template"]
+        checks.equal(f"{name}: the service is for its pods",
+                     by["Service"][f"reel-{name}"]["spec"]["selector"], spec["metadata"]["labels"])
+        checks.equal(f"{name}: its port is the role's", spec["spec"]["containers"][0]["ports"][0]["containerPort"],
+                     port)
     for name, scaled in by["ScaledObject"].items():
         spec = scaled["spec"]
         checks.check(f"{name}: what is scaled is there, and has no number of its own",

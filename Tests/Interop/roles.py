@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""Every role on a port of its own: in one process, and in processes apart."""
+"""Every role on a port of its own, and the services that sessions are worked with over: in one process, and in
+processes apart."""
 
 import json
+import pathlib
+import random
 import re
 import urllib.error
 import urllib.request
 
-from kit import Checks, System, Workspace, free_port
+from kit import UNLIMITED, Checks, System, Workspace, eventually, free_port, seed_of
 from servers import Servers, Site
 
 checks = Checks("roles")
@@ -23,6 +26,71 @@ def get(url):
         return error.code, error.read()
 
 
+class Service:
+    """One role's port, with a token."""
+
+    def __init__(self, url, token):
+        self.url, self.token = url, token
+
+    def ask(self, method, path, body=None, token=None):
+        """Status and body; JSON is taken apart."""
+        headers = {"Authorization": f"Bearer {token or self.token}"}
+        if body is not None:
+            is_bytes = isinstance(body, bytes)
+            headers["Content-Type"] = "application/octet-stream" if is_bytes else "application/json"
+            body = body if is_bytes else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, body, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                status, content, kind = answer.status, answer.read(), answer.headers["Content-Type"]
+        except urllib.error.HTTPError as error:
+            status, content, kind = error.code, error.read(), error.headers["Content-Type"]
+        return status, json.loads(content) if content and "json" in (kind or "") else content
+
+
+DESK = {"name": "a desk", "rdp_config": {"host": "desk.example", "username": "anna"}}
+
+
+def pipelines(what, manager, source):
+    """A recording through the Pipeline Manager alone; its session and bytes."""
+    status, made = manager.ask("POST", "/pipelines", DESK)
+    name = made.get("session_id")
+    checks.equal(f"{what}: POST /pipelines", (status, made.get("state")), (201, "created"))
+    checks.equal(f"{what}: of a session that is there",
+                 manager.ask("POST", "/pipelines", {"session_id": name})[0], 200)
+    status, started = manager.ask("POST", f"/pipelines/{name}/start")
+    checks.equal(f"{what}: start", (status, started.get("state")), (200, "active"))
+    checks.equal(f"{what}: and not twice", manager.ask("POST", f"/pipelines/{name}/start")[0], 409)
+    paused = manager.ask("POST", f"/api/v1/pipelines/{name}/pause")[1]
+    checks.equal(f"{what}: pause", (paused.get("state"), paused.get("is_held")), ("paused", True))
+    pieces = [source.randbytes(source.randrange(1, 200_000)) for _ in range(3)]
+    for number, piece in enumerate(pieces, 1):
+        query = f"sequence_number={number}&timestamp=2026-11-21T10:00:0{number}Z"
+        checks.equal(f"{what}: chunk {number}",
+                     manager.ask("POST", f"/pipelines/{name}/chunks?{query}", piece)[0], 201)
+    resumed = manager.ask("POST", f"/pipelines/{name}/resume")[1]
+    checks.equal(f"{what}: resume", (resumed.get("state"), resumed.get("is_held")), ("active", False))
+    checks.equal(f"{what}: no cleaning up while it works", manager.ask("DELETE", f"/pipelines/{name}")[0], 409)
+    checks.equal(f"{what}: stop", manager.ask("POST", f"/pipelines/{name}/stop")[0], 200)
+
+    def look():
+        return manager.ask("GET", f"/pipelines/{name}/status")[1]
+
+    eventually(lambda: look()["state"] == "stopped", 90)
+    done = look()
+    checks.equal(f"{what}: it comes to its end",
+                 (done["state"], done["session_status"], done["chunks"]),
+                 ("stopped", "completed", {"recorded": 3, "stored": 3, "failed": 0}))
+    status, cleaned = manager.ask("DELETE", f"/pipelines/{name}")
+    checks.equal(f"{what}: cleaned up", (status, cleaned.get("state")), (200, "destroyed"))
+    checks.equal(f"{what}: nobody without a token", manager.ask("GET", "/config", token="none")[0], 401)
+    status, config = manager.ask("GET", "/config")
+    checks.check(f"{what}: the configuration", status == 200 and "pipeline" in config["roles"], config)
+    checks.check(f"{what}: the status counts sessions",
+                 manager.ask("GET", "/status")[1]["sessions"]["recording"] >= 0)
+    return name, b"".join(pieces)
+
+
 def basics(role, url):
     """What every role's port answers."""
     status, body = get(url + "/status")
@@ -37,10 +105,10 @@ def basics(role, url):
     checks.check(f"{role}: metrics", status == 200 and b"# TYPE" in body, body[:200])
 
 
-def together(folder):
+def together(folder, source):
     """`reel up`: all ports in one process, announced in endpoints.json."""
     named = free_port()
-    with System(folder / "data", "--recorder-port", named) as system:
+    with System(folder / "data", "--recorder-port", named, *UNLIMITED) as system:
         urls = {role: system.endpoints[f"{role}_url"] for role in ROLES}
         checks.equal("every role has another port", len(set(urls.values())), len(ROLES))
         checks.equal("a port that is named is taken", urls["recorder"], f"http://127.0.0.1:{named}")
@@ -48,10 +116,22 @@ def together(folder):
             basics(role, urls[role])
         checks.equal("sessions are asked for at the API's port", get(urls["api"] + "/api/v1/sessions")[0], 401)
         checks.equal("and not at the projector's", get(urls["projector"] + "/api/v1/sessions")[0], 404)
+        token = pathlib.Path(system.endpoints["admin_token_file"]).read_text().strip()
+        api = Service(urls["api"] + "/api/v1", token)
+        name, whole = pipelines("together", Service(urls["pipeline"], token), source)
+        checks.check("the session API gives back what the Pipeline Manager took",
+                     api.ask("GET", f"/sessions/{name}/media")[1] == whole)
+        wanted = {"session.start", "chunk.upload", "session.stop", "pipeline.control"}
+
+        def trail():
+            return {record["action"] for record in api.ask("GET", f"/audit?session={name}")[1]["records"]}
+
+        checks.check("the trail has what was done over every port",
+                     eventually(lambda: wanted <= trail(), 60), trail())
         checks.equal("it ends with status 0", system.stop(), 0)
 
 
-def apart(site):
+def apart(site, source):
     """`reel serve`: a process for some roles."""
     port = free_port()
     pair = site.serve("processor", "storage", "--port", port)
@@ -61,17 +141,31 @@ def apart(site):
     checks.equal("the first one's is the one named", found["processor"], f"http://127.0.0.1:{port}")
     for role, url in found.items():
         basics(role, url)
-    checks.equal("it ends with status 0", pair.end(), 0)
+    site.serve("projector", name="projector")
+    keys = site.folder / "tokens"
+    keys.mkdir(mode=0o700)
+    done = site.reel("token", "--subject", "anna", "--role", "session_manager", "--token-keys", keys)
+    token = done.stdout.decode().strip()
+    manager = site.serve("pipeline", "--token-keys", keys, name="pipeline")
+    url = re.search(r"http port open url=(\S+) role=pipeline", manager.said()).group(1)
+    name, whole = pipelines("apart", Service(url, token), source)
+    checks.check("what processes apart have made is exported",
+                 site.reel("export", name, "-o", "-").stdout == whole)
+    events = [json.loads(line) for line in site.reel("events", name, "--json").stdout.splitlines()]
+    checks.equal("the log has who said so, and where", (events[0]["authid"], events[0]["source"]),
+                 ("anna", "/reel/pipeline"))
+    checks.equal("they end with status 0", {role.end() for role in site.roles}, {0})
 
 
 def main():
+    source = random.Random(seed_of("roles"))
     with Workspace("roles") as folder:
         with checks.section("together"):
-            together(folder)
+            together(folder, source)
         with Servers(folder) as servers, Site(folder, servers) as site, checks.section("apart"):
             servers.start_redis()
             servers.start_mongo()
-            apart(site)
+            apart(site, source)
     checks.finish()
 
 

@@ -30,7 +30,6 @@ struct AccessTests {
                 read_audit              all    none             none              none            all
                 read_configuration      all    all              none              none            all
                 change_configuration    all    none             none              none            none
-                manage_services         all    all              none              none            none
                 """)
     }
 

@@ -7,6 +7,7 @@ internal import Recording
 struct Gate: Sendable {
     let core: Core
     let endpoint: Endpoint
+    let mount: Mount
 
     /// Answers a request.
     func answer(_ request: Request, _ handle: (Call) throws -> Response) throws -> Response {
@@ -40,7 +41,7 @@ struct Gate: Sendable {
         }
         let subject = admission.subject
         let call = Call(
-            core: core, request: request, subject: subject, expires: admission.expires,
+            core: core, mount: mount, request: request, subject: subject, expires: admission.expires,
             operation: endpoint.operation)
         let headers = try count(endpoint.limit, "user:\(subject.id)", request, subject)
         guard subject.reach(endpoint.operation) > .none else {
@@ -91,7 +92,9 @@ struct Gate: Sendable {
         guard endpoint.trace != .denials, let desk = core.parts.audit else { return }
         var place = resource(call.request)
         if place.id == nil, let location = response.headers.first(where: { $0.name == "Location" }) {
-            place = AuditResource(place.type, id: location.value.split(separator: "/").last.map(String.init))
+            // What was made is named behind its collection.
+            let parts = location.value.dropFirst(mount.prefix.count).split(separator: "/")
+            place = AuditResource(place.type, id: parts.dropFirst().first.map(String.init))
         }
         let record = record(call.request, call.subject, outcome, status, nil, place)
         let trace = call.request.trace.traceparent

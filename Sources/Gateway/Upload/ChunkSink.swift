@@ -76,8 +76,9 @@ final class ChunkSink: BodySink, @unchecked Sendable {
     func abandon() { upload = nil }
 
     private func answer(_ outcome: UploadDesk.Outcome, _ chunk: ChunkEvent.Recorded) throws -> Response {
-        let path = "\(Endpoint.base)/sessions/\(chunk.chunk.sessionID)/chunks/\(chunk.chunk.chunkID)"
-        let location = [HeaderField("Location", path)]
+        let path = "\(call.mount.prefix)/sessions/\(chunk.chunk.sessionID)/chunks/\(chunk.chunk.chunkID)"
+        // Other services have no path for single chunks.
+        let location = call.mount.service == .api ? [HeaderField("Location", path)] : []
         switch outcome {
         case .held(let number):
             var writer = JSONWriter()

@@ -42,8 +42,6 @@ public enum Operation: String, Sendable, CaseIterable {
     case readAudit = "read_audit"
     case readConfiguration = "read_configuration"
     case changeConfiguration = "change_configuration"
-    /// The paths of the Pipeline Manager and the Recorder beyond single sessions.
-    case manageServices = "manage_services"
 }
 
 /// How far a permission goes.
@@ -100,7 +98,6 @@ public enum Permissions {
         case .readAudit: (.none, .none, .none, .all)
         case .readConfiguration: (.all, .none, .none, .all)
         case .changeConfiguration: (.none, .none, .none, .none)
-        case .manageServices: (.all, .none, .none, .none)
         }
     }
 

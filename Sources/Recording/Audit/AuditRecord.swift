@@ -133,6 +133,8 @@ public struct AuditAction: RawRepresentable, Sendable, Hashable, CustomStringCon
     public static let chunkDownload = AuditAction("chunk.download")
     /// A proof of a chunk's place was taken out.
     public static let chunkProof = AuditAction("chunk.proof")
+    /// A pipeline was made, or asked for.
+    public static let pipelineCreate = AuditAction("pipeline.create")
     /// A pipeline was looked at.
     public static let pipelineRead = AuditAction("pipeline.read")
     /// A pipeline was started, stopped, paused, resumed or recovered; the trigger is in the details.
@@ -151,6 +153,8 @@ public struct AuditAction: RawRepresentable, Sendable, Hashable, CustomStringCon
     public static let passwordPut = AuditAction("password.put")
     /// A session's RDP password was removed.
     public static let passwordRemove = AuditAction("password.remove")
+    /// Configuration was looked at.
+    public static let configurationRead = AuditAction("configuration.read")
     /// Configuration was changed, in a file or at run time; the details name what, never a secret.
     public static let configurationChange = AuditAction("configuration.change")
     /// A token was made.

@@ -102,15 +102,22 @@ extension PipelineView {
     public func encode(into json: inout JSONWriter, as form: ViewForm = .response) {
         json.object { json in
             json.member("session_id", sessionID)
-            json.member("pipeline_status", status)
-            json.key("stages")
-            json.array { list in for stage in stages { list.object(stage.encodeShown) } }
-            json.member("overall_metrics", object: overall.encodeShown)
+            encodeWork(into: &json)
             if form == .document {
                 json.member("created_at", createdAt)
                 json.end(updatedAt: updatedAt, version: version, position: logPosition)
             }
         }
+    }
+}
+
+extension PipelineView {
+    /// What is said of the work, within an object.
+    func encodeWork(into json: inout JSONWriter) {
+        json.member("pipeline_status", status)
+        json.key("stages")
+        json.array { list in for stage in stages { list.object(stage.encodeShown) } }
+        json.member("overall_metrics", object: overall.encodeShown)
     }
 }
 

@@ -1,3 +1,4 @@
+import Gateway
 import Pipeline
 
 /// What a process can be there for; `reel up` is all of them.
@@ -25,11 +26,13 @@ enum RoleName: String, CaseIterable {
         }
     }
 
-    /// Whether sessions are worked with over its port; of the others that tells health and figures alone.
-    var servesSessions: Bool {
+    /// What sessions are worked with over at its port; nil where that tells health and figures alone.
+    var service: GatewayService? {
         switch self {
-        case .pipeline, .recorder, .api: true
-        case .processor, .storage, .projector: false
+        case .pipeline: .pipeline
+        case .recorder: .recorder
+        case .api: .api
+        case .processor, .storage, .projector: nil
         }
     }
 }
@@ -55,7 +58,7 @@ struct RoleChoice {
     /// Whether it touches content: sealed files, keys, the spool.
     var needsVault: Bool { !stages.isEmpty || servesSessions }
     /// Whether sessions are worked with over one of its ports.
-    var servesSessions: Bool { names.contains(where: \.servesSessions) }
+    var servesSessions: Bool { names.contains { $0.service != nil } }
     /// In the order of the declaration; the API first, whose port is the process's.
     var listening: [RoleName] {
         RoleName.allCases.filter { names.contains($0) && $0 == .api }

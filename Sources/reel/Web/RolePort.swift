@@ -24,7 +24,7 @@ struct RolePort: Sendable {
     ) throws {
         let metrics = MetricsRegistry()
         figures(metrics)
-        let paths = ServicePaths(
+        var paths = ServicePaths(
             probes: HealthProbe.all(of: role, in: system), metrics: metrics,
             readers: plan.isLocal ? nil : authenticator,
             facts: [
@@ -32,6 +32,7 @@ struct RolePort: Sendable {
                 ("stages", system.choice.stagesText), ("instance", system.instance),
                 ("started_at", system.startedAt.rfc3339), ("version", Program.version),
             ], clock: SystemClock())
+        if role.service != nil { paths.sessions = Self.openSessions(system) }
         var settings = Self.settings(role, system, plan)
         settings.metrics = metrics
         let router = Router(paths.routes + routes)

@@ -32,3 +32,20 @@ extension HealthProbe {
         return probes
     }
 }
+
+extension RolePort {
+    /// Counts the sessions that are not over, by their status.
+    static func openSessions(
+        _ system: OpenSystem
+    ) -> @Sendable () throws -> [(status: SessionStatus, count: Int)] {
+        let queries = system.views.queries
+        return {
+            let open: [SessionStatus] = [.created, .starting, .recording, .paused, .stopped, .processing]
+            return try open.map { status in
+                var filter = SessionFilter()
+                filter.status = status
+                return (status, try queries.sessionCount(filter))
+            }
+        }
+    }
+}

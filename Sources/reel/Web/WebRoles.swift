@@ -10,6 +10,7 @@ import MongoViews
 import Pipeline
 import RedisLog
 import Supervision
+import Vault
 
 /// The services around a process's HTTP ports: one gateway for all roles that sessions are worked with over.
 struct WebRoles {
@@ -50,14 +51,15 @@ struct WebRoles {
         settings.chunkBytes = plan.chunkBytes
         settings.uploaderSeconds = plan.uploaderSeconds
         settings.rates = plan.rates
-        settings.openAPI = plan.openAPI
+        settings.documents = plan.documents
+        settings.configuration = Self.configuration(system)
         let gateway = try Gateway(parts, settings)
         web = try WebService(
             system, plan, authenticator, command: command,
             figures: { role, metrics in
                 if role == .api, let feed { Self.figures(of: feed, in: metrics) }
             },
-            routes: { $0 == .api ? gateway.routes : [] })
+            routes: { $0.service.map(gateway.routes) ?? [] })
         let reading: [any Service] = feed.map { [$0] } ?? []
         services = reading + [trail, StreamTending(gateway), web]
     }
@@ -70,6 +72,19 @@ struct WebRoles {
         metrics.reading("reel_live_events", "Events that the reader of the log has met.") {
             Double(feed.counts.events)
         }
+    }
+
+    private static func configuration(_ system: OpenSystem) -> ProcessConfiguration {
+        var configuration = ProcessConfiguration()
+        configuration.roles = RoleName.allCases.filter(system.choice.names.contains).map(\.rawValue)
+        configuration.stages = system.choice.stages.sorted().map(\.rawValue)
+        configuration.workers = system.workers
+        configuration.isChaining = system.chaining
+        configuration.partitions = system.log.partitioning.count
+        configuration.compressionLevels = Codec.allCases.compactMap { codec in
+            (system.levels[codec] ?? codec.defaultLevel).map { (codec.rawValue, $0) }
+        }
+        return configuration
     }
 
     private static func authenticator(

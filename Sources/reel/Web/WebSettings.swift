@@ -1,4 +1,5 @@
 import Console
+import Gateway
 import Glibc
 import HTTPServer
 import Recording
@@ -34,7 +35,8 @@ enum WebSettings {
     static let openAPI = Setting(
         "openapi", "FILE", .path, variable: "REEL_OPENAPI",
         defaultNote: "../share/reel/openapi.json from the program's folder, where it exists",
-        help: "Description of the API in JSON, answered at /api/v1/openapi.json")
+        help: "Description of the API in JSON, answered at /api/v1/openapi.json; those of the Pipeline "
+            + "Manager and the Recorder lie beside it: openapi-pipeline.json, openapi-recorder.json")
     static let connections = Setting(
         "connections", "N", .integer(10...100_000), variable: "REEL_CONNECTIONS", default: "12000",
         help: "Connections that may be open at once")
@@ -86,8 +88,8 @@ struct WebPlan {
     var issuer: String
     var audience: String
     var corsOrigins: Set<String>
-    /// Nil where there is none.
-    var openAPI: [UInt8]?
+    /// The services' descriptions, as far as there are any.
+    var documents: [GatewayService: [UInt8]]
     var connections: Int
     var uploaderSeconds: Int
     var chunkBytes: Int
@@ -106,7 +108,7 @@ struct WebPlan {
         chunkBytes = try settings.require(Common.chunkSize)
         for (kind, setting) in WebSettings.rates { rates[kind] = try settings.require(setting) }
         tls = try CertificateFiles(settings)
-        openAPI = try Self.document(settings, command)
+        documents = try Self.documents(settings, command)
     }
 
     private static func ports(
@@ -130,19 +132,32 @@ struct WebPlan {
     /// Whether only this machine reaches it.
     var isLocal: Bool { address == "::1" || address.hasPrefix("127.") }
 
-    private static func document(_ settings: Settings, _ command: String) throws(UsageError) -> [UInt8]? {
+    private static func documents(
+        _ settings: Settings, _ command: String
+    ) throws(UsageError) -> [GatewayService: [UInt8]] {
+        var documents: [GatewayService: [UInt8]] = [:]
         if let path = settings[WebSettings.openAPI] {
-            do throws(SystemFailure) { return Array(try FileText.read(path).utf8) } catch {
+            do throws(SystemFailure) { documents[.api] = Array(try FileText.read(path).utf8) } catch {
                 throw UsageError(["--openapi \(path): \(error.text)"], command: command)
             }
         }
-        guard let program = DataFolder.absolute("/proc/self/exe") else { return nil }
-        var path = "\(DataFolder.parent(of: DataFolder.parent(of: program)))/share/reel/openapi.json"
-        // A program that was built here and not installed has the document in its sources.
-        if let build = program.firstRange(of: "/.build/") {
-            path = "\(program[..<build.lowerBound])/schemas/openapi.json"
+        guard let folder = settings[WebSettings.openAPI].map(DataFolder.parent) ?? documentFolder() else {
+            return documents
         }
-        return (try? FileText.read(path)).map { Array($0.utf8) }
+        for service in GatewayService.allCases where documents[service] == nil {
+            let name = service == .api ? "openapi.json" : "openapi-\(service.rawValue).json"
+            documents[service] = (try? FileText.read("\(folder)/\(name)")).map { Array($0.utf8) }
+        }
+        return documents
+    }
+
+    private static func documentFolder() -> String? {
+        guard let program = DataFolder.absolute("/proc/self/exe") else { return nil }
+        // A program that was built here and not installed has the documents in its sources.
+        if let build = program.firstRange(of: "/.build/") {
+            return "\(program[..<build.lowerBound])/schemas"
+        }
+        return "\(DataFolder.parent(of: DataFolder.parent(of: program)))/share/reel"
     }
 }
 

@@ -69,7 +69,8 @@ final class TestGateway {
 
     /// - Parameter other: another gateway whose log, keys and folders are shared.
     init(
-        beside other: TestGateway? = nil, tokens: NamedTokens = NamedTokens(), isLive: Bool = false,
+        serving service: GatewayService = .api, beside other: TestGateway? = nil,
+        tokens: NamedTokens = NamedTokens(), isLive: Bool = false,
         _ change: (inout GatewayParts, inout GatewaySettings) -> Void = { _, _ in }
     ) throws {
         log = other?.log ?? InMemoryEventLog()
@@ -94,14 +95,14 @@ final class TestGateway {
         server.transferThreads = 2
         server.speakReel()
         let store = log
-        let service = ServicePaths(
+        let paths = ServicePaths(
             probes: [
                 HealthProbe(.service, "event_log", failed: .unhealthy, message: "it is away") {
                     _ = try store.open().end(of: 0)
                 }
             ], metrics: MetricsRegistry(), readers: tokens, facts: [("service", "test")],
             clock: SystemClock())
-        let router = Router(service.routes + gateway.routes)
+        let router = Router(paths.routes + gateway.routes(of: service))
         table = router.table
         self.server = try HTTPServer(server, router)
         guard isLive else { return }
@@ -139,11 +140,11 @@ final class TestGateway {
     /// Uploads one chunk.
     func upload(
         _ bytes: [UInt8], _ number: Int, to session: String, as token: String = "admin", _ more: String = "",
-        headers: [String] = []
+        headers: [String] = [], among collection: String = "sessions"
     ) throws -> WireAnswer {
         let query = "sequence_number=\(number)&timestamp=2026-01-31T10:00:00.000Z\(more)"
         return try Client(server.port).ask(
-            "POST", "/api/v1/sessions/\(session)/chunks?\(query)", as: token,
+            "POST", "/api/v1/\(collection)/\(session)/chunks?\(query)", as: token,
             headers + ["Content-Type: application/octet-stream"], body: bytes)
     }
 

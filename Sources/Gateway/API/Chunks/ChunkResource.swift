@@ -9,12 +9,7 @@ enum ChunkResource {
         let chunk = "/sessions/{id}/chunks/{chunk_id}"
         return [
             Endpoint(.get, "/sessions/{id}/chunks", .readChunks, .chunks, .chunkList, answer: list),
-            Endpoint(
-                upload: "/sessions/{id}/chunks", .uploadChunk, .chunks, .chunkUpload,
-                atMost: UInt64(settings.chunkBytes)
-            ) { call in
-                try ChunkSink(call, try ChunkUpload(call.uploadParameters(), ofSession: try call.sessionID()))
-            },
+            upload(at: "/sessions/{id}/chunks", settings),
             Endpoint(.get, chunk, .readChunks, .chunks, .chunkRead, answer: read),
             Endpoint(
                 .get, chunk + "/download", .readSealed, .chunks, .chunkDownload, .content, answer: download),
@@ -22,7 +17,16 @@ enum ChunkResource {
         ]
     }
 
-    private static func list(_ call: Call) throws -> Response {
+    /// Takes one chunk as the body of a `POST`.
+    static func upload(at path: String, _ settings: GatewaySettings) -> Endpoint {
+        Endpoint(
+            upload: path, .uploadChunk, .chunks, .chunkUpload, atMost: UInt64(settings.chunkBytes)
+        ) { call in
+            try ChunkSink(call, try ChunkUpload(call.uploadParameters(), ofSession: try call.sessionID()))
+        }
+    }
+
+    static func list(_ call: Call) throws -> Response {
         let session = try call.sessionID()
         let query = try ChunkListQuery(call.parameters, ofSession: session)
         _ = try call.session()

@@ -9,29 +9,33 @@ enum PipelineResource {
         Endpoint(
             .post, "/sessions/{id}/pipeline/pause", .controlPipeline, .pipeline, .pipelineControl, .command
         ) { call in
-            try move(call, .pause)
+            try move(call, .pause, present)
         },
         Endpoint(
             .post, "/sessions/{id}/pipeline/resume", .controlPipeline, .pipeline, .pipelineControl, .command
         ) { call in
-            try move(call, .resume)
+            try move(call, .resume, present)
         },
     ]
 
     private static func read(_ call: Call) throws -> Response {
         try call.requireNoParameters()
         _ = try call.session()
-        return try present(call)
+        return try present(call, try call.sessionID())
     }
 
-    private static func move(_ call: Call, _ trigger: PipelineTrigger) throws -> Response {
+    /// Pulls one trigger of the pipeline's own.
+    static func move(
+        _ call: Call, _ trigger: PipelineTrigger, _ present: (Call, String) throws -> Response
+    ) throws -> Response {
         try call.requireNoParameters()
-        try call.command([.pipeline(trigger)])
-        return try present(call)
+        let id = try call.sessionID()
+        try call.command([.pipeline(trigger)], on: id)
+        return try present(call, id)
     }
 
-    private static func present(_ call: Call) throws -> Response {
-        guard let pipeline = try call.core.reads.pipeline(try call.sessionID()) else {
+    private static func present(_ call: Call, _ id: String) throws -> Response {
+        guard let pipeline = try call.core.reads.pipeline(id) else {
             throw SessionRejection.notFound
         }
         var writer = JSONWriter(reserving: 2048)

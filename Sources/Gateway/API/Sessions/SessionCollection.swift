@@ -13,7 +13,13 @@ enum SessionCollection {
     ]
 
     private static func create(_ call: Call) throws -> Response {
-        let request = try CreateSessionRequest(json: call.request.body)
+        let id = try make(try CreateSessionRequest(json: call.request.body), call)
+        return try call.present(
+            id, status: 201, headers: [HeaderField("Location", "\(call.mount.prefix)/sessions/\(id)")])
+    }
+
+    /// Makes a session for somebody who may; its id.
+    static func make(_ request: CreateSessionRequest, _ call: Call) throws -> String {
         let core = call.core
         let id = request.sessionID ?? "sess-\(ULID.make(at: core.now()))"
         let creation = request.creation(
@@ -30,8 +36,7 @@ enum SessionCollection {
         // After the session is there, so that nobody replaces the password of another's; whoever is told of a
         // failure here deletes the session and makes another.
         if let password = request.password { try core.parts.passwords?.put(password, ofSession: id) }
-        return try call.present(
-            id, status: 201, headers: [HeaderField("Location", "\(Endpoint.base)/sessions/\(id)")])
+        return id
     }
 
     private static func list(_ call: Call) throws -> Response {

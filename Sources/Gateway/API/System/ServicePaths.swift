@@ -55,6 +55,9 @@ public struct ServicePaths: Sendable {
     public var readers: (any Authenticator)?
     /// What `/status` says, beside the state.
     public var facts: [(name: String, value: String)]
+    /// How many sessions there are by their status, which `/status` says, too; nil where that is nobody's
+    /// business.
+    public var sessions: (@Sendable () throws -> [(status: SessionStatus, count: Int)])?
     private let clock: any WallClock
     private let memo = HealthMemo()
 
@@ -132,8 +135,25 @@ public struct ServicePaths: Sendable {
                 json.key(dynamic: fact.name)
                 json.value(fact.value)
             }
+            if let sessions { Self.encode(try? sessions(), into: &json) }
         }
         return .json(writer.bytes, headers: [Self.uncached])
+    }
+}
+
+extension ServicePaths {
+    /// Null while nobody can say.
+    private static func encode(
+        _ sessions: [(status: SessionStatus, count: Int)]?, into json: inout JSONWriter
+    ) {
+        json.key("sessions")
+        guard let sessions else { return json.null() }
+        json.object { json in
+            for (status, count) in sessions {
+                json.key(dynamic: status.rawValue)
+                json.value(count)
+            }
+        }
     }
 }
 

@@ -1,0 +1,26 @@
+public import EventSourcing
+
+/// A session to work with: one that there is, by its `session_id` alone, or a new one, by everything that
+/// `POST /sessions` takes. Body of `POST /pipelines`.
+public enum SessionOrder: RequestBody {
+    /// The session of this id.
+    case existing(String)
+    /// One that is to be made.
+    case new(CreateSessionRequest)
+
+    /// Reads the object.
+    public static func read(_ json: JSONValue) -> (SessionOrder, [Violation]) {
+        guard case .object(let members) = json, members.count == 1, let only = members.first,
+            only.name == "session_id"
+        else {
+            let (request, violations) = CreateSessionRequest.read(json)
+            return (.new(request), violations)
+        }
+        var reader = RequestReader(json)
+        var id = ""
+        reader.read("session_id", into: &id, required: true)
+        var rules = Rules()
+        rules.require("session_id", Identifier.isValid(id), Identifier.rule)
+        return (.existing(id), reader.finish(rules.violations))
+    }
+}
