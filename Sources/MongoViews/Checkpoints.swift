@@ -1,4 +1,5 @@
 internal import EventSourcing
+internal import Recording
 
 /// How far subscriptions have come, kept in the database of the read models.
 ///
@@ -12,6 +13,10 @@ struct Checkpoints: Sendable {
 
     static let markerID = "read-models"
 
+    /// What a database is marked with whose documents are all as this version of the program makes them.
+    /// In those of format 1 folds may lack sums that were not known then, and nothing is counted.
+    static let format: Int32 = 2
+
     /// Makes indexes and marker where they are missing; answers the name of the database's present life.
     func prepare(_ client: borrowing MongoClient) throws(ProjectionFailure) -> String {
         // Another log's read models are left alone.
@@ -21,7 +26,7 @@ struct Checkpoints: Sendable {
         let fresh = Self.freshInstance()
         let marker = BSONDocument { builder in
             builder.append("_id", Self.markerID)
-            builder.append("format", int32: 1)
+            builder.append("format", int32: Self.format)
             builder.append("epoch", epoch)
             builder.append("instance", fresh)
             builder.append("created_at", date_ms: SystemClock().now().milliseconds)
@@ -142,10 +147,11 @@ struct Checkpoints: Sendable {
     }
 
     /// Saves positions, each unless a later generation than its fence has the partition, and makes sure
-    /// that the database is still in the same life.
+    /// that the database is still in the same life. The sums of these partitions stand in the same
+    /// documents, so that both are of one moment.
     func save(
-        _ subscription: String, _ positions: [LogPosition], under fences: [Int: Fence] = [:],
-        instance: String, _ client: borrowing MongoClient
+        _ subscription: String, _ positions: [LogPosition], with totals: TotalsBook? = nil,
+        under fences: [Int: Fence] = [:], instance: String, _ client: borrowing MongoClient
     ) throws(ProjectionFailure) {
         let now = SystemClock().now()
         let writes = positions.map { position in
@@ -161,6 +167,9 @@ struct Checkpoints: Sendable {
                     builder.append("generation", int64: Int64(clamping: fence.generation))
                     builder.append("owner", fence.owner)
                 }
+                if let totals, let part = totals[position.partition] {
+                    builder.append("totals") { part.append(to: &$0, lineage: totals.lineage) }
+                }
             }
             let filter = Self.filter(subscription, position.partition, fence)
             return MongoWrite.replace(filter: filter, with: document, upsert: true)
@@ -175,6 +184,52 @@ struct Checkpoints: Sendable {
         }
         guard try self.instance(client) == instance else {
             throw .checkpointsLost(database: collections.database)
+        }
+    }
+
+    /// The sums of all partitions.
+    func totals(
+        _ subscription: String, instance: String, _ client: borrowing MongoClient
+    ) throws(ProjectionFailure) -> TotalsBook {
+        do throws(MongoFailure) { return try totalsBook(subscription, instance: instance, client) } catch {
+            throw .database(error)
+        }
+    }
+
+    /// What only building everything again can mend; nil when there is nothing, or no read models.
+    func shortcoming(
+        _ subscription: String, _ client: borrowing MongoClient
+    ) throws(ProjectionFailure) -> ReadModelShortcoming? {
+        guard let life = try instance(client) else { return nil }
+        let marker = MongoFind(filter: BSONDocument { $0.append("_id", Self.markerID) })
+        let found = try wrap { () throws(MongoFailure) in
+            try client.findOne(marker, in: collections.checkpoints) { (fields) throws(BSONError) in
+                try fields.int("format")
+            }
+        }
+        if let found, found < Int64(Self.format) { return .earlierFormat }
+        let book = try totals(subscription, instance: life, client)
+        return book.unknown.isEmpty ? nil : .unknownTotals(partitions: book.unknown.sorted())
+    }
+
+    /// Saves the sums of a partition alone, whose checkpoint stays, unless a later generation has it.
+    func save(
+        _ totals: PartitionTotals, of subscription: String, lineage: String, under fence: Fence?,
+        _ client: borrowing MongoClient
+    ) throws(ProjectionFailure) {
+        let partition = totals.position.partition
+        let update = BSONDocument { builder in
+            builder.append("$set") { builder in
+                builder.append("totals") { totals.append(to: &$0, lineage: lineage) }
+            }
+        }
+        let filter = Self.filter(subscription, partition, fence)
+        let outcome = try wrap { () throws(MongoFailure) in
+            try client.bulkWrite(
+                [.update(filter: filter, with: update, upsert: false)], to: collections.checkpoints)
+        }
+        guard outcome.matched > 0 else {
+            throw .fenced(subscription: subscription, partitions: [partition])
         }
     }
 

@@ -44,13 +44,20 @@ struct Collections: Sendable {
     }
 
     /// Whose sessions somebody sees is asked of `folds`, which is ours alone: the indexes of `sessions` are
-    /// seed 000's and none more, and no owner is among them.
-    static let foldsByOwner = MongoIndex([
-        ("session.metadata.owner", 1), ("session.created_at", -1), ("session.session_id", -1),
-    ])
-    static let foldsByProject = MongoIndex([
-        ("session.metadata.project", 1), ("session.created_at", -1), ("session.session_id", -1),
-    ])
+    /// seed 000's and none more, and no owner is among them. Behind what puts a list in order stands what
+    /// else may be asked about, so that counting needs the keys alone.
+    static let foldsByOwner = folds(by: "metadata.owner", with: ["metadata.project", "metadata.environment"])
+    static let foldsByProject = folds(by: "metadata.project", with: ["metadata.environment"])
+    static let foldsByEnvironment = folds(by: "metadata.environment", with: [])
+    static let foldsByTag = folds(
+        by: "metadata.tags", with: ["metadata.project", "metadata.environment", "metadata.owner"])
+
+    private static func folds(by field: String, with others: [String]) -> MongoIndex {
+        let order: [(field: String, direction: Int32)] = [
+            (field, 1), ("created_at", -1), ("session_id", -1), ("status", 1),
+        ]
+        return MongoIndex((order + others.map { ($0, 1) }).map { ("session.\($0.field)", $0.direction) })
+    }
 
     var indexes: [(MongoNamespace, [MongoIndex])] {
         [
@@ -86,7 +93,10 @@ struct Collections: Sendable {
             ),
             (
                 folds,
-                [MongoIndex([("session_id", 1)], unique: true), Self.foldsByOwner, Self.foldsByProject]
+                [
+                    MongoIndex([("session_id", 1)], unique: true), Self.foldsByOwner,
+                    Self.foldsByProject, Self.foldsByEnvironment, Self.foldsByTag,
+                ]
             ),
             (
                 audit,

@@ -1,4 +1,5 @@
 public import EventSourcing
+internal import Recording
 
 /// The newest event of a session that the read models contain.
 public struct ShownSession: Sendable, Hashable {
@@ -48,7 +49,8 @@ extension MongoReadModels {
     /// Removes sessions of a partition from the read models, and lets the projector read the partition again
     /// from its start: those of them that are in the log come back as the log has them. What is there
     /// already is passed over.
-    public func startOver(partition: Int, without sessions: [String]) throws {
+    /// - Parameter end: the last event of the partition.
+    public func startOver(partition: Int, upTo end: LogPosition, without sessions: [String]) throws {
         try pool.withProjectionClient { (client) throws(ProjectionFailure) in
             // Projectors forget what they keep in memory before they write again.
             let forgetting = BSONDocument { builder in
@@ -60,9 +62,18 @@ extension MongoReadModels {
             let checkpoint = BSONDocument {
                 $0.append("_id", "\(Self.subscription)/\(LogPosition.partitionName(partition))")
             }
+            // What is counted begins anew, too, and lacks something until it has come to the log's end.
+            var totals = PartitionTotals(of: partition)
+            totals.wholeFrom = end
+            let lineage = try wrap { () throws(MongoFailure) in
+                try Checkpoints(collections: collections, epoch: "").lineage(client)
+            }
             let start = BSONDocument { builder in
-                builder.append("$set") {
-                    $0.append("position", LogPosition.start(of: partition).description)
+                builder.append("$set") { builder in
+                    builder.append("position", LogPosition.start(of: partition).description)
+                    builder.append("totals") { builder in
+                        totals.append(to: &builder, lineage: lineage)
+                    }
                 }
             }
             try wrap { () throws(MongoFailure) in

@@ -57,7 +57,8 @@ public final class MongoProjection: ResumableProjection {
         self.collections = collections
         self.store = Checkpoints(collections: collections, epoch: epoch)
         self.log = log
-        self.folder = ProjectionFolder(sessionLimit: limits.sessions, chunkLimit: limits.chunks)
+        self.folder = ProjectionFolder(
+            sessionLimit: limits.sessions, chunkLimit: limits.chunks, readsHistories: log != nil)
         self.limits = limits
     }
 
@@ -76,6 +77,7 @@ public final class MongoProjection: ResumableProjection {
             self.instance = instance
             if !fences.isEmpty { try store.claim(name, Array(fences.values), client) }
             generation = try marker.state(client).generation
+            folder.totals = try store.totals(name, instance: instance, client)
             return try store.load(name, instance: instance, client)
         }
     }
@@ -118,7 +120,10 @@ public final class MongoProjection: ResumableProjection {
 
     /// Lets the checkpoints pass events that were left out.
     public func pass(_ ends: [LogPosition]) {
-        for end in ends { heldEnds[end.partition] = end }
+        for end in ends {
+            heldEnds[end.partition] = end
+            folder.totals?.pass(end)
+        }
         heldEvents += ends.count
     }
 
@@ -126,14 +131,60 @@ public final class MongoProjection: ResumableProjection {
     public func resume(_ events: [RecordedEvent]) throws {
         do throws(ProjectionFailure) {
             guard let life = instance else { throw .checkpointsLost(database: collections.database) }
+            guard let first = events.first else { return }
+            // Nothing of other sessions waits to be written then.
+            if heldEvents > 0 { try writeNow() }
             try pool.withProjectionClient { (client) throws(ProjectionFailure) in
-                try foldAll(events, life, client)
+                try resume(events, of: first.partitionKey, first.position.partition, life, client)
             }
-            try writeNow()
         } catch {
             forget()
             throw error
         }
+    }
+
+    /// The session's documents and the sums cannot be written together: until both are, the sums say up to
+    /// where they contain the session.
+    private func resume(
+        _ events: [RecordedEvent], of session: String, _ partition: Int, _ life: String,
+        _ client: borrowing MongoClient
+    ) throws(ProjectionFailure) {
+        try recallTotals(life, client)
+        folder.forgetStates()
+        folder.isResuming = true
+        defer { folder.isResuming = false }
+        if var part = folder.totals?[partition], part.behind[session] == nil {
+            let stored = try load(
+                [session], by: "session_id", in: collections.folds, client, SessionFold.init)
+            part.behind[session] = stored.first?.version ?? 0
+            folder.totals?.known[partition] = part
+        }
+        let before = folder.totals
+        try foldAll(events, life, client)
+        if let before, let part = before[partition] {
+            try store.save(part, of: name, lineage: before.lineage, under: fences[partition], client)
+        }
+        let reached = folder.touchedFolds.first { $0.model.sessionID == session }?.model.version
+        if let write = nextWrite() {
+            try finishRunning()
+            try write.perform(client)
+        }
+        if let book = folder.totals, var part = book[partition] {
+            // What stands behind the checkpoint is counted when it comes by itself.
+            if part.behind[session] == reached { part.behind[session] = nil }
+            folder.totals?.known[partition] = part
+            try store.save(part, of: name, lineage: book.lineage, under: fences[partition], client)
+        }
+        folder.forgetStates()
+    }
+
+    /// After a failure the sums are those that are stored.
+    private func recallTotals(
+        _ life: String, _ client: borrowing MongoClient
+    ) throws(ProjectionFailure) {
+        guard folder.totals == nil else { return }
+        folder.totals = try store.totals(name, instance: life, client)
+        for end in heldEnds.values { folder.totals?.pass(end) }
     }
 
     private func take(_ events: [RecordedEvent]) throws(ProjectionFailure) {
@@ -170,6 +221,7 @@ public final class MongoProjection: ResumableProjection {
         _ events: [RecordedEvent], _ life: String, _ client: borrowing MongoClient
     ) throws(ProjectionFailure) {
         let log = log
+        try recallTotals(life, client)
         repairs += try folder.take(events) { (sessions, chunks) throws(ProjectionFailure) in
             // What is loaded must contain what is being written.
             if !sessions.isEmpty || !chunks.isEmpty { try finishRunning() }
@@ -216,6 +268,11 @@ public final class MongoProjection: ResumableProjection {
     // MARK: - Writing
 
     private func writeNow() throws(ProjectionFailure) {
+        if folder.totals == nil, let instance {
+            try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+                try recallTotals(instance, client)
+            }
+        }
         guard let write = nextWrite() else { return }
         try finishRunning()
         try pool.withProjectionClient { (client) throws(ProjectionFailure) in try write.perform(client) }
@@ -243,9 +300,8 @@ public final class MongoProjection: ResumableProjection {
         let write = ProjectionWrite(
             folds: folder.touchedFolds.map { ProjectionWrite.Item(model: $0.model, isNew: $0.isNew) },
             chunks: folder.touchedChunks.map { ProjectionWrite.Item(model: $0.model, isNew: $0.isNew) },
-            records: folder.records, ends: Array(heldEnds.values), subscription: name, fences: fences,
-            instance: instance,
-            generation: generation, store: store)
+            records: folder.records, ends: Array(heldEnds.values), totals: folder.totals,
+            subscription: name, fences: fences, instance: instance, generation: generation, store: store)
         folder.finish()
         heldEnds = [:]
         heldEvents = 0

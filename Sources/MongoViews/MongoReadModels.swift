@@ -1,6 +1,26 @@
 public import EventSourcing
 public import Recording
 
+/// What the read models lack that only building all of them again can give them.
+public enum ReadModelShortcoming: Sendable, Equatable, CustomStringConvertible {
+    /// They were begun by an earlier version of the program, which did not keep all the sums of today.
+    case earlierFormat
+    /// What these partitions add to the totals is not known; totals are right, but cost a walk over all
+    /// sessions.
+    case unknownTotals(partitions: [Int])
+
+    /// What it means.
+    public var description: String {
+        switch self {
+        case .earlierFormat: "made by an earlier version: sums of work and quality lack what came before"
+        case .unknownTotals(let partitions):
+            "totals are not kept for "
+                + partitions.map(LogPosition.partitionName).joined(separator: " ")
+                + ": each question for them goes through all sessions"
+        }
+    }
+}
+
 /// The read models in MongoDB: what builds them, and what asks them. May be shared by threads; whatever it
 /// makes belongs to one thread, but for the queries.
 public struct MongoReadModels: Sendable {
@@ -43,6 +63,14 @@ public struct MongoReadModels: Sendable {
         return try pool.withProjectionClient { (client) throws(ProjectionFailure) in
             guard let instance = try store.instance(client) else { return [:] }
             return try store.load(name, instance: instance, client)
+        }
+    }
+
+    /// What they lack that only a rebuild of everything can give them; nil when there is nothing.
+    public func shortcoming(epoch: String) throws -> ReadModelShortcoming? {
+        let store = Checkpoints(collections: collections, epoch: epoch)
+        return try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            try store.shortcoming(Self.subscription, client)
         }
     }
 

@@ -13,6 +13,8 @@ struct ProjectionWrite: Sendable {
     let chunks: [Item<ChunkView>]
     let records: [AuditView]
     let ends: [LogPosition]
+    /// The sums as they are at these positions.
+    let totals: TotalsBook?
     let subscription: String
     let fences: [Int: Fence]
     let instance: String
@@ -42,7 +44,7 @@ struct ProjectionWrite: Sendable {
             try client.store(documents { BSONDocument($0.session) }, in: collections.sessions)
             try client.store(documents { BSONDocument($0) }, in: collections.folds)
         }
-        try store.save(subscription, ends, under: fences, instance: instance, client)
+        try store.save(subscription, ends, with: totals, under: fences, instance: instance, client)
     }
 
     private func documents(_ document: (SessionFold) -> BSONDocument) -> [VersionedDocument] {

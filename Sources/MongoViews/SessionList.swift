@@ -14,12 +14,8 @@ struct SessionList {
     let isEmpty: Bool
     /// The index that has the whole order; nil when the server merges several, and in `sessions`.
     let hint: MongoIndex?
-    /// The conditions without the one on the status.
-    let matching: BSONDocument
     /// All conditions; deleted sessions are shown by their status alone.
     let shown: BSONDocument
-    /// Indexes of the criteria other than the status.
-    let criteria: [MongoIndex]
     /// Each criterion that an index finds, the status included, with that index.
     let lookups: [(MongoIndex, BSONDocument)]
 
@@ -36,18 +32,15 @@ struct SessionList {
         }
         let values = [filter.project, filter.environment, filter.tag]
         let given = zip(Self.criterionFields, values).compactMap { field, value in value.map { (field, $0) } }
-        matching = BSONDocument { builder in
+        shown = BSONDocument { builder in
             scope.append(to: &builder)
             for (field, value) in given { builder.append(prefix + field, value) }
-        }
-        shown = BSONDocument(extending: matching) { builder in
             if let status = filter.status {
                 builder.append(prefix + "status", status.rawValue)
             } else {
                 builder.append(prefix + "status") { $0.append("$ne", SessionStatus.deleted.rawValue) }
             }
         }
-        criteria = given.map { MongoIndex([($0.0, 1)]) }
         var lookups = given.map { field, value in
             (MongoIndex([(field, 1)]), BSONDocument { $0.append(field, value) })
         }

@@ -17,9 +17,15 @@ extension MongoQueries {
         var found = try sessions(filter, start, most: limit + 1)
         let hasNext = found.count > limit
         if hasNext { found.removeLast(found.count - limit) }
-        let total: Int
-        if case .after(let cursor) = start { total = cursor.total } else { total = try sessionCount(filter) }
         let shown = start.offset + found.count
+        let total: Int
+        if case .after(let cursor) = start {
+            total = cursor.total
+        } else {
+            // What is counted is a moment behind what is listed.
+            let counted = try sessionCount(filter)
+            total = found.isEmpty ? counted : max(counted, hasNext ? shown + 1 : shown)
+        }
         var next: String?
         if hasNext, let last = found.last {
             let place = ListCursor.Place.session(created_ms: last.createdAt.milliseconds, id: last.sessionID)
@@ -29,29 +35,6 @@ extension MongoQueries {
             sessions: found,
             pagination: PaginationInfo(
                 total: total, limit: limit, offset: start.offset, hasNext: hasNext, nextCursor: next))
-    }
-
-    /// How many sessions the filter matches. Above 10,000, all sessions together are counted by the
-    /// collection's own books.
-    public func sessionCount(_ filter: SessionFilter) throws(QueryFailure) -> Int {
-        let list = SessionList(filter, collections)
-        guard !list.isEmpty else { return 0 }
-        if list.isOfFolds { return try count(list.shown, in: list.name, hint: list.hint) }
-        guard filter.status == nil, list.criteria.count <= 1 else {
-            return try count(list.shown, in: list.name)
-        }
-        // All that match, by the index alone, and without those that are deleted.
-        let deleted = BSONDocument(extending: list.matching) { builder in
-            builder.append("status", SessionStatus.deleted.rawValue)
-        }
-        if let only = list.criteria.first {
-            return max(
-                0, try count(list.matching, in: list.name, hint: only) - count(deleted, in: list.name))
-        }
-        let books = Int(
-            try ask { (client) throws(MongoFailure) in try client.estimatedCount(of: list.name) })
-        guard books > 10_000 else { return try count(list.shown, in: list.name) }
-        return max(0, books - (try count(deleted, in: list.name, hint: SessionList.byStatus)))
     }
 
     private func sessions(

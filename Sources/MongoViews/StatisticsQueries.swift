@@ -13,12 +13,16 @@ extension MongoQueries {
             .map(SessionStatisticsResponse.init)
     }
 
-    /// Sums over all sessions that are not deleted.
+    /// Sums over all sessions that are not deleted, and the work that all took. They stand in the
+    /// projector's checkpoints; where one has none, all sessions are gone through.
     public func totals() throws(QueryFailure) -> RecordingTotals {
+        if let kept = try keptTotals() { return kept }
         let groups = try ask { (client) throws(MongoFailure) in
             try client.aggregate(Self.totalsPipeline, in: collections.folds, RecordingTotals.init)
         }
         return groups.reduce(into: RecordingTotals()) { sum, group in
+            sum.work.add(group.work)
+            guard group.sessions[.deleted] == nil else { return }
             sum.sessions.merge(group.sessions) { $0 + $1 }
             sum.chunks += group.chunks
             sum.sizeBytes += group.sizeBytes
@@ -26,16 +30,25 @@ extension MongoQueries {
             sum.errors += group.errors
             sum.startedCount += group.startedCount
             sum.storedBytes += group.storedBytes
-            sum.work.add(group.work)
+        }
+    }
+
+    /// The sums that the projector keeps; nil when they are not whole.
+    func keptTotals() throws(QueryFailure) -> RecordingTotals? {
+        try keptBook()?.known.values.reduce(into: RecordingTotals()) { $0.add($1) }
+    }
+
+    /// What the projector keeps, by partition; nil when it is not whole.
+    func keptBook() throws(QueryFailure) -> TotalsBook? {
+        try ask { (client) throws(MongoFailure) in
+            let store = Checkpoints(collections: collections, epoch: "")
+            guard let life = try store.life(client) else { return nil }
+            let book = try store.totalsBook(MongoReadModels.subscription, instance: life, client)
+            return book.isWhole ? book : nil
         }
     }
 
     private static let totalsPipeline: [BSONDocument] = [
-        BSONDocument { builder in
-            builder.append("$match") { builder in
-                builder.append("session.status") { $0.append("$ne", SessionStatus.deleted.rawValue) }
-            }
-        },
         BSONDocument { builder in
             builder.append("$group") { builder in
                 builder.append("_id", "$session.status")
@@ -55,7 +68,7 @@ extension MongoQueries {
                 builder.append("minimum_ms") { $0.append("$min", "$tally.work.minimum_ms") }
                 builder.append("maximum_ms") { $0.append("$max", "$tally.work.maximum_ms") }
             }
-        },
+        }
     ]
 
     private static let sums: [(name: String, field: String)] = [

@@ -42,7 +42,8 @@ struct CrashTests {
         var limits = MongoProjection.Limits()
         limits.catchUpBatch = 400
         limits.eventsHeld = held
-        let projection = models.projection(epoch: "one", limits: limits)
+        let projection = models.projection(
+            epoch: "one", log: HistoryStore(log, histories.partitioning), limits: limits)
         var failures = 0
         while true {
             do {
@@ -66,6 +67,7 @@ struct CrashTests {
         #expect(failures > 0)
         let expected = try Expected(log)
         let queries = models.queries
+        #expect(try queries.keptTotals() == expected.totals)
         #expect(try queries.sessionCount(SessionFilter()) == expected.sessions.count)
         for (id, session) in expected.sessions {
             #expect(try queries.session(id) == session)

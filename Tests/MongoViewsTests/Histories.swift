@@ -213,4 +213,9 @@ struct Expected {
         sessions = folds.mapValues(\.session)
         pipelines = folds.mapValues(\.pipeline.view)
     }
+
+    /// The sums that must be kept.
+    var totals: RecordingTotals {
+        folds.values.reduce(into: RecordingTotals()) { $0.add(PartitionTotals(of: $1)) }
+    }
 }

@@ -35,7 +35,10 @@ struct LostSessionTests {
             if event.partitionKey == gone?.sessionID { return false }
             return event.partitionKey != cut || event.sequence < newest[cut]?.sequence ?? 0
         }
-        try models.startOver(partition: partition, without: [cut] + [gone?.sessionID].compactMap { $0 })
+        let end = try #require(kept.last { $0.position.partition == partition }).position
+        try models.startOver(
+            partition: partition, upTo: end, without: [cut] + [gone?.sessionID].compactMap { $0 })
+        #expect(try models.queries.keptTotals() == nil)
         for id in [cut, gone?.sessionID].compactMap({ $0 }) { #expect(try models.queries.session(id) == nil) }
         // Whoever was at it forgets what it knew.
         #expect(throws: ProjectionFailure.self) { try projector.apply([try #require(log.last)]) }
@@ -46,5 +49,6 @@ struct LostSessionTests {
         let expected = try Expected(kept)
         for (id, session) in expected.sessions { #expect(try models.queries.session(id) == session) }
         #expect(try models.queries.sessionCount(SessionFilter()) == expected.sessions.count)
+        #expect(try models.queries.keptTotals() == expected.totals)
     }
 }

@@ -100,6 +100,8 @@ struct ProgressTests {
             return try rebuild.compare()
         }
         func settle() throws -> ReadModelComparison { try rebuild.settle() }
+        func isDue() throws -> Bool { try rebuild.isDue() }
+
         func hold(milliseconds: Int) throws {
             try rebuild.hold(milliseconds: milliseconds)
             try dig()

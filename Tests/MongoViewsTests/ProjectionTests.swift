@@ -74,18 +74,21 @@ struct ProjectionTests {
         var histories = Histories(seed: seed)
         let log = histories.log(sessions: 12)
         let fixture = try Fixture(TestMongo.shared)
-        let projection = fixture.projection(held: held)
+        let store = HistoryStore(log, histories.partitioning)
+        let projection = fixture.projection(log: store, held: held)
         _ = try projection.checkpoints()
         for batch in histories.redelivered(log) { try projection.apply(batch) }
         try projection.apply([])
         try fixture.expect(log)
+        #expect(try fixture.models.queries.keptTotals() == Expected(log).totals, "seed \(seed)")
         #expect(projection.repairs == 0, "seed \(seed)")
         let ends = Dictionary(log.map { ($0.position.partition, $0.position) }, uniquingKeysWith: max)
         #expect(try fixture.projection().checkpoints() == ends, "seed \(seed)")
 
         // A second projection that begins at the log's beginning changes nothing.
-        try fixture.begun().apply(log)
+        try fixture.begun(log: store).apply(log)
         try fixture.expect(log)
+        #expect(try fixture.models.queries.keptTotals() == Expected(log).totals, "seed \(seed)")
     }
 
     @Test("two owners of the same partitions, one behind the other, leave what one would")
@@ -93,8 +96,9 @@ struct ProjectionTests {
         var histories = Histories(seed: 7)
         let log = histories.log(sessions: 8)
         let fixture = try Fixture(TestMongo.shared)
-        let stale = try fixture.begun()
-        let fresh = try fixture.begun()
+        let store = HistoryStore(log, histories.partitioning)
+        let stale = try fixture.begun(log: store)
+        let fresh = try fixture.begun(log: store)
         let (ahead, behind) = (histories.redelivered(log), histories.redelivered(log))
         for turn in 0..<max(ahead.count, behind.count) {
             if turn < ahead.count { try fresh.apply(ahead[turn]) }
@@ -102,6 +106,7 @@ struct ProjectionTests {
         }
         for turn in max(0, behind.count - 3)..<behind.count { try stale.apply(behind[turn]) }
         try fixture.expect(log)
+        #expect(try fixture.models.queries.keptTotals() == Expected(log).totals)
     }
 
     @Test("a gap is named and nothing is skipped")

@@ -113,7 +113,8 @@ struct ReplayFixture {
     }
 
     /// That what is shown is exactly the fold of the log, and that no rebuild left anything.
-    func expectShown(_ source: SourceLocation = #_sourceLocation) throws {
+    /// - Parameter counted: whether the sums must be kept, too.
+    func expectShown(counted: Bool = true, _ source: SourceLocation = #_sourceLocation) throws {
         let expected = try Expected(try events())
         try pool.withClient { (client) throws(MongoFailure) in
             let sessions = try client.find(MongoFind(), in: collections.sessions, SessionView.init)
@@ -131,6 +132,8 @@ struct ReplayFixture {
                 in: collections.database, startingWith: Collections.rebuildPrefix)
             #expect(left.isEmpty, sourceLocation: source)
         }
+        let kept = try models.queries.keptTotals()
+        #expect(kept == expected.totals || (kept == nil && !counted), sourceLocation: source)
     }
 
     func history(seed: UInt64, sessions: Int, prefix: String = "sess") -> [RecordedEvent] {

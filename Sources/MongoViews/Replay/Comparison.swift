@@ -68,6 +68,20 @@ struct Comparison {
         }
     }
 
+    /// Compares the sums of partitions that both sides have counted up to the same event. Where they are not
+    /// known, nothing wrong is shown.
+    mutating func compareTotals(_ seen: TotalsBook, _ expected: TotalsBook) {
+        for (partition, built) in expected.known.sorted(by: { $0.key < $1.key }) {
+            guard let shown = seen.known[partition], shown.isWhole, shown.position == built.position,
+                shown.behind.isEmpty, !shown.agrees(with: built)
+            else { continue }
+            result.add(
+                ReadModelDifference(
+                    collection: "checkpoints", key: LogPosition.partitionName(partition),
+                    .changed(["totals"])))
+        }
+    }
+
     private func query(_ keyName: String) -> MongoFind {
         var query = MongoFind()
         if let session { query.filter = BSONDocument { $0.append("session_id", session) } }

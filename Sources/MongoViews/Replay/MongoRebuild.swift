@@ -148,6 +148,9 @@ public final class MongoRebuild: ReadModelRebuild {
                     try keepLease()
                 }
             }
+            if session == nil, places.contains(where: { shown.documents[$0] == shown.folds }) {
+                comparison.compareTotals(try sums(in: shown, client), try sums(in: work.built, client))
+            }
             return comparison
         }
         suspects = comparison.suspects
@@ -155,6 +158,24 @@ public final class MongoRebuild: ReadModelRebuild {
         overflow = result.unsettled
         result.unsettled += suspects.count
         return result
+    }
+
+    private func sums(
+        in collections: Collections, _ client: borrowing MongoClient
+    ) throws(ProjectionFailure) -> TotalsBook {
+        let store = Checkpoints(collections: collections, epoch: epoch)
+        guard let instance = try store.instance(client) else {
+            throw .checkpointsLost(database: shown.database)
+        }
+        return try store.totals(subscription, instance: instance, client)
+    }
+
+    /// Whether what is shown lacks what only a rebuild of everything can give it, whatever it says.
+    public func isDue() throws -> Bool {
+        guard scope == .everything else { return false }
+        return try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            try Checkpoints(collections: shown, epoch: epoch).shortcoming(subscription, client) != nil
+        }
     }
 
     private func shownUntil(_ client: borrowing MongoClient) throws(ProjectionFailure) -> [Int: LogPosition] {

@@ -1,3 +1,5 @@
+internal import Recording
+
 /// What the marker of the read models says about rebuilds: who holds them, which swap has begun, and which
 /// rebuild they came from. All times are the server's, so that no machine's clock matters.
 ///
@@ -130,12 +132,20 @@ struct RebuildMarker: Sendable {
             // One that is not there has got its new name before.
             _ = try wrap { () throws(MongoFailure) in try client.rename(from, to: to) }
         }
+        let isOfFolds = swap.collections.contains(collections.folds.collection)
+        if isOfFolds { try moveTotals(of: swap.rebuild, from: built, client) }
         let filter = BSONDocument { builder in
             builder.append("_id", Checkpoints.markerID)
             builder.append("swap.rebuild", swap.rebuild)
         }
         let update = BSONDocument { builder in
-            builder.append("$set") { $0.append("generation", swap.rebuild) }
+            builder.append("$set") { builder in
+                builder.append("generation", swap.rebuild)
+                if isOfFolds { builder.append("totals_lineage", swap.rebuild) }
+                if swap.collections.count == collections.documents.count {
+                    builder.append("format", int32: Checkpoints.format)
+                }
+            }
             builder.append("$unset") { builder in
                 builder.append("hold", "")
                 builder.append("swap", "")
@@ -145,6 +155,35 @@ struct RebuildMarker: Sendable {
             _ = try client.bulkWrite(
                 [.update(filter: filter, with: update, upsert: false)], to: collections.checkpoints)
             try built.drop(client)
+        }
+    }
+
+    /// Puts the sums that were built beside the checkpoints that stay. Somebody who wakes up late finds them
+    /// there, or, after yet another rebuild, leaves some that no lineage is asked for.
+    private func moveTotals(
+        of rebuild: String, from built: Collections, _ client: borrowing MongoClient
+    ) throws(ProjectionFailure) {
+        try wrap { () throws(MongoFailure) in
+            let query = MongoFind(
+                filter: BSONDocument { builder in
+                    builder.append("totals") { $0.append("$exists", true) }
+                })
+            let found = try client.find(query, in: built.checkpoints) { (fields) throws(BSONError) in
+                (id: try fields.string("_id"), totals: try PartitionTotals(try fields.document("totals")))
+            }
+            let updates = found.map { found in
+                let filter = BSONDocument { builder in
+                    builder.append("_id", found.id)
+                    builder.append("totals.lineage") { $0.append("$ne", rebuild) }
+                }
+                let update = BSONDocument { builder in
+                    builder.append("$set") { builder in
+                        builder.append("totals") { found.totals.append(to: &$0, lineage: rebuild) }
+                    }
+                }
+                return MongoWrite.update(filter: filter, with: update, upsert: false)
+            }
+            _ = try client.bulkWrite(updates, to: collections.checkpoints)
         }
     }
 

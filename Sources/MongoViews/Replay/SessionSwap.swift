@@ -1,3 +1,6 @@
+internal import EventSourcing
+internal import Recording
+
 /// Puts the documents of one session in the place of those that are shown, in one transaction with the
 /// marker. Only what differs is written.
 struct SessionSwap {
@@ -17,6 +20,7 @@ struct SessionSwap {
             for (target, source) in zip(shown.documents, built.documents) where target != shown.audit {
                 try add(from: source, to: target, &transaction, client)
             }
+            try forgetTotals(&transaction, client)
             transaction.writes.append((shown.checkpoints, completion))
             return try client.perform(transaction)
         } catch {
@@ -60,6 +64,27 @@ struct SessionSwap {
             transaction.writes.append((target, .delete(filter: id)))
             try flush(&transaction, client)
         }
+    }
+
+    /// Where the session adds something else to the sums of its partition than it did, they are not known any
+    /// more, until everything is built again.
+    private func forgetTotals(
+        _ transaction: inout MongoTransaction, _ client: borrowing MongoClient
+    ) throws(MongoFailure) {
+        let query = MongoFind(filter: BSONDocument { $0.append("session_id", session) })
+        let before = try client.findOne(query, in: shown.folds, SessionFold.init)
+        let after = try client.findOne(query, in: built.folds, SessionFold.init)
+        guard let position = (after ?? before)?.session.logPosition,
+            PartitionTotals(of: before) != PartitionTotals(of: after)
+        else { return }
+        let partition = LogPosition.partitionName(position.partition)
+        let filter = BSONDocument { builder in
+            builder.append("_id", "\(MongoReadModels.subscription)/\(partition)")
+            builder.append("totals") { $0.append("$exists", true) }
+        }
+        guard try client.count(filter, in: shown.checkpoints) > 0 else { return }
+        let update = BSONDocument { builder in builder.append("$unset") { $0.append("totals", "") } }
+        transaction.writes.append((shown.checkpoints, .update(filter: filter, with: update)))
     }
 
     private func flush(

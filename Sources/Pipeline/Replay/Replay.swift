@@ -70,7 +70,8 @@ public final class Replay {
     }
 
     /// Rebuilds, compares and, unless it only verifies, swaps. Read models in which nothing differs stay as
-    /// they are. Blocks; when it throws, or is stopped, the next run goes on from what was built.
+    /// they are, unless it is time to replace them. Blocks; when it throws, or is stopped, the next run goes
+    /// on from what was built.
     public func run(verifyOnly: Bool) throws -> Outcome {
         until = try rebuild.begin()
         try catchUp()
@@ -80,7 +81,8 @@ public final class Replay {
             return outcome
         }
         let isSame = outcome.comparison.differences == 0 && outcome.comparison.unsettled == 0
-        if verifyOnly || isSame { try rebuild.discard() } else { try swap() }
+        let isWanted = try !verifyOnly && (!isSame || rebuild.isDue())
+        if !isWanted { try rebuild.discard() } else { try swap() }
         return outcome
     }
 

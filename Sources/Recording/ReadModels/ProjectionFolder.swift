@@ -31,12 +31,21 @@ public struct ProjectionFolder {
     /// Records of the audit trail. Each is a document by itself and never changes, so that nothing of them
     /// is loaded, kept or checked for gaps.
     public private(set) var records: [AuditView] = []
+    /// The sums that are kept along, by partition; nil where nobody keeps them.
+    public var totals: TotalsBook?
+    /// Whether the events are those of a session that was held back: what stands up to the counted position
+    /// is counted now, and what stands behind it when it comes by itself.
+    public var isResuming = false
     // What is used between two writes is held here, however small the caches are.
     private var batchFolds: [String: Projected<SessionFold>] = [:]
     private var batchChunks: [String: Projected<ChunkView>] = [:]
 
+    private let readsHistories: Bool
+
     /// A folder that keeps so many states in memory; up to twice as many at times.
-    public init(sessionLimit: Int, chunkLimit: Int) {
+    /// - Parameter readsHistories: whether a session can be read again from the log.
+    public init(sessionLimit: Int, chunkLimit: Int, readsHistories: Bool = true) {
+        self.readsHistories = readsHistories
         folds = GenerationCache(limit: sessionLimit)
         chunks = GenerationCache(limit: chunkLimit)
     }
@@ -107,7 +116,9 @@ public struct ProjectionFolder {
         if case .chunk(let chunkEvent) = fact { try fold(chunkEvent, stamp, event) }
         if isKnown { return }
         if let session {
+            let before = isCounted(event) ? PartitionTotals.Share(session.model) : nil
             session.model.evolve(fact, stamp)
+            if let before { count(event, from: before, to: session.model) }
             touch(session)
         } else {
             guard let first = SessionFold(fact, stamp) else {
@@ -121,7 +132,57 @@ public struct ProjectionFolder {
             }
             keep(state)
             touch(state)
+            if isCounted(event) { count(event, from: nil, to: first) }
         }
+    }
+
+    // MARK: - Counting
+
+    private func isCounted(_ event: RecordedEvent) -> Bool {
+        guard let totals = totals?[event.position.partition] else { return false }
+        guard isResuming else { return event.position > totals.position }
+        return event.position <= totals.position
+            && event.sequence > totals.behind[event.partitionKey] ?? 0
+    }
+
+    private mutating func count(
+        _ event: RecordedEvent, from before: PartitionTotals.Share?, to after: SessionFold
+    ) {
+        let partition = event.position.partition
+        guard var book = totals, var counted = book[partition] else { return }
+        // Moved out while it changes, so that nothing is copied.
+        totals = nil
+        counted.count(from: before, to: PartitionTotals.Share(after))
+        if isResuming {
+            counted.behind[event.partitionKey] = event.sequence
+        } else if !counted.behind.isEmpty {
+            counted.behind[event.partitionKey] = nil
+        }
+        book.known[partition] = counted
+        totals = book
+    }
+
+    /// The state that a session has to begin with for what comes behind it to be counted once: its last event
+    /// among those that are taken in, and up to where the stored state may go; nil when that is sound.
+    private func beginning(
+        of fold: SessionFold, among events: [RecordedEvent]
+    ) -> (event: RecordedEvent, end: UInt64)? {
+        guard let counted = totals?[fold.session.logPosition.partition] else { return nil }
+        let known = counted.behind[fold.sessionID]
+        // So it is but after a crash, and with two owners at once.
+        guard known != nil || fold.session.logPosition > counted.position,
+            let last = events.last(where: { $0.partitionKey == fold.sessionID })
+        else { return nil }
+        var end = last.sequence
+        if let known {
+            end = min(end, known)
+        } else {
+            let next = events.first {
+                $0.partitionKey == fold.sessionID && $0.position > counted.position
+            }
+            if let next { end = next.sequence - 1 }
+        }
+        return end < fold.version ? (last, end) : nil
     }
 
     private mutating func fold(
@@ -161,7 +222,18 @@ public struct ProjectionFolder {
     ) throws(Failure) -> Int {
         let missing = begin(events)
         let (folds, chunks) = try load(missing.sessions, missing.chunks)
-        for fold in folds { adopt(fold) }
+        for fold in folds {
+            guard let (event, end) = beginning(of: fold, among: events) else {
+                adopt(fold)
+                continue
+            }
+            guard readsHistories else {
+                totals?.lose(event.position.partition)
+                adopt(fold)
+                continue
+            }
+            if let earlier = try earlier(fold, event, end, history, failure) { adopt(earlier) }
+        }
         for chunk in chunks { adopt(chunk) }
         var repairs = 0
         for event in events {
@@ -181,10 +253,43 @@ public struct ProjectionFolder {
                     }
                     last = end.sequence
                 }
+                // What was counted of it is not known, unless it was held back.
+                if !isResuming { totals?.lose(event.position.partition) }
                 repairs += 1
             }
         }
+        if !isResuming, totals != nil {
+            let ends = Dictionary(
+                events.map { ($0.position.partition, $0.position) }, uniquingKeysWith: { $1 })
+            for end in ends.values { totals?.pass(end) }
+        }
         return repairs
+    }
+
+    /// What is stored of a session is ahead of the sums, as after a crash between two writes: its state as
+    /// it was counted last, from its history; nil before its first event.
+    private func earlier<Failure: Error>(
+        _ fold: SessionFold, _ event: RecordedEvent, _ end: UInt64,
+        _ history: (_ gap: FoldFailure, _ event: RecordedEvent, _ sequence: UInt64) throws(Failure) ->
+            [RecordedEvent],
+        _ failure: (FoldFailure) -> Failure
+    ) throws(Failure) -> SessionFold? {
+        var state: SessionFold?
+        while (state?.version ?? 0) < end {
+            let last = state?.version ?? 0
+            let page = try history(gap(event, after: last), event, last)
+            for earlier in page where earlier.sequence > state?.version ?? 0 && earlier.sequence <= end {
+                let fact: RecordingEvent
+                do { fact = try RecordingEvent(earlier) } catch { throw failure(malformed(error, earlier)) }
+                if state == nil {
+                    state = SessionFold(fact, EventStamp(earlier))
+                } else {
+                    state?.evolve(fact, EventStamp(earlier))
+                }
+            }
+            guard state?.version ?? 0 > last else { throw failure(gap(event, after: last)) }
+        }
+        return state
     }
 
     /// What was touched has been taken away to be written.
@@ -206,6 +311,12 @@ public struct ProjectionFolder {
 
     /// Forgets everything, after a batch that may have been written in part.
     public mutating func forget() {
+        forgetStates()
+        totals = nil
+    }
+
+    /// Forgets the states, and keeps the sums.
+    public mutating func forgetStates() {
         finish()
         folds.removeAll()
         chunks.removeAll()

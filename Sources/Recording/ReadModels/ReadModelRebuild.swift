@@ -80,6 +80,10 @@ public protocol ReadModelRebuild: AnyObject {
     /// ended has to be applied.
     func settle() throws -> ReadModelComparison
 
+    /// Whether what is shown has to be replaced even if nothing in it differs: it was made by an earlier
+    /// version of the program, or its sums are not known.
+    func isDue() throws -> Bool
+
     /// From now on, for `milliseconds`, projectors write nothing to what is shown. What they were writing
     /// at that moment came from events that stand in the log already.
     func hold(milliseconds: Int) throws

@@ -62,7 +62,7 @@ public struct RecordingTotals: Sendable, Hashable {
     public var startedCount = 0
     /// Bytes of sealed files.
     public var storedBytes = 0
-    /// What the stages did, without what they have begun.
+    /// What the stages did for all sessions, also for deleted ones; without what they have begun.
     public var work = WorkTally()
 
     /// Sums of nothing.
@@ -115,7 +115,7 @@ public protocol RecordingQueries: Sendable {
     func pipeline(ofSession sessionID: String) throws(QueryFailure) -> PipelineView?
     /// A session's statistics; nil when there is no such session.
     func statistics(ofSession sessionID: String) throws(QueryFailure) -> SessionStatisticsResponse?
-    /// Sums over all sessions. Goes through all of them: what asks often keeps the answer for a while.
+    /// Sums over all sessions.
     func totals() throws(QueryFailure) -> RecordingTotals
     /// Whether the server answers; throws why not.
     func ping() throws(QueryFailure)

@@ -4,17 +4,28 @@ import Recording
 import RedisLog
 import Supervision
 
-/// Leaves records of what a command does, in the name of whoever runs it. There is no request, no address
-/// and no role: whoever can run commands on the data folder may do everything.
+/// Leaves records of what a command does, in the name of whoever runs it, or of what the system does by
+/// itself. There is no request, no address and no role: whoever can run commands on the data folder may do
+/// everything.
 struct CommandTrail {
     private let log: RedisEventLog
-    private let user: String
+    private let actor: AuditActor
+    private let source: String
     private let clock: any WallClock
 
     init(_ log: RedisEventLog, user: String = CurrentUser.name, clock: any WallClock = SystemClock()) {
         self.log = log
-        self.user = user
+        self.actor = AuditActor(type: .user, subject: user)
+        self.source = "/reel/cli"
         self.clock = clock
+    }
+
+    /// - Parameter service: the part of the system that does it without being asked.
+    init(_ log: RedisEventLog, service: String) {
+        self.log = log
+        self.actor = AuditActor(type: .system, subject: service)
+        self.source = "/reel/\(service)"
+        self.clock = SystemClock()
     }
 
     /// Milliseconds for which a log that is away is waited for.
@@ -27,11 +38,11 @@ struct CommandTrail {
     ) throws {
         let record = AuditRecord(
             action, on: resource, session: session, outcome: outcome, reason: reason,
-            actor: AuditActor(type: .user, subject: user), details: details)
+            actor: actor, details: details)
         let now = clock.now()
         let event = ProposedEvent(
             record, id: ULID.make(at: now), time: now,
-            context: EventContext(source: "/reel/cli", actor: record.actor.envelope))
+            context: EventContext(source: source, actor: record.actor.envelope))
         try append(event)
     }
 

@@ -109,6 +109,7 @@ struct SystemStatus {
     private let disk: DiskSpace
     private let guarded: DiskGuardFigures
     private let halts: [HaltedPartition]
+    private let shortcoming: ReadModelShortcoming?
 
     init(_ probe: StatusProbe, _ settings: Settings) throws {
         let log = probe.system.log
@@ -130,6 +131,7 @@ struct SystemStatus {
                 name, try probe.groups.lag(ofSubscription: name, after: saved, holders))
         }
         totals = try probe.queries.totals()
+        shortcoming = try probe.views.shortcoming(epoch: log.epoch)
         spool = try probe.spool.usage()
         spoolLimit = try Common.spoolLimit(settings)
         disk = try probe.chunks.diskSpace()
@@ -146,7 +148,7 @@ struct SystemStatus {
             "reel      \(Program.version)" + endpoints.processText,
             "redis     \(redis), version \(server.version), \(partitions) partitions",
             "          \(server.durability)",
-            "mongodb   \(mongodb)",
+            "mongodb   \(mongodb)" + (shortcoming.map { "; read models \($0); a projector mends it" } ?? ""),
             "spool     \(Quantity.bytes(spool.bytes))"
                 + (spoolLimit.map { " of a quota of \(Quantity.bytes($0))" } ?? "")
                 + " in \(Quantity.grouped(spool.files)) files, \(endpoints.spool)",
@@ -193,7 +195,10 @@ struct SystemStatus {
                     }
                 }
             }
-            json.member("mongodb") { $0.member("address", mongodb) }
+            json.member("mongodb") { json in
+                json.member("address", mongodb)
+                if let shortcoming { json.member("read_models_lack", "\(shortcoming)") }
+            }
             json.key("stages")
             json.array { list in for stage in stages { stage.write(into: &list) } }
             json.key("subscriptions")

@@ -61,7 +61,8 @@ final class PartitionDesk {
         }
         let sessions = lost.values.sorted { $0.sessionID < $1.sessionID }
         try views.startOver(
-            partition: partition, without: sessions.filter { $0.shownEvents != nil }.map(\.sessionID))
+            partition: partition, upTo: try store.end(of: partition),
+            without: sessions.filter { $0.shownEvents != nil }.map(\.sessionID))
         return try halts.lift(partition, by: actor.id, because: reason).map {
             Outcome(lifting: $0, sessions: sessions)
         }

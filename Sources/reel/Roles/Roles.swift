@@ -13,7 +13,7 @@ enum Roles {
         var roles = try stageWorkers(system)
         if names.contains(.pipeline) { roles += [try completion(system), recorderWatch(system)] }
         if names.contains(.storage) { roles += [archiver(system), try removal(system)] }
-        if names.contains(.projector) { roles.append(projector(system)) }
+        if names.contains(.projector) { roles += [projector(system), rebuilder(system)] }
         return roles
     }
 
@@ -90,6 +90,10 @@ enum Roles {
                 report: system.report.roles
             ).run(stop: stop)
         }
+    }
+
+    private static func rebuilder(_ system: OpenSystem) -> Role {
+        Role(name: "rebuilder") { stop in RebuilderRole(system).run(stop: stop) }
     }
 
     /// Each process is one member of an ordered subscription.

@@ -133,11 +133,12 @@ final class LogQueries: RecordingQueries {
 
     func totals() throws(QueryFailure) -> RecordingTotals {
         var totals = RecordingTotals()
-        for fold in try folds().map(\.fold) where fold.session.status != .deleted {
+        for fold in try folds().map(\.fold) {
             let session = fold.session
+            totals.work.add(fold.tally.work)
+            if session.status == .deleted { continue }
             if session.startedAt != nil { totals.startedCount += 1 }
             totals.storedBytes += fold.tally.storedFileBytes
-            totals.work.add(fold.tally.work)
             totals.sessions[session.status, default: 0] += 1
             totals.chunks += session.statistics.chunksCount
             totals.sizeBytes += session.statistics.sizeBytes

@@ -1,0 +1,215 @@
+public import EventSourcing
+
+/// Sums over the sessions of one partition, kept beside the projection's checkpoint so that nobody has to go
+/// through all sessions for them.
+///
+/// They are a function of the partition's log up to `position`, as a document is of its session's history up
+/// to its version: whoever computes them for one position gets the same. That holds because an event behind
+/// `position` is counted once, as the difference between its session's sums before and after, and one that
+/// is not behind it is not counted at all. It takes that the state before is the one at `position`; where
+/// what is stored is ahead of it, it is folded again from the log (`ProjectionFolder.take`).
+public struct PartitionTotals: Sendable, Hashable {
+    /// The last event of the partition that is counted, or was left out.
+    public var position: LogPosition
+    /// As long as `position` is before it, the sums are being made anew and lack what stood up to it.
+    public var wholeFrom: LogPosition?
+    /// Sessions of which less is counted than stands in the partition up to `position`, because they were
+    /// held back; each with the sequence of its last counted event.
+    public var behind: [String: UInt64] = [:]
+    /// Sessions by status, the deleted ones among them.
+    public var sessions: [SessionStatus: Int] = [:]
+    private var sums: Sums = Sums()
+    /// The shortest processing time of a chunk in milliseconds; nil without any.
+    public var minimum_ms: Double?
+    /// The longest processing time of a chunk in milliseconds; nil without any.
+    public var maximum_ms: Double?
+
+    /// Sums of nothing: those before the first event of a partition.
+    public init(of partition: Int) {
+        position = .start(of: partition)
+    }
+
+    /// What one session alone adds; nothing without one.
+    public init(of fold: SessionFold?) {
+        self.init(of: fold?.session.logPosition.partition ?? 0)
+        position = .start(of: 0)
+        if let fold { count(from: nil, to: Share(fold)) }
+    }
+
+    /// Whether nothing is missing from the sums.
+    public var isWhole: Bool { wholeFrom.map { $0 <= position } ?? true }
+
+    /// Names of the sums, as they are kept.
+    public static let names = [
+        "chunks", "size_bytes", "duration_seconds", "errors", "started", "stored_bytes", "worked_chunks",
+        "worked_us", "steps", "failures",
+    ]
+
+    /// The sums, in the order of their names; others than so many are no sums.
+    public var values: [Int] {
+        get {
+            [
+                sums.chunks, sums.sizeBytes, sums.durationSeconds, sums.errors, sums.started,
+                sums.storedBytes, sums.workedChunks, sums.worked_us, sums.steps, sums.failures,
+            ]
+        }
+        set {
+            guard newValue.count == Self.names.count else { return }
+            sums = Sums(
+                chunks: newValue[0], sizeBytes: newValue[1], durationSeconds: newValue[2],
+                errors: newValue[3], started: newValue[4], storedBytes: newValue[5],
+                workedChunks: newValue[6], worked_us: newValue[7], steps: newValue[8],
+                failures: newValue[9])
+        }
+    }
+
+    /// Counts an event that changed a session; nil stands for no session.
+    mutating func count(from before: Share?, to after: Share) {
+        if before?.status != after.status {
+            if let before { add(-1, before.status) }
+            add(1, after.status)
+        }
+        sums.add(after.sums, -1, before?.sums)
+        if let least = after.minimum_ms { minimum_ms = min(minimum_ms ?? least, least) }
+        if let most = after.maximum_ms { maximum_ms = max(maximum_ms ?? most, most) }
+    }
+
+    private mutating func add(_ change: Int, _ status: SessionStatus) {
+        let count = (sessions[status] ?? 0) + change
+        sessions[status] = count == 0 ? nil : count
+    }
+
+    /// What one session adds. Of a deleted one only the work that it took remains.
+    struct Share {
+        let status: SessionStatus
+        let sums: Sums
+        let minimum_ms: Double?
+        let maximum_ms: Double?
+
+        init(_ fold: SessionFold) {
+            let (session, tally) = (fold.session, fold.tally)
+            status = session.status
+            var sums = Sums()
+            if status != .deleted {
+                sums.chunks = tally.chunkCount
+                sums.sizeBytes = tally.sizeBytes
+                sums.durationSeconds = session.statistics.durationSeconds
+                sums.errors = tally.errorCount
+                sums.started = session.startedAt == nil ? 0 : 1
+                sums.storedBytes = tally.storedFileBytes
+            }
+            sums.workedChunks = tally.work.chunks
+            // Whole microseconds of each session: sums that don't depend on their order.
+            sums.worked_us = Int((tally.work.sum_ms * 1000).rounded())
+            sums.steps = tally.work.steps
+            sums.failures = tally.work.failures
+            self.sums = sums
+            minimum_ms = tally.work.minimum_ms
+            maximum_ms = tally.work.maximum_ms
+        }
+    }
+
+    struct Sums: Sendable, Hashable {
+        var chunks = 0
+        var sizeBytes = 0
+        var durationSeconds = 0
+        var errors = 0
+        var started = 0
+        var storedBytes = 0
+        var workedChunks = 0
+        var worked_us = 0
+        var steps = 0
+        var failures = 0
+
+        mutating func add(_ more: Sums, _ sign: Int, _ less: Sums?) {
+            let less = less ?? Sums()
+            chunks += more.chunks + sign * less.chunks
+            sizeBytes += more.sizeBytes + sign * less.sizeBytes
+            durationSeconds += more.durationSeconds + sign * less.durationSeconds
+            errors += more.errors + sign * less.errors
+            started += more.started + sign * less.started
+            storedBytes += more.storedBytes + sign * less.storedBytes
+            workedChunks += more.workedChunks + sign * less.workedChunks
+            worked_us += more.worked_us + sign * less.worked_us
+            steps += more.steps + sign * less.steps
+            failures += more.failures + sign * less.failures
+        }
+    }
+}
+
+extension RecordingTotals {
+    /// Adds the sums of a partition.
+    public mutating func add(_ part: PartitionTotals) {
+        for (status, count) in part.sessions where status != .deleted {
+            sessions[status, default: 0] += count
+        }
+        let sums = part.counts
+        chunks += sums.chunks
+        sizeBytes += sums.sizeBytes
+        durationSeconds += sums.durationSeconds
+        errors += sums.errors
+        startedCount += sums.started
+        storedBytes += sums.storedBytes
+        var work = WorkTally()
+        work.chunks = sums.workedChunks
+        // Whole microseconds again, so that the order of the parts doesn't show.
+        let known_us = (self.work.sum_ms * 1000).rounded()
+        self.work.sum_ms = (known_us + Double(sums.worked_us)) / 1000
+        work.steps = sums.steps
+        work.failures = sums.failures
+        work.minimum_ms = part.minimum_ms
+        work.maximum_ms = part.maximum_ms
+        self.work.add(work)
+    }
+}
+
+extension PartitionTotals {
+    var counts: Sums { sums }
+
+    /// Whether the same is counted, whatever it was counted up to.
+    public func agrees(with other: PartitionTotals) -> Bool {
+        sessions == other.sessions && sums == other.sums && minimum_ms == other.minimum_ms
+            && maximum_ms == other.maximum_ms
+    }
+}
+
+/// The sums of all partitions that a projection has to do with.
+public struct TotalsBook: Sendable, Hashable {
+    /// Which rebuild they come from; empty for none. Those of another one are not known.
+    public var lineage: String
+    /// What is known.
+    public var known: [Int: PartitionTotals]
+    /// Partitions that were read in part without being counted.
+    public var unknown: Set<Int>
+
+    /// A book from what is kept.
+    public init(lineage: String, known: [Int: PartitionTotals], unknown: Set<Int>) {
+        self.lineage = lineage
+        self.known = known
+        self.unknown = unknown
+    }
+
+    /// The sums of a partition, those before its first event where it was never read; nil where they are
+    /// not known.
+    public subscript(partition: Int) -> PartitionTotals? {
+        if let totals = known[partition] { return totals }
+        return unknown.contains(partition) ? nil : PartitionTotals(of: partition)
+    }
+
+    /// Whether there are sums, and nothing is missing from them.
+    public var isWhole: Bool { unknown.isEmpty && !known.isEmpty && known.values.allSatisfy(\.isWhole) }
+
+    /// Says that a partition's sums are not known any more.
+    public mutating func lose(_ partition: Int) {
+        known[partition] = nil
+        unknown.insert(partition)
+    }
+
+    /// Nothing up to there is left to be counted.
+    public mutating func pass(_ position: LogPosition) {
+        guard var totals = self[position.partition], totals.position < position else { return }
+        totals.position = position
+        if totals.isWhole { totals.wholeFrom = nil }
+        known[position.partition] = totals
+    }
+}

@@ -1,0 +1,66 @@
+import Console
+import EventSourcing
+import MongoViews
+import Pipeline
+import Recording
+import RedisLog
+import Supervision
+
+/// Builds the read models again, beside those that are shown, when they lack what nothing else can give them:
+/// after the program was replaced by a newer one that keeps more sums, or when what is counted is not known
+/// any more. Whoever of several processes is first does it; questions are answered all the time.
+struct RebuilderRole {
+    private let system: OpenSystem
+    private static let lookMilliseconds = 30_000
+
+    init(_ system: OpenSystem) { self.system = system }
+
+    func run(stop: StopSignal) {
+        var told = ""
+        // The projector has made the read models by then, where there were none.
+        var pause = 5_000
+        while !stop.wait(milliseconds: pause) {
+            pause = Self.lookMilliseconds
+            do {
+                guard let shortcoming = try system.views.shortcoming(epoch: system.log.epoch) else {
+                    continue
+                }
+                try rebuild(shortcoming, stop)
+                told = ""
+            } catch {
+                // Another process is at it.
+                if case .held? = error as? ProjectionFailure { continue }
+                if told != "\(error)" {
+                    system.report(.warning, "rebuilder", "the read models were not built again: \(error)")
+                }
+                told = "\(error)"
+            }
+        }
+    }
+
+    private func rebuild(_ shortcoming: ReadModelShortcoming, _ stop: StopSignal) throws {
+        var limits = MongoProjection.Limits()
+        // Everything is catching up here.
+        limits.catchUpBatch = 1
+        limits.eventsHeld = 20_000
+        let rebuild = system.views.rebuild(
+            .everything, epoch: system.log.epoch, log: try system.log.open(),
+            programVersion: Program.version, limits: limits)
+        do {
+            let replay = try Replay(rebuild, scope: .everything, log: system.log, stop: stop)
+            system.report(.info, "rebuilder", "building the read models again: \(shortcoming)")
+            let outcome = try replay.run(verifyOnly: false)
+            if outcome.isInterrupted { return try rebuild.suspend() }
+            system.report(
+                .info, "rebuilder", "the new read models are in place",
+                [("events", "\(outcome.events)"), ("differences", "\(outcome.comparison.differences)")])
+            try CommandTrail(system.log, service: "rebuilder").keep(
+                .replaySwap, on: AuditResource(.readModels), reason: "\(shortcoming)",
+                details: ["differences": "\(outcome.comparison.differences)"])
+        } catch {
+            // What was built stays for the next try.
+            try? rebuild.suspend()
+            throw error
+        }
+    }
+}
