@@ -24,7 +24,8 @@ public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
         case lostHistory
         /// What the log holds does not follow its format.
         case corrupt
-        /// One entry of the log does not follow its format; `key` is its position. Others can be read.
+        /// One entry of the log does not follow its format, or was taken out; `key` is its position. Others
+        /// can be read.
         case unreadable
         /// The request itself breaks a limit or a rule; trying again cannot help.
         case invalid

@@ -1,6 +1,29 @@
 public import Supervision
 
 extension TestRedis {
+    /// Appends an entry to a history, in one step, that nobody has ever been able to read.
+    /// - Parameters:
+    ///   - prefix: of the keys of its partition: `reel:{p003}`.
+    ///   - isNamed: whether it says whose it is.
+    /// - Returns: its entry id.
+    public func addUnreadable(
+        database: Int, prefix: String, partitionKey: String, isNamed: Bool
+    ) throws(SystemFailure) -> String {
+        let script = """
+            redis.call('SELECT', ARGV[1])
+            local index = ARGV[2] .. ':s:' .. ARGV[3]
+            local fields = {'stranger', 'yes'}
+            if ARGV[4] == 'true' then
+              local sequence = string.format('%012d', redis.call('LLEN', index) + 1)
+              fields = {'partitionkey', ARGV[3], 'sequence', sequence, 'time', 'yesterday'}
+            end
+            local id = redis.call('XADD', ARGV[2] .. ':log', '*', unpack(fields))
+            redis.call('RPUSH', index, id)
+            return id
+            """
+        return try run("EVAL", script, "0", "\(database)", prefix, partitionKey, "\(isNamed)")
+    }
+
     /// Changes one entry of a stream, in one step, so that it no longer follows the log's format, or back to
     /// what it was. Its consumer groups stay where they are; what they have pending is forgotten.
     /// - Parameter how: `partly` breaks one field, `wholly` all of them, `mend` brings them back.

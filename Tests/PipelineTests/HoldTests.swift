@@ -176,7 +176,7 @@ struct HoldTests {
 }
 
 /// A store that counts how often histories are read.
-private final class CountingStore: EventStore {
+final class CountingStore: EventStore {
     private let inner: any EventStore
     private(set) var loads = 0
 

@@ -31,7 +31,7 @@ private final class Register: OrderedHandler {
 
 extension EventLog {
     /// Makes an entry unreadable; nil mends it.
-    fileprivate func spoil(_ position: LogPosition, _ spoiling: Spoiling?) throws {
+    func spoil(_ position: LogPosition, _ spoiling: Spoiling?) throws {
         guard let log = self as? RedisEventLog else {
             return try #require(self as? InMemoryEventLog).spoil(position, spoiling)
         }
@@ -40,6 +40,27 @@ extension EventLog {
             database: log.address.first.database,
             stream: "reel:{\(LogPosition.partitionName(position.partition))}:log", entry: position.entryID,
             try #require(words[spoiling]))
+    }
+
+    /// Appends an entry to a history that nobody has ever been able to read.
+    func addUnreadable(to key: String, _ spoiling: Spoiling) throws -> LogPosition {
+        guard let log = self as? RedisEventLog else {
+            return try #require(self as? InMemoryEventLog).addUnreadable(to: key, spoiling)
+        }
+        let partition = log.partitioning.partition(of: key)
+        let entry = try TestRedis.shared.addUnreadable(
+            database: log.address.first.database, prefix: "reel:{\(LogPosition.partitionName(partition))}",
+            partitionKey: key, isNamed: spoiling == .partly)
+        return try #require(LogPosition(partition: partition, entryID: entry))
+    }
+
+    /// What a consumer group has set aside, by place.
+    func parked(group: String) throws -> [LogPosition: ParkedReason] {
+        guard let log = self as? RedisEventLog else {
+            return try #require(self as? InMemoryEventLog).parked(group: group)
+        }
+        let list = try log.parkedEvents().list(group: group)
+        return Dictionary(uniqueKeysWithValues: list.map { ($0.position, $0.reason) })
     }
 
     fileprivate func add(_ key: String, _ numbers: ClosedRange<Int>) throws {

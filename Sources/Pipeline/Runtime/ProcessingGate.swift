@@ -68,10 +68,19 @@ public final class ProcessingGate: Sendable {
         try waitingOutFailures(of: "holds", stop: stop, report: report) { succeeded in
             defer { forget(following: []) }
             // What is looked up from here on is loaded behind these ends, so that nothing lies between.
-            let feed = try log.follow(after: try ends())
+            let ends = try ends()
+            let feed = try log.follow(after: ends)
             while !stop.isSet {
-                let events = try feed.next(limit: 500, waitMilliseconds: 1000)
-                if !events.isEmpty { take(events) }
+                do throws(LogFailure) {
+                    let events = try feed.next(limit: 500, waitMilliseconds: 1000)
+                    if !events.isEmpty { take(events) }
+                } catch {
+                    guard let position = error.unreadableEntry else { throw error }
+                    // It may have said something of any session: each is looked up again.
+                    report(.error, "holds: \(error); going on behind it")
+                    feed.seek(to: position)
+                    forget(following: Set(ends.map(\.partition)))
+                }
                 succeeded()
             }
         }
@@ -80,7 +89,9 @@ public final class ProcessingGate: Sendable {
     /// Whether the session's chunks may be worked on. Knows of a pause as soon as the log has told this
     /// process, so that at most the chunks that are being begun with at that moment still go on.
     /// - Parameter store: for looking up a session that began before this process.
-    /// - Throws: when it has to be looked up and the log can't be read.
+    /// Where its history holds what can't be read or understood, the rest of it counts: the stage finds out
+    /// by itself what it can do for the chunk.
+    /// - Throws: when it has to be looked up and the log can't be reached.
     public func answer(for session: String, _ store: any EventStore) throws(LogFailure) -> GateAnswer {
         let partition = store.partitioning.partition(of: session)
         let (known, generation) = state.withLock { state -> (Known?, Int) in
@@ -91,18 +102,32 @@ public final class ProcessingGate: Sendable {
             return (nil, state.generation)
         }
         if let known { return known.answer(session) }
-        do throws(CommandError<SessionRejection>) {
-            let history = CommandHandler(session: session, store: store, clock: SystemClock())
-            try history.catchUp()
-            return learn(session, history.state, history.version, generation)
+        do throws(LogFailure) {
+            let (found, version) = try look(up: session, store)
+            return learn(session, found, version, generation)
         } catch {
             state.withLock { $0.sought[session] = nil }
-            guard case .failed(let failure) = error else {
-                // Its history can't be understood: the stage will say so of the chunk itself.
-                return .open
-            }
-            throw failure
+            // Nothing at all is to be had of its history: that must not end whoever asks.
+            if error.kind == .corrupt { return .open }
+            throw error
         }
+    }
+
+    private func look(
+        up session: String, _ store: any EventStore
+    ) throws(LogFailure) -> (SessionState, version: UInt64) {
+        var (state, version) = (SessionState(), UInt64(0))
+        var page = LogPage()
+        repeat {
+            page = try store.entries(of: session, after: version, limit: 500)
+            for entry in page.entries {
+                if let fact = entry.event.flatMap({ try? RecordingEvent($0) }) {
+                    SessionDecider.evolve(&state, fact)
+                }
+                version = entry.sequence
+            }
+        } while !page.isLast
+        return (state, version)
     }
 
     private func learn(

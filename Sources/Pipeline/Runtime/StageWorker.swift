@@ -206,15 +206,30 @@ public final class StageWorker {
     ) throws(LogFailure) -> Bool {
         let events = parkedEvents(delivery, reason)
         let key = delivery.event.partitionKey
-        let result = stage.resultID(of: delivery)
+        do throws(LogFailure) {
+            return try giveUp(events, of: key, unless: stage.resultID(of: delivery), store)
+        } catch {
+            // A history that is lost in the archive: what the log cannot take, the shelf says.
+            guard error.kind == .corrupt else { throw error }
+            report(
+                .error, "\(stage.name): the log does not say that \(delivery.event.subject) failed: \(error)")
+            return true
+        }
+    }
+
+    /// Appends events unless the history holds a result. What cannot be read there is no result: its place
+    /// is counted, so that nothing that comes meanwhile is overlooked.
+    private func giveUp(
+        _ events: [ProposedEvent], of key: String, unless result: String?, _ store: any EventStore
+    ) throws(LogFailure) -> Bool {
         var version: UInt64 = 0
         while true {
-            var page: [RecordedEvent]
+            var page = LogPage()
             repeat {
-                page = try store.load(key, after: version, limit: 500)
-                if let result, page.contains(where: { $0.id == result }) { return false }
-                version = page.last?.sequence ?? version
-            } while page.count == 500
+                page = try store.entries(of: key, after: version, limit: 500)
+                if let result, page.entries.contains(where: { $0.event?.id == result }) { return false }
+                version = page.entries.last?.sequence ?? version
+            } while !page.isLast
             guard !events.isEmpty else { return true }
             guard case .conflict = try store.append(events, to: key, expecting: .exactly(version)) else {
                 return true

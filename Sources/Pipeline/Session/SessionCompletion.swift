@@ -17,6 +17,8 @@ public final class SessionCompletion: OrderedHandler {
         var version: UInt64
         var lastUse: UInt64
         let partition: Int
+        /// Whether it was said that it cannot be closed.
+        var isTold = false
     }
 
     /// Open sessions that are kept in memory; the one that was idle longest makes room.
@@ -55,7 +57,21 @@ public final class SessionCompletion: OrderedHandler {
         }
         // In the order of the log, so that the same events are always followed by the same steps.
         for (session, event) in touched.sorted(by: { $0.value.position < $1.value.position }) {
-            try naming(event) { try close(session, because: event, store) }
+            try naming(event) { try closeIfReadable(session, because: event, store) }
+        }
+    }
+
+    /// What cannot be read lies ahead here: the session waits where the feed meets it, or at the event behind
+    /// it, and no event before it is to blame.
+    private func closeIfReadable(
+        _ session: String, because event: RecordedEvent, _ store: any EventStore
+    ) throws {
+        do { try close(session, because: event, store) } catch let error as LogFailure
+            where error.kind == .unreadable
+        {
+            guard tracked[session]?.isTold == false else { return }
+            tracked[session]?.isTold = true
+            report(.error, "completion: session=\(session) cannot be closed: \(error)")
         }
     }
 

@@ -57,9 +57,9 @@ public final class SessionRemoval: OrderedHandler {
                 know(session, isDeleted: true)
             } else if event.sequence == 1 {
                 know(session, isDeleted: false)
-            } else if event.type == StageName.store.emits, try isDeleted(session, store) {
+            } else if event.type == StageName.store.emits {
                 // A worker that had begun before the session was deleted, and stored it after.
-                try naming(event) { try removeFile(event) }
+                try naming(event) { if try isDeleted(session, store) { try removeFile(event) } }
             }
         }
     }
@@ -72,7 +72,8 @@ public final class SessionRemoval: OrderedHandler {
     private func isDeleted(_ session: String, _ store: any EventStore) throws -> Bool {
         if let known = isDeleted[session] { return known }
         var found = false
-        try store.forEach(of: session) { if $0.type == Self.deletedType { found = true } }
+        // What cannot be read deletes nothing.
+        try store.forEachEntry(of: session) { if $0.event?.type == Self.deletedType { found = true } }
         know(session, isDeleted: found)
         return found
     }

@@ -42,7 +42,7 @@ public final class SpoolSweep {
             do { guard try isOver(session, store) else { continue } } catch let error as MalformedEvent {
                 report(.warning, "spool sweep: session=\(session) \(error)")
                 continue
-            } catch let error as LogFailure where error.kind == .unreadable {
+            } catch let error as LogFailure where error.kind == .corrupt {
                 report(.warning, "spool sweep: session=\(session) \(error)")
                 continue
             }
@@ -56,10 +56,13 @@ public final class SpoolSweep {
         return removed
     }
 
-    /// Whether the log says that nothing of the session will be read from the spool again.
+    /// Whether the log says that nothing of the session will be read from the spool again. What cannot be
+    /// read can't take that back.
     private func isOver(_ session: String, _ store: any EventStore) throws -> Bool {
         var state = SessionState()
-        try store.forEach(of: session) { SessionDecider.evolve(&state, try RecordingEvent($0)) }
+        try store.forEachEntry(of: session) { entry in
+            if let event = entry.event { SessionDecider.evolve(&state, try RecordingEvent(event)) }
+        }
         return state.status == .completed || state.status == .deleted
     }
 }

@@ -87,22 +87,31 @@ public final class ChunkStage: Stage {
         _ failure: StorageFailure, _ item: ChunkItem, _ delivery: Delivery
     ) -> StageOutcome {
         let chunk = item.chunk
+        let gone = "chunk \(chunk.chunkID): \(failure)"
+        var holes: [UnreadableHole] = []
         do {
             let store = try history ?? log.open()
             history = store
             let done = result(of: chunk)
             var isDone = false
-            try store.forEach(of: chunk.sessionID) { if $0.id == done { isDone = true } }
+            try store.forEachEntry(of: chunk.sessionID) { entry in
+                switch entry {
+                case .event(let event): if event.id == done { isDone = true }
+                case .unreadable(let hole): holes.append(hole)
+                }
+            }
             if isDone { return .done([]) }
+        } catch let failure as LogFailure where failure.kind == .corrupt {
+            history = nil
+            return .failed(errors: [gone, "its session's history: \(failure)"])
         } catch {
             history = nil
             return .wait(milliseconds: 1000, reason: "\(error)")
         }
         do {
-            guard let restored = try workshop.restore(item) else {
-                return .failed(errors: ["chunk \(chunk.chunkID): \(failure)"])
-            }
-            return .done(try run(restored, delivery))
+            // Where what cannot be read was this very result, its id keeps the log from taking another.
+            if let restored = try workshop.restore(item) { return .done(try run(restored, delivery)) }
+            return .failed(errors: [gone] + holes.prefix(3).map { "its session's history: \($0)" })
         } catch { return outcome(of: error, chunk) }
     }
 

@@ -231,9 +231,14 @@ final class RedisEventStore: EventStore {
         }
         guard let last = gone.last else { return events }
         try archive.ask([partition], "load")
-        guard let position = LogPosition(partition: partition, entryID: last),
-            position <= archive.known(partition)
-        else { throw missing("load", key, "entry \(last) of \(log) is missing") }
+        let known = archive.known(partition)
+        guard let position = LogPosition(partition: partition, entryID: last) else {
+            throw missing("load", key, "\(last) is not an entry id")
+        }
+        if position > known {
+            let lost = gone.compactMap { LogPosition(partition: partition, entryID: $0) }.first { $0 > known }
+            throw .unreadable("load", lost ?? position, "the stream \(log) lacks it")
+        }
         let archived = try archive.load(key, in: partition, after: sequence, limit: gone.count)
         guard archived.count == gone.count, archived.last?.position == position else {
             throw missing("load", key, "entry \(last) of \(log) is neither there nor in the archive")

@@ -138,11 +138,11 @@ struct UnreadableEntry {
             time: time)
     }
 
-    /// - Parameter entry: `[entry id, [name, value, …]]`.
-    init(position: LogPosition, text: String, entry: Reply) {
+    /// - Parameter entry: `[entry id, [name, value, …]]`; nil for one that is not there.
+    init(position: LogPosition, text: String, entry: Reply?) {
         self.position = position
         self.text = text
-        fields = (entry.elements.last?.elements ?? []).map { field in
+        fields = (entry?.elements.last?.elements ?? []).map { field in
             guard case .string(let bytes) = field else { return [] }
             return bytes
         }

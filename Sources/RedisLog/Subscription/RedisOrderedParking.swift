@@ -69,16 +69,13 @@ final class RedisOrderedParking: OrderedParking {
         try forget(subscription, position, "park", alsoParked: false)
     }
 
-    /// An entry as it stands in the stream. One that cannot be read is never archived.
+    /// An entry as it stands in the stream, with no field where it was taken out. One that cannot be read is
+    /// never archived.
     private func entry(_ position: LogPosition) throws(LogFailure) -> UnreadableEntry {
         let key = LogKeys.log(position.partition)
         let reply = try client.command(
             "read unreadable", key, ["XRANGE", key, position.entryID, position.entryID])
-        guard let entry = reply.elements.first else {
-            throw LogFailure(
-                .corrupt, operation: "read unreadable", key: "\(position)", text: "there is no such entry")
-        }
-        return UnreadableEntry(position: position, text: "", entry: entry)
+        return UnreadableEntry(position: position, text: "", entry: reply.elements.first)
     }
 
     func release(

@@ -140,6 +140,12 @@ public final class InMemoryEventLog: EventLog {
     public func spoil(_ position: LogPosition, _ spoiling: Spoiling?) {
         state.with { $0.spoiled[position] = spoiling }
     }
+
+    /// Appends an entry to a history that nobody has ever been able to read; answers where it stands.
+    public func addUnreadable(to partitionKey: String, _ spoiling: Spoiling) -> LogPosition {
+        let now = clock.now()
+        return state.with { $0.addUnreadable(to: partitionKey, spoiling, at: now) }
+    }
 }
 
 /// A clock that stands still until it is moved.

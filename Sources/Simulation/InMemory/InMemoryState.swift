@@ -81,6 +81,20 @@ struct InMemoryState {
             })
     }
 
+    /// Adds an entry that cannot be read to a history; answers where it stands.
+    mutating func addUnreadable(
+        to key: String, _ spoiling: Spoiling, at now: Timestamp
+    ) -> LogPosition {
+        let sequence = UInt64(histories[key]?.count ?? 0) + 1
+        let stranger = ProposedEvent(
+            id: "stranger-\(sequence)", type: "Stranger", version: 1, subject: key, time: now,
+            context: EventContext(source: "/stranger", actor: .system("stranger")), data: [])
+        write(stranger, key, sequence, now)
+        let position = histories[key]?.last?.position ?? .start(of: partitioning.partition(of: key))
+        spoiled[position] = spoiling
+        return position
+    }
+
     private mutating func write(
         _ event: ProposedEvent, _ key: String, _ sequence: UInt64, _ now: Timestamp
     ) {
