@@ -95,9 +95,10 @@ def step(fleet, faults, options):
 
 
 def is_settled(fleet):
-    """Whether every session has ended and the read models are at the log's end."""
+    """Whether every session has ended and the read models, the audit trail's too, are at the log's end."""
+    sessions, trail = by_session(whole_log(fleet))
     versions = {}
-    for events in by_session(whole_log(fleet)).values():
+    for events in sessions.values():
         session = fold(events)[0]
         if session["status"] not in ("completed", "failed"):
             return False
@@ -105,9 +106,10 @@ def is_settled(fleet):
     client = pymongo.MongoClient(fleet.urls[1], serverSelectionTimeoutMS=5000)
     try:
         found = {d["session_id"]: d["version"] for d in client["reel"].sessions.find()}
+        shown = {d["audit_id"] for d in client["reel"].audit.find({}, ["audit_id"])}
     finally:
         client.close()
-    return found == versions
+    return found == versions and shown == trail
 
 
 def settle(fleet, seconds):
@@ -130,11 +132,14 @@ def whole_log(fleet):
 
 
 def by_session(partitions):
-    sessions = collections.defaultdict(list)
+    """The events of each session, and the ids of the records of who did what."""
+    sessions, trail = collections.defaultdict(list), set()
     for _, event in events_of(partitions):
-        if not event["partitionkey"].startswith("audit/"):
+        if event["partitionkey"].startswith("audit/"):
+            trail.add(event["id"])
+        else:
             sessions[event["partitionkey"]].append(event)
-    return sessions
+    return sessions, trail
 
 
 def export_keys(fleet):
@@ -145,7 +150,7 @@ def export_keys(fleet):
             say(f"keys export {session}: status {done.returncode}: {done.stderr.strip()}")
             return session, None
         return session, base64.b64decode(json.loads(done.stdout)["data_key"])
-    sessions = sorted(by_session(whole_log(fleet)))
+    sessions = sorted(by_session(whole_log(fleet))[0])
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         return {session: key for session, key in pool.map(key, sessions) if key}
 
@@ -153,7 +158,7 @@ def export_keys(fleet):
 def gather(fleet):
     """Reads everything that is to be compared."""
     keys = export_keys(fleet)
-    settled = settle(fleet, 60)  # taking out a key is an event as well
+    settled = settle(fleet, SETTLE_SECONDS)  # taking out a key is an event as well
     client = pymongo.MongoClient(fleet.urls[1], serverSelectionTimeoutMS=20_000)
     documents = {name: list(client["reel"][name].find()) for name in
                  ("sessions", "chunks", "pipeline", "audit")}
@@ -218,8 +223,8 @@ def run(options, folder):
             for status, line in keeper.ends:
                 say(f"{keeper.name} ended by itself with {status}: {line}")
         report_ends(fleet.told)
-        report(findings)
         print_table(seed, counts, fleet, findings)
+        report(findings)
         if options.self_test:
             return selftest.run(check, evidence, folder, seed)
         return 0 if findings.sound() and sum(counts.values()) >= options.faults else 1
