@@ -1,7 +1,7 @@
 public import Supervision
 
 /// A master, its replicas, and three sentinels that watch them: real processes, gone with this object.
-/// A master that is away for 300 ms is down; a failover takes one to three seconds.
+/// A failover takes one to three seconds.
 public final class TestSentinel: Sendable {
     /// Master and replicas as they were at the start; the first was the master.
     public let servers: [TestRedis]
@@ -11,8 +11,10 @@ public final class TestSentinel: Sendable {
     public static let master = "reel"
 
     /// Starts everything and returns when the sentinels know each other and all replicas.
+    /// - Parameter downAfterMilliseconds: a master that is away for longer is down. A replica that had lost
+    ///   it for more than ten times as long before is never promoted.
     public static func start(
-        replicas: Int = 1, settings: [EmbeddedRedis.Directive] = []
+        replicas: Int = 1, downAfterMilliseconds: Int = 300, settings: [EmbeddedRedis.Directive] = []
     ) throws(ServerFailure) -> TestSentinel {
         let quick = [
             EmbeddedRedis.Directive("repl-diskless-sync-delay", "0"),
@@ -31,7 +33,7 @@ public final class TestSentinel: Sendable {
                 try TestServer(
                     SentinelServer(
                         folder: TestFolders.fresh("sentinel"), port: try testPort("redis-sentinel"),
-                        master: master.port)))
+                        master: master.port, downAfterMilliseconds: downAfterMilliseconds)))
         }
         let all = TestSentinel(servers, sentinels)
         for replica in servers.dropFirst() {
@@ -92,6 +94,7 @@ private struct SentinelServer: ServerDescription {
     let folder: String
     let port: UInt16
     let master: UInt16
+    let downAfterMilliseconds: Int
 
     private var server: EmbeddedRedis { EmbeddedRedis(folder: folder, port: port) }
 
@@ -101,7 +104,8 @@ private struct SentinelServer: ServerDescription {
         let lines = [
             "bind 127.0.0.1", "port \(port)", "dir \(folder)",
             "sentinel monitor \(name) 127.0.0.1 \(master) 2",
-            "sentinel down-after-milliseconds \(name) 300", "sentinel failover-timeout \(name) 3000",
+            "sentinel down-after-milliseconds \(name) \(downAfterMilliseconds)",
+            "sentinel failover-timeout \(name) 3000",
         ]
         do throws(SystemFailure) {
             try writeFile("\(folder)/redis.conf", lines.joined(separator: "\n") + "\n")

@@ -8,6 +8,7 @@ final class GatedLog: EventLog {
 
     private let inner: any EventLog
     private let state = Mutex(State.open)
+    private let feedFailure = Mutex<LogFailure?>(nil)
     private let pause = StopSignal()
     /// Told of checkpoints before they are saved.
     private let onSave: @Sendable ([LogPosition]) throws -> Void
@@ -22,6 +23,14 @@ final class GatedLog: EventLog {
 
     /// From now on every call waits, as if the process had been stopped.
     func freeze() { state.withLock { $0 = .closed } }
+
+    /// From now on nothing can be read in order, as where one machine alone is wrong; everything else goes
+    /// on. Nil heals it.
+    func failFeeds(with failure: LogFailure?) { feedFailure.withLock { $0 = failure } }
+
+    fileprivate func requireFeeds() throws(LogFailure) {
+        if let failure = feedFailure.withLock({ $0 }) { throw failure }
+    }
 
     /// Lets the waiting calls go on.
     func thaw() { state.withLock { $0 = .open } }
@@ -45,6 +54,7 @@ final class GatedLog: EventLog {
     { try inner.join(group: group, consumer: consumer, types: types) }
     func follow(after positions: [LogPosition]) throws(LogFailure) -> any OrderedFeed {
         try pass()
+        if !positions.isEmpty { try requireFeeds() }
         return GatedFeed(try inner.follow(after: positions), self)
     }
     func liveness() throws(LogFailure) -> any Liveness { try inner.liveness() }
@@ -86,6 +96,7 @@ private final class GatedFeed: OrderedFeed {
 
     func next(limit: Int, waitMilliseconds: Int) throws(LogFailure) -> [RecordedEvent] {
         try log.pass()
+        try log.requireFeeds()
         return try inner.next(limit: limit, waitMilliseconds: waitMilliseconds)
     }
     func seek(to position: LogPosition) { inner.seek(to: position) }

@@ -93,6 +93,25 @@ struct OrderedSubscriptionTests {
         crew.ledger.requireOrder()
     }
 
+    @Test(
+        "a member that fails again and again leaves its partitions to others, and takes part again when healed",
+        arguments: LogKind.allCases)
+    func sick(_ kind: LogKind) throws {
+        let crew = Crew(try kind.open(partitions: 8), timing: LeaseTiming())
+        let sick = try crew.join("a/0")
+        try crew.join("b/0")
+        try crew.append(0..<100)
+        try crew.wait(forEvents: 100)
+        try crew.wait(forShares: [4, 4], of: "a/0", "b/0")
+        sick.failFeeds(
+            with: LogFailure(.lostHistory, operation: "follow", key: "test", text: "wrong here alone"))
+        try crew.append(100..<200)
+        try crew.wait(forEvents: 200)
+        sick.failFeeds(with: nil)
+        try crew.wait(forShares: [4, 4], of: "a/0", "b/0")
+        crew.ledger.requireOrder()
+    }
+
     @Test("what a killed member had applied and not saved comes again, in order", arguments: LogKind.allCases)
     func applied(_ kind: LogKind) throws {
         let crew = Crew(try kind.open(partitions: 1))

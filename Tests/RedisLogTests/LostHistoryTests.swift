@@ -10,7 +10,7 @@ import Testing
 struct LostHistoryTests {
     @Test("a replica without the last appends is promoted: the partition is halted, the others go on")
     func sentinel() throws {
-        let servers = try TestSentinel.start()
+        let servers = try TestSentinel.start(downAfterMilliseconds: 2_000)
         let notices = Notices()
         let log = try RedisEventLog.open(servers.url, createWith: 4, options: notices.options())
         let store = try log.open()
@@ -100,7 +100,9 @@ struct LostHistoryTests {
         let log = try RedisEventLog.open(cluster.url, createWith: 8)
         let store = try log.open()
         try appendSamples(log, 0..<40)
-        for master in cluster.masters { _ = try master.run("WAIT", "1", "2000") }
+        try waitUntil("the replicas have it all", seconds: 40) {
+            try cluster.masters.allSatisfy { try $0.run("WAIT", "1", "1000") == "1" }
+        }
         let partition = log.partitioning.partition(of: "key-1")
         let slot = KeySlot.of(LogKeys.log(partition))
         guard let master = try cluster.master(ofSlot: slot),
@@ -154,6 +156,30 @@ struct LostHistoryTests {
             try later.open().append([SampleEvents.event("x")], to: "other", expecting: .any)
         }
         #expect(failure?.kind == .lostHistory)
+    }
+
+    @Test("entries of a time that has not come yet are read: some clock was set back since")
+    func clockSetBack() throws {
+        let server = try TestRedis.start()
+        let log = try RedisEventLog.open(server.url, createWith: 1)
+        let positions = try appendSamples(log, 0..<2)
+        let client = rawClient(log)
+        // What the server would have written an hour from now.
+        let key = LogKeys.log(0)
+        let entry = try #require(try client.raw("XRANGE", key, positions[1].entryID, "+").elements.first)
+        let fields = try #require(entry.elements.last).elements.compactMap(\.text)
+        var ahead = positions[1]
+        ahead.milliseconds += 3_600_000
+        _ = try client.command("test", "test", ["XADD", key, ahead.entryID] + fields)
+        let feed = try log.follow(after: [positions[0]])
+        #expect(try feed.next(limit: 5, waitMilliseconds: 0).map(\.position) == [positions[1], ahead])
+        #expect(try log.follow(after: [ahead]).next(limit: 5, waitMilliseconds: 0).isEmpty)
+        // Beyond the end it is nobody's memory, and nothing halts for it.
+        var beyond = ahead
+        beyond.milliseconds += 1
+        let failure = #expect(throws: LogFailure.self) { try log.follow(after: [beyond]) }
+        #expect(failure?.kind == .lostHistory)
+        #expect(try log.halts().list().isEmpty)
     }
 
     @Test("entries that were trimmed from the stream's start are no loss")

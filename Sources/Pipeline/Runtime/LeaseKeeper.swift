@@ -31,6 +31,7 @@ final class LeaseKeeper: Sendable {
         var safeUntil: [Int: ContinuousClock.Instant] = [:]
         var lastTurn = Machine.now
         var isStuck = false
+        var isResting = false
     }
 
     let subscription: String
@@ -61,11 +62,17 @@ final class LeaseKeeper: Sendable {
         }
     }
 
-    /// Says that the worker is not stuck.
+    /// Says that the worker is not stuck, and takes part.
     func turn() {
         let now = Machine.now
-        state.withLock { $0.lastTurn = now }
+        state.withLock { state in
+            state.lastTurn = now
+            state.isResting = false
+        }
     }
+
+    /// Says that the worker takes no part until its next turn.
+    func rest() { state.withLock { $0.isResting = true } }
 
     // MARK: - On the heartbeat's thread
 
@@ -74,7 +81,7 @@ final class LeaseKeeper: Sendable {
         var failures = 0
         while !ending.isSet {
             do throws(LogFailure) {
-                if !isStuck() { try renew(leases) }
+                if !isAway() { try renew(leases) }
                 failures = 0
             } catch {
                 if failures == 0 { report(.warning, "\(subscription): leases were not renewed: \(error)") }
@@ -106,7 +113,8 @@ final class LeaseKeeper: Sendable {
         }
     }
 
-    private func isStuck() -> Bool {
+    private func isAway() -> Bool {
+        if state.withLock(\.isResting) { return true }
         let now = Machine.now
         let limit = Duration.milliseconds(timing.processingMilliseconds)
         let (isStuck, isNew) = state.withLock { state in

@@ -37,6 +37,9 @@ final class PartitionLoop {
         var backoff: Backoff
     }
 
+    /// After so many failures in a row a member gives its partitions back.
+    private static let patience = 5
+
     private let work: any PartitionWork
     private let log: any EventLog
     private let timing: LeaseTiming
@@ -65,14 +68,24 @@ final class PartitionLoop {
     func run(stop: StopSignal) throws {
         let ending = StopSignal()
         let heart = try heartbeat(until: ending)
+        var failures = 0
         try waitingOutFailures(of: work.name, stop: stop, report: report) { succeeded in
             startOver()
-            let leases = try log.leases()
-            while !stop.isSet {
-                try turn(leases, stop, succeeded)
+            do {
+                let leases = try log.leases()
+                while !stop.isSet {
+                    try turn(leases, stop)
+                    if followed.isEmpty { continue }
+                    failures = 0
+                    succeeded()
+                }
+                // What was handled and not saved would come again at the next owner.
+                try flushUnlessFenced()
+            } catch {
+                failures += 1
+                if failures >= Self.patience { stepAside() }
+                throw error
             }
-            // What was handled and not saved would come again at the next owner.
-            try flushUnlessFenced()
         }
         ending.set()
         _ = heart.wait(milliseconds: 2 * timing.leaseMilliseconds)
@@ -93,6 +106,13 @@ final class PartitionLoop {
         }
     }
 
+    /// Lets others have the partitions that fail here: what is wrong may be wrong with this process alone.
+    /// The next try takes part again.
+    private func stepAside() {
+        keeper.rest()
+        leave()
+    }
+
     private func leave() {
         do {
             let leases = try log.leases()
@@ -104,15 +124,12 @@ final class PartitionLoop {
         }
     }
 
-    private func turn(
-        _ leases: any PartitionLeases, _ stop: StopSignal, _ succeeded: () -> Void
-    ) throws {
+    private func turn(_ leases: any PartitionLeases, _ stop: StopSignal) throws {
         keeper.turn()
         do {
             try balance(leases)
             try follow()
             try handleNext(stop)
-            succeeded()
         } catch  where Self.isFenced(error) {
             report(.warning, "\(work.name): \(error)")
             try giveWay(leases)

@@ -126,15 +126,32 @@ final class RedisOrderedFeed: OrderedFeed {
     }
 
     private func requireIntact() throws(LogFailure) {
-        // An entry id of another time than ours is nobody's memory of this log.
-        let now = SystemClock().now().milliseconds + 60_000
+        try requireKnownTimes()
+        try client.verify(positions)
+        client.history?.witness(positions, liftings: liftings)
+    }
+
+    /// A place beyond its partition's end, of a time that has not come yet, is nobody's memory of this log:
+    /// whoever names it is refused, and the partition does not halt for it. By the server's clock, which
+    /// made the entry ids: this machine's may be wrong by hours.
+    private func requireKnownTimes() throws(LogFailure) {
+        var now: UInt64 = 0
+        commands.removeAll()
+        commands.command("TIME")
+        try client.pipeline("follow", "\(client.address)", commands) { _, reply in
+            now = UInt64(reply[0]?.integer ?? 0) * 1000 + 60_000
+        }
+        // There are none unless that clock was set back.
         for position in positions where position.milliseconds > now {
+            let key = LogKeys.log(position.partition)
+            let newest = try client.command("follow", key, ["XREVRANGE", key, "+", "-", "COUNT", "1"])
+                .elements.first?.elements.first?.text
+                .flatMap { LogPosition(partition: position.partition, entryID: $0) }
+            if let newest, newest >= position { continue }
             throw LogFailure(
                 .lostHistory, operation: "follow", key: "\(position)",
                 text: "the partition ends before it: the server has lost events; rebuild what was derived "
                     + "from them")
         }
-        try client.verify(positions)
-        client.history?.witness(positions, liftings: liftings)
     }
 }
