@@ -26,12 +26,13 @@ public final class KeyFolder: Sendable {
         var keys: [String: TokenKey] = [:]
         var problems: [KeyFailure] = []
         var stamp: [FileStamp] = []
-        var nextLook: Int64 = 0
     }
 
     private let state = Mutex(State())
     private let path: String
     private let onProblem: @Sendable (KeyFailure) -> Void
+    private let changes = Atomic<UInt64>(0)
+    private let nextLook = Atomic<Int64>(0)
     private static let lookEveryMilliseconds: Int64 = 1000
 
     /// Reads the folder. Throws when it can't be read, or one of its files can't be used: a mistake is
@@ -50,8 +51,8 @@ public final class KeyFolder: Sendable {
         state.withLock { state in
             state.keys = keys
             state.stamp = stamp
-            state.nextLook = now() + Self.lookEveryMilliseconds
         }
+        nextLook.store(now() + Self.lookEveryMilliseconds, ordering: .relaxed)
     }
 
     /// Whether there is any key.
@@ -67,38 +68,54 @@ public final class KeyFolder: Sendable {
     }
 
     /// Looks at the folder at the next use, however short ago it was looked at.
-    public func lookSoon() { state.withLock { $0.nextLook = 0 } }
+    public func lookSoon() { nextLook.store(0, ordering: .relaxed) }
+
+    /// A number that changes whenever the keys do. Looks at the folder when that is due.
+    public var generation: UInt64 {
+        _ = all
+        return changes.load(ordering: .acquiring)
+    }
+
+    /// The same while no look at the folder is due; nil when one is. Never blocks.
+    public var settledGeneration: UInt64? {
+        now() < nextLook.load(ordering: .relaxed) ? changes.load(ordering: .acquiring) : nil
+    }
 
     /// The keys by id, as the folder is now.
     var all: [String: TokenKey] {
         let now = now()
-        let known = state.withLock { state -> (keys: [String: TokenKey], stamp: [FileStamp])? in
-            guard now >= state.nextLook else { return nil }
-            state.nextLook = now + Self.lookEveryMilliseconds
-            return (state.keys, state.stamp)
+        let (known, isDue) = state.withLock { state in
+            let isDue = now >= nextLook.load(ordering: .relaxed)
+            if isDue { nextLook.store(now + Self.lookEveryMilliseconds, ordering: .relaxed) }
+            return ((keys: state.keys, stamp: state.stamp), isDue)
         }
-        guard let known else { return state.withLock { $0.keys } }
+        guard isDue else { return known.keys }
         guard let stamp = FileStamp.all(in: path) else {
             // Without its folder nobody can say which keys still count.
             let problem = KeyFailure(path: path, reason: "the folder of keys can't be read")
-            let isNew = state.withLock { state in
-                defer { state.problems = [problem] }
-                state.keys = [:]
-                state.stamp = []
-                return state.problems != [problem]
-            }
-            if isNew { onProblem(problem) }
+            let before = take([:], [problem], [])
+            if before != [problem] { onProblem(problem) }
             return [:]
         }
         guard stamp != known.stamp else { return known.keys }
         let (keys, problems) = Self.read(path, stamp)
-        state.withLock { state in
-            state.keys = keys
-            state.problems = problems
-            state.stamp = stamp
-        }
+        _ = take(keys, problems, stamp)
         for problem in problems { onProblem(problem) }
         return keys
+    }
+
+    /// From now on these count; the problems that there were before.
+    private func take(
+        _ keys: [String: TokenKey], _ problems: [KeyFailure], _ stamp: [FileStamp]
+    ) -> [KeyFailure] {
+        state.withLock { state in
+            defer { state.problems = problems }
+            state.keys = keys
+            state.stamp = stamp
+            // After the keys: whoever sees the new number uses the new keys.
+            changes.add(1, ordering: .acquiringAndReleasing)
+            return state.problems
+        }
     }
 
     private static func read(_ folder: String, _ files: [FileStamp]) -> ([String: TokenKey], [KeyFailure]) {

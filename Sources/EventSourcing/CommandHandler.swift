@@ -17,6 +17,9 @@ public final class CommandHandler<D: Decider> {
     public private(set) var state: D.State = D.initial
     /// Sequence of the last event that `state` contains.
     public private(set) var version: UInt64 = 0
+    /// What the last `handle` has appended; empty where it brought nothing, and where others' events, or a
+    /// repetition, came between.
+    public private(set) var appended: [RecordedEvent] = []
 
     private let store: any EventStore
     private let clock: any WallClock
@@ -60,6 +63,7 @@ public final class CommandHandler<D: Decider> {
         _ commands: [D.Command], context: EventContext, attempts: Int = 100,
         eventID: (Int, D.Fact) -> String
     ) throws(CommandError<D.Rejection>) -> [D.Fact] {
+        appended = []
         for _ in 0..<attempts {
             let facts: [D.Fact]
             do { facts = try decide(commands) } catch { throw .rejected(error) }
@@ -74,9 +78,14 @@ public final class CommandHandler<D: Decider> {
                     events, to: partitionKey, expecting: version == 0 ? .absent : .exactly(version))
             } catch { throw .failed(error) }
             switch outcome {
-            case .appended(let appended):
-                if appended.first?.sequence == version + 1, appended.last?.wasPresent == false {
+            case .appended(let places):
+                if places.first?.sequence == version + 1, places.last?.wasPresent == false {
                     for fact in facts { D.evolve(&state, fact) }
+                    appended = zip(events, places).map { event, place in
+                        RecordedEvent(
+                            event: event, partitionKey: partitionKey, sequence: place.sequence,
+                            position: place.position)
+                    }
                     version += UInt64(facts.count)
                 } else {
                     try catchUp()

@@ -22,7 +22,8 @@ final class Core: Sendable {
         versions = SessionVersions(store, follower: parts.follower)
         desk = SessionDesk(store, parts.clock, versions)
         reads = SessionReads(parts.queries, store, versions, answersKept: settings.answersKept)
-        chunks = ChunkReads(parts.queries, store, reads)
+        chunks = ChunkReads(
+            parts.queries, store, reads, versions, listBytesKept: settings.chunkListBytesKept)
         media = MediaShelf(chunks, streamsAtOnce: settings.mediaStreams)
         marks = RecorderMarks(
             parts.log, parts.clock, lifetimeMilliseconds: settings.uploaderSeconds * 1000)

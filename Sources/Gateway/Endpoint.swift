@@ -8,6 +8,8 @@ struct Endpoint: Sendable {
     enum Handling: Sendable {
         /// Answers; may block.
         case answer(@Sendable (Call) throws -> Response)
+        /// Answers what is at hand without ever blocking; where that is nil, as above.
+        case answerAtOnce(@Sendable (Call) throws -> Response?, else: @Sendable (Call) throws -> Response)
         /// Takes the body as it comes in.
         case upload(@Sendable (Call) throws -> any BodySink)
     }
@@ -36,11 +38,15 @@ struct Endpoint: Sendable {
     let handling: Handling
 
     /// An endpoint whose body, if it has one, is JSON.
+    /// - Parameter atOnce: what is tried first, on a thread that must not block; for endpoints of which there
+    ///   is a record of denials alone.
     init(
         _ method: HTTPMethod, _ path: String, _ operation: Operation, _ limit: RateClass,
         _ action: AuditAction, _ trace: Trace = .denials, takesJSON: Bool = false,
+        atOnce: (@Sendable (Call) throws -> Response?)? = nil,
         answer: @escaping @Sendable (Call) throws -> Response
     ) {
+        precondition(atOnce == nil || trace == .denials, "\(path): records may be waited for")
         self.method = method
         self.path = path
         self.operation = operation
@@ -49,7 +55,7 @@ struct Endpoint: Sendable {
         self.trace = trace
         accepts = takesJSON ? ["application/json"] : []
         bodyLimit = nil
-        handling = .answer(answer)
+        if let atOnce { handling = .answerAtOnce(atOnce, else: answer) } else { handling = .answer(answer) }
     }
 
     /// An endpoint that takes bytes.
@@ -83,6 +89,10 @@ struct Endpoint: Sendable {
         case .answer(let answer):
             return Route(method, template, accepts: accepts, bodyLimit: bodyLimit) { request in
                 try gate.answer(request, answer)
+            }
+        case .answerAtOnce(let first, let answer):
+            return Route.attempt(method, template, accepts: accepts, bodyLimit: bodyLimit) { request in
+                try gate.attempt(request, first, else: answer)
             }
         case .upload(let open):
             return Route.upload(method, template, accepts: accepts, bodyLimit: bodyLimit ?? 0) { request in
@@ -145,6 +155,13 @@ struct Call: Sendable {
     /// The session in the path, as it is answered, for somebody who may do what is asked.
     func session() throws -> SessionAnswer {
         guard let answer = try core.reads.answer(try sessionID()) else { throw SessionRejection.notFound }
+        try require(answer.ownership)
+        return answer
+    }
+
+    /// The same where that takes no question to anybody; nil where it does.
+    func keptSession() throws -> SessionAnswer? {
+        guard let answer = core.reads.kept(try sessionID()) else { return nil }
         try require(answer.ownership)
         return answer
     }

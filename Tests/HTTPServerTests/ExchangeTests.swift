@@ -1,5 +1,6 @@
 import HTTPServer
 import Metrics
+import Supervision
 import Synchronization
 import Testing
 
@@ -49,6 +50,34 @@ struct ExchangeTests {
                         == "{}")
             }
             #expect(try client.ask("GET", "/things/special").text == "special")
+        }
+    }
+
+    @Test("What can't be answered at once runs elsewhere and holds up nobody")
+    func attempts() throws {
+        let gate = StopSignal()
+        let route = Route.attempt(.get, "/{how}") { request in
+            switch request.parameter("how") {
+            case "now": return .answered(.json(Array("1".utf8)))
+            case "later":
+                return .blocking {
+                    gate.wait()
+                    return .json(Array("2".utf8))
+                }
+            case "fails": throw HTTPError(status: 409, code: "conflict", message: "no")
+            default: return .blocking { throw HTTPError(status: 410, code: "gone", message: "no") }
+            }
+        }
+        // With one thread for all connections.
+        try withServer([route], { $0.threads = 1 }) { server in
+            let (first, second) = (try Client(server.port), try Client(server.port))
+            try first.send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(try second.ask("GET", "/now").text == "1")
+            #expect(try second.ask("GET", "/fails").status == 409)
+            #expect(try second.ask("GET", "/other").status == 410)
+            gate.set()
+            #expect(try first.answer().text == "2")
+            #expect(try first.ask("GET", "/now").text == "1")
         }
     }
 

@@ -108,6 +108,18 @@ struct RefusalTests {
         }
     }
 
+    @Test("A header that is as large as it may be leaves room for the answer's")
+    func fullHeader() throws {
+        try withServer(routes) { server in
+            // Less than 16 KiB in a hundred lines.
+            let lines = (0..<100).map { "X-\($0 + 100): " + String(repeating: "x", count: 150) }
+            let full = try ask(server, "GET", "/read", lines)
+            #expect(full.status == 200)
+            let more = lines + ["X: " + String(repeating: "x", count: 1000)]
+            #expect(try ask(server, "GET", "/read", more).status == 431)
+        }
+    }
+
     @Test("Limits of header, target and body")
     func limits() throws {
         try withServer(

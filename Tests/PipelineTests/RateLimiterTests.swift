@@ -74,6 +74,27 @@ struct RateLimiterTests {
         #expect(counter.calls == 2)
     }
 
+    @Test("what is remembered is taken at once, and nothing else")
+    func atOnce() {
+        let counter = WatchedCounter(clock)
+        let limiter = SharedRateLimiter(counter, clock: clock)
+        let rule = RateRule(name: "r", limit: 1000)
+        #expect(limiter.takeAtOnce(rule, by: "a") == nil)
+        #expect(limiter.take(rule, by: "a").remaining == 999)
+        for left in [998, 997, 996, 995] {
+            #expect(limiter.takeAtOnce(rule, by: "a")?.remaining == left)
+        }
+        #expect(limiter.takeAtOnce(rule, by: "a") == nil)
+        #expect(limiter.takeAtOnce(rule, by: "b") == nil)
+        #expect(counter.calls == 1)
+        let few = RateRule(name: "few", limit: 1)
+        #expect(limiter.take(few, by: "a").isAllowed)
+        #expect(limiter.takeAtOnce(few, by: "a") == nil)
+        #expect(!limiter.take(few, by: "a").isAllowed)
+        #expect(limiter.takeAtOnce(few, by: "a")?.isAllowed == false)
+        #expect(counter.calls == 3)
+    }
+
     @Test("without the counter a process counts by itself, says so once, and asks again after a second")
     func away() {
         let counter = WatchedCounter(clock)

@@ -73,4 +73,13 @@ public protocol RateLimiter: Sendable {
     /// can't count is its own decision.
     /// - Parameter subject: who does it, such as `user:alice` or `address:192.0.2.7`.
     func take(_ rule: RateRule, by subject: String) -> RateDecision
+
+    /// The same where that takes no call to anybody else; nil, and nothing counted, where it does. Never
+    /// blocks.
+    func takeAtOnce(_ rule: RateRule, by subject: String) -> RateDecision?
+}
+
+extension RateLimiter {
+    /// For limiters that always ask.
+    public func takeAtOnce(_ rule: RateRule, by subject: String) -> RateDecision? { nil }
 }

@@ -11,6 +11,9 @@ public protocol Authenticator: Sendable {
     func subject(ofToken token: String) throws(TokenRefusal) -> Subject
     /// The subject, and until when the token holds.
     func admission(ofToken token: String) throws(TokenRefusal) -> Admission
+    /// What is known of a token that was checked before and still holds; nil where it has to be checked.
+    /// Never blocks.
+    func knownAdmission(ofToken token: String) -> Admission?
 }
 
 /// Somebody who is known, for a while.
@@ -32,6 +35,9 @@ extension Authenticator {
     public func admission(ofToken token: String) throws(TokenRefusal) -> Admission {
         Admission(subject: try subject(ofToken: token), expires: nil)
     }
+
+    /// For authenticators that remember nothing.
+    public func knownAdmission(ofToken token: String) -> Admission? { nil }
 
     /// Who sends the request; 401 when nobody good says so.
     func caller(of request: Request) throws -> Subject { try admission(of: request).subject }
@@ -58,6 +64,15 @@ public struct TokenAuthenticator: Authenticator {
     private let verifier: TokenVerifier?
     private let leewayMilliseconds: Int64
     private let clock: any WallClock
+    private let known = Shelf<TokenDigest, Known>(limit: 10_000)
+
+    /// What a token that was checked says.
+    private struct Known: Sendable {
+        let admission: Admission
+        /// Of the keys that it was checked with.
+        let generation: UInt64
+        let checked: Timestamp
+    }
 
     /// - Parameter keys: nil: nobody is let in.
     public init(_ keys: KeyFolder?, _ policy: TokenPolicy, clock: any WallClock) {
@@ -77,8 +92,29 @@ public struct TokenAuthenticator: Authenticator {
 
     /// With the leeway that is given to its expiry.
     public func admission(ofToken token: String) throws(TokenRefusal) -> Admission {
-        guard let verifier else { throw .unknownKey }
-        let claims = try verifier.verify(token, at: clock.now())
+        guard let keys, let verifier else { throw .unknownKey }
+        // Before the keys are used: those that come meanwhile make another generation.
+        let generation = keys.generation
+        let now = clock.now()
+        let admission = try admission(verifier, token, now)
+        known[TokenDigest(token)] = Known(admission: admission, generation: generation, checked: now)
+        return admission
+    }
+
+    /// Nothing but the time and the keys can make a token that was good a bad one.
+    public func knownAdmission(ofToken token: String) -> Admission? {
+        guard let generation = keys?.settledGeneration, let known = known[TokenDigest(token)],
+            known.generation == generation, let expires = known.admission.expires
+        else { return nil }
+        let now = clock.now()
+        // A clock that was set back may have come to where the token did not hold yet.
+        return now >= known.checked && now < expires ? known.admission : nil
+    }
+
+    private func admission(
+        _ verifier: TokenVerifier, _ token: String, _ now: Timestamp
+    ) throws(TokenRefusal) -> Admission {
+        let claims = try verifier.verify(token, at: now)
         guard (1...LogLimits.bytesPerIdentifier).contains(claims.subject.utf8.count) else {
             throw .badClaims
         }
@@ -88,5 +124,14 @@ public struct TokenAuthenticator: Authenticator {
         return Admission(
             subject: subject,
             expires: Timestamp(milliseconds: claims.expires.milliseconds + leewayMilliseconds))
+    }
+}
+
+/// Stands for a token in memory, so that nobody finds one there.
+private struct TokenDigest: Hashable, Sendable {
+    private let words: SIMD4<UInt64>
+
+    init(_ token: String) {
+        words = SHA256.withDigest(of: token) { $0.loadUnaligned(as: SIMD4<UInt64>.self) }
     }
 }

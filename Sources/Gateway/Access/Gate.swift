@@ -12,6 +12,36 @@ struct Gate: Sendable {
     /// Answers a request.
     func answer(_ request: Request, _ handle: (Call) throws -> Response) throws -> Response {
         let (call, headers) = try admit(request)
+        return try answer(call, headers, handle)
+    }
+
+    /// Answers a request by `first`, which never blocks, where who asks and how often is known; where it is
+    /// not, or `first` has no answer, what is left to do.
+    func attempt(
+        _ request: Request, _ first: (Call) throws -> Response?,
+        else handle: @escaping @Sendable (Call) throws -> Response
+    ) throws -> Attempt {
+        guard let token = request.bearerToken,
+            let admission = core.parts.authenticator.knownAdmission(ofToken: token),
+            let decision = countAtOnce(admission.subject)
+        else { return .blocking { try answer(request, handle) } }
+        let call = call(request, admission)
+        let headers = try headers(of: decision, endpoint.limit, request, admission.subject)
+        try requireReach(call, headers)
+        do {
+            guard var response = try first(call) else {
+                return .blocking { try answer(call, headers, handle) }
+            }
+            response.headers += headers
+            return .answered(response)
+        } catch {
+            throw refusal(error, call, headers)
+        }
+    }
+
+    private func answer(
+        _ call: Call, _ headers: [HeaderField], _ handle: (Call) throws -> Response
+    ) throws -> Response {
         do {
             var response = try handle(call)
             try record(call, .allowed, response.status, of: response)
@@ -39,17 +69,29 @@ struct Gate: Sendable {
             note(request, nil, .denied, ErrorAnswers.answer(error))
             throw error
         }
-        let subject = admission.subject
-        let call = Call(
-            core: core, mount: mount, request: request, subject: subject, expires: admission.expires,
+        let call = call(request, admission)
+        let headers = try count(
+            endpoint.limit, Self.limited(admission.subject), request, admission.subject)
+        try requireReach(call, headers)
+        return (call, headers)
+    }
+
+    private func call(_ request: Request, _ admission: Admission) -> Call {
+        Call(
+            core: core, mount: mount, request: request, subject: admission.subject,
+            expires: admission.expires,
             operation: endpoint.operation)
-        let headers = try count(endpoint.limit, "user:\(subject.id)", request, subject)
-        guard subject.reach(endpoint.operation) > .none else {
+    }
+
+    private func requireReach(_ call: Call, _ headers: [HeaderField]) throws {
+        guard call.subject.reach(endpoint.operation) > .none else {
             let error = ErrorInfo(.notAllowed, "your role does not allow \(endpoint.operation.rawValue)")
             throw refusal(error, call, headers)
         }
-        return (call, headers)
     }
+
+    /// Whom a request of this subject is counted to.
+    private static func limited(_ subject: Subject) -> String { "user:\(subject.id)" }
 
     /// Guessing tokens is limited by address.
     private func countStranger(_ request: Request) throws {
@@ -61,6 +103,20 @@ struct Gate: Sendable {
     ) throws -> [HeaderField] {
         guard let limiter = core.parts.limiter else { return [] }
         let decision = limiter.take(core.settings.rates.rule(kind), by: name)
+        return try headers(of: decision, kind, request, subject)
+    }
+
+    /// The decision about a request where it takes no question to anybody; `.some(nil)` where nobody counts.
+    private func countAtOnce(_ subject: Subject) -> RateDecision?? {
+        guard let limiter = core.parts.limiter else { return .some(nil) }
+        let rule = core.settings.rates.rule(endpoint.limit)
+        return limiter.takeAtOnce(rule, by: Self.limited(subject)).map { .some($0) }
+    }
+
+    private func headers(
+        of decision: RateDecision?, _ kind: RateClass, _ request: Request, _ subject: Subject?
+    ) throws -> [HeaderField] {
+        guard let decision else { return [] }
         let headers = [
             HeaderField("X-RateLimit-Limit", "\(decision.limit)"),
             HeaderField("X-RateLimit-Remaining", "\(decision.remaining)"),

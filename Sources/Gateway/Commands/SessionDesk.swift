@@ -13,6 +13,8 @@ final class SessionDesk: Sendable {
         var version: UInt64
         /// What has happened; empty when there was nothing to do.
         var facts: [RecordingEvent]
+        /// The same as it stands in the log, where nothing came between.
+        var events: [RecordedEvent]
     }
 
     /// One session's handler; a session's commands come one after the other.
@@ -49,17 +51,19 @@ final class SessionDesk: Sendable {
     /// Carries out commands in order, all or none.
     /// - Parameters:
     ///   - mark: makes the ids of what has happened; the same one again makes a repetition harmless.
+    ///   - isNew: whether the session's id was made just now, so that there can be no history to read.
     ///   - admit: looks at the session before anything is decided, and throws what is answered instead.
     func carryOut(
         _ commands: [SessionCommand], on session: String, mark: String, context: EventContext,
-        admit: (SessionState) throws -> Void = { _ in }
+        isNew: Bool = false, admit: (SessionState) throws -> Void = { _ in }
     ) throws -> Outcome {
         try withHandler(of: session) { handler in
-            try handler.catchUp()
+            if !isNew { try handler.catchUp() }
             try admit(handler.state)
             let facts = try handler.handle(commands, id: mark, context: context)
             versions.note(handler.version, of: session)
-            return Outcome(state: handler.state, version: handler.version, facts: facts)
+            return Outcome(
+                state: handler.state, version: handler.version, facts: facts, events: handler.appended)
         }
     }
 

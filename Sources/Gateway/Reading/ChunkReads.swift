@@ -6,11 +6,61 @@ final class ChunkReads: Sendable {
     private let queries: any RecordingQueries
     private let store: StorePool
     private let sessions: SessionReads
+    private let versions: SessionVersions
+    private let lists: Shelf<String, KeptList>
 
-    init(_ queries: any RecordingQueries, _ store: StorePool, _ sessions: SessionReads) {
+    /// A list as it was answered.
+    private struct KeptList: Sendable {
+        /// Sequence of the session's last event that is sure to be in it.
+        let version: UInt64
+        let body: [UInt8]
+        /// Bytes that it takes, its key included, and about what a dictionary needs for an entry.
+        let weight: Int
+
+        init(_ version: UInt64, _ body: [UInt8], key: String) {
+            self.version = version
+            self.body = body
+            weight = body.count + key.utf8.count + 256
+        }
+    }
+
+    init(
+        _ queries: any RecordingQueries, _ store: StorePool, _ sessions: SessionReads,
+        _ versions: SessionVersions, listBytesKept: Int
+    ) {
         self.queries = queries
         self.store = store
         self.sessions = sessions
+        self.versions = versions
+        lists = Shelf(limit: listBytesKept) { $0.weight }
+    }
+
+    /// The JSON text of a page of a session's chunks.
+    /// - Parameter parameters: what `query` was read from.
+    func listAnswer(
+        of session: String, _ query: ChunkListQuery, _ parameters: [(name: String, value: String)]
+    ) throws -> [UInt8] {
+        let version = try versions.version(of: session)
+        let list = try list(of: session, query)
+        var writer = JSONWriter(reserving: 512 * (list.chunks.count + 1))
+        list.encode(into: &writer)
+        let key = Self.key(session, parameters)
+        lists[key] = KeptList(version, writer.bytes, key: key)
+        return writer.bytes
+    }
+
+    /// The same where nothing has happened to the session since somebody was answered; nil where that is
+    /// not so, or not known. Never blocks.
+    func keptList(of session: String, _ parameters: [(name: String, value: String)]) -> [UInt8]? {
+        guard let version = versions.known(of: session), let kept = lists[Self.key(session, parameters)],
+            kept.version >= version
+        else { return nil }
+        return kept.body
+    }
+
+    /// No name or value in a query holds a NUL.
+    private static func key(_ session: String, _ parameters: [(name: String, value: String)]) -> String {
+        parameters.reduce(into: session) { key, item in key += "\0\(item.name)\0\(item.value)" }
     }
 
     /// One chunk of a session; nil when it has none of this id.

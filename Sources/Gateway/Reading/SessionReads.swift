@@ -57,6 +57,23 @@ final class SessionReads: Sendable {
         return answer
     }
 
+    /// The session, ready to be sent, where that takes no question to anybody; never blocks.
+    func kept(_ session: String) -> SessionAnswer? {
+        guard let version = versions.known(of: session), let kept = answers[session],
+            kept.version >= version
+        else { return nil }
+        return kept
+    }
+
+    /// Keeps the answer about a session that was made here just now, so that nobody has to be asked.
+    func adopt(_ history: [RecordedEvent]) throws {
+        guard let first = history.first, first.sequence == 1,
+            var fold = SessionFold(try RecordingEvent(first), EventStamp(first))
+        else { return }
+        for event in history.dropFirst() { fold.evolve(try RecordingEvent(event), EventStamp(event)) }
+        answers[fold.sessionID] = SessionAnswer(fold.session)
+    }
+
     /// The session; nil when there is none, or no longer.
     func session(_ id: String) throws -> SessionView? {
         let version = try versions.version(of: id)

@@ -24,6 +24,9 @@ final class SessionVersions: Sendable {
         if version > 0 { follower?.note(version, of: session) }
     }
 
+    /// Sequence of the session's last event where somebody knows it without asking; never blocks.
+    func known(of session: String) -> UInt64? { follower?.version(of: session) }
+
     /// Sequence of the session's last event, 0 when there is none. Asks the log where nobody knows.
     func version(of session: String) throws(LogFailure) -> UInt64 {
         if let known = follower?.version(of: session) { return known }

@@ -8,13 +8,19 @@ final class Shelf<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private struct State {
         var young: [Key: Value] = [:]
         var old: [Key: Value] = [:]
+        /// Of all that is in `young`.
+        var weight = 0
     }
 
     private let half: Int
+    private let weight: @Sendable (Value) -> Int
     private let state = Mutex(State())
 
-    /// A shelf for at most `limit` values.
-    init(limit: Int) { half = max(1, limit / 2) }
+    /// A shelf for values that weigh `limit` together at most; by default each weighs 1.
+    init(limit: Int, weight: @escaping @Sendable (Value) -> Int = { _ in 1 }) {
+        half = max(1, limit / 2)
+        self.weight = weight
+    }
 
     subscript(key: Key) -> Value? {
         get {
@@ -29,7 +35,7 @@ final class Shelf<Key: Hashable & Sendable, Value: Sendable>: Sendable {
             state.withLock { state in
                 state.old[key] = nil
                 guard let newValue else {
-                    state.young[key] = nil
+                    if let value = state.young.removeValue(forKey: key) { state.weight -= weight(value) }
                     return
                 }
                 put(newValue, key, &state)
@@ -48,10 +54,14 @@ final class Shelf<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     }
 
     private func put(_ value: Value, _ key: Key, _ state: inout State) {
-        if state.young.count >= half, state.young[key] == nil {
+        if let replaced = state.young.removeValue(forKey: key) { state.weight -= weight(replaced) }
+        let added = weight(value)
+        if state.weight + added > half, !state.young.isEmpty {
             state.old = state.young
             state.young = [:]
+            state.weight = 0
         }
         state.young[key] = value
+        state.weight += added
     }
 }

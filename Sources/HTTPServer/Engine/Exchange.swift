@@ -220,6 +220,10 @@ final class Exchange: @unchecked Sendable {
             self.request = request
             let finished = request
             return send(core.answer(Result { try handler(finished) }, for: self), connection)
+        case .attempt(let handler):
+            request.body = body
+            self.request = request
+            return attempt(handler, request, connection)
         case .blocking(let handler):
             request.body = body
             self.request = request
@@ -231,6 +235,24 @@ final class Exchange: @unchecked Sendable {
             return hand(over: core.transfers, connection) { exchange in
                 .answer(exchange.core.answer(Result { try exchange.finishUpload() }, for: exchange))
             }
+        }
+    }
+
+    private func attempt(
+        _ handler: @Sendable (Request) throws -> Attempt, _ request: Request, _ connection: OpaquePointer
+    ) -> Bool {
+        let rest: @Sendable () throws -> Response
+        do {
+            switch try handler(request) {
+            case .answered(let response):
+                return send(core.answer(.success(response), for: self), connection)
+            case .blocking(let job): rest = job
+            }
+        } catch {
+            return send(core.answer(.failure(error), for: self), connection)
+        }
+        return hand(over: core.handlers, connection) { exchange in
+            .answer(exchange.core.answer(Result { try rest() }, for: exchange))
         }
     }
 

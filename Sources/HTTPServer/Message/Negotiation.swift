@@ -45,6 +45,7 @@ enum Negotiation {
 
     /// Whether bytes of this type shrink.
     static func isCompressible(_ contentType: String) -> Bool {
+        if contentType == "application/json" { return true }
         let type = essence(contentType)
         return type.hasPrefix("text/") && type != "text/event-stream" || type.hasSuffix("json")
             || type.hasSuffix("yaml") || type.hasSuffix("xml") || type == "application/javascript"

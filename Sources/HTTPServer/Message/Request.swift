@@ -88,9 +88,10 @@ public struct Request: Sendable {
         // Two are a contradiction, and somebody in front of us may have looked at the other one.
         let values = headers.all("Authorization")
         guard values.count == 1, let value = values.first else { return nil }
-        let parts = value.split(separator: " ", omittingEmptySubsequences: true)
-        guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
-        return String(parts[1])
+        // By bytes: going through a token's characters takes longer than all the rest of a request.
+        let parts = value.utf8.split(separator: 0x20, omittingEmptySubsequences: true)
+        guard parts.count == 2, parts[0].map(lowercased).elementsEqual("bearer".utf8) else { return nil }
+        return String(Substring(parts[1]))
     }
 
     /// Refuses with 412 unless `If-Match` is absent, `*`, or names `etag` (nil: nothing is there yet).

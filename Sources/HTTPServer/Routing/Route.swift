@@ -12,11 +12,20 @@ public protocol BodySink: Sendable {
     func abandon()
 }
 
+/// What a handler makes of a request where it was read.
+public enum Attempt: Sendable {
+    /// The answer.
+    case answered(Response)
+    /// The rest of the work, which may block: it runs on a thread of the request pool.
+    case blocking(@Sendable () throws -> Response)
+}
+
 /// One method of one path, and what answers it.
 public struct Route: Sendable {
     enum Handling: Sendable {
         case quick(@Sendable (Request) throws -> Response)
         case blocking(@Sendable (Request) throws -> Response)
+        case attempt(@Sendable (Request) throws -> Attempt)
         case upload(@Sendable (Request) throws -> any BodySink)
     }
 
@@ -46,6 +55,15 @@ public struct Route: Sendable {
         bodyLimit: UInt64? = nil, handler: @escaping @Sendable (Request) throws -> Response
     ) -> Route {
         Route(method, template, accepts, produces, bodyLimit, .quick(handler))
+    }
+
+    /// A handler that mostly never blocks and takes microseconds: it runs where the request was read, and
+    /// says what is left to do where it can't answer at once.
+    public static func attempt(
+        _ method: HTTPMethod, _ template: String, accepts: [String] = [], produces: [String] = [],
+        bodyLimit: UInt64? = nil, handler: @escaping @Sendable (Request) throws -> Attempt
+    ) -> Route {
+        Route(method, template, accepts, produces, bodyLimit, .attempt(handler))
     }
 
     /// A body that is streamed. `open` runs on the transfer pool before any of the body is read: what

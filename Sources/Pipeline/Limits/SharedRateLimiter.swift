@@ -77,6 +77,13 @@ public final class SharedRateLimiter: RateLimiter {
         }
     }
 
+    /// Counts one of a lot, or refuses, where that is remembered.
+    public func takeAtOnce(_ rule: RateRule, by subject: String) -> RateDecision? {
+        let key = Key(rule: rule.name, subject: subject)
+        let now = clock.now()
+        return state.withLock { known(key, rule, now, &$0) }
+    }
+
     /// What follows from what is remembered.
     private func known(_ key: Key, _ rule: RateRule, _ now: Timestamp, _ state: inout State) -> RateDecision?
     {

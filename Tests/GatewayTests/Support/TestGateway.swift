@@ -30,6 +30,10 @@ struct NamedTokens: Authenticator {
         return subject
     }
 
+    func knownAdmission(ofToken token: String) -> Admission? {
+        hasKeys ? try? admission(ofToken: token) : nil
+    }
+
     /// Until when tokens hold; for ever where there is nothing.
     var expires: [String: Timestamp] = [:]
 

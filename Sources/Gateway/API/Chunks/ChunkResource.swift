@@ -8,7 +8,9 @@ enum ChunkResource {
     static func endpoints(_ settings: GatewaySettings) -> [Endpoint] {
         let chunk = "/sessions/{id}/chunks/{chunk_id}"
         return [
-            Endpoint(.get, "/sessions/{id}/chunks", .readChunks, .chunks, .chunkList, answer: list),
+            Endpoint(
+                .get, "/sessions/{id}/chunks", .readChunks, .chunks, .chunkList, atOnce: keptList,
+                answer: list),
             upload(at: "/sessions/{id}/chunks", settings),
             Endpoint(.get, chunk, .readChunks, .chunks, .chunkRead, answer: read),
             Endpoint(
@@ -30,10 +32,13 @@ enum ChunkResource {
         let session = try call.sessionID()
         let query = try ChunkListQuery(call.parameters, ofSession: session)
         _ = try call.session()
-        let list = try call.core.chunks.list(of: session, query)
-        var writer = JSONWriter(reserving: 512 * (list.chunks.count + 1))
-        list.encode(into: &writer)
-        return .json(writer.bytes)
+        return .json(try call.core.chunks.listAnswer(of: session, query, call.parameters))
+    }
+
+    /// What was answered before to the same question was a good question.
+    private static func keptList(_ call: Call) throws -> Response? {
+        guard try call.keptSession() != nil else { return nil }
+        return call.core.chunks.keptList(of: try call.sessionID(), call.parameters).map { .json($0) }
     }
 
     private static func read(_ call: Call) throws -> Response {

@@ -32,7 +32,10 @@ enum SessionCollection {
         if request.password != nil, core.parts.passwords == nil {
             throw RequestFailure.invalid([Violation("rdp_config.password", "cannot be kept by this server")])
         }
-        _ = try core.desk.carryOut([.create(creation)], on: id, mark: "\(id)/create", context: call.context)
+        let outcome = try core.desk.carryOut(
+            [.create(creation)], on: id, mark: "\(id)/create", context: call.context,
+            isNew: request.sessionID == nil)
+        try core.reads.adopt(outcome.events)
         // After the session is there, so that nobody replaces the password of another's; whoever is told of a
         // failure here deletes the session and makes another.
         if let password = request.password { try core.parts.passwords?.put(password, ofSession: id) }

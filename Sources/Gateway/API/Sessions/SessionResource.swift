@@ -5,7 +5,8 @@ internal import Recording
 /// `/sessions/{id}`: one session.
 enum SessionResource {
     static let endpoints: [Endpoint] = [
-        Endpoint(.get, "/sessions/{id}", .readSession, .status, .sessionRead, answer: read),
+        Endpoint(
+            .get, "/sessions/{id}", .readSession, .status, .sessionRead, atOnce: readKept, answer: read),
         Endpoint(
             .put, "/sessions/{id}", .updateSession, .update, .sessionUpdate, .command, takesJSON: true,
             answer: update),
@@ -16,6 +17,12 @@ enum SessionResource {
     private static func read(_ call: Call) throws -> Response {
         try call.requireNoParameters()
         let answer = try call.session()
+        return .json(answer.body, etag: answer.etag)
+    }
+
+    private static func readKept(_ call: Call) throws -> Response? {
+        try call.requireNoParameters()
+        guard let answer = try call.keptSession() else { return nil }
         return .json(answer.body, etag: answer.etag)
     }
 
