@@ -52,6 +52,9 @@ struct Collections: Sendable {
     static let foldsByTag = folds(
         by: "metadata.tags", with: ["metadata.project", "metadata.environment", "metadata.owner"])
 
+    /// When sessions have been kept for long enough.
+    static let foldsByEnd = MongoIndex([("kept_until", 1), ("session_id", 1)])
+
     private static func folds(by field: String, with others: [String]) -> MongoIndex {
         let order: [(field: String, direction: Int32)] = [
             (field, 1), ("created_at", -1), ("session_id", -1), ("status", 1),
@@ -96,6 +99,7 @@ struct Collections: Sendable {
                 [
                     MongoIndex([("session_id", 1)], unique: true), Self.foldsByOwner,
                     Self.foldsByProject, Self.foldsByEnvironment, Self.foldsByTag,
+                    Self.foldsByEnd,
                 ]
             ),
             (

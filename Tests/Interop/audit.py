@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Who did what: commands leave records, in the log and in the read model, and `reel audit` finds them."""
 
+from datetime import datetime, timedelta, timezone
 import json
 import pwd
 import os
@@ -59,6 +60,27 @@ def main():
                      json.loads(system.reel("sessions", "show", "one", "--json").stdout)["version"])
         check_records(system, key)
         check_options(system)
+        check_retention(system)
+
+
+def check_retention(system):
+    """What was kept for long enough goes: seen from a month ahead, since nothing here is as old as that."""
+    later = lambda days: (datetime.now(timezone.utc) + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    due = lambda days: {s["session_id"]: s for s in json.loads(system.reel(
+        "sessions", "expire", "--dry-run", "--at", later(days), "--json").stdout)["sessions"]}
+    checks.equal("nothing is due a day before its retention has passed", due(29), {})
+    found = due(31)
+    checks.equal("everything that is over is due a day after", sorted(found), ["one", "two"])
+    checks.check("a dry run deletes nothing", not any(s["is_deleted"] for s in found.values()), found)
+    table = system.reel("sessions", "expire", "--dry-run", "--at", later(31))
+    checks.check("for people", table.returncode == 0 and b"one" in table.stdout, table.stdout)
+    now = json.loads(system.reel("sessions", "expire", "--json").stdout)
+    checks.equal("nothing is due now", (now["sessions"], now["deleted"], now["dry_run"]), ([], 0, False))
+    checks.equal("sessions stay", json.loads(system.reel("sessions", "show", "one", "--json").stdout)["status"],
+                 "completed")
+    done = system.reel("sessions", "expire", "--at", later(31))
+    checks.check("another time than now is for looking alone", done.returncode == 2 and "--dry-run" in done.stderr,
+                 done.stderr)
 
 
 def check_records(system, key):

@@ -30,6 +30,8 @@ public enum SessionCommand: Sendable, Hashable {
     case pipeline(PipelineTrigger)
     /// Remove it.
     case delete
+    /// Remove it if its retention has passed, which the session as it was looked at tells.
+    case expire(SessionView, now: Timestamp)
     /// The files of chunks of the deleted session, up to this number, are gone.
     case deleteChunks(through: Int)
     /// Someone takes out its data key.
@@ -131,6 +133,7 @@ public enum SessionDecider: Decider {
         case .delete:
             try step(to: .deleted, "be deleted")
             return [.session(.deleted(sessionID: id))] + pipeline(state, state.pipeline.wayToDestruction)
+        case .expire(let view, let now): return expire(view, now, state, status)
         case .exportKey(let keyID): return [.session(.keyExported(sessionID: id, keyID: keyID))]
         }
     }
@@ -145,6 +148,20 @@ public enum SessionDecider: Decider {
             + (change.metadata?.violations ?? [])
         guard violations.isEmpty else { throw .invalid(violations) }
         return [.session(.updated(change))]
+    }
+
+    /// By what holds now: the session may have got another retention, or a hold, since it was looked at.
+    private static func expire(
+        _ view: SessionView, _ now: Timestamp, _ state: SessionState, _ status: SessionStatus
+    ) -> [RecordingEvent] {
+        var view = view
+        view.status = status
+        if let description = state.description {
+            (view.storage, view.metadata) = (description.storage, description.metadata)
+        }
+        guard case .due = Retention.verdict(view, now: now), !state.isHeld else { return [] }
+        let way = pipeline(state, state.pipeline.wayToDestruction)
+        return [.session(.deleted(sessionID: state.sessionID))] + way
     }
 
     private static func complete(

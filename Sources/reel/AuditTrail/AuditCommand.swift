@@ -25,7 +25,7 @@ enum AuditCommand: Command {
         Rule<AuditCursor>("must be a cursor that an earlier page ended with") { AuditCursor($0) },
         help: "Only what comes behind an earlier page")
 
-    private static let time = Rule<Timestamp>("must be a time such as 2026-11-21T00:53:58Z") {
+    static let time = Rule<Timestamp>("must be a time such as 2026-11-21T00:53:58Z") {
         Timestamp(rfc3339: $0)
     }
 

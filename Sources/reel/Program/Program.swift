@@ -7,7 +7,7 @@ enum Program {
 
     static let commands: [any Command.Type] = [
         UpCommand.self, ServeCommand.self, ServeCheckCommand.self, RecordCommand.self,
-        SessionsListCommand.self, SessionsShowCommand.self,
+        SessionsListCommand.self, SessionsShowCommand.self, SessionsExpireCommand.self,
         ChunksCommand.self, EventsCommand.self, VerifyCommand.self, ProofCommand.self, ProofCheckCommand.self,
         ExportCommand.self,
         KeysExportCommand.self, AuditCommand.self, StatusCommand.self, BenchSealCommand.self,

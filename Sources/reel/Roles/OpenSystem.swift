@@ -54,6 +54,8 @@ final class OpenSystem: Sendable {
     let archiving: ArchivePolicy
     /// Milliseconds between two looks at what may be archived.
     let archivePause: Int
+    /// Milliseconds between two looks for sessions whose retention has passed; 0 for none.
+    let retentionPause: Int
     /// The archive's files.
     let archive: FileSegmentStore
     /// Name of this process among the workers; new at every start.
@@ -70,6 +72,7 @@ final class OpenSystem: Sendable {
         report = plan.log
         (workers, chaining, levels) = (plan.workers, plan.chaining, plan.levels)
         (archiving, archivePause) = (plan.archiving, plan.archivePause)
+        retentionPause = plan.retentionPause
         archive = FileSegmentStore(root: places.archive)
         log = try Self.openLog(plan, places, command)
         let mongo = try MongoPool(MongoSettings(url: places.mongodbURL))

@@ -36,6 +36,10 @@ enum SystemSettings {
     static let archiveEvery = Setting(
         "archive-every", "SECONDS", .integer(1...3600), variable: "REEL_ARCHIVE_EVERY_SECONDS",
         default: "10", help: "How often to look whether something may be archived")
+    static let retentionEvery = Setting(
+        "retention-every", "SECONDS", .integer(0...86_400), variable: "REEL_RETENTION_EVERY_SECONDS",
+        default: "300",
+        help: "How often to look for sessions to delete because their retention_days have passed; 0: never")
     static let service = Setting(
         "service-name", "NAME", .identifier, variable: "SERVICE_NAME", default: "reel",
         help: "What this process calls itself in its log")
@@ -48,7 +52,7 @@ enum SystemSettings {
             workers.declaration, noChaining.declaration, Common.codec.declaration, level.declaration,
             spool.declaration, chunkStore.declaration, keys.declaration, Common.diskReserve.declaration,
             archive.declaration, archiveAfterEvents.declaration, archiveAfterHours.declaration,
-            archiveEvery.declaration, service.declaration, logLevel.declaration,
+            archiveEvery.declaration, retentionEvery.declaration, service.declaration, logLevel.declaration,
         ] + DurabilitySettings.declarations
 }
 
@@ -70,6 +74,8 @@ struct SystemPlan {
     var archiving: ArchivePolicy
     /// Milliseconds between two looks at what may be archived.
     var archivePause: Int
+    /// Milliseconds between two looks for sessions whose retention has passed; 0 for none.
+    var retentionPause: Int
     var log: Log
 
     init(_ settings: Settings) throws(UsageError) {
@@ -85,6 +91,7 @@ struct SystemPlan {
         archive = settings[SystemSettings.archive]
         archiving = try ArchivePolicy(settings)
         archivePause = try settings.require(SystemSettings.archiveEvery) * 1000
+        retentionPause = try settings.require(SystemSettings.retentionEvery) * 1000
         log = Log(
             level: LogLevel(rawValue: try settings.require(SystemSettings.logLevel)) ?? .info,
             service: try settings.require(SystemSettings.service))

@@ -1,0 +1,74 @@
+public import EventSourcing
+public import Recording
+
+/// A session that may have been kept for long enough.
+public struct RetentionCandidate: Sendable, Hashable {
+    /// Its id.
+    public var sessionID: String
+    /// Up to when it was kept.
+    public var keptUntil: Timestamp
+
+    /// A candidate from its parts.
+    public init(sessionID: String, keptUntil: Timestamp) {
+        self.sessionID = sessionID
+        self.keptUntil = keptUntil
+    }
+}
+
+/// Where to look for sessions that were kept for long enough. The log decides; this may be behind.
+public protocol RetentionCandidates: AnyObject {
+    /// Sessions that were kept until before `now`, by that moment and then by id, from behind one on.
+    func candidates(
+        before now: Timestamp, behind last: RetentionCandidate?, limit: Int
+    ) throws -> [RetentionCandidate]
+}
+
+/// Deletes sessions that were kept for as long as their storage configuration says. One thread.
+///
+/// Deleting is the session's own event, decided on its history in the log; files, keys and passwords go as
+/// they do when somebody deletes a session (`SessionRemoval`).
+public final class RetentionDesk {
+    /// What became of a candidate.
+    public struct Outcome: Sendable {
+        /// The session as the log has it, before it was deleted.
+        public var session: SessionView
+        /// What its retention says.
+        public var verdict: Retention.Verdict
+        /// Whether it was deleted by this call.
+        public var isDeleted: Bool
+    }
+
+    private let store: any EventStore
+    private let clock: any WallClock
+
+    /// A desk over the log.
+    public init(_ store: any EventStore, clock: any WallClock) {
+        self.store = store
+        self.clock = clock
+    }
+
+    /// Deletes the session if its retention has passed by `now`; nil when the log knows no such session.
+    /// - Parameter context: who does it; nil only looks.
+    public func expire(_ session: String, now: Timestamp, context: EventContext?) throws -> Outcome? {
+        guard let fold = try SessionAsOf(session, at: .sequence(.max), in: store)?.fold else { return nil }
+        var outcome = Outcome(
+            session: fold.session, verdict: Retention.verdict(fold.session, now: now), isDeleted: false)
+        guard let context, case .due = outcome.verdict else { return outcome }
+        let handler = CommandHandler(session: session, store: store, clock: clock)
+        do throws(CommandError<SessionRejection>) {
+            try handler.catchUp()
+            // A hold, or a longer retention, that came since it was looked at counts.
+            let facts = try handler.handle(
+                .expire(fold.session, now: now), id: "\(session)/retention", context: context)
+            outcome.isDeleted = !facts.isEmpty
+        } catch {
+            switch error {
+            // Somebody else was faster.
+            case .rejected: break
+            case .failed(let failure): throw failure
+            case .malformed(let event): throw event
+            }
+        }
+        return outcome
+    }
+}

@@ -1,0 +1,51 @@
+public import EventSourcing
+
+/// How long a session is kept, by `retention_days` of its storage configuration: that many days of 24 hours
+/// after its recording ended. Pure: time is a value.
+public enum Retention {
+    /// A session with this tag is kept for as long as it has it.
+    public static let holdTag = "legal-hold"
+
+    private static let millisecondsPerDay: Int64 = 86_400_000
+
+    /// What becomes of a session.
+    public enum Verdict: Sendable, Hashable, CustomStringConvertible {
+        /// It is not over: it is recorded, or its chunks are still being processed, or it is deleted already.
+        case unfinished(SessionStatus)
+        /// It has the tag, or its pipeline is held.
+        case held
+        /// It is kept up to and including this moment.
+        case kept(until: Timestamp)
+        /// It was kept up to this moment, and goes.
+        case due(since: Timestamp)
+
+        /// In words.
+        public var description: String {
+            switch self {
+            case .unfinished(let status): "is \(status.rawValue)"
+            case .held: "is held: tag \(Retention.holdTag)"
+            case .kept(let until): "is kept until \(until.rfc3339)"
+            case .due(let since): "was kept until \(since.rfc3339)"
+            }
+        }
+    }
+
+    /// The last moment at which a session is kept; nil as long as it is not over. One that never recorded
+    /// counts from its last event.
+    public static func end(of session: SessionView) -> Timestamp? {
+        guard session.status == .completed || session.status == .failed else { return nil }
+        let ended = (session.stoppedAt ?? session.updatedAt).milliseconds
+        return Timestamp(
+            milliseconds: ended + Int64(session.storage.retentionDays) * millisecondsPerDay)
+    }
+
+    /// Whether a session goes: it does when more time than its retention has passed.
+    public static func verdict(_ session: SessionView, now: Timestamp) -> Verdict {
+        guard let end = end(of: session) else { return .unfinished(session.status) }
+        if isHeld(session.metadata) { return .held }
+        return now > end ? .due(since: end) : .kept(until: end)
+    }
+
+    /// Whether somebody has said that it has to be kept.
+    public static func isHeld(_ metadata: SessionMetadata) -> Bool { metadata.tags.contains(holdTag) }
+}
