@@ -65,7 +65,7 @@ let package = Package(
         library("Gateway", ["Access", "EventSourcing", "HTTPServer", "Metrics", "Recording", "Vault"]),
 
         // The gateway's followers on the runtime's reader of the log.
-        library("GatewayFeed", ["EventSourcing", "Gateway", "Pipeline", "Supervision"]),
+        library("GatewayFeed", ["EventSourcing", "Gateway", "HTTPServer", "Pipeline", "Supervision"]),
 
         // The command line as such: arguments, settings, help, tables, progress. No I/O.
         library("Console"),

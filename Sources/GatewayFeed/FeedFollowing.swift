@@ -1,5 +1,6 @@
 public import EventSourcing
 public import Gateway
+internal import HTTPServer
 public import Pipeline
 
 /// The gateway's followers on the process's one reader of the log.
@@ -17,9 +18,13 @@ public struct FeedFollowing: EventFollowing {
             case .items(let items):
                 return .events(
                     items.map { item in
-                        FollowedEvent(
-                            type: item.event.type, sequence: item.event.sequence, id: item.id,
-                            json: item.event.json)
+                        let event = item.event
+                        let frame = event.sent(as: item.id) {
+                            EventStream.frame(data: event.json, id: item.id, event: event.type)
+                        }
+                        return FollowedEvent(
+                            type: event.type, sequence: event.sequence, id: item.id, json: event.json,
+                            frame: frame)
                     })
             case .ended(let end):
                 switch end {

@@ -32,7 +32,7 @@ import Vault
         for command in Program.commands
         where ![
             "record", "serve", "serve check", "proof", "proof check", "partitions lift", "token",
-            "bench bare",
+            "bench bare", "bench live",
         ].contains(command.declaration.name) {
             let places = command.declaration.name == "export" ? ["sess-1", "-o", "-"] : ["sess-1"]
             let takesPlace = ["sessions show", "chunks", "verify", "export", "keys export", "events"]

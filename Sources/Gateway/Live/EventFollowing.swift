@@ -75,13 +75,16 @@ public struct FollowedEvent: Sendable {
     public var id: String
     /// The event in CloudEvents 1.0 JSON form, on one line.
     public var json: [UInt8]
+    /// What is sent of it: `EventStream.frame` of JSON, id and type. The same array for all who can share it.
+    public var frame: [UInt8]
 
     /// An event from its parts.
-    public init(type: String, sequence: UInt64, id: String, json: [UInt8]) {
+    public init(type: String, sequence: UInt64, id: String, json: [UInt8], frame: [UInt8]) {
         self.type = type
         self.sequence = sequence
         self.id = id
         self.json = json
+        self.frame = frame
     }
 }
 

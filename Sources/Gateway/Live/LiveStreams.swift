@@ -156,7 +156,7 @@ final class LiveStream: Sendable {
                 if events.isEmpty { return }
                 for event in events {
                     if let reason = watch.end(before: event) { return finish(stream, reason) }
-                    stream.send(EventStream.frame(data: event.json, id: event.id, event: event.type))
+                    stream.send(event.frame)
                     if let reason = watch.end(after: event) { return finish(stream, reason) }
                 }
             }

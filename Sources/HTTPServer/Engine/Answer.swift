@@ -32,7 +32,8 @@ final class Answer: @unchecked Sendable {
         case .stream(let stream, let length):
             return BodyPump.response(StreamPump(stream, exchange.core.transfers, exchange.record), length)
         case .events(let stream):
-            return BodyPump.response(EventPump(stream, exchange.record), nil)
+            // Events are written straight into the connection's memory: the response needs none of its own.
+            return BodyPump.response(EventPump(stream, exchange.record), nil, blockBytes: 1 << 10)
         case .ranged: return nil
         }
     }
@@ -53,10 +54,12 @@ class BodyPump {
     func close() {}
 
     /// A response that asks `pump`, and lets it go at its end.
-    static func response(_ pump: BodyPump, _ length: UInt64?) -> OpaquePointer? {
+    static func response(
+        _ pump: BodyPump, _ length: UInt64?, blockBytes: Int = ServerCore.pieceBytes
+    ) -> OpaquePointer? {
         let context = Unmanaged.passRetained(pump)
         let response = MHD_create_response_from_callback(
-            length ?? UInt64.max, ServerCore.pieceBytes,
+            length ?? UInt64.max, blockBytes,
             { context, _, out, count in
                 guard let context, let out else { return -2 }
                 let pump = Unmanaged<BodyPump>.fromOpaque(context).takeUnretainedValue()

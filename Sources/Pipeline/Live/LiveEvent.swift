@@ -1,7 +1,10 @@
 public import EventSourcing
+internal import Synchronization
 
 /// An event on its way to followers: encoded once, shared by all of them.
 public final class LiveEvent: Sendable {
+    private let sent = Mutex<(id: String, bytes: [UInt8])?>(nil)
+
     /// Key of the history that it stands in: the session's id, or one of the audit trail's.
     public let partitionKey: String
     /// Its sequence there.
@@ -21,6 +24,17 @@ public final class LiveEvent: Sendable {
         type = event.type
         position = event.position
         json = writer.bytes
+    }
+
+    /// What is sent for it to followers for whom it has this id: made for the first of them, and shared by
+    /// those who come next with the same one.
+    public func sent(as id: String, _ make: () -> [UInt8]) -> [UInt8] {
+        sent.withLock { sent in
+            if let sent, sent.id == id { return sent.bytes }
+            let bytes = make()
+            sent = (id, bytes)
+            return bytes
+        }
     }
 }
 

@@ -144,15 +144,9 @@ struct APIBenchmark {
     // MARK: - The servers
 
     private func withGateway(_ body: (BenchServer) throws -> Void) throws {
-        let everything = RateClass.allCases.flatMap {
-            ["--rate-\($0.rawValue)", "\(RateClass.bounds.upperBound)"]
-        }
         let gateway = try BenchServer(
-            [
-                "serve", "api", "projector", "--data", "\(setup.place)/system", "--redis-url", setup.redisURL,
-                "--mongodb-url", mongoURL, "--token-keys", keys, "--disk-reserve", "0", "--connections",
-                "\((connections.max() ?? 0) + 100)",
-            ] + everything, log: "\(setup.place)/gateway.log", readyFile: "\(setup.place)/ready")
+            gatewayOf: setup, mongoURL: mongoURL, keys: keys, connections: (connections.max() ?? 0) + 100,
+            roles: ["api", "projector"])
         try withExtendedLifetime(gateway) { try body(gateway) }
     }
 

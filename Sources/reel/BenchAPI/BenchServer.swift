@@ -1,5 +1,6 @@
 import Glibc
 import HTTPLoad
+import Recording
 import Supervision
 
 /// A server under measurement, as a process of its own; it ends with this object.
@@ -35,6 +36,20 @@ final class BenchServer {
         }
     }
 
+    /// Starts a gateway, perhaps with other roles, whose limits on requests nobody reaches.
+    convenience init(
+        gatewayOf setup: BenchSetup, mongoURL: String, keys: String, connections: Int, roles: [String]
+    ) throws {
+        let rates = RateClass.allCases.flatMap {
+            ["--rate-\($0.rawValue)", "\(RateClass.bounds.upperBound)"]
+        }
+        try self.init(
+            ["serve"] + roles + [
+                "--data", "\(setup.place)/system", "--redis-url", setup.redisURL, "--mongodb-url", mongoURL,
+                "--token-keys", keys, "--disk-reserve", "0", "--connections", "\(connections)",
+            ] + rates, log: "\(setup.place)/gateway.log", readyFile: "\(setup.place)/ready")
+    }
+
     deinit { child.terminate(withinMilliseconds: Self.stopMilliseconds) }
 
     private func isReady(_ file: String?) -> Bool {
@@ -45,6 +60,19 @@ final class BenchServer {
 
     /// Memory that it has resident, in bytes; nil where /proc does not tell.
     var residentBytes: Int? { PeakMemory.figure("VmRSS", of: "\(child.pid)") }
+
+    /// Processor time that it has used, its own and the system's; nil where /proc does not tell.
+    var processorSeconds: Double? {
+        guard let text = try? FileText.read("/proc/\(child.pid)/stat"), let end = text.lastIndex(of: ")")
+        else {
+            return nil
+        }
+        let fields = text[end...].split(separator: " ")
+        guard fields.count > 13, let user = Double(fields[12]), let system = Double(fields[13]) else {
+            return nil
+        }
+        return (user + system) / Double(sysconf(CInt(_SC_CLK_TCK)))
+    }
 
     /// The answer to one request, as it comes over the wire.
     func answer(to request: BenchRequest) throws -> [UInt8] {
@@ -66,9 +94,12 @@ final class BenchServer {
 struct BenchRequest {
     let bytes: [UInt8]
 
-    init(_ method: String, _ path: String, token: String, body: String? = nil) {
+    init(
+        _ method: String, _ path: String, token: String, headers: [String] = [], body: String? = nil
+    ) {
         var text =
             "\(method) /api/v1\(path) HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer \(token)\r\n"
+        for header in headers { text += "\(header)\r\n" }
         if let body {
             text += "Content-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
         } else {

@@ -4,6 +4,7 @@ import Recording
 /// Sessions as recorders and chained stages write them, many at a time: what benchmarks fill a log with.
 struct SessionWorkload {
     private static let chunksPerSession = 20
+    private static let chunkBytes = 1 << 20
     /// Sessions that record at the same time.
     private static let together = 64
 
@@ -67,31 +68,57 @@ struct SessionWorkload {
         }
     }
 
-    private static func history(of id: String) -> [[RecordingEvent]] {
+    /// What a session begins with: three events, in one batch.
+    static func opening(of id: String) -> AppendBatch { batch(begin(id), to: id, "opening") }
+
+    /// One more event of it: a chunk was recorded.
+    static func recording(_ number: Int, of id: String) -> AppendBatch {
+        batch([recorded(number, of: id)], to: id, "\(number)")
+    }
+
+    private static func batch(_ facts: [RecordingEvent], to id: String, _ mark: String) -> AppendBatch {
+        let (time, context) = (
+            SystemClock().now(), EventContext(source: "/reel/bench", actor: .system("bench"))
+        )
+        let proposed = facts.enumerated().map { index, fact in
+            ProposedEvent(fact, id: "\(id)/\(mark)/\(index)", time: time, context: context)
+        }
+        return AppendBatch(to: id, expecting: .any, proposed)
+    }
+
+    private static func begin(_ id: String) -> [RecordingEvent] {
         let created = SessionEvent.Created(
             sessionID: id, name: "Session \(id)", rdp: RDPConfig(host: "desk.example", username: "ann"),
             recording: RecordingConfig(), storage: StorageConfig(), metadata: SessionMetadata(),
             capture: CaptureConfig(source: .stream, chunkSizeBytes: 1 << 20))
-        var batches: [[RecordingEvent]] = [
-            [
-                .session(.created(created)), .session(.started(sessionID: id, status: .starting)),
-                .session(.started(sessionID: id, status: .recording)),
-            ]
+        return [
+            .session(.created(created)), .session(.started(sessionID: id, status: .starting)),
+            .session(.started(sessionID: id, status: .recording)),
         ]
-        let size = 1 << 20
+    }
+
+    private static func content(_ number: Int, of id: String) -> ChunkContent {
+        ChunkContent(
+            sizeBytes: chunkBytes, digest: digest(id, number, "content"), keyID: "key-\(id)",
+            cipher: "xchacha20poly1305")
+    }
+
+    private static func recorded(_ number: Int, of id: String) -> RecordingEvent {
+        .chunk(
+            .recorded(
+                ChunkEvent.Recorded(
+                    chunk: ChunkReference(sessionID: id, sequenceNumber: number),
+                    content: content(number, of: id), codec: "zstd",
+                    capturedAt: Timestamp(milliseconds: 1_760_000_000_000), durationSeconds: 2.5,
+                    frameCount: 75, spoolPath: "\(id)/\(number).raw")))
+    }
+
+    private static func history(of id: String) -> [[RecordingEvent]] {
+        var batches = [begin(id)]
         for number in 1...chunksPerSession {
             let chunk = ChunkReference(sessionID: id, sequenceNumber: number)
-            let content = ChunkContent(
-                sizeBytes: size, digest: digest(id, number, "content"), keyID: "key-\(id)",
-                cipher: "xchacha20poly1305")
-            batches.append([
-                .chunk(
-                    .recorded(
-                        ChunkEvent.Recorded(
-                            chunk: chunk, content: content, codec: "zstd",
-                            capturedAt: Timestamp(milliseconds: 1_760_000_000_000), durationSeconds: 2.5,
-                            frameCount: 75, spoolPath: "\(id)/\(number).raw")))
-            ])
+            let (content, size) = (content(number, of: id), chunkBytes)
+            batches.append([recorded(number, of: id)])
             let compressed = ChunkEvent.Compressed(
                 chunk: chunk, content: content, codec: "zstd", compressedBytes: size / 3,
                 processingMilliseconds: 4.25, spoolPath: nil)
@@ -104,7 +131,7 @@ struct SessionWorkload {
                 .chunk(.stored(sealed)),
             ])
         }
-        let total = size * chunksPerSession
+        let total = chunkBytes * chunksPerSession
         batches.append([
             .session(
                 .stopped(

@@ -13,7 +13,7 @@ enum Program {
         KeysExportCommand.self, AuditCommand.self, StatusCommand.self, BenchSealCommand.self,
         BenchScaleCommand.self,
         BenchAppendCommand.self, BenchProjectCommand.self, BenchGrowthCommand.self, BenchAPICommand.self,
-        BenchBareCommand.self, ReplayCommand.self,
+        BenchBareCommand.self, BenchLiveCommand.self, ReplayCommand.self,
         ParkedListCommand.self, ParkedShowCommand.self, ParkedRetryCommand.self,
         ParkedDiscardCommand.self,
         PartitionsListCommand.self, PartitionsLiftCommand.self,
