@@ -15,6 +15,7 @@ import random
 import re
 import subprocess
 import sys
+import threading
 import urllib.parse
 
 import jsonschema
@@ -186,6 +187,48 @@ class Client:
         connection.close()
 
 
+class Follower(threading.Thread):
+    """Follows a session's events as they happen, with a connection that breaks now and then."""
+
+    def __init__(self, client, session):
+        super().__init__(daemon=True)
+        self.client, self.session = client, session
+        self.events, self.connections, self.problem = [], 0, None
+        self.start()
+
+    def run(self):
+        try:
+            while not self.is_complete():
+                self.follow(3 + self.connections)
+        except Exception as error:  # told by the thread that waits
+            self.problem = error
+
+    def is_complete(self):
+        return bool(self.events) and self.events[-1]["type"] == "SessionCompleted"
+
+    def follow(self, count):
+        """Takes some events behind the last one, and breaks off."""
+        method, target = self.client.target("listSessionEvents", id=self.session)
+        headers = {"Authorization": f"Bearer {self.client.token}", "Accept": "text/event-stream"}
+        if self.events:
+            headers["Last-Event-ID"] = self.last
+        connection = connect(self.client.url)
+        connection.request(method, target, headers=headers)
+        answer = connection.getresponse()
+        described = self.client.operations["listSessionEvents"][2]["responses"]["200"]["content"]
+        if answer.status != 200 or answer.headers["Content-Type"].split(";")[0] not in described:
+            raise RuntimeError(f"{answer.status} {answer.headers}")
+        self.connections += 1
+        while count > 0 and not self.is_complete() and (line := answer.readline()):
+            name, _, value = line.decode().rstrip("\n").partition(": ")
+            if name == "id":
+                self.last = value
+            elif name == "data":
+                self.events.append(json.loads(value))
+                count -= 1
+        connection.close()
+
+
 def chunk_query(number, **more):
     return dict(more, sequence_number=number, timestamp=f"2026-11-21T10:00:{number:02}Z")
 
@@ -202,6 +245,7 @@ def record(client, source):
     )
     name = session["session_id"]
     checks.equal("createSession", (status, headers["Location"]), (201, f"/api/v1/sessions/{name}"))
+    follower = Follower(client, name)
     checks.equal(
         "an upload before the start is refused",
         client.call("uploadChunk", chunk_query(1), b"x", id=name)[0],
@@ -254,6 +298,7 @@ def fetch(client, name, pieces):
     done = eventually(lambda: client.call("getSession", id=name)[1]["status"] == "completed", 90, 0.2)
     if not checks.check("it is completed", done, client.call("getSession", id=name)[1]["status"]):
         return
+    followed(client, name, follower)
     whole, found = b"".join(pieces), b""
     while len(found) < len(whole):
         last = min(len(found) + 250_000, len(whole)) - 1
