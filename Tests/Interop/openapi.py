@@ -101,7 +101,8 @@ def contract(system, folder, service):
     found = re.search(r"([0-9]+) generated", done.stdout)
     cases = int(found.group(1)) if found else 0
     print(f"openapi: schemathesis, {service}, {cases} cases in at most {seconds} s", flush=True)
-    failures = done.stdout.partition("= FAILURES =")[2] or done.stdout[-1500:] + done.stderr[-1500:]
+    failures = done.stdout.partition("= ERRORS =")[2] or done.stdout.partition("= FAILURES =")[2]
+    failures = failures or done.stdout[-1500:] + done.stderr[-1500:]
     if not checks.check(f"{service}: schemathesis finds nothing", done.returncode == 0, failures):
         print(failures[:20000], flush=True)
     least = 300 if service == "api" else 50
@@ -290,10 +291,26 @@ def record(client, source):
     # Its last chunks may be stored before the answer is made.
     stopped = client.call("stopSession", id=name)[1]["status"]
     checks.check("stopSession", stopped in ("stopped", "processing", "completed"), stopped)
-    return name, pieces
+    return name, pieces, follower
 
 
-def fetch(client, name, pieces):
+def followed(client, name, follower):
+    """What came live is what the pages have, each event once, in order."""
+    follower.join(60)
+    checks.check("the events were followed to the end", not follower.is_alive() and not follower.problem,
+                 follower.problem or follower.events[-1:])
+    paged, after = [], None
+    while True:
+        page = client.call("listSessionEvents", {"limit": 7, **({"after": after} if after else {})}, id=name)[1]
+        paged, after = paged + page["events"], page["next_after"]
+        if not page["has_more"]:
+            break
+    checks.check(f"live over {follower.connections} connections: the same as page by page",
+                 follower.connections > 2 and follower.events == paged[:len(follower.events)],
+                 (len(follower.events), len(paged)))
+
+
+def fetch(client, name, pieces, follower):
     """What was recorded, as a client gets it back, and what there is to say of it."""
     done = eventually(lambda: client.call("getSession", id=name)[1]["status"] == "completed", 90, 0.2)
     if not checks.check("it is completed", done, client.call("getSession", id=name)[1]["status"]):

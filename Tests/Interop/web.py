@@ -5,10 +5,11 @@ followers that don't read. Arguments name the parts to run; without any all are.
 
 import pathlib
 import random
+import socket
 import sys
 
 import openapi_document
-from kit import UNLIMITED, Checks, System, Workspace, seed_of
+from kit import UNLIMITED, Checks, System, Workspace, eventually, seed_of
 from web_http import (
     SlowBody, Web, compression, conditions, connections, identity, large_upload, methods, ranges, types,
     uploads,
@@ -80,16 +81,41 @@ def limited(system, folder):
         checks.equal("by name", (last.code, last.json["error"]["details"]["category"]),
                      ("REEL_ERR_3010", "temporary"))
         checks.equal("other kinds are free", web("GET", "/sessions").status, 200)
+        Web(system.endpoints["api_url"], other)("GET", "/statistics")
+        checks.equal("what was asked of one gateway counts at another", web("GET", "/statistics").status, 429)
         any_page = web("GET", "/health", headers={"Origin": "https://any.example"})
         checks.equal("*: for every page", any_page["Access-Control-Allow-Origin"], "*")
     # Not with a folder of keys: on an address that others reach.
-    with Gateway(system, folder, "keyless", "--address", "0.0.0.0", *UNLIMITED, keys=False) as keyless:
+    options = ["--address", "0.0.0.0", "--connections", "10", *UNLIMITED]
+    with Gateway(system, folder, "keyless", *options, keys=False) as keyless:
         web = Web(keyless.url.replace("0.0.0.0", "127.0.0.1"), other)
         found = {path: web("GET", path).status for path in (
             "/health", "/health/live", "/health/ready", "/sessions", "/metrics", "/status", "/audit", "/events",
             "/statistics")}
         checks.equal("without keys nothing but health answers", found, {
             path: 200 if path.startswith("/health") else 401 for path in found})
+        crowded(web)
+
+
+def crowded(web):
+    """As many connections as may be open are; more wait until one of them goes."""
+    place = web.parts.hostname, web.parts.port
+    held = [socket.create_connection(place, 30) for _ in range(9)]
+    checks.equal("the last connection that fits", web("GET", "/health/live").status, 200)
+    one_more = socket.create_connection(place, 30)
+    one_more.sendall(b"GET /api/v1/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    one_more.settimeout(2)
+    try:
+        found = one_more.recv(100)
+    except OSError:
+        found = b""
+    checks.equal("one more is not served", found, b"")
+    one_more.close()
+    for other in held:
+        other.close()
+    served = eventually(lambda: b" 200 " in web.raw(
+        b"GET /api/v1/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 5), 30)
+    checks.check("others are when there is room again", served)
 
 
 def main():
@@ -109,7 +135,7 @@ def main():
         with gateway:
             sections = {
                 "followers": idle.write,
-                "uploads": lambda: ranges(checks, web, *uploads(checks, web, source)),
+                "uploads": lambda: ranges(checks, web, *uploads(checks, system, web, source)),
                 "methods": lambda: methods(checks, web, openapi_document.document(), web.begin()),
                 "types": lambda: types(checks, web, web.begin()),
                 "conditions": lambda: conditions(checks, web, web.begin()),

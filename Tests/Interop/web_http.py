@@ -303,7 +303,7 @@ def connections(checks, web):
     checks.check("at once", time.monotonic() - began < 20)
 
 
-def uploads(checks, web, source):
+def uploads(checks, system, web, source):
     """A chunk counts once, whatever becomes of its upload; gaps are accounted for."""
     pieces = [source.randbytes(20_000 + number) for number in range(6)]
     session = web.begin()
@@ -340,6 +340,8 @@ def uploads(checks, web, source):
     checks.check("a session with a gap is completed", done)
     listed = [c["sequence_number"] for c in web("GET", f"/sessions/{session}/chunks").json["chunks"]]
     checks.equal("with what came before the gap", listed, [1, 2, 3])
+    stopped = [e["data"] for e in system.events(session) if e["type"] == "SessionStopped"]
+    checks.equal("and known to be incomplete", [(e["incomplete"], e["chunk_count"]) for e in stopped], [(True, 3)])
     return session, b"".join(pieces[:3])
 
 
