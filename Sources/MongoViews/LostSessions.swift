@@ -46,6 +46,42 @@ extension MongoReadModels {
         return newest.values.sorted { $0.sessionID < $1.sessionID }
     }
 
+    /// The records of who did what that are shown of a partition, each with its place in the log, in the
+    /// log's order. Reads all of them; memory grows with their number.
+    public func auditRecords(
+        ofPartition partition: Int
+    ) throws -> [(auditID: String, position: LogPosition)] {
+        var query = MongoFind(
+            filter: BSONDocument { builder in
+                builder.append("log_position") {
+                    $0.append("$regex", "^\(LogPosition.partitionName(partition))/")
+                }
+            })
+        query.projection = BSONDocument { builder in
+            for name in ["audit_id", "log_position"] { builder.append(name, int32: 1) }
+        }
+        return try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            try wrap { () throws(MongoFailure) in
+                try client.find(query, in: collections.audit) { (fields) throws(BSONError) in
+                    (
+                        auditID: try fields.string("audit_id"),
+                        position: try fields.position("log_position")
+                    )
+                }
+            }
+        }.sorted { $0.position < $1.position }
+    }
+
+    /// Removes records of who did what whose events the log has lost.
+    public func removeAuditRecords(_ auditIDs: [String]) throws {
+        if auditIDs.isEmpty { return }
+        try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            try wrap { () throws(MongoFailure) in
+                try client.deleteAll(collections.audit, "audit_id", among: auditIDs)
+            }
+        }
+    }
+
     /// Removes sessions of a partition from the read models, and lets the projector read the partition again
     /// from its start: those of them that are in the log come back as the log has them. What is there
     /// already is passed over.

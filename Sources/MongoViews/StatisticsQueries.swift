@@ -33,6 +33,19 @@ extension MongoQueries {
         }
     }
 
+    /// Sessions whose pipelines are paused, with their recording or by themselves; those that were changed
+    /// last first.
+    public func pausedPipelines(limit: Int) throws(QueryFailure) -> [String] {
+        var query = MongoFind(
+            filter: BSONDocument { $0.append("pipeline_status", "paused") },
+            limit: Int64(limit), hint: MongoIndex([("pipeline_status", 1)]))
+        query.sort = BSONDocument { $0.append("updated_at", int32: -1) }
+        query.projection = BSONDocument { $0.append("session_id", int32: 1) }
+        return try find(query, in: collections.pipeline) { (fields) throws(BSONError) in
+            try fields.string("session_id")
+        }
+    }
+
     /// The sums that the projector keeps; nil when they are not whole.
     func keptTotals() throws(QueryFailure) -> RecordingTotals? {
         try keptBook()?.known.values.reduce(into: RecordingTotals()) { $0.add($1) }

@@ -78,9 +78,12 @@ public final class Spool: Sendable {
 
     /// Begins a file that comes piece by piece; it gets a name of its own, as a handover of `stage` does. It
     /// is recorded by whoever sends it, and needs room as a raw chunk does.
-    /// - Parameter byteCount: its length, or the most that it may have.
+    /// - Parameters:
+    ///   - byteCount: its length, or the most that it may have.
+    ///   - leaving: bytes that must be left for others: what can't be processed yet must not take all room
+    ///     from what it waits for.
     public func begin(
-        session: String, sequence: Int, stage: String, byteCount: Int
+        session: String, sequence: Int, stage: String, byteCount: Int, leaving: Int = 0
     ) throws(StorageFailure) -> SpoolUpload {
         let relative = try Self.relativePath(
             session: session, sequence: sequence, kind: .handover(stage: stage))
@@ -88,7 +91,7 @@ public final class Spool: Sendable {
             folders, session: session, relative: relative, final: "\(root)/\(relative)")
         if let limitBytes {
             try upload.takeRoom(for: byteCount)
-            try requireRoom(taken: byteCount, within: limitBytes)
+            try requireRoom(taken: byteCount, leaving: leaving, within: limitBytes)
         }
         return upload
     }
@@ -108,10 +111,13 @@ public final class Spool: Sendable {
     }
 
     /// Throws `StorageFailure.full` when there was no room for what an empty file has taken.
-    private func requireRoom(taken bytes: Int, within limit: Int) throws(StorageFailure) {
+    private func requireRoom(
+        taken bytes: Int, leaving rest: Int = 0, within limit: Int
+    ) throws(StorageFailure) {
         let used = try usage().bytes
-        guard used <= limit else {
-            throw .full(path: root, limitBytes: limit, usedBytes: used - bytes, neededBytes: bytes)
+        guard used + rest <= limit else {
+            throw .full(
+                path: root, limitBytes: limit, usedBytes: used - bytes, neededBytes: bytes + rest)
         }
     }
 

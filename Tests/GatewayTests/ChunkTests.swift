@@ -3,6 +3,7 @@ import Gateway
 import HTTPServer
 import Pipeline
 import Recording
+import Simulation
 import Supervision
 import Testing
 import Vault
@@ -151,6 +152,61 @@ struct ChunkTests {
         for _ in 0..<6000 where try gateway.vault.spool.usage().files > 0 { gateway.pause() }
         #expect(try gateway.upload(sampleBytes(100_000), 1, to: id).status == 201)
         #expect(try gateway.vault.spool.usage().files == 1)
+    }
+
+    @Test(
+        "Uploads obey the quota of the spool: refused with a time to come back, and taken when there is room")
+    func quota() throws {
+        let (gateway, id) = try recording { parts, settings in
+            settings.chunkBytes = 1024
+            guard let small = try? Spool(root: parts.spool.root, limitBytes: 4096) else { return }
+            parts.spool = small
+        }
+        func expectFull(_ answer: WireAnswer, _ source: SourceLocation = #_sourceLocation) {
+            #expect(answer.status == 507 && answer.code == "REEL_ERR_3007", sourceLocation: source)
+            #expect(answer[header: "Retry-After"] == "2", sourceLocation: source)
+            #expect(answer.text.contains("quota"), sourceLocation: source)
+        }
+        let parts = (1...5).map { sampleBytes(1024, seed: UInt64($0)) }
+        #expect(try gateway.upload(parts[0], 1, to: id).status == 201)
+        #expect(try gateway.upload(parts[1], 2, to: id).status == 201)
+        // One that comes early leaves room for the chunk that it waits for.
+        #expect(try gateway.upload(sampleBytes(600), 4, to: id).status == 202)
+        expectFull(try gateway.upload(sampleBytes(600), 5, to: id))
+        #expect(try gateway.upload(sampleBytes(100), 3, to: id).status == 201)
+        #expect(try gateway.upload(parts[3], 5, to: id).status == 201)
+        let used = try gateway.vault.spool.usage().bytes
+        expectFull(try gateway.upload(parts[4], 6, to: id))
+        // What was refused leaves nothing, and nothing new begins meanwhile.
+        #expect(try gateway.vault.spool.usage().bytes == used)
+        let other = try gateway.makeSession()
+        expectFull(try gateway.ask("POST", "/sessions/\(other)/start"))
+        try gateway.startProcessing()
+        for _ in 0..<6000 where try gateway.vault.spool.usage().bytes > 1024 { gateway.pause() }
+        #expect(try gateway.upload(parts[4], 6, to: id).status == 201)
+        #expect(try gateway.ask("POST", "/sessions/\(other)/start").status == 200)
+    }
+
+    @Test("A session has no more bytes than its configuration allows, which is named")
+    func sessionSize() throws {
+        let (gateway, id) = try recording()
+        // A gigabyte is not recorded for this: an event says that it was.
+        let size = 1 << 30
+        let chunk = ChunkEvent.Recorded(
+            chunk: ChunkReference(sessionID: id, sequenceNumber: 1),
+            content: ChunkContent(
+                sizeBytes: size * 10 - 100, digest: String(repeating: "0", count: 64), keyID: "k",
+                cipher: "none"),
+            codec: "none", capturedAt: Timestamp(milliseconds: 0), durationSeconds: 0, frameCount: 0,
+            spoolPath: "none")
+        let handler = CommandHandler(session: id, store: try gateway.log.open(), clock: SystemClock())
+        try handler.catchUp()
+        try handler.handle(
+            .recordChunk(chunk), id: "large", context: EventContext(source: "/t", actor: .system("t")))
+        #expect(try gateway.upload(sampleBytes(100), 2, to: id).status == 201)
+        let beyond = try gateway.upload([1], 3, to: id)
+        #expect(beyond.status == 413 && beyond.fields == ["storage_config.max_size_gb"])
+        #expect(try gateway.vault.spool.usage().bytes == 100)
     }
 
     @Test("Too much, too little, and what does not say what it is are refused before or after the bytes")

@@ -374,6 +374,11 @@ def lifted(place, halted, feeds):
                          and "has lost events" in told["halt"] and told["lifted_by"], told)
             lost.update({session["session_id"]: session for session in told["sessions"]})
         checks.equal(f"loss: partition {number} is lifted once", place.reel(*arguments).returncode, 1)
+    with pymongo.MongoClient(place.servers.mongodb_url) as client:
+        place_of = {r["audit_id"]: int(r["log_position"][1:4]) for r in client.reel.audit.find({})}
+    checked = json.loads(place.reel("replay", "--verify", "--collection", "audit", "--json").stdout)
+    extra = [d["key"] for d in checked["listed"] if place_of.get(d["key"]) in halted]
+    checks.equal("loss: no record of the audit trail is shown that was lost with these partitions", extra, [])
     for feed in feeds:
         session = lost.get(feed.session, {})
         checks.check(f"loss: {feed.session} is told to have lost events",

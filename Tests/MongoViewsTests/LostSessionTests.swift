@@ -51,4 +51,31 @@ struct LostSessionTests {
         #expect(try models.queries.sessionCount(SessionFilter()) == expected.sessions.count)
         #expect(try models.queries.keptTotals() == expected.totals)
     }
+
+    @Test("records of who did what are listed by place, and those that are lost are removed")
+    func audit() throws {
+        let server = try TestMongo.shared
+        let models = MongoReadModels(
+            try MongoPool(MongoSettings(url: server.url)), database: server.freshDatabaseName("lostaudit"))
+        let projector = models.projection(epoch: "one")
+        _ = try projector.checkpoints()
+        let records = (1...12).map { number in
+            let record = AuditRecord(
+                .sessionRead, on: AuditResource(.session, id: "s"), session: "s", outcome: .allowed,
+                actor: AuditActor(type: .user, subject: "ann"))
+            return RecordedEvent(
+                event: ProposedEvent(
+                    record, id: "r-\(number)", time: Timestamp(milliseconds: 1_700_000_000_000),
+                    context: EventContext(source: "/test", actor: .system("test"))),
+                partitionKey: "audit/w/1", sequence: UInt64(number),
+                position: LogPosition(
+                    partition: number % 2, milliseconds: 1_700_000_000_000, counter: UInt64(number)))
+        }
+        try projector.apply(records)
+        let shown = try models.auditRecords(ofPartition: 1)
+        #expect(shown.map(\.auditID) == [1, 3, 5, 7, 9, 11].map { "r-\($0)" })
+        try models.removeAuditRecords(["r-3", "r-11", "r-99"])
+        #expect(try models.auditRecords(ofPartition: 1).map(\.auditID) == ["r-1", "r-5", "r-7", "r-9"])
+        #expect(try models.auditRecords(ofPartition: 0).count == 6)
+    }
 }

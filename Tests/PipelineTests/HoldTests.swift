@@ -30,6 +30,36 @@ struct HoldTests {
         Set(try plant.events(of: session).map(\.type).filter { $0.hasPrefix("Chunk") })
     }
 
+    @Test("a hold says since when, by whom, and how much waits; a rest is none")
+    func says() throws {
+        let plant = try Plant(InMemoryEventLog(partitions: 1))
+        try plant.record(
+            sampleBytes(9000), as: "s",
+            progress: { progress in
+                guard progress.chunks == 1 else { return }
+                do {
+                    #expect(try ProcessingHold(ofSession: "s", in: plant.log.open()) == nil)
+                    try plant.command(.pause, on: "s")
+                    #expect(try ProcessingHold(ofSession: "s", in: plant.log.open()) == nil)
+                    try plant.command(.resume, on: "s")
+                    try plant.command(.pipeline(.pause), on: "s")
+                } catch { Issue.record(error) }
+            })
+        // Its stop has ended the hold.
+        #expect(try ProcessingHold(ofSession: "s", in: plant.log.open()) == nil)
+        let events = try plant.events(of: "s")
+        let place = try #require(events.lastIndex { $0.type == "SessionStopped" })
+        let store = CutStore(events: Array(events[..<place]))
+        let hold = try #require(try ProcessingHold(ofSession: "s", in: store))
+        let pause = try #require(
+            events[..<place].last {
+                $0.type == "PipelineStateChanged"
+                    && String(decoding: $0.data, as: UTF8.self).contains("\"pause\"")
+            })
+        #expect(hold.since == pause.time && hold.by == pause.context.actor)
+        #expect(hold.waitingChunks == 3)
+    }
+
     @Test(
         "a paused pipeline holds back its own chunks, in every process and over restarts, and loses nothing",
         arguments: LogKind.allCases)
@@ -194,4 +224,27 @@ final class CountingStore: EventStore {
         try inner.read(after: position, limit: limit)
     }
     func end(of partition: Int) throws(LogFailure) -> LogPosition { try inner.end(of: partition) }
+}
+
+/// A log that ends somewhere.
+private final class CutStore: EventStore {
+    let partitioning: Partitioning
+    private let events: [RecordedEvent]
+
+    init(events: [RecordedEvent]) {
+        self.events = events
+        partitioning = Partitioning(count: 1) ?? Self.one
+    }
+
+    private static let one = InMemoryEventLog(partitions: 1).partitioning
+
+    func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] { [] }
+    func load(_ key: String, after sequence: UInt64, limit: Int) throws(LogFailure) -> [RecordedEvent] {
+        Array(events.filter { $0.partitionKey == key && $0.sequence > sequence }.prefix(limit))
+    }
+    func version(of key: String) throws(LogFailure) -> UInt64 { UInt64(events.count) }
+    func read(after position: LogPosition, limit: Int) throws(LogFailure) -> [RecordedEvent] {
+        Array(events.filter { $0.position > position }.prefix(limit))
+    }
+    func end(of partition: Int) throws(LogFailure) -> LogPosition { .start(of: partition) }
 }

@@ -2,6 +2,7 @@ import EventSourcing
 import Foundation
 import Pipeline
 import Recording
+import Simulation
 import Supervision
 import Synchronization
 import Testing
@@ -9,6 +10,29 @@ import Vault
 
 @Suite("Recorder")
 struct RecorderTests {
+    @Test(
+        "a recording is closed where its configured size ends, and keeps all up to there",
+        arguments: [10_000, 10_001])
+    func size(_ available: Int) throws {
+        let plant = try Plant(InMemoryEventLog(partitions: 1))
+        let bytes = sampleBytes(available)
+        do {
+            let summary = try plant.record(bytes, as: "s", configure: { $0.maximumBytes = 10_000 })
+            // Exactly as much as is allowed is whole.
+            #expect(available == 10_000 && summary.reason == .endOfSource && summary.bytes == 10_000)
+        } catch let failure as RecordingFailure {
+            guard case .failed(let error, let kept?) = failure, let limit = error as? SizeLimit else {
+                Issue.record("\(failure)")
+                return
+            }
+            #expect(available == 10_001 && kept.bytes == 10_000 && kept.chunks == 3)
+            #expect(limit.maximumBytes == 10_000 && "\(failure)".contains("storage_config.max_size_gb"))
+        }
+        let state = try plant.state(of: "s")
+        #expect(state.status == .stopped && state.sizeBytes == 10_000)
+        #expect(state.incomplete == (available > 10_000))
+    }
+
     @Test("a source is cut without loss", arguments: [1, 1023, 1024, 1025, 10_240])
     func cuts(_ count: Int) throws {
         let plant = try Plant(try LogKind.memory.open())

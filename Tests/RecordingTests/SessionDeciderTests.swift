@@ -6,6 +6,18 @@ private let id = History.sessionID
 
 @Suite("What a session decides")
 struct SessionDeciderTests {
+    @Test("A session has at most the bytes that its configuration allows", arguments: [-1, 0, 1])
+    func size(_ beyond: Int) throws {
+        var storage = StorageConfig()
+        storage.maxSizeGB = 2
+        let most = 2 << 30
+        #expect(storage.maximumBytes == most)
+        let violation = storage.violation(ofBytes: most + beyond)
+        #expect((violation == nil) == (beyond <= 0))
+        #expect(violation.map(\.field) ?? "storage_config.max_size_gb" == "storage_config.max_size_gb")
+        #expect(violation?.rule.contains("2147483648") ?? true)
+    }
+
     @Test("Creation with broken rules is refused with every one of them")
     func invalidCreation() {
         var creation = History.creation

@@ -54,6 +54,11 @@ public enum ErrorAnswers {
     }
 
     private static func storage(_ failure: StorageFailure) -> HTTPError {
+        if case .full(_, let limit, _, _) = failure {
+            // It passes by itself, as chunks are stored.
+            let text = "there is no room left in the spool, whose quota is \(limit >> 20) MiB"
+            return HTTPError(ErrorInfo(.storage, text, retryAfter: 2))
+        }
         if failure.isOutOfSpace {
             return HTTPError(ErrorInfo(.storage, "there is no room left for recordings", retryAfter: 60))
         }

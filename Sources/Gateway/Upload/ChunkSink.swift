@@ -38,8 +38,11 @@ final class ChunkSink: BodySink, @unchecked Sendable {
         authenticator = key.contentDigester()
         authenticator.reset()
         try core.marks.beat(session)
+        // Chunks that have to wait leave room for the one that they wait for.
+        let isEarly = request.chunk.sequenceNumber > state.chunkCount + 1
         upload = try core.parts.spool.begin(
-            session: session, sequence: request.chunk.sequenceNumber, stage: "upload", byteCount: length)
+            session: session, sequence: request.chunk.sequenceNumber, stage: "upload", byteCount: length,
+            leaving: isEarly ? core.settings.chunkBytes : 0)
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws {
@@ -132,11 +135,8 @@ final class ChunkSink: BodySink, @unchecked Sendable {
     private static func requireRoom(
         for length: Int, _ description: SessionDescription, _ state: SessionState
     ) throws {
-        let most = description.storage.maxSizeGB << 30
-        guard state.sizeBytes + length <= most else {
-            throw ErrorInfo(
-                .tooLarge,
-                "the session would have more than the \(description.storage.maxSizeGB) GB that it may have")
-        }
+        guard let violation = description.storage.violation(ofBytes: state.sizeBytes + length) else { return }
+        throw ErrorInfo(
+            .tooLarge, "the session would have more than it may have: \(violation)", violations: [violation])
     }
 }

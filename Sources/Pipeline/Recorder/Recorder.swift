@@ -127,8 +127,10 @@ public final class Recorder {
         _ source: ByteSource, _ sealing: Sealing, _ handler: CommandHandler<SessionDecider>,
         _ stop: StopSignal
     ) throws(RecordingFailure) -> SessionEvent.StopReason {
-        let size = options.session.capture.chunkSizeBytes
         while true {
+            // One byte more than is left shows whether the source has more.
+            let left = options.maximumBytes - state.bytes
+            let size = min(options.session.capture.chunkSizeBytes, max(1, left))
             buffer.removeAll()
             var began: Timestamp?
             var ended = false
@@ -149,6 +151,11 @@ public final class Recorder {
                 {
                     break
                 }
+            }
+            if left <= 0, !buffer.isEmpty {
+                let limit = SizeLimit(
+                    maximumBytes: options.maximumBytes, maxSizeGB: options.session.storage.maxSizeGB)
+                throw .failed(limit, kept: summary(.recorderFailed))
             }
             if !buffer.isEmpty {
                 try recordChunk(sealing, handler, began: began ?? clock.now(), stop)

@@ -19,13 +19,33 @@ public struct RecordingOptions: Sendable {
     /// Refuses the recording, slows it or closes it before a disk is full; nil: nobody looks.
     public var diskGuard: DiskGuard?
 
+    /// The most bytes that are recorded: those of `max_size_gb`, unless fewer are said.
+    public var maximumBytes: Int
+
     /// Options with the defaults.
-    public init(session: SessionEvent.Created) { self.session = session }
+    public init(session: SessionEvent.Created) {
+        self.session = session
+        maximumBytes = session.storage.maximumBytes
+    }
 
     /// The codec that stages shall use.
     var codec: String { session.storage.compressionEnabled ? session.recording.compression : "none" }
     /// The cipher that stages shall use.
     var cipher: String { session.storage.encryptionEnabled ? "xchacha20poly1305" : "none" }
+}
+
+/// A recording has as many bytes as it may have, and its source had more.
+public struct SizeLimit: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The most bytes.
+    public var maximumBytes: Int
+    /// Gigabytes that its storage configuration names.
+    public var maxSizeGB: Int
+
+    /// What happened, by the field's name.
+    public var description: String {
+        "storage_config.max_size_gb: the recording has the \(maximumBytes) bytes that \(maxSizeGB) GB allow; "
+            + "it was closed"
+    }
 }
 
 /// How far a recording has come.

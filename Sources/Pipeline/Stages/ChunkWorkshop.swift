@@ -103,7 +103,9 @@ final class ChunkWorkshop {
         switch item.form {
         case .raw:
             restored.path = try original.withBytes { bytes throws(StorageFailure) in
-                try spool.write(bytes, session: session, sequence: sequence, kind: .raw)
+                // It is on its way out, as what is handed over.
+                try spool.write(
+                    bytes, session: session, sequence: sequence, kind: .raw, beyondLimit: true)
             }
         case .payload(let name, _):
             let codec = try original.withBytes { try compressor(for: name).compress($0, into: payload) }

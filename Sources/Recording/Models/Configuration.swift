@@ -110,6 +110,16 @@ public struct StorageConfig: Sendable, Hashable {
         rules.range("max_size_gb", maxSizeGB, 1...1000)
         return rules.violations
     }
+
+    /// The most bytes that may be recorded: a gigabyte is 1,073,741,824 of them.
+    public var maximumBytes: Int { maxSizeGB << 30 }
+
+    /// The rule that a session with so many recorded bytes breaks; nil when it breaks none.
+    public func violation(ofBytes bytes: Int) -> Violation? {
+        if bytes <= maximumBytes { return nil }
+        return Violation(
+            "storage_config.max_size_gb", "allows \(maxSizeGB) GB, which is \(maximumBytes) bytes")
+    }
 }
 
 /// What people say about a session.

@@ -74,6 +74,11 @@ extension SessionDecider {
         }
         let violations = chunk.chunk.violations + chunk.violations
         guard violations.isEmpty else { throw .invalid(violations) }
+        // Of several that are recorded at once each may have found room before.
+        let total = state.sizeBytes + chunk.content.sizeBytes
+        if let violation = state.description?.storage.violation(ofBytes: total) {
+            throw .invalid([violation])
+        }
         if let other = state.ownChunkIDs.first(where: { $0.value == chunk.chunk.chunkID }) {
             throw .chunkTaken(number: other.key)
         }

@@ -110,6 +110,7 @@ struct SystemStatus {
     private let guarded: DiskGuardFigures
     private let halts: [HaltedPartition]
     private let shortcoming: ReadModelShortcoming?
+    private let held: HeldSessions
 
     init(_ probe: StatusProbe, _ settings: Settings) throws {
         let log = probe.system.log
@@ -131,6 +132,8 @@ struct SystemStatus {
                 name, try probe.groups.lag(ofSubscription: name, after: saved, holders))
         }
         totals = try probe.queries.totals()
+        held = try HeldSessions(
+            among: try probe.queries.pausedPipelines(limit: HeldSessions.limit + 1), in: try log.open())
         shortcoming = try probe.views.shortcoming(epoch: log.epoch)
         spool = try probe.spool.usage()
         spoolLimit = try Common.spoolLimit(settings)
@@ -160,6 +163,7 @@ struct SystemStatus {
         lines +=
             halts.map { "HALTED    partition \($0.partition): \($0.reason)" }
             + (halts.isEmpty ? [] : ["          what to do: 'reel partitions lift --help'", ""])
+        lines += held.lines
         lines += LagReport.table(stages + subscriptions).render() + [""]
         if whole {
             let table = LagReport.partitionTable(stages + subscriptions)
@@ -195,6 +199,8 @@ struct SystemStatus {
                     }
                 }
             }
+            json.key("held_sessions")
+            held.write(into: &json)
             json.member("mongodb") { json in
                 json.member("address", mongodb)
                 if let shortcoming { json.member("read_models_lack", "\(shortcoming)") }

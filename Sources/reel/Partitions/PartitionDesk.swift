@@ -25,6 +25,8 @@ final class PartitionDesk {
     struct Outcome {
         var lifting: LiftedHalt
         var sessions: [LostSession]
+        /// Records of who did what that the log has lost, and that are shown no more.
+        var auditRecords: Int
     }
 
     private let halts: RedisHalts
@@ -60,12 +62,31 @@ final class PartitionDesk {
                 numbers
         }
         let sessions = lost.values.sorted { $0.sessionID < $1.sessionID }
+        let records = try lostRecords(partition)
+        try views.removeAuditRecords(records)
         try views.startOver(
             partition: partition, upTo: try store.end(of: partition),
             without: sessions.filter { $0.shownEvents != nil }.map(\.sessionID))
         return try halts.lift(partition, by: actor.id, because: reason).map {
-            Outcome(lifting: $0, sessions: sessions)
+            Outcome(lifting: $0, sessions: sessions, auditRecords: records.count)
         }
+    }
+
+    /// Records that are shown and that the log does not have: both are gone through in the log's order.
+    private func lostRecords(_ partition: Int) throws -> [String] {
+        let shown = try views.auditRecords(ofPartition: partition)
+        var lost: [String] = []
+        var page: [LogPosition: String] = [:]
+        var (reached, isAtEnd) = (LogPosition.start(of: partition), false)
+        for record in shown {
+            while !isAtEnd, reached < record.position {
+                let events = try store.read(after: reached, limit: 1000)
+                page = Dictionary(events.map { ($0.position, $0.id) }, uniquingKeysWith: { $1 })
+                if let last = events.last { reached = last.position } else { isAtEnd = true }
+            }
+            if page[record.position] != record.auditID { lost.append(record.auditID) }
+        }
+        return lost
     }
 
     /// Whether the newest event that the read models have of a session is not the one that the log has.

@@ -131,6 +131,10 @@ enum PartitionsLiftCommand: Command {
         if outcome.sessions.contains(where: { !$0.chunks.isEmpty }) {
             lines.append("files were moved to \(chunks.root)/\(ChunkStore.lostFolder)")
         }
+        if outcome.auditRecords > 0 {
+            let count = Quantity.grouped(outcome.auditRecords)
+            lines.append("\(count) records of the audit trail were lost, and are shown no more")
+        }
         lines += ["", "look with 'reel status' and 'reel replay --verify' in a minute"]
         return lines.joined(separator: "\n")
     }
@@ -140,6 +144,7 @@ enum PartitionsLiftCommand: Command {
         writer.object { json in
             outcome.lifting.write(into: &json)
             json.member("lost_files", "\(chunks.root)/\(ChunkStore.lostFolder)")
+            json.member("audit_records_removed", outcome.auditRecords)
             json.key("sessions")
             json.array { list in
                 for session in outcome.sessions {

@@ -32,6 +32,11 @@ enum RecordCommand: Command {
         let source = path == "-" ? ByteSource.standardInput() : try ByteSource.file(path)
         var session = try RecordSettings.session(
             from: settings, source: source.totalBytes == nil ? .stream : .file)
+        if let size = source.totalBytes, let violation = session.storage.violation(ofBytes: size) {
+            throw UsageError(
+                ["--max-size (\(violation.field)): \(violation.rule), and \(path) has \(size)"],
+                command: "record")
+        }
         // A system that is just being started again is no reason to lose a recording.
         let system = try RunningSystem(settings, patienceMilliseconds: 10_000)
         if settings[RecordSettings.session] == nil {

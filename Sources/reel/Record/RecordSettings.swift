@@ -22,6 +22,12 @@ enum RecordSettings {
     static let user = Setting(
         "rdp-user", "NAME", .text(upTo: 255), defaultNote: "the current user", help: "Who was logged in there"
     )
+    static let retention = Setting(
+        "retention-days", "DAYS", .integer(1...365), default: "30",
+        help: "Days that it is kept after it ended; see 'reel sessions expire'")
+    static let maximum = Setting(
+        "max-size", "GB", .integer(1...1000), default: "10",
+        help: "Most gigabytes of 1,073,741,824 bytes that are recorded; the recording is closed there")
     static let noEncryption = Flag("no-encryption", help: "Store chunks without encrypting them")
     static let wait = Flag("wait", help: "Return when the session is completed")
     static let verbose = Flag("verbose", short: "v", help: "Print a line for every acknowledged chunk")
@@ -30,7 +36,8 @@ enum RecordSettings {
     static let declarations: [OptionDeclaration] =
         [
             name.declaration, session.declaration, Common.chunkSize.declaration, Common.codec.declaration,
-            noEncryption.declaration, wait.declaration, project.declaration, environment.declaration,
+            retention.declaration, maximum.declaration, noEncryption.declaration, wait.declaration,
+            project.declaration, environment.declaration,
             tag.declaration, description.declaration, owner.declaration, priority.declaration,
             host.declaration, user.declaration, verbose.declaration, quiet.declaration,
             Common.diskReserve.declaration, Common.spoolQuota.declaration, Common.json.declaration,
@@ -47,6 +54,8 @@ enum RecordSettings {
         var recording = RecordingConfig()
         recording.compression = codec
         var storage = StorageConfig()
+        storage.retentionDays = try settings.require(retention)
+        storage.maxSizeGB = try settings.require(maximum)
         storage.encryptionEnabled = !settings[noEncryption]
         storage.compressionEnabled = codec != "none"
         var metadata = SessionMetadata()

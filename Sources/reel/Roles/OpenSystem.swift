@@ -82,7 +82,8 @@ final class OpenSystem: Sendable {
         report(.info, command, "read models open", [("mongodb", mongo.host)])
         if choice.needsVault {
             openedVault = VaultAccess(
-                spool: try Spool(root: places.spool), chunks: try ChunkStore(root: places.chunks),
+                spool: try Spool(root: places.spool, limitBytes: plan.spoolLimitBytes),
+                chunks: try ChunkStore(root: places.chunks),
                 ring: try KeyRing.open(folder: places.keys), archive: MongoKeyArchive(mongo))
             report(
                 .info, command, "vault open",

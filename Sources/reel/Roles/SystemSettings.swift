@@ -51,6 +51,7 @@ enum SystemSettings {
         [
             workers.declaration, noChaining.declaration, Common.codec.declaration, level.declaration,
             spool.declaration, chunkStore.declaration, keys.declaration, Common.diskReserve.declaration,
+            Common.spoolQuota.declaration,
             archive.declaration, archiveAfterEvents.declaration, archiveAfterHours.declaration,
             archiveEvery.declaration, retentionEvery.declaration, service.declaration, logLevel.declaration,
         ] + DurabilitySettings.declarations
@@ -69,6 +70,8 @@ struct SystemPlan {
     var chunkStore: String?
     var keys: String?
     var diskReserveBytes: Int?
+    /// What may lie in the spool; nil when nobody has said.
+    var spoolLimitBytes: Int?
     var durability: Durability
     var archive: String?
     var archiving: ArchivePolicy
@@ -87,6 +90,7 @@ struct SystemPlan {
         chunkStore = settings[SystemSettings.chunkStore]
         keys = settings[SystemSettings.keys]
         diskReserveBytes = settings[Common.diskReserve].map { $0 << 20 }
+        spoolLimitBytes = try Common.spoolLimit(settings)
         durability = try DurabilitySettings.durability(settings)
         archive = settings[SystemSettings.archive]
         archiving = try ArchivePolicy(settings)

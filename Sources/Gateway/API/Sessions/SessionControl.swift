@@ -1,5 +1,6 @@
 internal import HTTPServer
 internal import Recording
+internal import Vault
 
 /// `/sessions/{id}/start|pause|resume|stop`: the session's life, for whichever service it is moved through.
 enum SessionControl {
@@ -26,6 +27,7 @@ enum SessionControl {
     /// anything can be recorded.
     static func start(_ call: Call, _ id: String) throws {
         try DiskRoom.require(call.core.parts.diskGuard)
+        try call.core.parts.spool.requireRoom(for: call.core.settings.chunkBytes)
         if try call.state(of: id).status == .created {
             _ = try call.core.parts.keys.makeKey(forSession: id, at: call.core.now())
             try call.core.marks.beat(id)

@@ -1,0 +1,55 @@
+import Console
+import EventSourcing
+import Pipeline
+import Recording
+
+/// The sessions that `reel status` shows as held.
+struct HeldSessions {
+    /// The most sessions that are looked up: each costs reading its history.
+    static let limit = 100
+
+    private let holds: [ProcessingHold]
+    private let hasMore: Bool
+
+    /// - Parameter sessions: those whose pipelines the read model shows as paused; the log says which of them
+    ///   only rest with their recording.
+    init(among sessions: [String], in store: any EventStore) throws {
+        holds = try sessions.prefix(Self.limit).compactMap { try Self.hold(of: $0, in: store) }
+        hasMore = sessions.count > Self.limit
+    }
+
+    /// A session that cannot be read, as in a halted partition, is shown elsewhere.
+    private static func hold(of session: String, in store: any EventStore) throws -> ProcessingHold? {
+        do { return try ProcessingHold(ofSession: session, in: store) } catch is MalformedEvent {
+            return nil
+        } catch let error as LogFailure where error.kind == .lostHistory || error.kind == .unreadable {
+            return nil
+        }
+    }
+
+    /// Lines for people, with an empty one behind them; none when nothing is held.
+    var lines: [String] {
+        if holds.isEmpty { return [] }
+        var lines = holds.map { hold in
+            "HELD      session \(hold.sessionID): processing is paused since "
+                + "\(ShortTime.text(hold.since)) by \(hold.by.id), \(Quantity.grouped(hold.waitingChunks)) chunks wait"
+        }
+        if hasMore {
+            lines.append("          and more; the first \(Self.limit) paused pipelines were looked at")
+        }
+        return lines + [""]
+    }
+
+    func write(into json: inout JSONWriter) {
+        json.array { list in
+            for hold in holds {
+                list.object { json in
+                    json.member("session_id", hold.sessionID)
+                    json.member("since", hold.since)
+                    json.member("by", hold.by.id)
+                    json.member("waiting_chunks", hold.waitingChunks)
+                }
+            }
+        }
+    }
+}
