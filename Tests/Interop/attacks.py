@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What somebody who means harm sends to the API.
 
-Tokens are forged in `forged.py`; framing and bodies are attacked in `malformed.py`.
+Tokens are forged in `forged.py`; framing and bodies are attacked in `malformed.py`; ten thousand
+connections are held open in `crowd.py`.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import socket
 import time
 import urllib.parse
 
+from crowd import crowd
 from forged import tokens
 from kit import UNLIMITED, Checks, System, Workspace, eventually
 from malformed import DESK, bodies, framing
@@ -280,6 +282,7 @@ def main():
             ("bodies", lambda: bodies(checks, wire, admin)),
             ("owners", lambda: owners(system, wire, admin)),
             ("passwords", lambda: passwords(system, wire, admin)),
+            ("a crowd", lambda: crowd(checks, system, wire)),
         ):
             with checks.section(name):
                 part()
