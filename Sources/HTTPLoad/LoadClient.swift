@@ -46,7 +46,7 @@ public final class LoadClient {
         }
     }
 
-    private static let answerMilliseconds: UInt64 = 10_000
+    private static let answerMilliseconds: UInt64 = 30_000
     private static let receiveBytes = 256 << 10
     private static let eventsAtOnce = 256
 
@@ -173,7 +173,7 @@ public final class LoadClient {
         case .complete(let status, let bodyBytes):
             run.underWay -= 1
             connections[index].sentAt = nil
-            rest(index)
+            if connections[index].reader.isLast { try reopen(index) } else { rest(index) }
             guard status == run.plan.status else {
                 run.fail(status)
                 return true

@@ -19,6 +19,8 @@ struct ResponseReader {
     /// What has come of a header that is not whole.
     private var begun: [UInt8] = []
     private var status = 0
+    /// Whether the server closes the connection after the answer that was read last.
+    private(set) var isLast = false
     private var bodyBytes = 0
     /// Bytes of the body that have to come; nil while the header is not whole.
     private var left: Int?
@@ -60,6 +62,7 @@ struct ResponseReader {
             let length = Self.number(in: head, from: field + 18)
         else { return .malformed }
         self.status = status
+        isLast = Self.place(of: "\r\nConnection: close\r\n", in: head) != nil
         bodyBytes = length
         left = length
         return takeBody(bytes.count - end - 4, of: length)

@@ -69,8 +69,9 @@ public struct ServerSettings: Sendable {
     public var port: UInt16 = 0
     /// Threads that read and write sockets.
     public var threads = 2
-    /// Threads for handlers that block.
-    public var handlerThreads = 16
+    /// Threads for handlers that block. Most of the time they wait for a disk to sync what many of them have
+    /// written together.
+    public var handlerThreads = 32
     /// Threads for uploads and for bodies that are made while they are sent.
     public var transferThreads = 8
     /// Requests that may wait for a thread; beyond that the answer is 503.

@@ -108,6 +108,22 @@ struct RefusalTests {
         }
     }
 
+    @Test("A token stands alone behind its scheme, in a field of its own")
+    func bearer() {
+        func token(_ values: String...) -> String? {
+            let fields = values.map { HeaderField("authorization", $0) } + [HeaderField("X", "Bearer no")]
+            return Request(method: "GET", segments: [], headers: HeaderFields(fields)).bearerToken
+        }
+        for good in ["Bearer a.b-c_", "bearer  a.b-c_", "BEARER a.b-c_ ", " Bearer a.b-c_"] {
+            #expect(token(good) == "a.b-c_", "\(good)")
+        }
+        for bad in ["Bearer", "Bearer ", "Bearer a b", "Basic a", "Bearera", "Bearer\ta", "", " ", "a"] {
+            #expect(token(bad) == nil, "\(bad)")
+        }
+        #expect(token("Bearer a", "Bearer a") == nil)
+        #expect(token() == nil)
+    }
+
     @Test("A header that is as large as it may be leaves room for the answer's")
     func fullHeader() throws {
         try withServer(routes) { server in

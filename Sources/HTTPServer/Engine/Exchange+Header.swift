@@ -31,7 +31,7 @@ extension Exchange {
         guard scan.isPlain, fields.areWellFormed else {
             throw HTTPError(.malformed, "a header line is folded, has a bare line feed or a bad character")
         }
-        let hosts = fields.all("Host").count
+        let hosts = fields.count(of: "Host")
         guard hosts == 1 || hosts == 0 && isVersion10 else {
             throw HTTPError(.malformed, "Host must be there, once")
         }
@@ -41,7 +41,7 @@ extension Exchange {
         }
         let place = try RequestTarget(target)
         let trace =
-            fields.all("traceparent").count == 1
+            fields.count(of: "traceparent") == 1
             ? fields["traceparent"].flatMap(TraceContext.init(parsing:)) : nil
         request = Request(
             method: method, place: place, headers: fields, peer: peer(connection), id: requestID,

@@ -80,6 +80,19 @@ public struct HeaderFields: Sendable {
         }
     }
 
+    /// How many fields of this name there are.
+    func count(of name: String) -> Int { places.count { matches($0, name) } }
+
+    /// The bytes of the value of the only field of this name; nil when there is none, or several.
+    func only(_ name: String) -> ArraySlice<UInt8>? {
+        var found: ArraySlice<UInt8>?
+        for place in places where matches(place, name) {
+            guard found == nil else { return nil }
+            found = bytes[place.value..<place.end]
+        }
+        return found
+    }
+
     /// The values of all fields of this name as one list, as RFC 9110 part 5.3 joins them.
     public func list(_ name: String) -> String? {
         let values = all(name)

@@ -7,7 +7,7 @@ import Supervision
 /// What the stores allow, without anything of ours around them.
 struct StoreCeilings {
     /// As many as the gateway has threads for what blocks.
-    static let threads = 16
+    static let threads = 32
 
     /// `find_one` of a session by libmongoc, nothing decoded, in a second.
     var finds = 0.0
