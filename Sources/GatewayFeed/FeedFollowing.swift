@@ -19,12 +19,13 @@ public struct FeedFollowing: EventFollowing {
                 return .events(
                     items.map { item in
                         let event = item.event
+                        let isHole = event.type == LiveEvent.unreadableType
+                        let type = isHole ? FollowedEvent.unreadableType : event.type
                         let frame = event.sent(as: item.id) {
-                            EventStream.frame(data: event.json, id: item.id, event: event.type)
+                            EventStream.frame(data: event.json, id: item.id, event: type)
                         }
                         return FollowedEvent(
-                            type: event.type, sequence: event.sequence, id: item.id, json: event.json,
-                            frame: frame)
+                            type: type, sequence: event.sequence, id: item.id, json: event.json, frame: frame)
                     })
             case .ended(let end):
                 switch end {
@@ -69,7 +70,8 @@ public struct FeedFollowing: EventFollowing {
         after place: String?, limit: Int, includesAudit: Bool, from store: any EventStore
     ) throws(LogFailure) -> FollowedPage? {
         try LiveHistory.page(after: place, limit: limit, includesAudit: includesAudit, from: store).map {
-            FollowedPage(events: $0.events, place: $0.place, hasMore: $0.hasMore)
+            FollowedPage(
+                events: $0.events, unreadable: $0.unreadable, place: $0.place, hasMore: $0.hasMore)
         }
     }
 }

@@ -2,6 +2,7 @@ import EventSourcing
 import HTTPServer
 import Pipeline
 import Recording
+import Simulation
 import Supervision
 import Testing
 
@@ -140,6 +141,51 @@ struct EventsTests {
             #expect(try gateway.ask("GET", path + "?limit=0&x=1").fields == ["limit", "x"])
         }
         #expect(try TestGateway().ask("GET", "/events").status == 503)
+    }
+
+    @Test("An entry that cannot be read is named; who may read everybody's sessions goes on behind it")
+    func unreadable() throws {
+        let gateway = try TestGateway(isLive: true)
+        let id = try gateway.makeSession(as: "olga")
+        let other = try gateway.makeSession()
+        func follower(_ path: String, _ name: String) throws -> Client {
+            let client = try Client(gateway.server.port)
+            #expect(try client.follow(path, as: name).status == 200)
+            return client
+        }
+        let (own, any) = (
+            try follower("/sessions/\(id)/events", "olga"), try follower("/sessions/\(id)/events", "admin")
+        )
+        let all = try follower("/events", "admin")
+        for client in [own, any] { #expect(try client.event()?.type == "SessionCreated") }
+        for _ in 0..<2 { #expect(try all.event()?.type == "SessionCreated") }
+        let bad = gateway.log.addUnreadable(to: id, .wholly)
+        let named = try #require(try all.event())
+        #expect(named.type == "unreadable" && named.json["position"]?.string == "\(bad)")
+        // Nobody decides on a session of which nobody knows all, and others go on.
+        for (method, path, body) in [
+            ("GET", "/sessions/\(id)", nil), ("PUT", "/sessions/\(id)", #"{"name":"x"}"#),
+            ("GET", "/sessions/\(id)/chunks", nil), ("GET", "/sessions/\(id)/events", nil),
+        ] {
+            try gateway.appendNote(to: id)
+            let answer = try gateway.ask(method, path, body: body)
+            // Until it is known here that there is more, what was answered before is answered again.
+            guard answer.status != 200 else { continue }
+            #expect(answer.status == 500 && answer.code == "REEL_ERR_3015", "\(method) \(path)")
+            #expect(answer.text.contains("\(bad)"), "\(answer.text)")
+        }
+        #expect(try gateway.ask("PUT", "/sessions/\(id)", body: #"{"name":"x"}"#).status == 500)
+        try Self.rename(gateway, other, "well")
+        for client in [own, any] {
+            let event = try #require(try client.event())
+            #expect(event.type == "unreadable" && event.id == "2")
+            #expect(event.json["sequence"]?.integer == 2)
+        }
+        #expect(try any.event()?.id == "3")
+        #expect(try Self.end(own) == "failed")
+        let page = try gateway.ask("GET", "/events?limit=1000").json
+        #expect(page["unreadable"]?.array?.compactMap { $0["position"]?.string } == ["\(bad)"])
+        #expect(page["events"]?.array?.contains { $0["partitionkey"]?.string == other } == true)
     }
 
     @Test("A stream says why it ends")

@@ -13,8 +13,8 @@ import socket
 import subprocess
 
 from kit import (
-    MIB, REEL, Checks, System, Workspace, environment, eventually, files_below, free_port, mixed, reel,
-    seed_of)
+    MIB, REEL, Checks, System, Workspace, environment, eventually, files_below, free_port, mixed, partition,
+    reel, seed_of)
 
 checks = Checks("errors")
 FINAL = {"completed", "failed", "deleted"}
@@ -280,6 +280,111 @@ def truncated_spool(folder):
                      done.returncode == 0 and session in done.stdout.decode(), done.stdout[:300])
 
 
+STRANGER = """
+local id = redis.call('XADD', ARGV[1] .. ':log', '*', 'stranger', 'yes')
+if ARGV[2] ~= '' then redis.call('RPUSH', ARGV[1] .. ':s:' .. ARGV[2], id) end
+return id
+"""
+
+
+def add_stranger(system, session, named=True):
+    """An entry in the session's partition that nobody can read, as a part of its history; its place."""
+    redis = system.redis()
+    place = f"p{partition(session, redis.partitions()):03d}"
+    entry = redis("EVAL", STRANGER, 0, f"reel:{{{place}}}", session if named else "")
+    return f"{place}/{entry.decode()}"
+
+
+def unreadable_of_one(system, source):
+    """A session with such an entry, and with a chunk that is lost: both are named, and nothing else waits."""
+    # The roles stand still, the servers go on: what is recorded now is not worked on yet.
+    system.process.send_signal(signal.SIGSTOP)
+    done = system.reel("record", source, "--name", "n", "--chunk-size", 1)
+    bad = done.stdout.decode().strip()
+    recorded = [e["data"] for e in system.events(bad) if e["type"] == "ChunkRecorded"]
+    place = add_stranger(system, bad)
+    (pathlib.Path(system.endpoints["spool"]) / recorded[1]["spool_path"]).unlink()
+    system.process.send_signal(signal.SIGCONT)
+    done = system.reel("record", source, "--name", "good", "--chunk-size", 1, "--wait")
+    checks.equal("an unreadable entry: other sessions are completed", done.returncode, 0)
+
+    def parked():
+        return json.loads(system.reel("parked", "list", "--json").stdout)["parked"]
+
+    def is_told():
+        own = {p["stage"] for p in parked() if p["position"] == place}
+        lost = [p for p in parked() if p["subject"] == recorded[1]["chunk_id"] and p["stage"] == "compress"]
+        return {"compress", "completion", "projector"} <= own and lost and lost[0]
+
+    lost = eventually(is_told, 60, 0.3)
+    checks.check("an unreadable entry: parked list names it, and the chunk that is lost", lost, parked())
+    checks.check("an unreadable entry: the lost chunk says so", lost and place in str(lost["errors"]), lost)
+    stages = json.loads(system.reel("status", "--json").stdout)["stages"]
+    counts = {stage["name"]: stage["parked"] for stage in stages}
+    checks.equal("an unreadable entry: status counts it", counts["compress"], 2)
+    return bad, place
+
+
+def unreadable_commands(system, bad, place):
+    """What each command makes of it: an answer that names it, status 1, and everything else."""
+    for arguments in (["events", bad], ["events"]):
+        done = system.reel(*arguments, "--json")
+        what = f"an unreadable entry: {' '.join(arguments[:1 + (len(arguments) > 1)])}"
+        checks.check(f"{what} names it, status 1", done.returncode == 1 and place in done.stderr, done.stderr)
+        types = {json.loads(line)["type"] for line in done.stdout.splitlines()}
+        checks.check(f"{what} goes on behind it", {"SessionCreated", "ChunkStored"} <= types, types)
+    done = system.reel("verify", bad, "--json")
+    found = json.loads(done.stdout)["findings"]
+    named = [f for f in found if f["kind"] == "log" and place in f["text"]]
+    checks.check("an unreadable entry: verify finds it", done.returncode == 1 and len(named) == 1, found)
+    for command in ("export", "-o", "-"), ("sessions", "show", "--at", "100"), ("keys", "export"):
+        done = system.reel(*command, bad)
+        checks.check(
+            f"an unreadable entry: {command[0]} says so, status 1",
+            done.returncode == 1 and place in done.stderr and not done.stdout,
+            f"{done.returncode} {done.stderr}")
+    for more in (["--verify"], []):
+        done = system.reel("replay", "--json", *more)
+        report = json.loads(done.stdout or b"{}")
+        listed = [hole["position"] for hole in report.get("unreadable", [])]
+        waiting = [session["session_id"] for session in report.get("waiting", [])]
+        checks.check(
+            f"an unreadable entry: {' '.join(['replay', *more])} goes on and lists it, status 1",
+            done.returncode == 1 and listed == [place] and waiting == [bad] and report["differences"] == 0,
+            done.stderr or report)
+
+
+def unreadable_follower(system, source):
+    """`reel events --follow` names an entry as it comes, and goes on."""
+    follower = subprocess.Popen(
+        [REEL, "events", "--follow", "--json", "--type", "SessionCompleted", "--data", str(system.data)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    try:
+        session = json.loads(follower.stdout.readline())["partitionkey"]
+        place = add_stranger(system, session, named=False)
+        done = system.reel("record", source, "--name", "last", "--chunk-size", 1, "--wait")
+        last = done.stdout.decode().strip()
+        found = next(line for line in follower.stdout if last in line)
+        checks.check("an unreadable entry: a follower goes on", found)
+    finally:
+        follower.send_signal(signal.SIGTERM)
+        _, text = follower.communicate(timeout=60)
+    named = [line for line in text.splitlines() if place in line]
+    checks.check("an unreadable entry: a follower is told once", len(named) == 1, text)
+
+
+def unreadable(folder):
+    """An entry of the log that nobody can read concerns its own session alone."""
+    source = folder / "three"
+    source.write_bytes(mixed(5, 3 * MIB))
+    with System(folder / "unreadable").start() as system:
+        bad, place = unreadable_of_one(system, source)
+        unreadable_commands(system, bad, place)
+        unreadable_follower(system, source)
+        checks.check("an unreadable entry: the process goes on", system.process.poll() is None)
+        checks.equal("an unreadable entry: it ends well", system.stop(), 0)
+
+
 def main():
     seed_of("errors")
     with Workspace("errors") as folder:
@@ -291,7 +396,8 @@ def main():
                 done = system.reel("record", folder / "good", "--name", "n", "--wait", "--json")
                 checks.check("after all that, recording works", done.returncode == 0, done.stderr)
                 checks.check("record --json is JSON", "session_id" in json.loads(done.stdout))
-        for part in (unreachable, after_kill, no_permission, full_spool, full_store, truncated_spool):
+        for part in (unreachable, after_kill, no_permission, full_spool, full_store, truncated_spool,
+                     unreadable):
             with checks.section(part.__name__):
                 part(folder)
     checks.finish()

@@ -101,6 +101,8 @@ struct ProgressTests {
         }
         func settle() throws -> ReadModelComparison { try rebuild.settle() }
         func isDue() throws -> Bool { try rebuild.isDue() }
+        func pass(_ ends: [LogPosition]) { rebuild.pass(ends) }
+        func goBack() throws -> [Int: LogPosition] { try rebuild.goBack() }
 
         func hold(milliseconds: Int) throws {
             try rebuild.hold(milliseconds: milliseconds)

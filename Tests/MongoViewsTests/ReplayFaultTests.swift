@@ -49,6 +49,8 @@ struct ReplayFaultTests {
         }
 
         func isDue() throws -> Bool { try rebuild.isDue() }
+        func pass(_ ends: [LogPosition]) { rebuild.pass(ends) }
+        func goBack() throws -> [Int: LogPosition] { try rebuild.goBack() }
 
         func hold(milliseconds: Int) throws {
             try step()

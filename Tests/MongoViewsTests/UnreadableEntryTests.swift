@@ -89,4 +89,63 @@ struct UnreadableEntryTests {
         }
         try fixture.expectShown()
     }
+
+    private func version(_ fixture: ReplayFixture, _ session: String) throws -> UInt64 {
+        try fixture.pool.withClient { (client) throws(MongoFailure) in
+            try client.find(MongoFind(), in: fixture.collections.sessions, SessionView.init)
+                .first { $0.sessionID == session }?.version ?? 0
+        }
+    }
+
+    @Test(
+        "a replay goes on, ends that session where it ends, and lists the entry",
+        arguments: ["partly", "wholly"])
+    func replay(_ spoiling: String) throws {
+        let fixture = try ReplayFixture(partitions: 2)
+        try fixture.append(fixture.history(seed: 43, sessions: 40))
+        let history = try fixture.events().filter { $0.partitionKey == "sess-3" }
+        let place = history.count / 2
+        let position = history[place].position
+        try fixture.project()
+        func spoil(_ how: String) throws {
+            try TestRedis.shared.spoil(
+                database: fixture.log.address.first.database,
+                stream: "reel:{\(LogPosition.partitionName(position.partition))}:log",
+                entry: position.entryID, how)
+        }
+        try spoil(spoiling)
+        // More is shown than can be read now: that stays, whatever else differs.
+        try fixture.tamper(fixture.collections.sessions, "session_id", "sess-5", "name", "somebody's")
+        for verify in [true, false] {
+            let outcome = try fixture.replay(verify: verify)
+            #expect(outcome.unreadable.map(\.position) == [position] && outcome.unreadableCount == 1)
+            #expect(outcome.waiting.map(\.sessionID) == ["sess-3"] && outcome.waitingCount == 1)
+            #expect(outcome.waiting.map(\.position) == [history[place + 1].position])
+            #expect(outcome.waiting.first?.reason.contains("\(position)") == true)
+            #expect(!outcome.isSwapped && outcome.isWithheld == !verify)
+            #expect(outcome.comparison.listed.contains { $0.key == "sess-5" })
+            #expect(try version(fixture, "sess-3") == UInt64(history.count))
+        }
+        let own = try fixture.replay(.session("sess-3"), verify: true)
+        #expect(own.unreadable.map(\.position) == [position])
+        #expect(own.waiting.map(\.position) == [position])
+        #expect(own.comparison.ahead > 0)
+        #expect(try fixture.replay(.session("sess-5")).isSwapped)
+        // Where no more is shown than the log tells, the others are put right.
+        let collections = fixture.collections
+        for chunk in Set(history.map(\.subject)) where chunk != "sess-3" {
+            try fixture.delete(collections.chunks, "chunk_id", chunk)
+        }
+        for name in [collections.sessions, collections.pipeline, collections.folds] {
+            try fixture.delete(name, "session_id", "sess-3")
+        }
+        try fixture.tamper(fixture.collections.sessions, "session_id", "sess-5", "name", "somebody's")
+        let outcome = try fixture.replay()
+        #expect(outcome.isSwapped && !outcome.isComplete)
+        #expect(try version(fixture, "sess-3") == UInt64(place))
+        try spoil("mend")
+        let mended = try fixture.replay()
+        #expect(mended.isComplete && mended.isSwapped)
+        try fixture.expectShown()
+    }
 }

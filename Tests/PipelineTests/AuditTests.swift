@@ -2,6 +2,7 @@ import EventSourcing
 import Foundation
 import Pipeline
 import Recording
+import Simulation
 import Testing
 import Vault
 
@@ -41,6 +42,47 @@ struct AuditTests {
         }
         try sealed.write(to: file)
         #expect(try plant.audit("s").isSound)
+    }
+
+    @Test("an entry that cannot be read is a finding, and no bytes are given out that may not be all")
+    func unreadableEntries() throws {
+        let log = InMemoryEventLog()
+        let plant = try Plant(log)
+        let bytes = sampleBytes(20_000)
+        try plant.record(bytes, as: "open")
+        try plant.startWorkers([StageName.allCases])
+        try plant.record(bytes, as: "s")
+        for id in ["open", "s"] {
+            try eventually("everything is stored") { try plant.state(of: id).isEverythingStored }
+        }
+        for id in ["open", "s"] {
+            let events = try plant.events(of: id)
+            let last = try #require(events.last { $0.type == "ChunkRecorded" })
+            let number = events.firstIndex { $0.position == last.position } ?? 0
+            if id == "s" {
+                try plant.startCompletion()
+                try plant.wait(for: .completed, of: "s")
+            }
+            log.spoil(last.position, .wholly)
+            let report = try plant.audit(id)
+            #expect(report.chunks == 5)
+            let named = report.findings.filter { $0.kind == .log }
+            #expect(named.count == 1 && named[0].text.contains("\(last.position)"))
+            #expect(report.findings.count == (id == "s" ? 1 : 2), "\(report.findings)")
+            let store = try log.open()
+            // As it was before is told, as it was after is not.
+            let before = try SessionAsOf(id, at: .sequence(UInt64(number)), in: store)
+            #expect(before?.fold.version == UInt64(number))
+            #expect(try SessionAsOf(id, at: .position(events[number - 1].position), in: store) != nil)
+            let failure = #expect(throws: LogFailure.self) {
+                try SessionAsOf(id, at: .sequence(UInt64(number) + 1), in: store)
+            }
+            #expect(failure?.unreadableEntry == last.position)
+        }
+        // The root binds all of them: nothing can be missing.
+        #expect(try plant.export("s") == bytes)
+        let refused = #expect(throws: ExportFailure.self) { try plant.export("open") }
+        #expect(refused?.description.contains("cannot be read") == true)
     }
 
     @Test("truncated, extended, missing, extra, swapped and foreign files are named")

@@ -157,6 +157,52 @@ struct LiveFeedTests {
         }
     }
 
+    @Test(
+        "an entry that cannot be read is named in its place, and what stands behind it follows",
+        arguments: LogKind.allCases, Spoiling.allCases)
+    func unreadable(_ kind: LogKind, _ spoiling: Spoiling) throws {
+        let log = try kind.open(partitions: 2)
+        let store = try log.open()
+        try append(store, "a", 0..<5)
+        let running = try Running(log)
+        let live = try running.feed.follow(LiveFilter(.everything), from: .now)
+        let own = try running.feed.follow(LiveFilter(.session("a")), from: .beginning)
+        let chosen = try running.feed.follow(LiveFilter(.session("a"), types: ["Even"]), from: .after("5"))
+        #expect(ids(try take(5, own)) == [1, 2, 3, 4, 5])
+        let bad = try log.addUnreadable(to: "a", spoiling)
+        let named = try #require(try take(1, live).first)
+        #expect(named.event.type == LiveEvent.unreadableType && named.event.position == bad)
+        try append(store, "a", 6..<8)
+        try append(store, "b", 0..<2)
+        #expect(Set(try take(4, live).map(\.event.position)).count == 4)
+        // Whose it is, its session's followers see when the next event comes.
+        let items = try take(3, own)
+        #expect(items.map(\.id) == ["6", "7", "8"])
+        #expect(items.map(\.event.type) == [LiveEvent.unreadableType, "Even", "Odd"])
+        let told = try JSONValue(parsing: items[0].event.json)
+        #expect(told["position"]?.string == "\(bad)" && told["sequence"]?.integer == 6)
+        #expect(told["text"]?.string?.isEmpty == false)
+        #expect(try take(2, chosen).map(\.id) == ["6", "7"])
+        // From the history, from behind it, and in pages.
+        let behind = try running.feed.follow(LiveFilter(.session("a")), from: .after("6"))
+        #expect(ids(try take(2, behind)) == [7, 8])
+        let later = try running.feed.follow(LiveFilter(.everything), from: .after(named.id))
+        #expect(try take(4, later).allSatisfy { $0.event.position != bad })
+        let all = try take(10, try running.feed.follow(LiveFilter(.everything), from: .beginning))
+        #expect(all.count == 10 && all.count { $0.event.type == LiveEvent.unreadableType } == 1)
+        var (place, seen, holes): (String?, Int, [LogPosition]) = (nil, 0, [])
+        while true {
+            let found = try LiveHistory.page(after: place, limit: 3, includesAudit: true, from: store)
+            let page = try #require(found)
+            place = page.place
+            seen += page.events.count
+            holes += page.unreadable.map(\.position)
+            if !page.hasMore { break }
+        }
+        #expect(seen == 9 && holes == [bad])
+        try running.end()
+    }
+
     @Test("types are chosen, and records of the audit trail are for those who may see them")
     func filters() throws {
         let log = InMemoryEventLog()

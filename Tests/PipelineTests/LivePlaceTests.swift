@@ -45,18 +45,19 @@ struct LivePlaceTests {
             : LiveCursor.places([.start(of: 0)], unread: [0: .start(of: 0)])
         let partition = isOfSession ? nil : 0
         // The page was read with one event; then the feed brings the second, before the page is taken.
-        let late = LiveStep(event(2), previous: event(1).position)
+        func entry(_ sequence: UInt64) -> LogEntry { .event(event(sequence)) }
+        let late = LiveStep(entry(2), previous: event(1).position)
         #expect(cursor.judge(late) == .later)
         cursor.fallBehind(late)
-        #expect(cursor.isNextOfHistory(event(1)))
-        cursor.advance(LiveStep(event(1), previous: nil))
-        cursor.finish(LivePage(events: [event(1)], partition: partition, isLast: true))
+        #expect(cursor.isNextOfHistory(entry(1)))
+        cursor.advance(LiveStep(entry(1), previous: nil))
+        cursor.finish(LivePage(entries: [entry(1)], partition: partition, isLast: true))
         #expect(cursor.isBehind)
-        cursor.advance(LiveStep(event(2), previous: nil))
-        cursor.finish(LivePage(events: [event(2)], partition: partition, isLast: true))
+        cursor.advance(LiveStep(entry(2), previous: nil))
+        cursor.finish(LivePage(entries: [entry(2)], partition: partition, isLast: true))
         #expect(!cursor.isBehind)
         #expect(cursor.judge(late) == .known)
-        let next = LiveStep(event(3), previous: event(2).position)
+        let next = LiveStep(entry(3), previous: event(2).position)
         #expect(cursor.judge(next) == .next)
     }
 

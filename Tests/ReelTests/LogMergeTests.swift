@@ -30,9 +30,26 @@ import Testing
         var merge = LogMerge(store)
         #expect(merge.positions == (0..<7).map { LogPosition.start(of: $0) })
         var ids: [String] = []
-        while let event = try merge.next() { ids.append(event.id) }
+        while let entry = try merge.next() { ids.append(entry.event?.id ?? "\(entry.position)") }
         #expect(ids == (0..<count).map(String.init))
         for partition in 0..<7 { #expect(merge.positions[partition] == (try store.end(of: partition))) }
+    }
+
+    @Test func whatCannotBeReadComesInItsPlace() throws {
+        let log = InMemoryEventLog(partitions: 3, clock: Ticking(), blocks: false)
+        let store = try log.open()
+        for number in 0..<100 { try append(number, to: "session-\(number % 7)", store) }
+        let places = log.allEvents().filter { ["17", "18", "99"].contains($0.id) }.map(\.position)
+        for place in places { log.spoil(place, .wholly) }
+        var merge = LogMerge(store)
+        var (ids, holes): ([String], [LogPosition]) = ([], [])
+        while let entry = try merge.next() {
+            ids.append(entry.event?.id ?? "-")
+            if entry.event == nil { holes.append(entry.position) }
+        }
+        #expect(ids == (0..<100).map { [17, 18, 99].contains($0) ? "-" : String($0) })
+        #expect(Set(holes) == Set(places))
+        for partition in 0..<3 { #expect(merge.positions[partition] == (try store.end(of: partition))) }
     }
 
     @Test func anEmptyLogHasNoEvent() throws {

@@ -14,6 +14,15 @@ public struct UnreadableHole: Sendable, Hashable, CustomStringConvertible {
         self.text = text
     }
 
+    /// An object with `position`, `sequence` where it is known, and `text`.
+    public func encode(into writer: inout JSONWriter) {
+        writer.object { json in
+            json.member("position", position.description)
+            if sequence > 0 { json.member("sequence", Int(clamping: sequence)) }
+            json.member("text", text)
+        }
+    }
+
     /// `entry p003/1763-0 cannot be read: text`.
     public var description: String { "entry \(position) cannot be read: \(text)" }
 }

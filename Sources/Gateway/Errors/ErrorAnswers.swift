@@ -22,6 +22,7 @@ public enum ErrorAnswers {
         case let failure as RequestFailure: HTTPError(ErrorInfo(failure))
         case let rejection as SessionRejection: HTTPError(ErrorInfo(rejection))
         case let error as CommandError<SessionRejection>: answer(inside: error)
+        case let failure as LogFailure where failure.kind == .unreadable: unreadable(failure)
         case let failure as LogFailure: unavailable("the event log", failure.isTransient)
         case let failure as QueryFailure: unavailable("the read models", failure.isTransient)
         case let failure as StorageFailure: storage(failure)
@@ -44,6 +45,15 @@ public enum ErrorAnswers {
                     .dependencyUnavailable, "the session's history holds an event that is not understood",
                     status: 500))
         }
+    }
+
+    /// One entry of one session: others are not concerned, and waiting does not help.
+    private static func unreadable(_ failure: LogFailure) -> HTTPError {
+        HTTPError(
+            ErrorInfo(
+                .dependencyUnavailable,
+                "the session's history holds an entry that cannot be read: \(failure.key)",
+                status: 500))
     }
 
     private static func unavailable(_ what: String, _ isTransient: Bool) -> HTTPError {

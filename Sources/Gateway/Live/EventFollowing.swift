@@ -67,7 +67,10 @@ public enum FollowedBatch: Sendable {
 
 /// An event on its way to followers.
 public struct FollowedEvent: Sendable {
-    /// CloudEvents type.
+    /// Type of what stands for an entry of the log that cannot be read.
+    public static let unreadableType = "unreadable"
+
+    /// CloudEvents type, or `unreadableType`.
     public var type: String
     /// Its sequence in its session.
     public var sequence: UInt64
@@ -92,14 +95,17 @@ public struct FollowedEvent: Sendable {
 public struct FollowedPage: Sendable {
     /// In order within each session.
     public var events: [RecordedEvent]
+    /// Entries among them that cannot be read, in the same order.
+    public var unreadable: [UnreadableHole]
     /// The place behind them.
     public var place: String
     /// Whether there are more.
     public var hasMore: Bool
 
     /// A page from its parts.
-    public init(events: [RecordedEvent], place: String, hasMore: Bool) {
+    public init(events: [RecordedEvent], unreadable: [UnreadableHole], place: String, hasMore: Bool) {
         self.events = events
+        self.unreadable = unreadable
         self.place = place
         self.hasMore = hasMore
     }

@@ -69,7 +69,13 @@ struct StreamWatch: Sendable {
 
     /// Why no event comes behind this one.
     func end(after event: FollowedEvent) -> StreamEnd? {
-        admittedAt != nil && event.type == "SessionDeleted" ? .sessionDeleted : nil
+        guard admittedAt != nil else { return nil }
+        switch event.type {
+        case "SessionDeleted": return .sessionDeleted
+        // It may have given the session to somebody else: only who may read everybody's goes on.
+        case FollowedEvent.unreadableType: return subject.may(.readEvents) ? nil : .failed
+        default: return nil
+        }
     }
 }
 

@@ -125,7 +125,9 @@ struct Comparison {
         let key = seen?.key ?? expected?.key ?? ""
         switch Self.verdict(seen, expected, shownUntil: shownUntil, builtUntil: builtUntil) {
         case .equal: break
-        case .differ(let kind): result.add(ReadModelDifference(collection: collection, key: key, kind))
+        case .differ(let kind):
+            result.add(ReadModelDifference(collection: collection, key: key, kind))
+            if let seen, seen.version > expected?.version ?? -1 { result.ahead += 1 }
         case .open where suspects.count < Self.suspectLimit:
             suspects.append(Suspect(place: place, key: key, seenVersion: seen?.version ?? -1))
         case .open: result.unsettled += 1

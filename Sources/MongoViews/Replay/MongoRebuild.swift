@@ -124,6 +124,22 @@ public final class MongoRebuild: ReadModelRebuild {
         try keepLease()
     }
 
+    /// What stands up to these positions and was not given is not built.
+    public func pass(_ ends: [LogPosition]) {
+        guard var work else { return }
+        work.projection.pass(ends)
+        for end in ends { work.until[end.partition] = end }
+        self.work = work
+    }
+
+    /// Forgets what was not written, and answers up to where everything was.
+    public func goBack() throws -> [Int: LogPosition] {
+        guard var work else { throw ProjectionFailure.checkpointsLost(database: shown.database) }
+        work.until = try work.projection.checkpoints()
+        self.work = work
+        return work.until
+    }
+
     private func keepLease() throws(ProjectionFailure) {
         guard let work, ContinuousClock.now - work.renewed > .milliseconds(1_500) else { return }
         try pool.withProjectionClient { (client) throws(ProjectionFailure) in
@@ -209,6 +225,7 @@ public final class MongoRebuild: ReadModelRebuild {
                 switch verdict {
                 case .equal: break
                 case .differ(let kind):
+                    if let seen, seen.version > expected?.version ?? -1 { result.ahead += 1 }
                     result.add(
                         ReadModelDifference(
                             collection: shown.documents[suspect.place].collection, key: suspect.key, kind))

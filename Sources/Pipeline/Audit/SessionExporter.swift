@@ -10,6 +10,8 @@ public enum ExportFailure: Error, CustomStringConvertible {
     case deleted(String)
     /// A chunk is not stored yet, or was given up.
     case unfinished(chunk: Int, of: Int)
+    /// The session's history holds what cannot be read, so that nobody knows whether this is all of it.
+    case unreadable(session: String, UnreadableHole)
     /// A chunk's file is missing or damaged.
     case damaged(path: String, text: String)
 
@@ -19,6 +21,8 @@ public enum ExportFailure: Error, CustomStringConvertible {
         case .notFound(let session): "there is no session \(session)"
         case .deleted(let session): "session \(session) was deleted, its key and files with it"
         case .unfinished(let chunk, let count): "chunk \(chunk) of \(count) is not stored yet"
+        case .unreadable(let session, let hole):
+            "session \(session) may be more than what is known of it: \(hole)"
         case .damaged(let path, let text): "\(path): \(text)"
         }
     }
@@ -49,7 +53,10 @@ public final class SessionExporter {
             throw ExportFailure.notFound(session)
         }
         guard history.state.status != .deleted else { throw ExportFailure.deleted(session) }
-        let total = history.state.chunkCount
+        if let hole = history.hole, !history.isWhole {
+            throw ExportFailure.unreadable(session: session, hole)
+        }
+        let total = history.hole == nil ? history.state.chunkCount : history.stored.count
         for (index, stored) in history.stored.enumerated()
         where stored.chunk.sequenceNumber != index + 1 {
             throw ExportFailure.unfinished(chunk: index + 1, of: total)

@@ -1,9 +1,10 @@
 internal import EventSourcing
 internal import Synchronization
 
-/// An event that the feed has read, with what followers need to know about it.
+/// An event that the feed has read, or an entry that it could not read, with what followers need to know
+/// about it.
 final class LiveStep: Sendable {
-    let event: RecordedEvent
+    let entry: LogEntry
     /// The position before it in its partition; nil when it comes from the history.
     let previous: LogPosition?
     /// The feed's places after it; empty when nobody follows everything.
@@ -11,8 +12,8 @@ final class LiveStep: Sendable {
     private let made = Mutex<LiveEvent?>(nil)
     private let word = Mutex<String?>(nil)
 
-    init(_ event: RecordedEvent, previous: LogPosition?, places: [LogPosition] = []) {
-        self.event = event
+    init(_ entry: LogEntry, previous: LogPosition?, places: [LogPosition] = []) {
+        self.entry = entry
         self.previous = previous
         self.places = places
     }
@@ -21,7 +22,11 @@ final class LiveStep: Sendable {
     var shared: LiveEvent {
         made.withLock { made in
             if let made { return made }
-            let event = LiveEvent(event)
+            let event =
+                switch entry {
+                case .event(let event): LiveEvent(event)
+                case .unreadable(let hole): LiveEvent(hole)
+                }
             made = event
             return event
         }
@@ -40,7 +45,7 @@ final class LiveStep: Sendable {
 
 /// What was read from the history for one follower.
 struct LivePage {
-    let events: [RecordedEvent]
+    let entries: [LogEntry]
     /// Partition that it is of; nil for one session's.
     var partition: Int?
     /// Whether nothing stood behind it when it was read.
@@ -76,21 +81,21 @@ enum LiveCursor {
         switch self {
         case .session(let next, _, _):
             guard let next else { return .next }
-            let sequence = step.event.sequence
+            let sequence = step.entry.sequence
             return sequence < next ? .known : sequence == next ? .next : .later
         case .places(let places, _):
-            let place = places[step.event.position.partition]
-            if step.event.position <= place { return .known }
+            let place = places[step.entry.position.partition]
+            if step.entry.position <= place { return .known }
             return step.previous == place ? .next : .later
         case .joined: return .next
         }
     }
 
-    /// Whether an event of the history is one that was not delivered. There are no gaps in what is read.
-    func isNextOfHistory(_ event: RecordedEvent) -> Bool {
+    /// Whether an entry of the history is one that was not delivered. There are no gaps in what is read.
+    func isNextOfHistory(_ entry: LogEntry) -> Bool {
         switch self {
-        case .session(let next, _, _): event.sequence == next
-        case .places(let places, _): event.position > places[event.position.partition]
+        case .session(let next, _, _): entry.sequence == next
+        case .places(let places, _): entry.position > places[entry.position.partition]
         case .joined: false
         }
     }
@@ -99,11 +104,11 @@ enum LiveCursor {
     mutating func advance(_ step: LiveStep) {
         switch self {
         case .session(_, let shown, let isBehind):
-            self = .session(next: step.event.sequence + 1, shown: shown, isBehind: isBehind)
+            self = .session(next: step.entry.sequence + 1, shown: shown, isBehind: isBehind)
         case .places(var places, let unread):
             // Emptied first, so that changing one place does not copy all of them.
             self = .joined("")
-            places[step.event.position.partition] = step.event.position
+            places[step.entry.position.partition] = step.entry.position
             self = .places(places, unread: unread)
         case .joined: self = .joined(step.place)
         }
@@ -113,17 +118,17 @@ enum LiveCursor {
     mutating func fallBehind(_ step: LiveStep) {
         switch self {
         case .session(let next, let shown, _):
-            let sequence = step.event.sequence
+            let sequence = step.entry.sequence
             self = .session(next: next ?? sequence, shown: max(shown, sequence), isBehind: true)
         case .places(let places, var unread):
-            let position = step.event.position
+            let position = step.entry.position
             unread[position.partition] = max(position, unread[position.partition] ?? position)
             self = .places(places, unread: unread)
         case .joined:
             var places = step.places
-            let partition = step.event.position.partition
+            let partition = step.entry.position.partition
             if places.indices.contains(partition) { places[partition] = step.previous ?? places[partition] }
-            self = .places(places, unread: [partition: step.event.position])
+            self = .places(places, unread: [partition: step.entry.position])
         }
     }
 

@@ -3,17 +3,22 @@ internal import Synchronization
 
 /// An event on its way to followers: encoded once, shared by all of them.
 public final class LiveEvent: Sendable {
+    /// Type of what stands for an entry that cannot be read.
+    public static let unreadableType = "unreadable"
+
     private let sent = Mutex<(id: String, bytes: [UInt8])?>(nil)
 
-    /// Key of the history that it stands in: the session's id, or one of the audit trail's.
+    /// Key of the history that it stands in: the session's id, or one of the audit trail's; empty for an
+    /// entry that cannot be read.
     public let partitionKey: String
-    /// Its sequence there.
+    /// Its sequence there; 0 for an entry of which nobody knows whose it is.
     public let sequence: UInt64
-    /// CloudEvents type.
+    /// CloudEvents type, or `unreadableType`.
     public let type: String
     /// Its place in the log.
     public let position: LogPosition
-    /// The event in CloudEvents 1.0 JSON form, UTF-8, on one line.
+    /// The event in CloudEvents 1.0 JSON form, UTF-8, on one line. Of an entry that cannot be read: an object
+    /// with `position`, `sequence` where it is known, and `text`.
     public let json: [UInt8]
 
     init(_ event: RecordedEvent) {
@@ -23,6 +28,16 @@ public final class LiveEvent: Sendable {
         sequence = event.sequence
         type = event.type
         position = event.position
+        json = writer.bytes
+    }
+
+    init(_ hole: UnreadableHole) {
+        var writer = JSONWriter()
+        hole.encode(into: &writer)
+        partitionKey = ""
+        sequence = hole.sequence
+        type = Self.unreadableType
+        position = hole.position
         json = writer.bytes
     }
 
@@ -71,14 +86,13 @@ public struct LiveFilter: Sendable, Hashable {
         self.includesAudit = includesAudit
     }
 
-    func passes(_ event: RecordedEvent) -> Bool { passes(event.type, event.partitionKey) }
-
-    func passes(_ event: LiveEvent) -> Bool { passes(event.type, event.partitionKey) }
-
-    private func passes(_ type: String, _ partitionKey: String) -> Bool {
-        if !includesAudit, LiveFilter.isAudit(partitionKey) { return false }
-        return types?.contains(type) ?? true
+    func passes(_ event: RecordedEvent) -> Bool {
+        if !includesAudit, LiveFilter.isAudit(event.partitionKey) { return false }
+        return types?.contains(event.type) ?? true
     }
+
+    /// Whatever cannot be read may be what somebody waits for: everybody is told of it.
+    func passes(_ entry: LogEntry) -> Bool { entry.event.map(passes) ?? true }
 }
 
 /// Where a follower begins.

@@ -107,8 +107,16 @@ public final class LiveFeed: Service {
             hub.isFollowing = true
             ready.set()
             while !stop.isSet {
-                let events = try feed.next(limit: limits.batch, waitMilliseconds: 1_000)
-                hub.deliver(events)
+                do throws(LogFailure) {
+                    let events = try feed.next(limit: limits.batch, waitMilliseconds: 1_000)
+                    hub.deliver(events.map(LogEntry.event))
+                } catch {
+                    guard let position = error.unreadableEntry else { throw error }
+                    report(.error, "live: \(error); going on behind it")
+                    feed.seek(to: position)
+                    let hole = UnreadableHole(position: position, sequence: 0, text: error.text)
+                    hub.deliver([.unreadable(hole)])
+                }
                 succeeded()
             }
         }

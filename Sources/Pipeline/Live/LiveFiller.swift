@@ -47,28 +47,31 @@ final class LiveFiller: @unchecked Sendable {
         switch (cursor, follower.filter.scope) {
         case (.session(let next, let shown, _), .session(let id)):
             guard let next else {
-                return follower.fill(LivePage(events: [], partition: nil, isLast: true))
+                return follower.fill(LivePage(entries: [], partition: nil, isLast: true))
             }
-            let events = try store.load(id, after: next - 1, limit: page)
+            let found = try store.entries(of: id, after: next - 1, limit: page)
             // What was delivered, or shown by the feed, is in the log; or the log has lost it.
-            if events.isEmpty, max(next - 1, shown) > 0, try store.version(of: id) < max(next - 1, shown) {
+            if found.entries.isEmpty, max(next - 1, shown) > 0,
+                try store.version(of: id) < max(next - 1, shown)
+            {
                 follower.end(.unknownPlace)
                 return false
             }
-            return follower.fill(LivePage(events: events, partition: nil, isLast: events.count < page))
+            return follower.fill(LivePage(entries: found.entries, partition: nil, isLast: found.isLast))
         case (.places(let places, let unread), _):
             guard let partition = unread.keys.min() else {
-                return follower.fill(LivePage(events: [], partition: nil, isLast: true))
+                return follower.fill(LivePage(entries: [], partition: nil, isLast: true))
             }
             let place = places[partition]
-            let events = try store.read(after: place, limit: page)
-            if events.isEmpty, try store.end(of: partition) < max(place, unread[partition] ?? place) {
+            let found = try store.entries(after: place, limit: page)
+            if found.entries.isEmpty, try store.end(of: partition) < max(place, unread[partition] ?? place) {
                 follower.end(.unknownPlace)
                 return false
             }
-            return follower.fill(LivePage(events: events, partition: partition, isLast: events.count < page))
+            return follower.fill(
+                LivePage(entries: found.entries, partition: partition, isLast: found.isLast))
         default:
-            return follower.fill(LivePage(events: [], partition: nil, isLast: true))
+            return follower.fill(LivePage(entries: [], partition: nil, isLast: true))
         }
     }
 }

@@ -95,7 +95,7 @@ public final class LiveFollower: Sendable {
             switch state.cursor.judge(step) {
             case .known: return false
             case .next:
-                let passes = filter.passes(step.event)
+                let passes = filter.passes(step.entry)
                 if !passes || hasRoom(state) {
                     state.cursor.advance(step)
                     if passes { enqueue(step.shared, &state) }
@@ -121,10 +121,10 @@ public final class LiveFollower: Sendable {
             guard state.end == nil else { return false }
             let wasEmpty = state.queue.isEmpty
             var isWhole = true
-            for event in page.events {
-                let step = LiveStep(event, previous: nil)
-                guard state.cursor.isNextOfHistory(event) else { continue }
-                let passes = filter.passes(event)
+            for entry in page.entries {
+                let step = LiveStep(entry, previous: nil)
+                guard state.cursor.isNextOfHistory(entry) else { continue }
+                let passes = filter.passes(entry)
                 if passes, !hasRoom(state) {
                     isWhole = false
                     break

@@ -6,6 +6,8 @@ public enum LiveHistory {
     public struct Page: Sendable {
         /// The events, partition by partition, in the log's order within each.
         public var events: [RecordedEvent] = []
+        /// Entries among them that cannot be read, in the same order.
+        public var unreadable: [UnreadableHole] = []
         /// Where the next page, or a follower, goes on.
         public var place = ""
         /// Whether the log goes on behind it; also when much was read that is left out.
@@ -33,20 +35,23 @@ public enum LiveHistory {
         var scanned = 0
         for partition in 0..<count {
             while true {
-                let room = min(limit - page.events.count, 500)
+                let room = min(limit - page.events.count - page.unreadable.count, 500)
                 guard room > 0, scanned < eventsScanned else {
                     page.hasMore = true
                     page.place = LivePlace.encode(places)
                     return page
                 }
-                let events = try store.read(after: places[partition], limit: room)
-                if events.isEmpty, try store.end(of: partition) < places[partition] { return nil }
-                scanned += events.count
-                for event in events {
-                    places[partition] = event.position
-                    if filter.passes(event) { page.events.append(event) }
+                let found = try store.entries(after: places[partition], limit: room)
+                if found.entries.isEmpty, try store.end(of: partition) < places[partition] { return nil }
+                scanned += found.entries.count
+                for entry in found.entries {
+                    places[partition] = entry.position
+                    switch entry {
+                    case .event(let event): if filter.passes(event) { page.events.append(event) }
+                    case .unreadable(let hole): page.unreadable.append(hole)
+                    }
                 }
-                if events.count < room { break }
+                if found.isLast { break }
             }
         }
         page.place = LivePlace.encode(places)

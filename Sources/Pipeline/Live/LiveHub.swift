@@ -118,29 +118,31 @@ final class LiveHub: Sendable {
 
     // MARK: - Delivering
 
-    /// Hands events to those who follow them. The reader's thread alone.
-    func deliver(_ events: [RecordedEvent]) {
-        for event in events { lastSeen.note(event.partitionKey, event.sequence) }
+    /// Hands events to those who follow them, and what cannot be read to those who follow everything: whose
+    /// it is, others see when the next event of their session comes. The reader's thread alone.
+    func deliver(_ entries: [LogEntry]) {
+        for case .event(let event) in entries { lastSeen.note(event.partitionKey, event.sequence) }
         let (sessions, everything, steps) = state.withLock { state in
             var sessions: [String: [LiveFollower]] = [:]
             var steps: [LiveStep] = []
-            steps.reserveCapacity(events.count)
+            steps.reserveCapacity(entries.count)
             var places = state.places ?? []
             let isFollowed = !state.everything.isEmpty
-            for event in events where places.indices.contains(event.position.partition) {
-                let previous = places[event.position.partition]
-                places[event.position.partition] = event.position
-                steps.append(LiveStep(event, previous: previous, places: isFollowed ? places : []))
-                if sessions[event.partitionKey] == nil, let found = state.sessions[event.partitionKey] {
-                    sessions[event.partitionKey] = found
-                }
+            for entry in entries where places.indices.contains(entry.position.partition) {
+                let previous = places[entry.position.partition]
+                places[entry.position.partition] = entry.position
+                steps.append(LiveStep(entry, previous: previous, places: isFollowed ? places : []))
+                guard let key = entry.event?.partitionKey, sessions[key] == nil else { continue }
+                if let found = state.sessions[key] { sessions[key] = found }
             }
             state.places = places
-            state.events += events.count
+            state.events += entries.count
             return (sessions, state.everything, steps)
         }
         for step in steps {
-            for follower in sessions[step.event.partitionKey] ?? [] { follower.push(step) }
+            if let key = step.entry.event?.partitionKey {
+                for follower in sessions[key] ?? [] { follower.push(step) }
+            }
             for follower in everything { follower.push(step) }
         }
         join()

@@ -1,6 +1,39 @@
 public import EventSourcing
 internal import Supervision
 
+/// What was read of one partition at once.
+public struct ReplayPage: Sendable {
+    /// In the order of the log.
+    public var events: [RecordedEvent] = []
+    /// Entries among them that cannot be read, in the same order.
+    public var unreadable: [UnreadableHole] = []
+
+    /// The last place that was read; nil on an empty page.
+    public var end: LogPosition? {
+        [events.last?.position, unreadable.last?.position].compactMap { $0 }.max()
+    }
+
+    /// The page after a place, whatever stands on it.
+    init(after place: LogPosition, from store: any EventStore) throws(LogFailure) {
+        do throws(LogFailure) {
+            events = try store.read(after: place, limit: ReadAhead.pageSize)
+        } catch {
+            guard error.kind == .unreadable else { throw error }
+            for entry in try store.entries(after: place, limit: ReadAhead.pageSize).entries {
+                switch entry {
+                case .event(let event): events.append(event)
+                case .unreadable(let hole): unreadable.append(hole)
+                }
+            }
+        }
+    }
+
+    fileprivate mutating func cut(behind end: LogPosition) {
+        while let last = events.last, last.position > end { events.removeLast() }
+        while let last = unreadable.last, last.position > end { unreadable.removeLast() }
+    }
+}
+
 /// Reads partitions of the log ahead of whoever folds them: several threads, each with a store of its own,
 /// each with one page on its way. The pages in memory are bounded by threads times page size.
 ///
@@ -27,7 +60,7 @@ public final class ReadAhead {
     }
 
     /// The next page; nil after the last one. Blocks.
-    public func nextPage() throws -> [RecordedEvent]? {
+    public func nextPage() throws -> ReplayPage? {
         while !lanes.isEmpty {
             next %= lanes.count
             guard let page = try lanes[next].nextPage() else {
@@ -47,7 +80,7 @@ private final class Lane: @unchecked Sendable {
     // Sendable because the one thread that reads is joined before anything here is touched again.
     private let store: any EventStore
     private var open: [(at: LogPosition, end: LogPosition)]
-    private var reading: OwnThread<[RecordedEvent]>?
+    private var reading: OwnThread<ReplayPage>?
 
     init(store: any EventStore, _ ranges: [(LogPosition, LogPosition)]) throws {
         self.store = store
@@ -64,22 +97,22 @@ private final class Lane: @unchecked Sendable {
         guard let range = open.first else { return reading = nil }
         let box = StoreBox(store: store)
         reading = try OwnThread(name: "replay read") {
-            try box.store.read(after: range.at, limit: ReadAhead.pageSize)
+            try ReplayPage(after: range.at, from: box.store)
         }
     }
 
-    func nextPage() throws -> [RecordedEvent]? {
+    func nextPage() throws -> ReplayPage? {
         while let reading, let range = open.first {
             var page = try reading.join()
-            if let last = page.last, last.position < range.end {
-                open[0].at = last.position
+            if let end = page.end, end < range.end {
+                open[0].at = end
             } else {
                 // What was appended after the end was named is for the next round.
-                while let last = page.last, last.position > range.end { page.removeLast() }
+                page.cut(behind: range.end)
                 open.removeFirst()
             }
             try start()
-            if !page.isEmpty { return page }
+            if page.end != nil { return page }
         }
         return nil
     }

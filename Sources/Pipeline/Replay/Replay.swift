@@ -21,10 +21,32 @@ public final class Replay {
         public var milliseconds: Int
     }
 
+    /// A session that is built no further than to where it cannot go on.
+    public struct WaitingSession: Sendable, Hashable {
+        /// The session.
+        public var sessionID: String
+        /// The first event, or entry, that is not in it.
+        public var position: LogPosition
+        /// Why.
+        public var reason: String
+    }
+
     /// What came of it.
     public struct Outcome: Sendable {
-        /// Events that this run applied.
+        /// Entries and sessions that are listed; the others are counted only.
+        public static let listedLimit = 1_000
+
+        /// Events that this run applied; those that were written only in part when a session had to wait
+        /// come twice.
         public var events = 0
+        /// Entries that this run met and could not read.
+        public var unreadableCount = 0
+        /// The first of them.
+        public var unreadable: [UnreadableHole] = []
+        /// Sessions that wait.
+        public var waitingCount = 0
+        /// The first of them.
+        public var waiting: [WaitingSession] = []
         /// Milliseconds that reading, folding and writing them took.
         public var rebuild_ms = 0
         /// Milliseconds that comparing took.
@@ -35,8 +57,13 @@ public final class Replay {
         public var comparison = ReadModelComparison()
         /// Whether what was built is now what is shown.
         public var isSwapped = false
+        /// Whether nothing was put in place because what is shown knows more than can be read of the log.
+        public var isWithheld = false
         /// Whether it was asked to end before it was done. What was built is kept for the next run.
         public var isInterrupted = false
+
+        /// Whether all of the log was read and taken in.
+        public var isComplete: Bool { unreadableCount == 0 && waitingCount == 0 }
     }
 
     /// Whole milliseconds that documents may be undecided before they are reported as such.
@@ -55,6 +82,9 @@ public final class Replay {
     private let stop: StopSignal
     private var until: [Int: LogPosition] = [:]
     private var sequence: UInt64 = 0
+    private var holes: Set<LogPosition> = []
+    /// Where sessions wait.
+    private var waiting: [String: LogPosition] = [:]
     private var outcome = Outcome()
     private var step = Step.rebuilding
 
@@ -82,7 +112,9 @@ public final class Replay {
         }
         let isSame = outcome.comparison.differences == 0 && outcome.comparison.unsettled == 0
         let isWanted = try !verifyOnly && (!isSame || rebuild.isDue())
-        if !isWanted { try rebuild.discard() } else { try swap() }
+        // What could be read once and cannot any more is known to nobody else.
+        outcome.isWithheld = isWanted && !outcome.isComplete && outcome.comparison.ahead > 0
+        if !isWanted || outcome.isWithheld { try rebuild.discard() } else { try swap() }
         return outcome
     }
 
@@ -105,11 +137,12 @@ public final class Replay {
         if let session {
             try rebuildSession(session, note)
         } else {
-            let reader = try ReadAhead(log, after: until, upTo: try ends(), threads: readers)
+            let ends = try ends()
+            var reader = try ReadAhead(log, after: until, upTo: ends, threads: readers)
             while !stop.isSet, let page = try reader.nextPage() {
-                try rebuild.apply(page)
-                outcome.events += page.count
-                if let last = page.last { until[last.position.partition] = last.position }
+                if try !apply(page) {
+                    reader = try ReadAhead(log, after: until, upTo: ends, threads: readers)
+                }
                 note()
             }
         }
@@ -118,15 +151,65 @@ public final class Replay {
         return outcome.events - before.0
     }
 
+    /// Applies a page; false when a session has to wait now, and reading goes on further back.
+    private func apply(_ page: ReplayPage) throws -> Bool {
+        guard let end = page.end else { return true }
+        for hole in page.unreadable { take(hole) }
+        let events =
+            waiting.isEmpty
+            ? page.events
+            : page.events.filter { event in waiting[event.partitionKey].map { event.position < $0 } ?? true }
+        if !events.isEmpty, try !apply(events) { return false }
+        if events.last?.position != end { rebuild.pass([end]) }
+        until[end.partition] = end
+        return true
+    }
+
     private func rebuildSession(_ session: String, _ note: () -> Void) throws {
         while !stop.isSet {
-            let page = try store.load(session, after: sequence, limit: ReadAhead.pageSize)
-            guard let last = page.last else { return }
-            try rebuild.apply(page)
-            sequence = last.sequence
-            outcome.events += page.count
+            let entries = try store.entries(of: session, after: sequence, limit: ReadAhead.pageSize).entries
+            var events: [RecordedEvent] = []
+            for entry in entries {
+                if let place = waiting[session], entry.position >= place { break }
+                switch entry {
+                case .event(let event): events.append(event)
+                case .unreadable(let hole):
+                    take(hole)
+                    wait(session, at: hole.position, because: "\(hole)")
+                }
+            }
+            guard let last = events.last else { return }
+            if try apply(events) { sequence = last.sequence } else { sequence = 0 }
             note()
         }
+    }
+
+    /// Applies events. What one of them keeps from going on waits from now on, as it does in a projector;
+    /// then it answers false, and `until` is where everything was written.
+    private func apply(_ events: [RecordedEvent]) throws -> Bool {
+        do { try rebuild.apply(events) } catch let failure as any EventFailure
+            where (failure as? any TransientFailure)?.isTransient != true
+        {
+            guard let event = events.first(where: { $0.position == failure.position }) else { throw failure }
+            wait(event.partitionKey, at: event.position, because: "\(failure)")
+            until = try rebuild.goBack()
+            return false
+        }
+        outcome.events += events.count
+        return true
+    }
+
+    private func take(_ hole: UnreadableHole) {
+        guard holes.insert(hole.position).inserted else { return }
+        outcome.unreadableCount += 1
+        if outcome.unreadable.count < Outcome.listedLimit { outcome.unreadable.append(hole) }
+    }
+
+    private func wait(_ session: String, at position: LogPosition, because reason: String) {
+        guard waiting.updateValue(position, forKey: session) == nil else { return }
+        outcome.waitingCount += 1
+        guard outcome.waiting.count < Outcome.listedLimit else { return }
+        outcome.waiting.append(WaitingSession(sessionID: session, position: position, reason: reason))
     }
 
     // MARK: - Comparing
@@ -145,6 +228,7 @@ public final class Replay {
             let found = try rebuild.settle()
             for difference in found.listed { outcome.comparison.add(difference) }
             outcome.comparison.differences += found.differences - found.listed.count
+            outcome.comparison.ahead += found.ahead
             outcome.comparison.unsettled = found.unsettled
             if found.unsettled == 0 || ContinuousClock.now >= deadline { return }
             // The projector is behind, or at work on what is looked at.

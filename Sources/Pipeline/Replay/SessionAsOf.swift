@@ -23,6 +23,16 @@ public enum Moment: Sendable, Hashable {
         }
     }
 
+    /// Whether an entry that cannot be read surely stands behind this moment.
+    func isBefore(_ hole: UnreadableHole) -> Bool {
+        switch self {
+        // Events are timed before they are appended; how long before nobody knows.
+        case .time: false
+        case .position(let position): hole.position > position
+        case .sequence(let sequence): hole.sequence > sequence
+        }
+    }
+
     /// Whether an event belongs to what was before or at this moment.
     func includes(_ event: RecordedEvent) -> Bool {
         switch self {
@@ -47,10 +57,16 @@ public struct SessionAsOf: Sendable {
         var chunks: [String: ChunkView] = [:]
         var last: UInt64 = 0
         reading: while true {
-            let page = try store.load(session, after: last, limit: 500)
+            let page = try store.entries(of: session, after: last, limit: 500).entries
             guard let end = page.last else { break }
             last = end.sequence
-            for event in page {
+            for entry in page {
+                let event: RecordedEvent
+                switch entry {
+                case .event(let found): event = found
+                case .unreadable(let hole) where moment.isBefore(hole): break reading
+                case .unreadable(let hole): throw LogFailure.unreadable("load", hole.position, hole.text)
+                }
                 guard moment.includes(event) else { break reading }
                 let fact = try RecordingEvent(event)
                 let stamp = EventStamp(event)

@@ -48,6 +48,8 @@ public struct ReadModelComparison: Sendable, Hashable {
     public var differences = 0
     /// The first of them.
     public var listed: [ReadModelDifference] = []
+    /// Documents among those that differ of which more is shown than was built.
+    public var ahead = 0
     /// Documents that could not be decided on yet: what is shown is still behind the log, or moved on
     /// while it was looked at.
     public var unsettled = 0
@@ -71,6 +73,12 @@ public protocol ReadModelRebuild: AnyObject {
 
     /// Builds on with these events; without any, everything given so far is written when it returns.
     func apply(_ events: [RecordedEvent]) throws
+
+    /// Nothing is to be built of what stands up to these positions beside what was given.
+    func pass(_ ends: [LogPosition])
+
+    /// Takes up what was written before `apply` threw; answers after which positions to go on.
+    func goBack() throws -> [Int: LogPosition]
 
     /// Compares document by document. Call it when everything up to some point of the log is applied.
     /// What cannot be decided yet is kept for `settle`.

@@ -15,7 +15,7 @@ enum EventsCommand: Command {
         "events", summary: "Print the events of a session, or of the whole log",
         details: "With --json every line is one event in the JSON form of CloudEvents 1.0. Events of one "
             + "session come in the order of their sequence; those of several sessions by the time of their "
-            + "append.",
+            + "append. An entry that cannot be read is named on stderr, and what stands behind it follows.",
         positionals: [
             Positional(
                 "SESSION", .identifier, isRequired: false, help: "Id of the session; without it all events")
@@ -26,7 +26,10 @@ enum EventsCommand: Command {
             "reel events sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D", "reel events --follow --json",
             "reel events --type KeyExported --json",
         ],
-        statuses: [Common.notFoundStatus, Common.usageStatus, Common.dependencyStatus])
+        statuses: [
+            "1  there is no such session; without --follow also: an entry could not be read, and was named",
+            Common.usageStatus, Common.dependencyStatus,
+        ])
 
     static func run(_ settings: Settings) throws -> ExitStatus {
         let system = try RunningSystem(settings)
@@ -45,23 +48,25 @@ enum EventsCommand: Command {
             printer.session = session
             var last: UInt64 = 0
             while !stop.isSet, !printer.isFull {
-                let page = try store.load(session, after: last, limit: 500)
-                for event in page { try printer.take(event) }
+                let page = try store.entries(of: session, after: last, limit: 500).entries
+                for entry in page { try printer.take(entry) }
                 guard let end = page.last else { break }
                 last = end.sequence
             }
         } else {
             var merge = LogMerge(store)
-            while !stop.isSet, !printer.isFull, let event = try merge.next() { try printer.take(event) }
+            while !stop.isSet, !printer.isFull, let entry = try merge.next() { try printer.take(entry) }
             positions = merge.positions
         }
-        if settings[follow] { try goOn(system, after: positions, printer, stop) }
+        guard settings[follow] else { return printer.holes == 0 ? .success : .no }
+        try goOn(system, store, after: positions, printer, stop)
         return .success
     }
 
     /// Prints what is appended until `stop` is set, waiting while the log is away.
     private static func goOn(
-        _ system: RunningSystem, after positions: [LogPosition], _ printer: EventPrinter, _ stop: StopSignal
+        _ system: RunningSystem, _ store: any EventStore, after positions: [LogPosition],
+        _ printer: EventPrinter, _ stop: StopSignal
     ) throws {
         let feed = try system.log.follow(after: positions)
         let followed = Set(positions.map(\.partition))
@@ -76,12 +81,18 @@ enum EventsCommand: Command {
                 events = try feed.next(limit: 500, waitMilliseconds: 500)
                 isAway = false
             } catch {
+                if let position = error.unreadableEntry {
+                    try printer.take(
+                        UnreadableHole(position: position, sequence: 0, text: error.text), from: store)
+                    feed.seek(to: position)
+                    continue
+                }
                 guard error.isTransient else { throw error }
                 if !isAway { Output.error("reel events: waiting for the log: \(error.text)") }
                 isAway = true
                 stop.wait(milliseconds: 500)
             }
-            for event in events { try printer.take(event) }
+            for event in events { try printer.take(.event(event)) }
         }
     }
 }
@@ -94,6 +105,8 @@ private final class EventPrinter {
     private let types: Set<String>
     private let columns: Int?
     private var left: Int
+    /// Entries that could not be read.
+    private(set) var holes = 0
     private var lastSequence: UInt64 = 0
     private var writer = JSONWriter(reserving: 1024)
 
@@ -106,7 +119,28 @@ private final class EventPrinter {
 
     var isFull: Bool { left == 0 }
 
-    func take(_ event: RecordedEvent) throws {
+    func take(_ entry: LogEntry) throws {
+        switch entry {
+        case .event(let event): try take(event)
+        case .unreadable(let hole):
+            guard session == nil || hole.sequence > lastSequence else { return }
+            lastSequence = hole.sequence
+            name(hole)
+        }
+    }
+
+    /// Takes one that was met in a partition. Of one session, its history says whether it belongs to it.
+    func take(_ hole: UnreadableHole, from store: any EventStore) throws {
+        guard let session else { return name(hole) }
+        try store.forEachEntry(of: session, after: lastSequence) { try take($0) }
+    }
+
+    private func name(_ hole: UnreadableHole) {
+        holes += 1
+        Output.error("reel events: \(hole)")
+    }
+
+    private func take(_ event: RecordedEvent) throws {
         if let session {
             guard event.partitionKey == session, event.sequence > lastSequence else { return }
             lastSequence = event.sequence

@@ -192,14 +192,14 @@ struct GrowthBenchmark {
         var last: [Int: LogPosition] = [:]
         var found = 0
         while let page = try reader.nextPage() {
-            for event in page {
+            for event in page.events {
                 let partition = event.position.partition
                 guard last[partition].map({ $0 < event.position }) ?? true else {
                     throw CommandFailure(.no, "\(event.position) came out of order")
                 }
                 last[partition] = event.position
             }
-            found += page.count
+            found += page.events.count
         }
         guard found == count else { throw CommandFailure(.no, "\(found) events were read of \(count)") }
     }

@@ -92,18 +92,22 @@ final class PartitionDesk {
     /// Whether the newest event that the read models have of a session is not the one that the log has.
     private func isLost(_ shown: ShownSession) throws -> Bool {
         guard shown.version > 0 else { return false }
-        let event = try store.load(shown.sessionID, after: shown.version - 1, limit: 1).first
-        return event?.position != shown.position
+        let entry = try store.entries(of: shown.sessionID, after: shown.version - 1, limit: 1).entries.first
+        return entry?.position != shown.position
     }
 
-    /// Moves away sealed files of chunks that the log does not know; answers their numbers.
+    /// Moves away sealed files of chunks that the log does not know; answers their numbers. None where it
+    /// may know more than can be read.
     private func setAside(_ session: String) throws -> [Int] {
         var recorded: Set<Int> = []
-        try store.forEach(of: session) { event in
+        var isReadable = true
+        try store.forEachEntry(of: session) { entry in
+            guard let event = entry.event else { return isReadable = false }
             if case .chunk(.recorded(let chunk)) = try RecordingEvent(event) {
                 recorded.insert(chunk.chunk.sequenceNumber)
             }
         }
+        guard isReadable else { return [] }
         var numbers: [Int] = []
         for file in try chunks.list(session: session).files where !recorded.contains(file.sequenceNumber) {
             if try chunks.setAside(session: session, sequence: file.sequenceNumber) {

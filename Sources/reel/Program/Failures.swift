@@ -43,6 +43,7 @@ enum Failures {
         case let failure as CommandFailure: failure.status
         case is UsageError: .usage
         case let failure as SourceFailure: failure.isBadInput ? .usage : .dependency
+        case let failure as LogFailure where failure.kind == .unreadable: .no
         case is SessionRejection, is MalformedEvent, is KeyMissing: .no
         case let failure as RecordingFailure:
             switch failure {
@@ -64,6 +65,8 @@ enum Failures {
         case let failure as CommandFailure: failure.message
         case let failure as LogFailure where failure.kind == .unreachable || failure.kind == .timedOut:
             "the event log cannot be reached: \(failure); \(hint)"
+        case let failure as LogFailure where failure.kind == .unreadable:
+            "\(failure); it holds back its own session alone, and 'reel parked list' says who waits for it"
         case let failure as LogFailure where failure.kind == .lostHistory:
             "\(failure); \(haltedHint)"
         case let failure as MongoFailure where failure.isUnreachable:

@@ -24,7 +24,9 @@ struct CompletionWait {
                 try handler.catchUp()
                 missingSince = nil
             } catch {
-                guard case .failed(let failure) = error, failure.isTransient else { throw error }
+                guard case .failed(let failure) = error, failure.isTransient else {
+                    throw SessionErrors.plain(error, session)
+                }
                 let since = missingSince ?? ContinuousClock.now
                 if missingSince == nil { report.note("waiting for the log: \(failure.text)") }
                 missingSince = since

@@ -98,7 +98,7 @@ struct ProjectBenchmark {
         let store = try log.open()
         let ends = try (0..<log.partitioning.count).map { try store.end(of: $0) }
         let reader = try ReadAhead(log, after: [:], upTo: ends, threads: 2)
-        while let page = try reader.nextPage() { try body(page) }
+        while let page = try reader.nextPage() { try body(page.events) }
     }
 
     private func rate(_ events: Int, _ body: () throws -> Void) throws -> Double {

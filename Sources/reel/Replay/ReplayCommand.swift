@@ -26,7 +26,8 @@ enum ReplayCommand: Command {
         details: "Builds them beside those that are shown, compares both document by document, and then puts "
             + "the new ones in place of the old, all at once, while everything goes on. Nothing but the read "
             + "models is touched. Interrupted or killed, the next run goes on where this one ended. Where "
-            + "nothing differs, nothing is changed.",
+            + "nothing differs, nothing is changed. An entry that cannot be read is listed and ends its own "
+            + "session there; where the read models know more than the log tells now, they stay.",
         options: [
             collection.declaration, session.declaration, verify.declaration, until.declaration,
             Common.json.declaration,
@@ -37,7 +38,8 @@ enum ReplayCommand: Command {
             "reel replay --session sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D --until 2026-11-21T00:53:58Z",
         ],
         statuses: [
-            "1  with --verify: something differs, or could not be decided; there is no such session",
+            "1  an entry of the log could not be read or understood, and was listed; with --verify also: something "
+                + "differs, or could not be decided; there is no such session",
             Common.usageStatus, "3  no running system, its servers cannot be used, or a replay is running",
         ])
 
@@ -75,7 +77,7 @@ enum ReplayCommand: Command {
         if settings[Common.json] { try Output.line(report.json) } else { try report.print() }
         if outcome.isInterrupted { throw CommandFailure(.interrupted, "interrupted; run it again to go on") }
         let isClean = outcome.comparison.differences == 0 && outcome.comparison.unsettled == 0
-        return settings[verify] && !isClean ? .no : .success
+        return outcome.isComplete && (isClean || !settings[verify]) ? .success : .no
     }
 
     private static func run(
@@ -89,7 +91,10 @@ enum ReplayCommand: Command {
                 replay.onProgress = { meter.show($0) }
                 defer { meter.clear() }
                 let outcome = try replay.run(verifyOnly: verifyOnly)
-                if outcome.isInterrupted { try rebuild.suspend() }
+                if outcome.isInterrupted {
+                    // A run that goes on would not meet again what could not be read.
+                    if outcome.isComplete { try rebuild.suspend() } else { try rebuild.discard() }
+                }
                 return outcome
             } catch ProjectionFailure.held where rebuild.id.isEmpty && ContinuousClock.now < patience {
                 // One that was killed is taken for running until its lease has ended.

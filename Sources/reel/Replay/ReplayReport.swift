@@ -40,6 +40,21 @@ struct ReplayReport {
             json.member("differences", comparison.differences)
             json.member("unsettled", comparison.unsettled)
             json.member("peak_rss_bytes", PeakMemory.bytes)
+            json.member("withheld", outcome.isWithheld)
+            json.member("unreadable_count", outcome.unreadableCount)
+            json.key("unreadable")
+            json.array { list in for hole in outcome.unreadable { hole.encode(into: &list) } }
+            json.member("waiting_count", outcome.waitingCount)
+            json.key("waiting")
+            json.array { list in
+                for session in outcome.waiting {
+                    list.object { json in
+                        json.member("session_id", session.sessionID)
+                        json.member("position", session.position.description)
+                        json.member("reason", session.reason)
+                    }
+                }
+            }
             json.key("listed")
             json.array { list in
                 for difference in comparison.listed { list.object { Self.write(difference, into: &$0) } }
@@ -86,11 +101,29 @@ struct ReplayReport {
                 "\(Quantity.grouped(comparison.unsettled)) could not be decided: the projector is behind the "
                     + "log, or does not run")
         }
+        try printGaps()
         if outcome.isSwapped {
             try Output.line("the new read models are in place; projectors waited \(outcome.hold_ms) ms")
+        } else if outcome.isWithheld {
+            try Output.line(
+                "nothing was put in place: \(Quantity.grouped(comparison.ahead)) documents show more than can be "
+                    + "read of the log now")
         } else if !isVerifying, !outcome.isInterrupted {
             try Output.line("nothing was to be changed")
         }
+    }
+
+    /// What could not be read, and who ends before it.
+    private func printGaps() throws {
+        for hole in outcome.unreadable { try Output.line(Table.printable("\(hole)")) }
+        let holes = outcome.unreadableCount - outcome.unreadable.count
+        if holes > 0 { try Output.line("… and \(Quantity.grouped(holes)) more entries") }
+        for session in outcome.waiting {
+            let text = "session \(session.sessionID) ends before \(session.position): \(session.reason)"
+            try Output.line(Table.printable(text))
+        }
+        let sessions = outcome.waitingCount - outcome.waiting.count
+        if sessions > 0 { try Output.line("… and \(Quantity.grouped(sessions)) more sessions") }
     }
 
     // MARK: - A session as it was

@@ -187,6 +187,14 @@ final class TestGateway {
         Issue.record("the session never was \(status)")
     }
 
+    /// Appends an event that changes nothing.
+    func appendNote(to session: String) throws {
+        let event = ProposedEvent(
+            RecordingEvent.session(.updated(SessionEvent.Updated(sessionID: session))), id: UUID().uuidString,
+            time: SystemClock().now(), context: EventContext(source: "/test", actor: .system("test")))
+        _ = try log.open().append([event], to: session, expecting: .any)
+    }
+
     /// The events of a session, in order.
     func events(of session: String) -> [RecordedEvent] {
         log.allEvents().filter { $0.partitionKey == session }.sorted { $0.sequence < $1.sequence }

@@ -27,9 +27,11 @@ enum EventsResource {
             after = sequence
         }
         if query.isStream { return try stream(call, query, .session(id), admittedAt: answer.version) }
-        let events = try call.core.store.load(id, after: after ?? 0, limit: query.limit)
+        let entries = try call.core.store.entries(of: id, after: after ?? 0, limit: query.limit).entries
+        let holes = entries.compactMap { if case .unreadable(let hole) = $0 { hole } else { nil } }
         return list(
-            events, next: String(events.last?.sequence ?? after ?? 0), hasMore: events.count == query.limit)
+            entries.compactMap(\.event), holes, next: String(entries.last?.sequence ?? after ?? 0),
+            hasMore: entries.count == query.limit)
     }
 
     private static func everything(_ call: Call) throws -> Response {
@@ -46,7 +48,7 @@ enum EventsResource {
         let page = try following(call).page(
             after: after, limit: query.limit, includesAudit: includesAudit, from: call.core.store)
         guard let page else { throw query.unknownPlace }
-        return list(page.events, next: page.place, hasMore: page.hasMore)
+        return list(page.events, page.unreadable, next: page.place, hasMore: page.hasMore)
     }
 
     /// A sequence as it was given out; nil for anything else.
@@ -57,11 +59,17 @@ enum EventsResource {
         return sequence
     }
 
-    private static func list(_ events: [RecordedEvent], next: String, hasMore: Bool) -> Response {
+    private static func list(
+        _ events: [RecordedEvent], _ holes: [UnreadableHole], next: String, hasMore: Bool
+    ) -> Response {
         var writer = JSONWriter(reserving: 1024 * (events.count + 1))
         writer.object { json in
             json.key("events")
             json.array { list in for event in events { event.encodeCloudEvent(into: &list) } }
+            if !holes.isEmpty {
+                json.key("unreadable")
+                json.array { list in for hole in holes { hole.encode(into: &list) } }
+            }
             json.member("next_after", next)
             json.member("has_more", hasMore)
         }
