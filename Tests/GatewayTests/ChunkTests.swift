@@ -207,6 +207,20 @@ struct ChunkTests {
         let beyond = try gateway.upload([1], 3, to: id)
         #expect(beyond.status == 413 && beyond.fields == ["storage_config.max_size_gb"])
         #expect(try gateway.vault.spool.usage().bytes == 100)
+        // Of several that were let in at once, the log takes what has room.
+        var another = chunk
+        another.chunk = ChunkReference(sessionID: id, sequenceNumber: 3)
+        another.content.sizeBytes = 1
+        try handler.catchUp()
+        let failure = #expect(throws: CommandError<SessionRejection>.self) {
+            try handler.handle(
+                .recordChunk(another), id: "more", context: EventContext(source: "/t", actor: .system("t")))
+        }
+        guard case .rejected(.invalid(let violations)) = failure else {
+            Issue.record("\(String(describing: failure))")
+            return
+        }
+        #expect(violations.map(\.field) == ["storage_config.max_size_gb"])
     }
 
     @Test("Too much, too little, and what does not say what it is are refused before or after the bytes")

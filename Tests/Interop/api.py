@@ -128,6 +128,21 @@ def lost(system, session):
     return bool(stopped) and stopped[0]["data"]["incomplete"]
 
 
+def holds(system, admin):
+    """Whose processing somebody has paused is told by `reel status`."""
+    session = admin.begin()
+    held = lambda: [(h["session_id"], h["by"], h["waiting_chunks"])
+                    for h in json.loads(system.reel("status", "--json").stdout)["held_sessions"]]
+    checks.equal("status names no session that isn't held", held(), [])
+    checks.equal("a pipeline is paused", admin.ask("POST", f"/sessions/{session}/pipeline/pause")[0], 200)
+    checks.check("status names the session, and who paused it",
+                 eventually(lambda: held() == [(session, "admin", 0)], 30), held())
+    text = system.reel("status").stdout.decode()
+    checks.check("for people, too", f"HELD      session {session}" in text and "by admin" in text, text)
+    checks.equal("the pipeline goes on", admin.ask("POST", f"/sessions/{session}/pipeline/resume")[0], 200)
+    checks.check("status names it no longer", eventually(lambda: held() == [], 30), held())
+
+
 def main():
     source = random.Random(seed_of("api"))
     rates = [part for kind in ("create", "update", "status") for part in (f"--rate-{kind}", "100000")]
@@ -143,6 +158,7 @@ def main():
         vanished = admin.begin()
         admin.upload(vanished, 1, b"some bytes")
         recording(system, admin, source)
+        holds(system, admin)
         viewer = Client(system.endpoints["api_url"],
                         token(system, "--subject", "vera", "--role", "session_viewer"))
         checks.equal("a viewer makes no session", viewer.ask("POST", "/sessions", DESK)[0], 403)

@@ -56,8 +56,16 @@ def usage(system, folder):
     good, empty = folder / "good", folder / "empty"
     good.write_bytes(mixed(1, 5000))
     empty.write_bytes(b"")
+    huge = folder / "huge"
+    with open(huge, "wb") as file:
+        file.truncate((1 << 30) + 1)
     untouched = Untouched(system)
     cases = [
+        ("a file beyond the size that a session may have", [huge, "--max-size", 1],
+         ["--max-size", "storage_config.max_size_gb", "1073741824"]),
+        ("a size of 0", [good, "--max-size", 0], ["max-size"]),
+        ("no retention", [good, "--retention-days", 0], ["retention-days"]),
+        ("a retention beyond a year", [good, "--retention-days", 366], ["retention-days", "365"]),
         ("no such file", [folder / "missing"], ["missing"]),
         ("an empty file", [empty], ["empty"]),
         ("a folder", [folder], ["folder|directory"]),
