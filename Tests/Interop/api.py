@@ -135,10 +135,13 @@ def holds(system, admin):
                     for h in json.loads(system.reel("status", "--json").stdout)["held_sessions"]]
     checks.equal("status names no session that isn't held", held(), [])
     checks.equal("a pipeline is paused", admin.ask("POST", f"/sessions/{session}/pipeline/pause")[0], 200)
-    checks.check("status names the session, and who paused it",
-                 eventually(lambda: held() == [(session, "admin", 0)], 30), held())
+    # Uploads are the sign of life of whoever records: without, the recording would be stopped before long.
+    checks.equal("recording goes on", admin.upload(session, 1, b"some bytes"), 201)
+    checks.check("status names the session, who paused it, and what waits",
+                 eventually(lambda: held() == [(session, "admin", 1)], 30), held())
     text = system.reel("status").stdout.decode()
     checks.check("for people, too", f"HELD      session {session}" in text and "by admin" in text, text)
+    checks.equal("recording still goes on", admin.upload(session, 2, b"more bytes"), 201)
     checks.equal("the pipeline goes on", admin.ask("POST", f"/sessions/{session}/pipeline/resume")[0], 200)
     checks.check("status names it no longer", eventually(lambda: held() == [], 30), held())
 
