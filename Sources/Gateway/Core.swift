@@ -14,6 +14,7 @@ final class Core: Sendable {
     let marks: RecorderMarks
     let totals = Totals()
     let streams = LiveStreams()
+    let openStreams = OpenStreams()
 
     init(_ parts: GatewayParts, _ settings: GatewaySettings) throws(LogFailure) {
         self.parts = parts

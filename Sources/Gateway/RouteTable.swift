@@ -13,7 +13,7 @@ enum RouteTable {
                 + EventsResource.endpoints
                 + AuditTrailResource.endpoints
         case .pipeline: PipelineManager.endpoints(core.settings)
-        case .recorder: []
+        case .recorder: RecorderService.endpoints(core.settings)
         }
     }
 }

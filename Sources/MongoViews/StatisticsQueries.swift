@@ -30,6 +30,9 @@ extension MongoQueries {
             sum.errors += group.errors
             sum.startedCount += group.startedCount
             sum.storedBytes += group.storedBytes
+            sum.storedChunks += group.storedChunks
+            sum.storedOriginalBytes += group.storedOriginalBytes
+            sum.storedPayloadBytes += group.storedPayloadBytes
         }
     }
 
@@ -88,6 +91,8 @@ extension MongoQueries {
         ("chunks", "tally.chunk_count"), ("size_bytes", "tally.size_bytes"),
         ("duration_seconds", "session.statistics.duration_seconds"),
         ("errors", "tally.error_count"), ("stored_bytes", "tally.stored_file_bytes"),
+        ("stored_chunks", "tally.stored_count"), ("stored_original_bytes", "tally.stored_original_bytes"),
+        ("stored_payload_bytes", "tally.stored_payload_bytes"),
         ("worked_chunks", "tally.work.chunks"), ("worked_ms", "tally.work.sum_ms"),
         ("steps", "tally.work.steps"), ("failures", "tally.work.failures"),
     ]
@@ -104,6 +109,9 @@ extension RecordingTotals {
         errors = try fields.count("errors")
         startedCount = try fields.count("started")
         storedBytes = try fields.count("stored_bytes")
+        storedChunks = try fields.count("stored_chunks")
+        storedOriginalBytes = try fields.count("stored_original_bytes")
+        storedPayloadBytes = try fields.count("stored_payload_bytes")
         work.chunks = try fields.count("worked_chunks")
         work.sum_ms = try fields.double("worked_ms")
         work.steps = try fields.count("steps")

@@ -50,7 +50,7 @@ def units(folder):
         copies.append(copy)
         line = re.search(r"^ExecStart=/usr/bin/reel (.*)$", text, re.M).group(1)
         if line.startswith("serve"):
-            for role in ("pipeline", "processor", "storage", "api", "projector"):
+            for role in ("pipeline", "recorder", "processor", "storage", "api", "projector"):
                 accepted(path.name, shlex.split(line.replace("%i", role)), {}, folder)
     variables = re.findall(r"^#?(\w+)=", (OPS / "systemd/reel.env").read_text(), re.M)
     checks.equal("reel.env: every variable is known", sorted(set(variables) - known), [])
@@ -102,7 +102,7 @@ def compose(folder):
             checks.equal(f"compose {name}: probe", test[:2], ["CMD", "/usr/bin/reel"])
             accepted(f"compose {name}", test[2:], variables, folder)
     roles = {service["command"][1] for service in services.values() if service.get("command", [""])[0] == "serve"}
-    checks.equal("compose: every role", roles, {"pipeline", "processor", "storage", "api", "projector"})
+    checks.equal("compose: every role", roles, {"pipeline", "recorder", "processor", "storage", "api", "projector"})
     stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?", (OPS / "Containerfile").read_text(), re.M)
     checks.check("Containerfile: versions are named, and it is built apart from what runs",
                  len(stages) == 2 and all(":" in image for image, _ in stages), stages)
@@ -142,7 +142,7 @@ def manifests(folder):
         checks.check(f"{name}: the budget is for its pods", budget["spec"]["selector"]["matchLabels"] == labels)
     lag = by["Deployment"]["reel-lag"]["spec"]["template"]["metadata"]["labels"]
     checks.equal("lag: the service is for its pods", by["Service"]["reel-lag"]["spec"]["selector"], lag)
-    for name, port in (("pipeline", 8083), ("api", 8087)):
+    for name, port in (("pipeline", 8083), ("recorder", 8084), ("api", 8087)):
         spec = by["Deployment"][f"reel-{name}"]["spec"]["template"]
         checks.equal(f"{name}: the service is for its pods",
                      by["Service"][f"reel-{name}"]["spec"]["selector"], spec["metadata"]["labels"])

@@ -105,8 +105,8 @@ def contract(system, folder, service):
     failures = failures or done.stdout[-1500:] + done.stderr[-1500:]
     if not checks.check(f"{service}: schemathesis finds nothing", done.returncode == 0, failures):
         print(failures[:20000], flush=True)
-    least = 300 if service == "api" else 50
-    checks.check(f"{service}: schemathesis: {least} cases and more", cases >= least, cases)
+    least = 300 if service == "api" else 10
+    checks.check(f"{service}: schemathesis: {least} cases or more", cases >= least, cases)
 
 
 class Client:

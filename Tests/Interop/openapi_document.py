@@ -4,7 +4,7 @@
 schemas/openapi.yaml is the session API's; schemas/openapi-pipeline.yaml and openapi-recorder.yaml describe
 what they have in common with it by reference. `$ref` may name a part of read-models/*.json or of openapi.yaml,
 which is then put among the document's own components; `x-as` takes the named part of openapi.yaml as it is,
-but for the members that stand beside it. Links to operations that the document does not have are left out.
+but for the members that stand beside it (null: without them). Links to operations that the document does not have are left out.
 
 Run as a program it writes the JSON files; `openapi.py` checks that they are this.
 """
@@ -34,13 +34,17 @@ def at(node, pointer):
 
 
 def merged(base, over):
-    """`base` with the members of `over`, at every depth; schemas and examples are whole."""
+    """`base` with the members of `over`, at every depth; schemas and examples are whole, null takes away."""
     if not (isinstance(base, dict) and isinstance(over, dict)):
         return over
     result = dict(base)
     for name, value in over.items():
-        is_part = name in base and name not in ("schema", "example")
-        result[name] = merged(base[name], value) if is_part else value
+        if value is None:
+            result.pop(name, None)
+        elif name in base and name not in ("schema", "example"):
+            result[name] = merged(base[name], value)
+        else:
+            result[name] = value
     return result
 
 

@@ -2,11 +2,13 @@
 """Every role on a port of its own, and the services that sessions are worked with over: in one process, and in
 processes apart."""
 
+import http.client
 import json
 import pathlib
 import random
 import re
 import urllib.error
+import urllib.parse
 import urllib.request
 
 from kit import UNLIMITED, Checks, System, Workspace, eventually, free_port, seed_of
@@ -46,6 +48,18 @@ class Service:
         except urllib.error.HTTPError as error:
             status, content, kind = error.code, error.read(), error.headers["Content-Type"]
         return status, json.loads(content) if content and "json" in (kind or "") else content
+
+
+    def begin(self, path):
+        """A POST whose body comes in pieces, and may never come to its end."""
+        parts = urllib.parse.urlsplit(self.url)
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+        connection.putrequest("POST", path)
+        for name, value in (("Authorization", f"Bearer {self.token}"), ("Transfer-Encoding", "chunked"),
+                            ("Content-Type", "application/octet-stream")):
+            connection.putheader(name, value)
+        connection.endheaders()
+        return connection
 
 
 DESK = {"name": "a desk", "rdp_config": {"host": "desk.example", "username": "anna"}}
@@ -91,6 +105,54 @@ def pipelines(what, manager, source):
     return name, b"".join(pieces)
 
 
+def recordings(what, recorder, source):
+    """A recording through the Recorder alone; its session and bytes."""
+    status, refused = recorder.ask("POST", "/recordings/start", dict(DESK, source="rdp"))
+    checks.equal(f"{what}: no client connects to a desktop, and that is said",
+                 (status, refused["error"]["code"]), (501, "REEL_ERR_3002"))
+    status, started = recorder.ask("POST", "/recordings/start", DESK)
+    name = started.get("session_id")
+    checks.equal(f"{what}: POST /recordings/start", (status, started.get("status")), (201, "recording"))
+    whole = source.randbytes(300_000)
+    half = source.randrange(1, 200_000)
+    path = f"/chunks/{name}/process"
+    broken = recorder.begin(path)
+    broken.send(b"%x\r\n%s\r\n" % (half, whole[:half]))
+
+    def look():
+        return recorder.ask("GET", f"/recordings/{name}")[1]
+
+    eventually(lambda: look()["progress"]["recorder_alive"], 30)
+    broken.close()
+    # What has arrived when the connection breaks is recorded; how much that is, the recording says.
+    eventually(lambda: look()["progress"]["next_offset"] > 0, 60)
+    place = look()["progress"]["next_offset"]
+    checks.check(f"{what}: what has arrived of a stream that breaks is kept", 0 < place <= half, (place, half))
+    checks.equal(f"{what}: a stream goes on where it ended, or not at all",
+                 recorder.ask("POST", f"{path}?offset={place + 1}", b"x")[0], 409)
+    status, taken = recorder.ask("POST", f"{path}?offset={place}", whole[place:])
+    checks.equal(f"{what}: POST /chunks/…/process", (status, taken.get("next_offset")), (201, len(whole)))
+    for step, state in (("pause", "paused"), ("resume", "recording")):
+        checks.equal(f"{what}: {step}",
+                     recorder.ask("POST", f"/api/v1/recordings/{name}/{step}")[1]["status"], state)
+    running = recorder.ask("GET", "/recordings?status=recording")[1]
+    listed = eventually(lambda: name in [
+        item["session_id"] for item in recorder.ask("GET", "/recordings?status=recording")[1]["recordings"]], 60)
+    checks.check(f"{what}: GET /recordings", listed, running)
+    checks.equal(f"{what}: stop", recorder.ask("POST", f"/recordings/{name}/stop")[0], 200)
+    checks.check(f"{what}: it is completed", eventually(lambda: look()["status"] == "completed", 90), look())
+    done = look()["progress"]
+    checks.check(f"{what}: every chunk is stored",
+                 done["chunks_recorded"] == done["chunks_stored"] > 1 and not done["incomplete"], done)
+    chunks = recorder.ask("GET", f"/chunks/{name}")[1]["chunks"]
+    checks.equal(f"{what}: GET /chunks/…", sum(chunk["size_bytes"] for chunk in chunks), len(whole))
+    eventually(lambda: recorder.ask("GET", "/compression/stats")[1]["original_bytes"] >= len(whole), 60)
+    stats = recorder.ask("GET", "/compression/stats")[1]
+    checks.check(f"{what}: GET /compression/stats", stats["original_bytes"] >= len(whole)
+                 and stats["chunks_count"] >= len(chunks), stats)
+    return name, whole
+
+
 def basics(role, url):
     """What every role's port answers."""
     status, body = get(url + "/status")
@@ -121,6 +183,12 @@ def together(folder, source):
         name, whole = pipelines("together", Service(urls["pipeline"], token), source)
         checks.check("the session API gives back what the Pipeline Manager took",
                      api.ask("GET", f"/sessions/{name}/media")[1] == whole)
+        other, recorded = recordings("together", Service(urls["recorder"], token), source)
+        checks.check("and what the Recorder took",
+                     api.ask("GET", f"/sessions/{other}/media")[1] == recorded)
+        checks.equal("the Recorder removes a recording",
+                     Service(urls["recorder"], token).ask("DELETE", f"/recordings/{other}")[0], 204)
+        checks.equal("and the session is gone", api.ask("GET", f"/sessions/{other}")[0], 404)
         wanted = {"session.start", "chunk.upload", "session.stop", "pipeline.control"}
 
         def trail():
@@ -146,11 +214,16 @@ def apart(site, source):
     keys.mkdir(mode=0o700)
     done = site.reel("token", "--subject", "anna", "--role", "session_manager", "--token-keys", keys)
     token = done.stdout.decode().strip()
-    manager = site.serve("pipeline", "--token-keys", keys, name="pipeline")
+    manager = site.serve("pipeline", "--token-keys", keys, *UNLIMITED, name="pipeline")
     url = re.search(r"http port open url=(\S+) role=pipeline", manager.said()).group(1)
     name, whole = pipelines("apart", Service(url, token), source)
     checks.check("what processes apart have made is exported",
                  site.reel("export", name, "-o", "-").stdout == whole)
+    recorder = site.serve("recorder", "--token-keys", keys, *UNLIMITED, name="recorder")
+    url = re.search(r"http port open url=(\S+) role=recorder", recorder.said()).group(1)
+    other, recorded = recordings("apart", Service(url, token), source)
+    checks.check("what a recorder apart has taken is exported",
+                 site.reel("export", other, "-o", "-").stdout == recorded)
     events = [json.loads(line) for line in site.reel("events", name, "--json").stdout.splitlines()]
     checks.equal("the log has who said so, and where", (events[0]["authid"], events[0]["source"]),
                  ("anna", "/reel/pipeline"))

@@ -68,6 +68,9 @@ struct QueryTests {
         #expect(totals.work.minimum_ms == work.minimum_ms && totals.work.maximum_ms == work.maximum_ms)
         #expect(totals.work.failures == work.failures && work.chunks > 0)
         #expect(totals.storedBytes == folds.values.reduce(0) { $0 + $1.tally.storedFileBytes })
+        #expect(totals.storedChunks == folds.values.reduce(0) { $0 + $1.tally.storedCount })
+        #expect(totals.storedOriginalBytes == folds.values.reduce(0) { $0 + $1.tally.storedOriginalBytes })
+        #expect(totals.storedPayloadBytes == folds.values.reduce(0) { $0 + $1.tally.storedPayloadBytes })
         for (id, fold) in folds {
             let shown = try queries.statistics(ofSession: id)
             #expect(shown == SessionStatisticsResponse(fold))

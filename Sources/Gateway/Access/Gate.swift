@@ -201,6 +201,7 @@ struct Gate: Sendable {
         if endpoint.namesSession { return AuditResource(.session, id: request.parameter("id")) }
         if endpoint.operation == .readAllEvents { return AuditResource(.events) }
         if endpoint.operation == .readAudit { return AuditResource(.audit) }
+        if endpoint.operation == .readConfiguration { return AuditResource(.configuration) }
         return AuditResource(endpoint.limit == .statistics ? .statistics : .session)
     }
 }
@@ -226,4 +227,6 @@ private struct GuardedSink: BodySink {
     }
 
     func abandon() { sink.abandon() }
+
+    var takesParts: Bool { sink.takesParts }
 }

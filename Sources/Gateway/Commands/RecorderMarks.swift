@@ -45,21 +45,29 @@ final class RecorderMarks: @unchecked Sendable {
         try lend { marks throws(LogFailure) in try marks.end(RecorderMark.name(ofSession: session)) }
     }
 
+    /// Whether whoever records the session was heard of, by any process, lately enough.
+    func isAlive(_ session: String) throws(LogFailure) -> Bool {
+        try lend { marks throws(LogFailure) in
+            try marks.alive([RecorderMark.name(ofSession: session)]) == [true]
+        }
+    }
+
     private func set(_ session: String, _ milliseconds: Int) throws(LogFailure) {
         try lend { marks throws(LogFailure) in
             try marks.beat(RecorderMark.name(ofSession: session), forMilliseconds: milliseconds)
         }
     }
 
-    private func lend(
-        _ body: (any Liveness) throws(LogFailure) -> Void
-    ) throws(LogFailure) {
+    private func lend<Answer>(
+        _ body: (any Liveness) throws(LogFailure) -> Answer
+    ) throws(LogFailure) -> Answer {
         try lock.withLock { _ throws(LogFailure) in
             let open: any Liveness
             if let marks { open = marks } else { open = try log.liveness() }
             marks = nil
-            try body(open)
+            let answer = try body(open)
             marks = open
+            return answer
         }
     }
 }

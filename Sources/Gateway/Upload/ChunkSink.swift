@@ -9,11 +9,8 @@ internal import Vault
 final class ChunkSink: BodySink, @unchecked Sendable {
     private let call: Call
     private let request: ChunkUpload
-    private let description: SessionDescription
-    private let keyID: String
-    private let authenticator: HMACSHA256
     private let digest = SHA256()
-    private var upload: SpoolUpload?
+    private var intake: ChunkIntake?
 
     /// Looks at everything that can be known before the bytes.
     init(_ call: Call, _ request: ChunkUpload) throws {
@@ -21,40 +18,29 @@ final class ChunkSink: BodySink, @unchecked Sendable {
         self.request = request
         let core = call.core
         let session = request.chunk.sessionID
-        let state = try core.desk.look(at: session)
-        guard let description = state.description, state.status != .deleted else {
-            throw SessionRejection.notFound
-        }
-        self.description = description
-        try call.require(Ownership(description.metadata))
+        let state = try call.state(of: session)
         try Self.requireTurn(of: request.chunk, in: state)
         let length = Int(clamping: call.request.contentLength ?? UInt64(core.settings.chunkBytes))
-        try Self.requireRoom(for: length, description, state)
-        if let room = try core.parts.diskGuard?.tightest(), room.state == .closing {
-            throw DiskShortage(room)
-        }
+        try UploadAdmission.requireRoom(for: length, in: state, core)
+        guard let description = state.description else { throw SessionRejection.notFound }
         let key = try core.parts.keys.key(ofSession: session)
-        keyID = key.keyID
-        authenticator = key.contentDigester()
-        authenticator.reset()
         try core.marks.beat(session)
         // Chunks that have to wait leave room for the one that they wait for.
         let isEarly = request.chunk.sequenceNumber > state.chunkCount + 1
-        upload = try core.parts.spool.begin(
-            session: session, sequence: request.chunk.sequenceNumber, stage: "upload", byteCount: length,
-            leaving: isEarly ? core.settings.chunkBytes : 0)
+        intake = try ChunkIntake(
+            core, description, key: key, session: session, sequence: request.chunk.sequenceNumber,
+            length: length, leaving: isEarly ? core.settings.chunkBytes : 0)
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws {
-        authenticator.update(bytes)
         digest.update(bytes)
-        try upload?.append(bytes)
+        try intake?.write(bytes)
         // A slow upload is the sign of life of whoever records.
         try call.core.marks.beat(request.chunk.sessionID)
     }
 
     func finish(byteCount: UInt64) throws -> Response {
-        guard let upload else { throw ErrorInfo(.malformedRequest, "the upload was given up") }
+        guard let intake else { throw ErrorInfo(.malformedRequest, "the upload was given up") }
         guard byteCount > 0 else {
             throw RequestFailure.invalid([Violation("body", "must not be empty")])
         }
@@ -62,21 +48,15 @@ final class ChunkSink: BodySink, @unchecked Sendable {
         if let expected = request.digest, expected != found {
             throw RequestFailure.invalid([Violation("sha256", "is not the digest of the bytes that arrived")])
         }
-        try upload.commit()
-        self.upload = nil
-        let chunk = ChunkEvent.Recorded(
-            chunk: request.chunk,
-            content: ChunkContent(
-                sizeBytes: upload.byteCount, digest: authenticator.finish().hex, keyID: keyID,
-                cipher: description.storage.encryptionEnabled ? "xchacha20poly1305" : "none"),
-            codec: description.storage.compressionEnabled ? description.recording.compression : "none",
-            capturedAt: request.capturedAt, durationSeconds: request.durationSeconds,
+        let chunk = try intake.finish(
+            as: request.chunk, capturedAt: request.capturedAt, durationSeconds: request.durationSeconds,
             frameCount: request.frameCount, droppedFrames: request.droppedFrames,
-            qualityScore: request.qualityScore, spoolPath: upload.relative)
+            qualityScore: request.qualityScore)
+        self.intake = nil
         return try answer(try UploadDesk(core: call.core, context: call.context).take(chunk), chunk)
     }
 
-    func abandon() { upload = nil }
+    func abandon() { intake = nil }
 
     private func answer(_ outcome: UploadDesk.Outcome, _ chunk: ChunkEvent.Recorded) throws -> Response {
         let path = "\(call.mount.prefix)/sessions/\(chunk.chunk.sessionID)/chunks/\(chunk.chunk.chunkID)"
@@ -123,20 +103,6 @@ final class ChunkSink: BodySink, @unchecked Sendable {
         guard chunk.sequenceNumber <= next + ChunkUpload.window else {
             throw SessionRejection.outOfOrder(expected: next, got: chunk.sequenceNumber)
         }
-        let ahead = state.chunkCount - state.merkleHashes.count - state.failures.count
-        guard ahead < ChunkUpload.window else {
-            throw ErrorInfo(
-                .dependencyUnavailable,
-                "\(ahead) chunks are not stored yet; processing has to catch up first",
-                retryAfter: 1)
-        }
-    }
-
-    private static func requireRoom(
-        for length: Int, _ description: SessionDescription, _ state: SessionState
-    ) throws {
-        guard let violation = description.storage.violation(ofBytes: state.sizeBytes + length) else { return }
-        throw ErrorInfo(
-            .tooLarge, "the session would have more than it may have: \(violation)", violations: [violation])
+        try UploadAdmission.requireProgress(of: state)
     }
 }

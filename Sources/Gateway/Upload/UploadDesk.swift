@@ -76,6 +76,12 @@ struct UploadDesk: Sendable {
         }
     }
 
+    /// How many chunks wait for one that is missing.
+    func waiting(_ session: String) throws -> Int {
+        let next = try core.desk.look(at: session).chunkCount + 1
+        return Set(try heldFiles(session).map(\.sequence).filter { $0 >= next }).count
+    }
+
     /// How many numbers are missing before chunks that wait.
     func gap(_ session: String) throws -> Int {
         let next = try core.desk.look(at: session).chunkCount + 1

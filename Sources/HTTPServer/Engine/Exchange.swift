@@ -164,7 +164,7 @@ final class Exchange: @unchecked Sendable {
             return true
         }
         body.append(contentsOf: data)
-        if sink != nil, body.count >= ServerCore.pieceBytes { return writePiece() }
+        if let sink, sink.takesParts || body.count >= ServerCore.pieceBytes { return writePiece() }
         return true
     }
 

@@ -10,6 +10,15 @@ public protocol BodySink: Sendable {
 
     /// The connection broke, the body was too large or too slow, or `write` has thrown.
     func abandon()
+
+    /// Whether each part counts although the rest may never come: then bytes are handed over as they come,
+    /// not gathered to pieces of some size.
+    var takesParts: Bool { get }
+}
+
+extension BodySink {
+    /// A body counts as a whole.
+    public var takesParts: Bool { false }
 }
 
 /// What a handler makes of a request where it was read.

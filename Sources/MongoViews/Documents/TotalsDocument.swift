@@ -81,7 +81,10 @@ extension Checkpoints {
             let partition = try fields.position("position").partition
             guard !fields.isNull("totals") else { return (partition, nil) }
             let totals = try fields.document("totals")
-            guard try totals.string("lineage") == book.lineage else { return (partition, nil) }
+            // Those of an earlier version may lack some.
+            guard try totals.string("lineage") == book.lineage,
+                PartitionTotals.names.allSatisfy({ !totals.isNull($0) })
+            else { return (partition, nil) }
             return (partition, try PartitionTotals(totals))
         }
         for (partition, totals) in found {

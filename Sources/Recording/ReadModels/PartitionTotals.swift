@@ -42,7 +42,7 @@ public struct PartitionTotals: Sendable, Hashable {
     /// Names of the sums, as they are kept.
     public static let names = [
         "chunks", "size_bytes", "duration_seconds", "errors", "started", "stored_bytes", "worked_chunks",
-        "worked_us", "steps", "failures",
+        "worked_us", "steps", "failures", "stored_chunks", "stored_original_bytes", "stored_payload_bytes",
     ]
 
     /// The sums, in the order of their names; others than so many are no sums.
@@ -51,6 +51,7 @@ public struct PartitionTotals: Sendable, Hashable {
             [
                 sums.chunks, sums.sizeBytes, sums.durationSeconds, sums.errors, sums.started,
                 sums.storedBytes, sums.workedChunks, sums.worked_us, sums.steps, sums.failures,
+                sums.storedChunks, sums.storedOriginalBytes, sums.storedPayloadBytes,
             ]
         }
         set {
@@ -59,7 +60,8 @@ public struct PartitionTotals: Sendable, Hashable {
                 chunks: newValue[0], sizeBytes: newValue[1], durationSeconds: newValue[2],
                 errors: newValue[3], started: newValue[4], storedBytes: newValue[5],
                 workedChunks: newValue[6], worked_us: newValue[7], steps: newValue[8],
-                failures: newValue[9])
+                failures: newValue[9], storedChunks: newValue[10], storedOriginalBytes: newValue[11],
+                storedPayloadBytes: newValue[12])
         }
     }
 
@@ -97,6 +99,9 @@ public struct PartitionTotals: Sendable, Hashable {
                 sums.errors = tally.errorCount
                 sums.started = session.startedAt == nil ? 0 : 1
                 sums.storedBytes = tally.storedFileBytes
+                sums.storedChunks = tally.storedCount
+                sums.storedOriginalBytes = tally.storedOriginalBytes
+                sums.storedPayloadBytes = tally.storedPayloadBytes
             }
             sums.workedChunks = tally.work.chunks
             // Whole microseconds of each session: sums that don't depend on their order.
@@ -120,6 +125,9 @@ public struct PartitionTotals: Sendable, Hashable {
         var worked_us = 0
         var steps = 0
         var failures = 0
+        var storedChunks = 0
+        var storedOriginalBytes = 0
+        var storedPayloadBytes = 0
 
         mutating func add(_ more: Sums, _ sign: Int, _ less: Sums?) {
             let less = less ?? Sums()
@@ -133,6 +141,9 @@ public struct PartitionTotals: Sendable, Hashable {
             worked_us += more.worked_us + sign * less.worked_us
             steps += more.steps + sign * less.steps
             failures += more.failures + sign * less.failures
+            storedChunks += more.storedChunks + sign * less.storedChunks
+            storedOriginalBytes += more.storedOriginalBytes + sign * less.storedOriginalBytes
+            storedPayloadBytes += more.storedPayloadBytes + sign * less.storedPayloadBytes
         }
     }
 }
@@ -150,6 +161,9 @@ extension RecordingTotals {
         errors += sums.errors
         startedCount += sums.started
         storedBytes += sums.storedBytes
+        storedChunks += sums.storedChunks
+        storedOriginalBytes += sums.storedOriginalBytes
+        storedPayloadBytes += sums.storedPayloadBytes
         var work = WorkTally()
         work.chunks = sums.workedChunks
         // Whole microseconds again, so that the order of the parts doesn't show.

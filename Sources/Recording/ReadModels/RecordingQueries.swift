@@ -62,6 +62,12 @@ public struct RecordingTotals: Sendable, Hashable {
     public var startedCount = 0
     /// Bytes of sealed files.
     public var storedBytes = 0
+    /// Stored chunks.
+    public var storedChunks = 0
+    /// Recorded bytes of the stored chunks.
+    public var storedOriginalBytes = 0
+    /// The codec's output of the stored chunks, in bytes.
+    public var storedPayloadBytes = 0
     /// What the stages did for all sessions, also for deleted ones; without what they have begun.
     public var work = WorkTally()
 

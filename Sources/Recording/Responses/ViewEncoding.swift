@@ -162,7 +162,7 @@ extension RDPConfig {
 }
 
 extension RecordingConfig {
-    fileprivate func encodeShown(_ json: inout JSONWriter) {
+    func encodeShown(_ json: inout JSONWriter) {
         json.member("frame_rate", frameRate)
         json.member("resolution", resolution)
         json.member("quality", quality)
@@ -196,7 +196,7 @@ extension SessionMetadata {
 }
 
 extension SessionStatistics {
-    fileprivate func encodeShown(_ json: inout JSONWriter) {
+    func encodeShown(_ json: inout JSONWriter) {
         json.member("duration_seconds", durationSeconds)
         json.member("chunks_count", chunksCount)
         json.member("size_bytes", sizeBytes)

@@ -13,8 +13,8 @@ struct RolePort: Sendable {
     let url: String
     let server: HTTPServer
 
-    /// Threads and connections of a port that is not asked for much: health, figures, operators' commands.
-    private static let few = (sockets: 1, handlers: 4, transfers: 2, connections: 1024)
+    /// Connections of a port that is not the API's.
+    private static let fewConnections = 1024
 
     /// Starts to listen: on the port that was named, else on the role's usual one, else, where that is taken,
     /// on a free one, since many processes of one role share a machine.
@@ -64,10 +64,11 @@ struct RolePort: Sendable {
         settings.port = plan.ports[role] ?? role.usualPort
         settings.connections = plan.connections
         if role != .api {
-            settings.threads = few.sockets
-            settings.handlerThreads = few.handlers
-            settings.transferThreads = few.transfers
-            settings.connections = min(plan.connections, few.connections)
+            // Not asked for much: operators' commands and some streams, or health and figures alone.
+            settings.threads = 1
+            settings.handlerThreads = role.service == nil ? 2 : 8
+            settings.transferThreads = role.service == nil ? 1 : 8
+            settings.connections = min(plan.connections, fewConnections)
         }
         settings.tls = plan.tls?.identity
         if !plan.corsOrigins.isEmpty {

@@ -139,6 +139,9 @@ final class LogQueries: RecordingQueries {
             if session.status == .deleted { continue }
             if session.startedAt != nil { totals.startedCount += 1 }
             totals.storedBytes += fold.tally.storedFileBytes
+            totals.storedChunks += fold.tally.storedCount
+            totals.storedOriginalBytes += fold.tally.storedOriginalBytes
+            totals.storedPayloadBytes += fold.tally.storedPayloadBytes
             totals.sessions[session.status, default: 0] += 1
             totals.chunks += session.statistics.chunksCount
             totals.sizeBytes += session.statistics.sizeBytes

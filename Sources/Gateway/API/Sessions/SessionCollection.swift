@@ -42,9 +42,14 @@ enum SessionCollection {
         return id
     }
 
-    private static func list(_ call: Call) throws -> Response {
+    /// The page that the request asks for.
+    static func page(_ call: Call) throws -> SessionListResponse {
         let query = try SessionListQuery(call.parameters, seenBy: call.subject.audience)
-        let list = try call.core.queries.sessionList(query.filter, limit: query.limit, from: query.start)
+        return try call.core.queries.sessionList(query.filter, limit: query.limit, from: query.start)
+    }
+
+    private static func list(_ call: Call) throws -> Response {
+        let list = try page(call)
         var writer = JSONWriter(reserving: 1024 * (list.sessions.count + 1))
         list.encode(into: &writer)
         return .json(writer.bytes)

@@ -36,6 +36,8 @@ enum SessionControl {
     }
 
     static func pause(_ call: Call, _ id: String) throws {
+        try call.state(of: id)
+        call.core.openStreams.flush(id)
         try call.command([.pause], on: id)
         try call.core.marks.rest(id)
     }
@@ -50,6 +52,7 @@ enum SessionControl {
     /// incomplete.
     static func stop(_ call: Call, _ id: String) throws {
         try call.state(of: id)
+        call.core.openStreams.flush(id)
         let desk = UploadDesk(core: call.core, context: call.context)
         try desk.recordHeld(id)
         try call.command([.stop(.requested, incomplete: try desk.gap(id) > 0)], on: id)

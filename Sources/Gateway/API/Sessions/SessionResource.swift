@@ -53,7 +53,7 @@ enum SessionResource {
         return try call.present(id)
     }
 
-    private static func delete(_ call: Call) throws -> Response {
+    static func delete(_ call: Call) throws -> Response {
         try call.requireNoParameters()
         try call.command([.delete]) { state in
             if let description = state.description {

@@ -1,0 +1,108 @@
+internal import EventSourcing
+internal import HTTPServer
+internal import Recording
+internal import Vault
+
+/// The Recorder (seed 001): sessions as recordings, over the same commands and reads as the session API, and
+/// the one thing that this cannot do: it takes a stream and cuts it into chunks.
+enum RecorderService {
+    /// The largest body of one request: what the largest session may have, `max_size_gb` of seed 000.
+    private static let streamBytes = UInt64(1000) << 30
+
+    static func endpoints(_ settings: GatewaySettings) -> [Endpoint] {
+        [
+            Endpoint(
+                .post, "/recordings/start", .controlSession, .create, .sessionStart, .command,
+                takesJSON: true, answer: start),
+            step("stop", .sessionStop, SessionControl.stop),
+            step("pause", .sessionPause, SessionControl.pause),
+            step("resume", .sessionResume, SessionControl.resume),
+            Endpoint(.get, "/recordings/{id}", .readSession, .status, .sessionRead) { call in
+                try call.requireNoParameters()
+                let id = try call.sessionID()
+                try call.state(of: id)
+                return try present(call, id)
+            },
+            Endpoint(.get, "/recordings", .readSession, .status, .sessionList) { call in
+                var writer = JSONWriter(reserving: 16 << 10)
+                RecordingListResponse(try SessionCollection.page(call)).encode(into: &writer)
+                return .json(writer.bytes)
+            },
+            Endpoint(
+                .delete, "/recordings/{id}", .deleteSession, .delete, .sessionDelete, .command,
+                answer: SessionResource.delete),
+            Endpoint(.get, "/chunks/{id}", .readChunks, .chunks, .chunkList, answer: ChunkResource.list),
+            Endpoint(
+                upload: "/chunks/{id}/process", .uploadChunk, .chunks, .chunkUpload, atMost: streamBytes
+            ) { call in
+                try StreamSink(call, try StreamAppend(call.parameters))
+            },
+            Endpoint(
+                .get, "/compression/stats", .readSystemStatistics, .statistics, .statisticsRead,
+                answer: compression),
+        ]
+    }
+
+    private static func step(
+        _ word: String, _ action: AuditAction, _ step: @escaping SessionControl.Step
+    ) -> Endpoint {
+        Endpoint(.post, "/recordings/{id}/\(word)", .controlSession, .update, action, .command) { call in
+            try call.requireNoParameters()
+            let id = try call.sessionID()
+            try step(call, id)
+            return try present(call, id)
+        }
+    }
+
+    private static func start(_ call: Call) throws -> Response {
+        try call.requireNoParameters()
+        let order = try RecordingOrder(json: call.request.body)
+        guard order.source != .rdp else {
+            throw ErrorInfo(
+                .invalidConfiguration,
+                "this recorder takes streams and has no client that could connect to a desktop; start the "
+                    + "recording with source stream, and send what is captured to /chunks/{session_id}/process",
+                status: 501)
+        }
+        let id: String
+        switch order.session {
+        case .existing(let named): id = named
+        case .new(let request): id = try SessionCollection.make(request, call)
+        }
+        try SessionControl.start(call, id)
+        return try present(
+            call, id, status: 201,
+            headers: [HeaderField("Location", "\(call.mount.prefix)/recordings/\(id)")])
+    }
+
+    private static func present(
+        _ call: Call, _ id: String, status: Int = 200, headers: [HeaderField] = []
+    ) throws -> Response {
+        let core = call.core
+        guard let session = try core.reads.session(id) else { throw SessionRejection.notFound }
+        // The log is looked at last, so that both are of one moment or the log's part is the newer one.
+        let state = try core.desk.look(at: id)
+        let answer = RecordingStatusResponse(
+            session, state,
+            isRecorderAlive: state.status == .recording ? try core.marks.isAlive(id) : nil,
+            waiting: try UploadDesk(core: core, context: call.context).waiting(id))
+        var writer = JSONWriter(reserving: 2048)
+        answer.encode(into: &writer)
+        return .json(
+            writer.bytes, status: status, headers: headers + [HeaderField("Cache-Control", "no-store")])
+    }
+
+    private static func compression(_ call: Call) throws -> Response {
+        try call.requireNoParameters()
+        let levels = call.core.settings.configuration.compressionLevels
+        let algorithms = Codec.allCases.map { codec in
+            CompressionStatsResponse.Algorithm(
+                name: codec.rawValue,
+                level: levels.first { $0.codec == codec.rawValue }?.level ?? codec.defaultLevel)
+        }
+        var writer = JSONWriter()
+        CompressionStatsResponse(try call.core.totals.now(call.core), algorithms: algorithms)
+            .encode(into: &writer)
+        return .json(writer.bytes)
+    }
+}

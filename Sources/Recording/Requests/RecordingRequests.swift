@@ -1,0 +1,44 @@
+public import EventSourcing
+
+/// `POST /recordings/start`: what `SessionOrder` takes, and where the recording comes from.
+public struct RecordingOrder: RequestBody {
+    /// The session that is to be recorded.
+    public var session: SessionOrder
+    /// Where the recording comes from; what is not said is a stream.
+    public var source = CaptureConfig.Source.stream
+
+    /// Reads the object.
+    public static func read(_ json: JSONValue) -> (RecordingOrder, [Violation]) {
+        guard case .object(let members) = json else {
+            let (session, violations) = SessionOrder.read(json)
+            return (RecordingOrder(session: session), violations)
+        }
+        let (session, violations) = SessionOrder.read(.object(members.filter { $0.name != "source" }))
+        var order = RecordingOrder(session: session)
+        var reader = RequestReader(.object(members.filter { $0.name == "source" }))
+        var word = order.source.rawValue
+        reader.read("source", into: &word)
+        var rules = Rules()
+        // A file is on the machine of whoever records it, and comes as a stream.
+        let sources = [CaptureConfig.Source.stream, .rdp]
+        rules.oneOf("source", word, sources.map(\.rawValue))
+        order.source = CaptureConfig.Source(rawValue: word) ?? .stream
+        return (order, violations + reader.finish(rules.violations))
+    }
+}
+
+/// `POST /chunks/{id}/process`: the next bytes of a recording's stream, as the body.
+public struct StreamAppend: Sendable, Hashable {
+    /// Bytes that were recorded before it; nil when the sender goes by nothing.
+    public var offset: Int?
+    /// When its first byte was captured; nil for when it arrives.
+    public var capturedAt: Timestamp?
+
+    /// The parameters `offset` and `timestamp`.
+    public init(_ parameters: [(name: String, value: String)]) throws(RequestFailure) {
+        var reader = RequestParameters(parameters)
+        offset = reader.integer("offset", 0...Int.max)
+        capturedAt = reader.time("timestamp")
+        try reader.finish()
+    }
+}
