@@ -189,7 +189,8 @@ def ranges(checks, web, session, whole):
         if name == "media":
             checks.check("media: what was recorded", full.body == whole, (len(full.body), len(whole)))
         size = len(full.body)
-        checks.equal(f"{name}: says that it has ranges", full["Accept-Ranges"], "bytes")
+        checks.equal(f"{name}: has ranges, and is in nobody's cache",
+                     (full["Accept-Ranges"], full["Cache-Control"]), ("bytes", "no-store"))
         wrong = {}
         for text, start, end in [
             ("0-0", 0, 1), ("5-20", 5, 21), (f"{size - 3}-", size - 3, size), ("-7", size - 7, size),
@@ -273,7 +274,10 @@ def identity(checks, system, web):
         missing = {k: answer[k] for k, v in GUARDS.items() if answer[k] != v}
         checks.equal(f"headers that guard: {name}", missing, {})
     checks.equal("no HSTS without TLS", made["Strict-Transport-Security"], None)
-    checks.equal("nothing is kept of a session by shared caches", "no-" in (made["Cache-Control"] or "no-store"), True)
+    path = f"/sessions/{made.json['session_id']}"
+    kept = {name: web("GET", name)["Cache-Control"] for name in (path, "/sessions", path + "/events", "/x")}
+    checks.equal("a reader alone keeps what has a tag, and nobody the rest", kept, {
+        path: "private, no-cache", "/sessions": "no-store", path + "/events": "no-store", "/x": "no-store"})
 
 
 def connections(checks, web):

@@ -33,6 +33,14 @@ struct PreparedResponse {
             }
         }
         if let etag { headers.append(HeaderField("ETag", etag.text)) }
+        if !headers.contains(where: { $0.name == "Cache-Control" }) {
+            // What has a version may be kept by its reader alone, who has to ask whether it still is so;
+            // recordings are in nobody's cache.
+            var isText = false
+            if case .bytes = body { isText = true }
+            let rule = etag != nil && isText ? "private, no-cache" : "no-store"
+            headers.append(HeaderField("Cache-Control", rule))
+        }
         try applyRange(response, isRead ? request : nil)
     }
 
