@@ -49,6 +49,12 @@ def tokens(checks, system, wire, admin):
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     whole = by_hand(header, good, secret)
     front, signature = whole.rsplit(".", 1)
+    # One whose signature has a letter that the two alphabets write differently.
+    other = next(
+        token
+        for token in (by_hand(header, {**good, "jti": str(n)}, secret) for n in range(1000))
+        if "-" in token.rsplit(".", 1)[1]
+    )
     bad = {
         "none": f'{part({"alg": "none", "typ": "JWT"})}.{part(good)}.',
         "none with a key's id": f'{part({"alg": "none", "kid": "embedded"})}.{part(good)}.',
@@ -89,7 +95,7 @@ def tokens(checks, system, wire, admin):
         "no signature": front + ".",
         "half a signature": front + "." + signature[:20],
         "padding": whole + "=",
-        "another alphabet": front + "." + "+/" + signature[2:],
+        "another alphabet": other.rsplit(".", 1)[0] + "." + other.rsplit(".", 1)[1].replace("-", "+"),
         "four parts": whole + ".e30",
         "one part": "x",
         "nothing": "",

@@ -8,6 +8,8 @@ import random
 import socket
 import sys
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+
 import openapi_document
 from kit import UNLIMITED, Checks, System, Workspace, eventually, seed_of
 from web_http import (
@@ -129,7 +131,8 @@ def main():
         idle = NeverRead(checks, system, web)
         slow = SlowBody(web, web.begin())
         (place / "tls").mkdir()
-        authority.issue(place / "tls", "site")
+        # With RSA there are ciphers without forward secrecy that a server could choose.
+        authority.issue(place / "tls", "site", rsa.generate_private_key(65537, 2048))
         gateway = Gateway(system, place / "tls", "gateway", "--tls-cert", place / "tls" / "site.pem",
                           "--tls-key", place / "tls" / "site.key", *UNLIMITED)
         with gateway:

@@ -318,7 +318,9 @@ def uploads(checks, system, web, source):
     wrong = web.chunk(session, 2, pieces[1], sha256=digest(pieces[2]))
     checks.equal("taken, known, refused for other bytes, refused for another digest",
                  [a.status for a in (first, again, other, wrong)], [201, 200, 409, 422])
-    checks.equal("the same answer twice", again.json, first.json)
+    # By the second time it may have been stored.
+    same = ("chunk_id", "session_id", "sequence_number", "timestamp", "size_bytes")
+    checks.equal("the same chunk twice", [again.json[name] for name in same], [first.json[name] for name in same])
     own = f"{session}-mine"
     checks.equal("an id of the caller's own", web.chunk(session, 2, pieces[1], chunk_id=own).status, 201)
     checks.equal("the same number under another id",
