@@ -13,6 +13,11 @@ final class Answer: @unchecked Sendable {
         guard let response = Self.make(prepared.body, exchange) else { return nil }
         self.response = response
         status = prepared.status
+        if exchange.method == "HEAD", prepared.isWithoutLength {
+            // To HEAD, libmicrohttpd 0.9.75 sends the last chunk of a body that has no length, which the
+            // client takes for the beginning of the next answer.
+            reel_http_end_by_closing(response)
+        }
         for header in headers { MHD_add_response_header(response, header.name, header.value) }
         for header in prepared.headers { MHD_add_response_header(response, header.name, header.value) }
     }

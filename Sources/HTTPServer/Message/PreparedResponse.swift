@@ -4,6 +4,14 @@ struct PreparedResponse {
     var headers: [HeaderField]
     var body: Response.Body
 
+    /// Whether nobody can say how long the body is before it ends.
+    var isWithoutLength: Bool {
+        switch body {
+        case .events, .stream(_, length: nil): true
+        default: false
+        }
+    }
+
     /// Applies what the request asks for. A failing `ranged` body throws.
     init(_ response: Response, to request: Request?, compressFrom threshold: Int) throws {
         status = response.status
