@@ -166,6 +166,34 @@ struct HoldTests {
         }
     }
 
+    @Test("a pause that the log tells of during a look, whose page is older, counts")
+    func lateLook() throws {
+        let log = InMemoryEventLog(partitions: 1)
+        let plant = try Plant(log)
+        for session in ["s", "probe"] {
+            for command in [SessionCommand.create(Plant.session(session, chunkBytes: 4096)), .start, .begin] {
+                try plant.command(command, on: session)
+            }
+        }
+        let gate = try plant.startGate()
+        let probe = CountingStore(try log.open())
+        func isKnown() throws -> Bool {
+            let before = probe.loads
+            _ = try gate.answer(for: "probe", probe)
+            return probe.loads == before
+        }
+        try eventually("it follows the log") { try isKnown() }
+        let slow = SlowStore(try log.open()) {
+            try plant.command(.pipeline(.pause), on: "s")
+            // What comes behind the pause in the partition is known: so is the pause.
+            try plant.command(.pipeline(.pause), on: "probe")
+            try eventually("the log has told") { try gate.answer(for: "probe", probe) == .held }
+        }
+        #expect(try gate.answer(for: "s", slow) == .held)
+        #expect(slow.isDone)
+        #expect(try gate.answer(for: "s", try log.open()) == .held)
+    }
+
     @Test("waiting is no failure, however often", arguments: LogKind.allCases)
     func patience(_ kind: LogKind) throws {
         let log = try kind.open()
@@ -203,6 +231,33 @@ struct HoldTests {
         try eventually("no file is left") { try plant.vault.chunks.list(session: "s").files.isEmpty }
         #expect(try types(plant, "s") == ["ChunkRecorded"])
     }
+}
+
+/// A store whose first page is old by the time that it is handed out.
+private final class SlowStore: EventStore {
+    private let inner: any EventStore
+    private let meanwhile: () throws -> Void
+    private(set) var isDone = false
+
+    init(_ inner: any EventStore, _ meanwhile: @escaping () throws -> Void) {
+        (self.inner, self.meanwhile) = (inner, meanwhile)
+    }
+
+    var partitioning: Partitioning { inner.partitioning }
+
+    func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] { try inner.append(batches) }
+    func load(_ key: String, after sequence: UInt64, limit: Int) throws(LogFailure) -> [RecordedEvent] {
+        let page = try inner.load(key, after: sequence, limit: limit)
+        guard !isDone else { return page }
+        isDone = true
+        do { try meanwhile() } catch { Issue.record("\(error)") }
+        return page
+    }
+    func version(of key: String) throws(LogFailure) -> UInt64 { try inner.version(of: key) }
+    func read(after position: LogPosition, limit: Int) throws(LogFailure) -> [RecordedEvent] {
+        try inner.read(after: position, limit: limit)
+    }
+    func end(of partition: Int) throws(LogFailure) -> LogPosition { try inner.end(of: partition) }
 }
 
 /// A store that counts how often histories are read.

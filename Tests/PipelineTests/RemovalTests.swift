@@ -151,12 +151,18 @@ struct RemovalTests {
         let image = ScratchBuffer()
         image.append([1, 2, 3])
         _ = try image.withBytes { try plant.vault.chunks.store($0, session: "gone", sequence: 7) }
+        _ = try image.withBytes {
+            try plant.vault.spool.write($0, session: "gone", sequence: 7, kind: .handover(stage: "validate"))
+        }
         let audit = try plant.audit("gone")
         #expect(audit.findings.map(\.kind) == [.deleted, .extra])
         var late = stored.event
         late.id = "late"
         _ = try plant.log.open().append([late], to: "gone", expecting: .any)
-        try eventually("that is removed too") { try plant.vault.chunks.list(session: "gone").files.isEmpty }
+        try eventually("that is removed too") {
+            try plant.vault.chunks.list(session: "gone").files.isEmpty
+                && plant.vault.spool.handovers(session: "gone", stage: "validate").isEmpty
+        }
     }
 
     @Test("a crash at any point leaves what the next owner finishes")
