@@ -28,8 +28,8 @@ struct SessionAnswer: Sendable {
 }
 
 /// Reads single sessions: from memory while nothing has happened to them, from the read models where
-/// these are not behind, else from the log. So whoever has changed a session sees the change, through
-/// whichever gateway.
+/// these are not behind, else from the log. So whoever has changed a session here sees the change at once;
+/// what another gateway has changed is seen when the process's reader of the log has come to it.
 final class SessionReads: Sendable {
     private let queries: any RecordingQueries
     private let versions: SessionVersions
