@@ -232,9 +232,10 @@ def check_trail(trail, evidence, findings):
         records.update({event["id"]: event for event in events})
     for name in set(shown) | set(records):
         found, event = shown.get(name, []), records.get(name)
-        if len(found) > 1 or event is None:
-            findings.duplicated.append(f"audit {name}: {len(found)} documents, the log has "
-                                       f"{'one' if event else 'none'}")
+        if event is None:
+            findings.lost.append(f"audit {name}: the log has no event of what is shown")
+        elif len(found) > 1:
+            findings.duplicated.append(f"audit {name}: {len(found)} documents")
         elif not found:
             findings.skipped.append(f"audit {name}: no document")
         elif any(found[0][field] != event["data"].get(field) for field in ("action", "session_id", "outcome")):
