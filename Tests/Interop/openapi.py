@@ -79,8 +79,10 @@ def contract(system, folder, service):
             str(seconds),
             "--max-examples",
             str(examples),
+            # Python 3.11 loses count of its parser's depth when threads share it (gh-106905): with two
+            # workers a run ends now and then with an error of its own.
             "--workers",
-            "2",
+            "1",
             "--continue-on-failure",
             "--seed",
             str(seed),
