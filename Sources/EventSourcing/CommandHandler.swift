@@ -69,11 +69,10 @@ public final class CommandHandler<D: Decider> {
             do { facts = try decide(commands) } catch { throw .rejected(error) }
             if facts.isEmpty { return [] }
             let now = clock.now()
-            let events = facts.enumerated().map { index, fact in
-                ProposedEvent(fact, id: eventID(index, fact), time: now, context: context)
-            }
             let outcome: AppendOutcome
+            let events: [ProposedEvent]
             do {
+                events = try propose(facts, at: now, context, eventID)
                 outcome = try store.append(
                     events, to: partitionKey, expecting: version == 0 ? .absent : .exactly(version))
             } catch { throw .failed(error) }
@@ -112,6 +111,19 @@ public final class CommandHandler<D: Decider> {
                 text: "\(attempts) version conflicts in a row"))
     }
 
+    private func propose(
+        _ facts: [D.Fact], at time: Timestamp, _ context: EventContext, _ eventID: (Int, D.Fact) -> String
+    ) throws(LogFailure) -> [ProposedEvent] {
+        var events: [ProposedEvent] = []
+        events.reserveCapacity(facts.count)
+        for (index, fact) in facts.enumerated() {
+            events.append(
+                try ProposedEvent(
+                    fact, id: eventID(index, fact), time: time, context: context, at: store.level))
+        }
+        return events
+    }
+
     private func decide(_ commands: [D.Command]) throws(D.Rejection) -> [D.Fact] {
         if commands.count == 1 { return try D.decide(commands[0], state) }
         var (foreseen, facts) = (state, [D.Fact]())
@@ -125,12 +137,23 @@ public final class CommandHandler<D: Decider> {
 }
 
 extension ProposedEvent {
-    /// A domain event in its envelope.
-    public init(_ fact: some Event, id: String, time: Timestamp, context: EventContext) {
+    /// A domain event in its envelope, in the newest version that may be written at a level.
+    /// - Throws: `levelTooLow` where none may.
+    public init(
+        _ fact: some Event, id: String, time: Timestamp, context: EventContext, at level: FormatLevel
+    ) throws(LogFailure) {
+        guard let version = fact.version(at: level) else { throw .beyondLevel(level, type: fact.typeName) }
+        self.init(fact, id: id, time: time, context: context, version: version)
+    }
+
+    /// A domain event in its envelope, in a version that its type has.
+    public init(
+        _ fact: some Event, id: String, time: Timestamp, context: EventContext, version: Int
+    ) {
         var writer = JSONWriter()
-        fact.encode(into: &writer)
+        fact.encode(version, into: &writer)
         self.init(
-            id: id, type: fact.typeName, version: fact.version, subject: fact.subject, time: time,
+            id: id, type: fact.typeName, version: version, subject: fact.subject, time: time,
             context: context, data: writer.bytes)
     }
 }

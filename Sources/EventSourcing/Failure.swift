@@ -31,6 +31,8 @@ public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
         case invalid
         /// Another member owns the partition now; nothing was written.
         case fenced
+        /// A live process could not read the event yet: it is of an earlier version.
+        case levelTooLow
         /// The server answered with an error that has no kind of its own here.
         case server
     }
@@ -73,7 +75,7 @@ public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
     public var isTransient: Bool {
         switch kind {
         case .unreachable, .timedOut, .loading, .refusingWrites, .noGroup, .functionMissing, .fenced,
-            .unconfirmed:
+            .unconfirmed, .levelTooLow:
             true
         case .unsuitable, .lostHistory, .corrupt, .unreadable, .invalid, .server: false
         }

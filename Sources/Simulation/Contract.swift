@@ -63,3 +63,13 @@ public enum SampleEvents {
         return "\(salt)-\(number)"
     }
 }
+
+extension ProposedEvent {
+    /// An event of a test, in the newest version there is.
+    public init(sample fact: some Event, id: String, time: Timestamp, context: EventContext) {
+        guard let version = fact.version(at: .newest) else {
+            preconditionFailure("\(fact.typeName) has no version")
+        }
+        self.init(fact, id: id, time: time, context: context, version: version)
+    }
+}

@@ -4,8 +4,11 @@ import Testing
 
 private struct Counted: Event, Equatable {
     var by: Int64
-    var typeName: String { "Counted" }
-    var version: Int { 1 }
+    var typeName: String { by < 900 ? "Counted" : "CountedMany" }
+    /// The newer version, and the newer type, are of a later level.
+    func version(at level: FormatLevel) -> Int? {
+        by < 900 ? (level < .newest ? 1 : 2) : (level < .newest ? nil : 1)
+    }
     var subject: String { "counter" }
 
     init(by: Int64) { self.by = by }
@@ -15,7 +18,12 @@ private struct Counted: Event, Equatable {
         self.by = by
     }
 
-    func encode(into writer: inout JSONWriter) { writer.object { $0.member("by", by) } }
+    func encode(_ version: Int, into writer: inout JSONWriter) {
+        writer.object {
+            $0.member("by", by)
+            if version == 2 { $0.member("unit", "1") }
+        }
+    }
 }
 
 /// Counts up to a limit.
@@ -45,6 +53,30 @@ struct CommandHandlerTests {
             }
             return try Counted(type: event.type, version: event.event.version, data: data)
         }
+    }
+
+    @Test("what a process of an earlier version could not read is written once all of them can")
+    func levels() throws {
+        let log = InMemoryEventLog()
+        log.setLevel(.first)
+        let handler = handler(try log.open())
+        try handler.handle([2], context: context) { n, _ in "a\(n)" }
+        let failure = #expect(throws: CommandError<Counter.Full>.self) {
+            try handler.handle([3, 900], context: context) { n, _ in "b\(n)" }
+        }
+        guard case .failed(let reason)? = failure else {
+            Issue.record("expected a failure of the log, found \(String(describing: failure))")
+            return
+        }
+        #expect(reason.kind == .levelTooLow && reason.key == "CountedMany" && reason.isTransient)
+        #expect(log.allEvents().map(\.event.dataSchema) == ["urn:reel:event:Counted:1"])
+        log.setLevel(.newest)
+        try handler.handle([3, 900], context: context) { n, _ in "b\(n)" }
+        #expect(
+            log.allEvents().map(\.event.dataSchema).sorted() == [
+                "urn:reel:event:Counted:1", "urn:reel:event:Counted:2", "urn:reel:event:CountedMany:1",
+            ])
+        #expect((handler.state, handler.version) == (905, 3))
     }
 
     @Test("facts are appended, folded, and seen by another handler")

@@ -1,6 +1,7 @@
 import EventSourcing
 import Pipeline
 import Recording
+import Simulation
 import TestServers
 import Testing
 
@@ -28,7 +29,7 @@ extension ReplayFixture {
         for number in range {
             let time = Timestamp(milliseconds: 1_700_000_000_000 + Int64(number / 3) * 1_000)
             let event = ProposedEvent(
-                sampleRecord(number), id: "audit-\(1_000_000 + number * 7919 % 10_007)", time: time,
+                sample: sampleRecord(number), id: "audit-\(1_000_000 + number * 7919 % 10_007)", time: time,
                 context: EventContext(source: "/reel/test", actor: .system("test")))
             _ = try store.append([event], to: AuditRecord.historyKey("w", number % 5 + 1), expecting: .any)
         }

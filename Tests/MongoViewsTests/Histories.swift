@@ -1,5 +1,6 @@
 import EventSourcing
 import Recording
+import Simulation
 
 /// Random but lawful histories of recorded sessions, the same for the same seed.
 struct Histories {
@@ -64,7 +65,7 @@ struct Histories {
         counters[partition] = counter
         clock += Int64.random(in: 0...1_500, using: &generator)
         let event = ProposedEvent(
-            fact, id: "\(session)/\(sequence)", time: Timestamp(milliseconds: clock),
+            sample: fact, id: "\(session)/\(sequence)", time: Timestamp(milliseconds: clock),
             context: EventContext(source: "/reel/test", actor: .system("test")))
         return RecordedEvent(
             event: event, partitionKey: session, sequence: sequence,

@@ -1,5 +1,6 @@
 import EventSourcing
 import Recording
+import Simulation
 import TestServers
 import Testing
 
@@ -42,7 +43,7 @@ private struct ListFixture {
                 log.append(
                     RecordedEvent(
                         event: ProposedEvent(
-                            fact, id: "\(id)/\(place)",
+                            sample: fact, id: "\(id)/\(place)",
                             time: Timestamp(milliseconds: 1_700_000_000_000 + Int64(number / 4)),
                             context: EventContext(source: "/reel/test", actor: .system("test"))),
                         partitionKey: id, sequence: UInt64(place + 1),

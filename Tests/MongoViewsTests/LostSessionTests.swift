@@ -1,5 +1,6 @@
 import EventSourcing
 import Recording
+import Simulation
 import TestServers
 import Testing
 
@@ -65,7 +66,7 @@ struct LostSessionTests {
                 actor: AuditActor(type: .user, subject: "ann"))
             return RecordedEvent(
                 event: ProposedEvent(
-                    record, id: "r-\(number)", time: Timestamp(milliseconds: 1_700_000_000_000),
+                    sample: record, id: "r-\(number)", time: Timestamp(milliseconds: 1_700_000_000_000),
                     context: EventContext(source: "/test", actor: .system("test"))),
                 partitionKey: "audit/w/1", sequence: UInt64(number),
                 position: LogPosition(

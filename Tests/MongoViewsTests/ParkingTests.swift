@@ -1,6 +1,7 @@
 import EventSourcing
 import Pipeline
 import Recording
+import Simulation
 import RedisLog
 import Supervision
 import Synchronization
@@ -41,6 +42,7 @@ private final class SpoiledLog: EventLog {
     func follow(after positions: [LogPosition]) throws(LogFailure) -> any OrderedFeed {
         SpoiledFeed(try inner.follow(after: positions), self)
     }
+    var level: FormatLevel { inner.level }
     func liveness() throws(LogFailure) -> any Liveness { try inner.liveness() }
     func checkpoints() throws(LogFailure) -> any CheckpointStore { try inner.checkpoints() }
     func leases() throws(LogFailure) -> any PartitionLeases { try inner.leases() }
@@ -72,6 +74,7 @@ private final class SpoiledStore: EventStore {
     }
 
     var partitioning: Partitioning { inner.partitioning }
+    var level: FormatLevel { inner.level }
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] { try inner.append(batches) }
     func load(_ key: String, after sequence: UInt64, limit: Int) throws(LogFailure) -> [RecordedEvent] {
         log.seen(try inner.load(key, after: sequence, limit: limit))
@@ -145,7 +148,7 @@ struct ParkingTests {
         // Another owner, and more events of the session that waits and of new ones.
         try fixture.append(fixture.history(seed: 8, sessions: 5, prefix: "more"))
         let name = ProposedEvent(
-            RecordingEvent.session(.updated(SessionEvent.Updated(sessionID: "sess-3"))), id: "late",
+            sample: RecordingEvent.session(.updated(SessionEvent.Updated(sessionID: "sess-3"))), id: "late",
             time: SystemClock().now(), context: EventContext(source: "/test", actor: .system("test")))
         _ = try fixture.store.append([name], to: "sess-3", expecting: .any)
         try running(fixture, log) {

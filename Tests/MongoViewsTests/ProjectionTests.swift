@@ -212,6 +212,7 @@ struct ProjectionTests {
 /// A log in memory that only answers what repairs ask.
 final class HistoryStore: EventStore {
     let partitioning: Partitioning
+    let level = FormatLevel.newest
     private let log: [RecordedEvent]
 
     init(_ log: [RecordedEvent], _ partitioning: Partitioning) {

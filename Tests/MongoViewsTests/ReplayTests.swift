@@ -1,6 +1,7 @@
 import EventSourcing
 import Pipeline
 import Recording
+import Simulation
 import Supervision
 import TestServers
 import Testing
@@ -186,7 +187,7 @@ struct ReplayTests {
         let content = ChunkContent(sizeBytes: 5, digest: "0", keyID: "k", cipher: "none")
         var events = [
             ProposedEvent(
-                RecordingEvent.chunk(
+                sample: RecordingEvent.chunk(
                     .recorded(
                         ChunkEvent.Recorded(
                             chunk: chunk, content: content, codec: "none", capturedAt: recorded.time,

@@ -1,5 +1,6 @@
 import EventSourcing
 import Recording
+import Simulation
 import TestServers
 import Testing
 
@@ -24,7 +25,7 @@ struct RetentionQueryTests {
         log.append(
             RecordedEvent(
                 event: ProposedEvent(
-                    RecordingEvent.session(.updated(hold)), id: "hold", time: last.time,
+                    sample: RecordingEvent.session(.updated(hold)), id: "hold", time: last.time,
                     context: EventContext(source: "/test", actor: .system("test"))),
                 partitionKey: kept, sequence: last.sequence + 1, position: position))
         let projection = models.projection(epoch: "one")

@@ -1,6 +1,7 @@
 import EventSourcing
 import Pipeline
 import Recording
+import Simulation
 import RedisLog
 import TestServers
 import Testing
@@ -139,7 +140,7 @@ struct TotalsTests {
         let gone = try #require(
             try Expected(try fixture.events()).folds.values.first { $0.tally.storedFileBytes > 0 })
         let deletion = ProposedEvent(
-            RecordingEvent.session(.deleted(sessionID: gone.sessionID)), id: "gone",
+            sample: RecordingEvent.session(.deleted(sessionID: gone.sessionID)), id: "gone",
             time: SystemClock().now(), context: EventContext(source: "/test", actor: .system("test")))
         _ = try fixture.store.append([deletion], to: gone.sessionID, expecting: .any)
         try fixture.project()

@@ -35,6 +35,7 @@ final class FailingLog: EventLog {
     func follow(after positions: [LogPosition]) throws(LogFailure) -> any OrderedFeed {
         try inner.follow(after: positions)
     }
+    var level: FormatLevel { inner.level }
     func liveness() throws(LogFailure) -> any Liveness { try inner.liveness() }
     func checkpoints() throws(LogFailure) -> any CheckpointStore { try inner.checkpoints() }
     func orderedParking() throws(LogFailure) -> any OrderedParking { try inner.orderedParking() }
@@ -51,6 +52,7 @@ private final class FailingStore: EventStore {
     }
 
     var partitioning: Partitioning { inner.partitioning }
+    var level: FormatLevel { inner.level }
 
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
         let lost = LogFailure(.unreachable, operation: "append", key: "test", text: "the connection broke")

@@ -57,6 +57,7 @@ final class GatedLog: EventLog {
         if !positions.isEmpty { try requireFeeds() }
         return GatedFeed(try inner.follow(after: positions), self)
     }
+    var level: FormatLevel { inner.level }
     func liveness() throws(LogFailure) -> any Liveness { try inner.liveness() }
     func checkpoints() throws(LogFailure) -> any CheckpointStore {
         GatedCheckpoints(try inner.checkpoints(), self)
@@ -72,6 +73,7 @@ private final class GatedStore: EventStore {
     init(_ inner: any EventStore, _ log: GatedLog) { (self.inner, self.log) = (inner, log) }
 
     var partitioning: Partitioning { inner.partitioning }
+    var level: FormatLevel { inner.level }
 
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
         try log.pass()

@@ -244,6 +244,7 @@ private final class SlowStore: EventStore {
     }
 
     var partitioning: Partitioning { inner.partitioning }
+    var level: FormatLevel { inner.level }
 
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] { try inner.append(batches) }
     func load(_ key: String, after sequence: UInt64, limit: Int) throws(LogFailure) -> [RecordedEvent] {
@@ -268,6 +269,7 @@ final class CountingStore: EventStore {
     init(_ inner: any EventStore) { self.inner = inner }
 
     var partitioning: Partitioning { inner.partitioning }
+    var level: FormatLevel { inner.level }
 
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] { try inner.append(batches) }
     func load(_ key: String, after sequence: UInt64, limit: Int) throws(LogFailure) -> [RecordedEvent] {
@@ -284,6 +286,7 @@ final class CountingStore: EventStore {
 /// A log that ends somewhere.
 private final class CutStore: EventStore {
     let partitioning: Partitioning
+    let level = FormatLevel.newest
     private let events: [RecordedEvent]
 
     init(events: [RecordedEvent]) {

@@ -67,7 +67,8 @@ struct PasswordTests {
             actor: AuditActor(type: .user, subject: "alice"))
         let event = ProposedEvent(
             record, id: "a", time: SystemClock().now(),
-            context: EventContext(source: "/reel/test", actor: record.actor.envelope))
+            context: EventContext(source: "/reel/test", actor: record.actor.envelope),
+            version: AuditRecord.version(at: .newest))
         _ = try store.append([event], to: AuditRecord.historyKey("w", 1), expecting: .any)
         let before = log.allEvents().count
         for partition in 0..<log.partitioning.count {

@@ -109,7 +109,9 @@ final class Plant {
                         chain: chain, log: log, vault: vault, levels: [:], clock: SystemClock()),
                     log: log, consumer: consumer, policy: policy, clock: SystemClock(), report: .silent,
                     gate: gate
-                ) { ParkedChunk.events(for: $0, $1, clock: SystemClock()) }.run(stop: stop)
+                ) { delivery, reason throws(LogFailure) in
+                    try ParkedChunk.events(for: delivery, reason, clock: SystemClock(), at: log.level)
+                }.run(stop: stop)
             }
         }
     }

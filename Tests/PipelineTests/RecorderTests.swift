@@ -207,6 +207,7 @@ private final class HaltedLog: EventLog {
     func follow(after positions: [LogPosition]) throws(LogFailure) -> any OrderedFeed {
         try inner.follow(after: positions)
     }
+    var level: FormatLevel { inner.level }
     func liveness() throws(LogFailure) -> any Liveness { try inner.liveness() }
     func checkpoints() throws(LogFailure) -> any CheckpointStore { try inner.checkpoints() }
     func leases() throws(LogFailure) -> any PartitionLeases { try inner.leases() }
@@ -220,6 +221,7 @@ private final class HaltedStore: EventStore {
     init(_ inner: any EventStore, _ session: String) { (self.inner, self.session) = (inner, session) }
 
     var partitioning: Partitioning { inner.partitioning }
+    var level: FormatLevel { inner.level }
 
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
         guard !batches.contains(where: { $0.partitionKey == session }) else {

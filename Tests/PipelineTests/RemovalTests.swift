@@ -42,6 +42,7 @@ private final class CrashingStore: EventStore {
     init(_ inner: any EventStore, _ crash: Crash) { (self.inner, self.crash) = (inner, crash) }
 
     var partitioning: Partitioning { inner.partitioning }
+    var level: FormatLevel { inner.level }
 
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
         try crash.step()

@@ -214,10 +214,10 @@ struct UnreadableSessionTests {
         #expect(lines.count("trying again") == 0)
     }
 
-    private func event(_ fact: RecordingEvent) -> ProposedEvent {
-        ProposedEvent(
+    private func event(_ fact: RecordingEvent) throws -> ProposedEvent {
+        try ProposedEvent(
             fact, id: UUID().uuidString, time: SystemClock().now(),
-            context: EventContext(source: "/test", actor: .system("test")))
+            context: EventContext(source: "/test", actor: .system("test")), at: .newest)
     }
 
     @Test(

@@ -30,7 +30,8 @@ struct AuditRecordTests {
             correlationID: record.requestID ?? "")
         let event = ProposedEvent(
             record, id: "01JD3XQ4N8V7Z2M5K9R6T0W1Y\(number + 1)",
-            time: Timestamp(milliseconds: 1_769_904_000_000), context: context)
+            time: Timestamp(milliseconds: 1_769_904_000_000), context: context,
+            version: AuditRecord.version(at: .newest))
         var writer = JSONWriter()
         RecordedEvent(
             event: event, partitionKey: AuditRecord.historyKey("01JD3XQ4N8V7Z2M5K9R6T0W1YA", 1),
@@ -99,7 +100,7 @@ struct AuditRecordTests {
         #expect(Set(words("outcome")) == Set(AuditOutcome.allCases.map(\.rawValue)))
         #expect(Set(words("actor", "type")) == Set(AuditActor.Kind.allCases.map(\.rawValue)))
         var writer = JSONWriter()
-        Self.samples[0].encode(into: &writer)
+        Self.samples[0].encode(AuditRecord.version(at: .newest), into: &writer)
         let written = try JSONValue(parsing: writer.bytes)
         #expect(Set(written.members?.map(\.name) ?? []) == Set(properties.map(\.name)))
     }
@@ -122,7 +123,8 @@ struct AuditRecordTests {
         #expect(record.actor.roles.count == 16 && record.statusCode == 999 && record.details.count == 16)
         let event = ProposedEvent(
             record, id: "1", time: Timestamp(milliseconds: 0),
-            context: EventContext(source: "/", actor: record.actor.envelope))
+            context: EventContext(source: "/", actor: record.actor.envelope),
+            version: AuditRecord.version(at: .newest))
         try AppendBatch(to: AuditRecord.historyKey("x", 1), expecting: .any, [event]).requireWithinLimits()
         #expect(!record.subject.isEmpty)
     }

@@ -64,7 +64,7 @@ struct GoldenFileTests {
         #expect(!samples.isEmpty)
         #expect(samples.count == lines.count)
         for (number, (line, sample)) in zip(lines, samples).enumerated() {
-            let text = String(decoding: encodedCloudEvent(sample, number: number), as: UTF8.self)
+            let text = String(decoding: try encodedCloudEvent(sample, number: number), as: UTF8.self)
             #expect(text == String(decoding: line, as: UTF8.self), "\(type), line \(number + 1)")
         }
     }
@@ -193,7 +193,7 @@ private func recorded(_ item: TypeVersion, data: [UInt8]) -> RecordedEvent {
 }
 
 /// The envelope of the golden files: everything known on the first line, as little as possible after it.
-private func encodedCloudEvent(_ event: RecordingEvent, number: Int) -> [UInt8] {
+private func encodedCloudEvent(_ event: RecordingEvent, number: Int) throws -> [UInt8] {
     let context =
         number == 0
         ? EventContext(
@@ -201,9 +201,9 @@ private func encodedCloudEvent(_ event: RecordingEvent, number: Int) -> [UInt8] 
             traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
             correlationID: "req-81c2", causationID: "\(Samples.sessionID)/SessionCreated")
         : EventContext(source: "/reel/processor", actor: Actor(type: "", id: ""))
-    let proposed = ProposedEvent(
+    let proposed = try ProposedEvent(
         event, id: number == 0 ? "\(event.subject)/\(event.typeName)" : "cmd-\(number)/0",
-        time: Timestamp(milliseconds: 1_769_904_000_000), context: context)
+        time: Timestamp(milliseconds: 1_769_904_000_000), context: context, at: .newest)
     var writer = JSONWriter()
     RecordedEvent(
         event: proposed, partitionKey: Samples.sessionID, sequence: UInt64(number + 1),

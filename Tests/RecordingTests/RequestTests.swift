@@ -48,7 +48,7 @@ struct RequestTests {
         let payload = request.creation(
             sessionID: "mine-1", owner: "asker", capture: CaptureConfig(source: .rdp, chunkSizeBytes: 4096))
         var writer = JSONWriter()
-        RecordingEvent.session(.created(payload)).encode(into: &writer)
+        RecordingEvent.session(.created(payload)).encode(1, into: &writer)
         #expect(
             writer.text == """
                 {"session_id":"mine-1","name":"ä","rdp_config":{"host":"a.b","port":1,"username":"u",\

@@ -34,6 +34,7 @@ final class ArchivingLog: EventLog {
         ArchivingFeed(try log.follow(after: positions), self)
     }
 
+    var level: FormatLevel { log.level }
     func liveness() throws(LogFailure) -> any Liveness { try log.liveness() }
     func checkpoints() throws(LogFailure) -> any CheckpointStore { try log.checkpoints() }
     func leases() throws(LogFailure) -> any PartitionLeases { try log.leases() }
@@ -50,6 +51,7 @@ final class ArchivingStore: EventStore {
     }
 
     var partitioning: Partitioning { store.partitioning }
+    var level: FormatLevel { store.level }
 
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
         try log.archive()

@@ -38,10 +38,11 @@ struct LayoutTests {
     func meta() throws {
         let log = try freshLog(partitions: 5)
         let meta = try rawClient(log).raw("HGETALL", "reel:meta").elements.map(\.text)
-        #expect(meta.count == 8)
+        #expect(meta.count == 10)
         #expect(meta[0...3] == ["format", "1", "partitions", "5"])
         #expect(meta[4] == "created_at" && meta[5].flatMap { Timestamp(rfc3339: $0) } != nil)
         #expect(meta[6] == "epoch" && meta[7] == log.epoch)
+        #expect(meta[8...] == ["level", "2"])
         let url = "redis://127.0.0.1:\(log.address.first.port)/\(log.address.first.database)"
         for partitions in [nil, 16] {
             let again = try RedisEventLog.open(url, createWith: partitions)

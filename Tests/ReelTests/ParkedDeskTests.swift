@@ -66,7 +66,9 @@ private final class Site {
                 try StageWorker(
                     stage: stage, log: log, consumer: ConsumerName(instance: "one", number: 0),
                     policy: RetryPolicy(baseMilliseconds: 2), clock: SystemClock(), report: .silent
-                ) { ParkedChunk.events(for: $0, $1, clock: SystemClock()) }.run(stop: stop)
+                ) { delivery, reason throws(LogFailure) in
+                    try ParkedChunk.events(for: delivery, reason, clock: SystemClock(), at: .newest)
+                }.run(stop: stop)
             })
         threads.append(
             try OwnThread(name: "completion") {

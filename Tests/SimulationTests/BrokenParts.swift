@@ -23,6 +23,7 @@ class RelayLog: EventLog, @unchecked Sendable {
         try inner.follow(after: positions)
     }
 
+    var level: FormatLevel { inner.level }
     func liveness() throws(LogFailure) -> any Liveness { try inner.liveness() }
     func checkpoints() throws(LogFailure) -> any CheckpointStore { try inner.checkpoints() }
     func leases() throws(LogFailure) -> any PartitionLeases { try inner.leases() }
@@ -78,6 +79,7 @@ final class ForgingLog: RelayLog, @unchecked Sendable {
         }
 
         var partitioning: Partitioning { inner.partitioning }
+        var level: FormatLevel { inner.level }
 
         func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
             var forged = batches

@@ -2,12 +2,12 @@
 public protocol Event: Sendable {
     /// The CloudEvents type, such as `ChunkSealed`.
     var typeName: String { get }
-    /// Version of the schema that `encode` writes.
-    var version: Int { get }
+    /// The newest version of the type's schema that is known at a level; nil where the type is not.
+    func version(at level: FormatLevel) -> Int?
     /// The chunk's or the session's id.
     var subject: String { get }
-    /// Writes the payload, one JSON object.
-    func encode(into writer: inout JSONWriter)
+    /// Writes the payload, one JSON object, as that version of the schema has it.
+    func encode(_ version: Int, into writer: inout JSONWriter)
     /// Reads a payload of any version that was ever written (old ones are upcast).
     init(type: String, version: Int, data: JSONValue) throws(MalformedEvent)
 }

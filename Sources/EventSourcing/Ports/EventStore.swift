@@ -84,6 +84,9 @@ public protocol EventStore: AnyObject {
     /// The log's partitions.
     var partitioning: Partitioning { get }
 
+    /// The log's format level, as far as this process knows: it may be higher by now, never lower.
+    var level: FormatLevel { get }
+
     /// Appends batches, pipelined; one outcome per batch in order. Each batch is atomic by itself.
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome]
 
@@ -130,6 +133,9 @@ extension EventStore {
 
 /// The log as the whole process sees it: a factory of per-thread views.
 public protocol EventLog: Sendable {
+    /// The log's format level, as far as this process knows: it may be higher by now, never lower.
+    var level: FormatLevel { get }
+
     /// A store for the calling thread.
     func open() throws(LogFailure) -> any EventStore
 

@@ -7,6 +7,7 @@ internal import Synchronization
 /// `@unchecked`: a store is either in `free` or with exactly one call.
 final class StorePool: EventStore, @unchecked Sendable {
     let partitioning: Partitioning
+    var level: FormatLevel { log.level }
     private let log: any EventLog
     private let free: Mutex<[Holder]>
 

@@ -171,7 +171,7 @@ public final class AuditTrail: Service {
             record, id: ULID.make(at: now), time: now,
             context: EventContext(
                 source: source, actor: record.actor.envelope, traceparent: traceparent,
-                correlationID: record.requestID ?? ""))
+                correlationID: record.requestID ?? ""), version: AuditRecord.version(at: log.level))
     }
 
     // MARK: - Writing

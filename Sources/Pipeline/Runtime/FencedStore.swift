@@ -17,6 +17,9 @@ public final class FencedStore: EventStore {
     /// The log's partitions.
     public var partitioning: Partitioning { store.partitioning }
 
+    /// The log's format level.
+    public var level: FormatLevel { store.level }
+
     /// Appends under the fences of the batches' partitions. Throws a `fenced` failure when any of them
     /// does not hold; the other batches were appended then.
     public func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {

@@ -37,7 +37,7 @@ public final class StageWorker {
     private let clock: any WallClock
     private let report: RoleLog
     private let gate: ProcessingGate?
-    private let parkedEvents: (Delivery, ParkedReason) -> [ProposedEvent]
+    private let parkedEvents: (Delivery, ParkedReason) throws(LogFailure) -> [ProposedEvent]
 
     private var waiting: Set<LogPosition> = []
     private var batch = BatchSize()
@@ -52,7 +52,7 @@ public final class StageWorker {
     public init(
         stage: any Stage, log: any EventLog, consumer: ConsumerName, policy: RetryPolicy,
         clock: any WallClock, report: RoleLog, gate: ProcessingGate? = nil,
-        parkedEvents: @escaping (Delivery, ParkedReason) -> [ProposedEvent]
+        parkedEvents: @escaping (Delivery, ParkedReason) throws(LogFailure) -> [ProposedEvent]
     ) {
         self.stage = stage
         self.log = log
@@ -204,7 +204,7 @@ public final class StageWorker {
     private func giveUp(
         _ delivery: Delivery, _ reason: ParkedReason, _ store: any EventStore
     ) throws(LogFailure) -> Bool {
-        let events = parkedEvents(delivery, reason)
+        let events = try parkedEvents(delivery, reason)
         let key = delivery.event.partitionKey
         do throws(LogFailure) {
             return try giveUp(events, of: key, unless: stage.resultID(of: delivery), store)

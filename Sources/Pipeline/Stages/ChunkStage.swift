@@ -56,8 +56,10 @@ public final class ChunkStage: Stage {
     private func run(_ item: ChunkItem, _ delivery: Delivery) throws -> [ProposedEvent] {
         let now = clock.now()
         let context = context.caused(by: delivery.event)
+        let level = log.level
         return try workshop.run(item, through: chain).map {
-            ProposedEvent(RecordingEvent.chunk($0), id: $0.derivedID, time: now, context: context)
+            try ProposedEvent(
+                RecordingEvent.chunk($0), id: $0.derivedID, time: now, context: context, at: level)
         }
     }
 

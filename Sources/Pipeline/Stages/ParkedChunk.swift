@@ -5,8 +5,8 @@ internal import Recording
 public enum ParkedChunk {
     /// `ChunkFailed` for a delivery that is parked; nothing for an event that is not about a chunk.
     public static func events(
-        for delivery: Delivery, _ reason: ParkedReason, clock: any WallClock
-    ) -> [ProposedEvent] {
+        for delivery: Delivery, _ reason: ParkedReason, clock: any WallClock, at level: FormatLevel
+    ) throws(LogFailure) -> [ProposedEvent] {
         guard case .chunk(let event)? = try? RecordingEvent(delivery.event) else { return [] }
         let known = reason.errors.filter { !$0.isEmpty }.prefix(20).map { String($0.prefix(2000)) }
         let causes = known.isEmpty ? ["no reason was given"] : known
@@ -19,9 +19,9 @@ public enum ParkedChunk {
             .map { String($0, radix: 16) }.joined()
         let place = delivery.event.position.entryID
         return [
-            ProposedEvent(
+            try ProposedEvent(
                 failed, id: "\(event.chunk.chunkID)/ChunkFailed/\(place)/\(cause)",
-                time: clock.now(), context: context.caused(by: delivery.event))
+                time: clock.now(), context: context.caused(by: delivery.event), at: level)
         ]
     }
 }

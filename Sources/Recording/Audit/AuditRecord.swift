@@ -55,8 +55,10 @@ public struct AuditRecord: Event, Hashable {
 
     /// `AuditRecorded`.
     public var typeName: String { Self.typeName }
-    /// The first version.
-    public var version: Int { 1 }
+    /// The newest version at a level: there is one at each.
+    public func version(at level: FormatLevel) -> Int? { Self.version(at: level) }
+    /// The newest version of the type's schema at a level.
+    public static func version(at level: FormatLevel) -> Int { 1 }
     /// Id of the resource, or of the session, or the action where neither is known; cut to the log's bound.
     public var subject: String {
         AuditText.cut(resource.id ?? sessionID ?? action.rawValue, bytes: LogLimits.bytesPerIdentifier)

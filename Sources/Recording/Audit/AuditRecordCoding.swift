@@ -2,7 +2,7 @@ public import EventSourcing
 
 extension AuditRecord {
     /// Writes the payload.
-    public func encode(into writer: inout JSONWriter) {
+    public func encode(_ version: Int, into writer: inout JSONWriter) {
         writer.object { json in
             json.member("action", action.rawValue)
             json.member("resource_type", resource.type.rawValue)

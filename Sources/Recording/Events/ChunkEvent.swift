@@ -188,8 +188,8 @@ public enum ChunkEvent: Event, Hashable {
     /// The chunk's id.
     public var subject: String { chunk.chunkID }
 
-    /// The newest version of its type, which is what `encode` writes.
-    public var version: Int { Self.newestVersion(of: typeName) }
+    /// The newest version of its type: none depends on the level yet.
+    public func version(at level: FormatLevel) -> Int? { Self.newestVersion(of: typeName) }
 
     /// The id of the one event of this type for this chunk: a redone step has no further effect.
     public var derivedID: String { "\(chunk.chunkID)/\(typeName)" }

@@ -19,13 +19,15 @@ public enum RecordingEvent: Event, Hashable {
 
     /// The CloudEvents type.
     public var typeName: String { inner.typeName }
-    /// The schema's version.
-    public var version: Int { inner.version }
+    /// The version of its schema at a level.
+    public func version(at level: FormatLevel) -> Int? { inner.version(at: level) }
     /// The chunk's or the session's id.
     public var subject: String { inner.subject }
 
     /// Writes the payload.
-    public func encode(into writer: inout JSONWriter) { inner.encode(into: &writer) }
+    public func encode(_ version: Int, into writer: inout JSONWriter) {
+        inner.encode(version, into: &writer)
+    }
 
     /// Reads a payload of any type there is.
     public init(type: String, version: Int, data: JSONValue) throws(MalformedEvent) {
@@ -79,12 +81,12 @@ public struct PipelineStep: Event, Hashable {
     /// `PipelineStateChanged`.
     public var typeName: String { Self.typeName }
     /// The first version.
-    public var version: Int { 1 }
+    public func version(at level: FormatLevel) -> Int? { 1 }
     /// The session's id.
     public var subject: String { sessionID }
 
     /// Writes the payload.
-    public func encode(into writer: inout JSONWriter) {
+    public func encode(_ version: Int, into writer: inout JSONWriter) {
         writer.object { json in
             json.member("session_id", sessionID)
             json.member("from", from.rawValue)

@@ -170,7 +170,7 @@ public enum SessionEvent: Event, Hashable {
     public var subject: String { sessionID }
 
     /// Every type is at its first version.
-    public var version: Int { 1 }
+    public func version(at level: FormatLevel) -> Int? { 1 }
 
     /// The CloudEvents type.
     public var typeName: String {

@@ -30,8 +30,19 @@ extension FunctionLibrary {
             if args[2] == '' then return false end
             call('HSET', keys[1], 'format', args[1], 'partitions', args[2], 'created_at', args[3],
               'epoch', args[4])
+            if args[5] then call('HSET', keys[1], 'level', args[5]) end
           end
-          return call('HMGET', keys[1], 'format', 'partitions', 'epoch')
+          return call('HMGET', keys[1], 'format', 'partitions', 'epoch', 'level')
+        end
+
+        -- The level never goes back: whoever was slow to raise it changes nothing.
+        local function raise(keys, args)
+          local call = redis.call
+          local known = tonumber(call('HGET', keys[1], 'level') or '1')
+          local asked = tonumber(args[1])
+          if asked <= known then return known end
+          call('HSET', keys[1], 'level', args[1])
+          return asked
         end
 
         local function evicted(ranks)

@@ -4,7 +4,7 @@
 /// A library that is newer than ours is left in place: newer versions keep what older ones answer, so
 /// that processes of both versions run side by side during a deploy.
 enum FunctionLibrary {
-    static let version = 5
+    static let version = 6
 
     static let source = """
         #!lua name=reel
@@ -18,6 +18,7 @@ enum FunctionLibrary {
 
         redis.register_function{function_name='reel_version', callback=version, flags={'no-writes'}}
         redis.register_function('reel_create', create)
+        redis.register_function('reel_raise', raise)
         redis.register_function('reel_append', append)
         redis.register_function('reel_append_all', append_all)
         redis.register_function('reel_park', park)

@@ -55,11 +55,14 @@ public final class RedisEventLog: EventLog {
     public let address: RedisLocation
     let options: Options
     let history: HistoryWatch
+    let levels: LevelWatch
     let archive: Archive?
 
     private init(
-        _ address: RedisLocation, _ partitioning: Partitioning, _ epoch: String, _ options: Options
+        _ address: RedisLocation, _ partitioning: Partitioning, _ epoch: String, _ levels: LevelWatch,
+        _ options: Options
     ) {
+        self.levels = levels
         history = HistoryWatch(partitions: partitioning.count)
         self.address = address
         self.partitioning = partitioning
@@ -91,14 +94,15 @@ public final class RedisEventLog: EventLog {
         for (place, settings) in try ServerSettings.read(client) {
             try settings.requireSuitable(at: "\(place)")
         }
-        let (partitioning, epoch) = try found(client, partitions)
-        let log = RedisEventLog(address, partitioning, epoch, options)
+        let levels = LevelWatch()
+        let (partitioning, epoch) = try found(client, partitions, levels)
+        let log = RedisEventLog(address, partitioning, epoch, levels, options)
         try RedisHalts(client, log.history).refresh()
         return log
     }
 
     private static func found(
-        _ client: RedisClient, _ partitions: Int?
+        _ client: RedisClient, _ partitions: Int?, _ levels: LevelWatch
     ) throws(LogFailure) -> (Partitioning, String) {
         let now = SystemClock().now()
         let reply = try client.command(
@@ -106,9 +110,10 @@ public final class RedisEventLog: EventLog {
             [
                 "FCALL", "reel_create", "1", LogKeys.meta, LogKeys.format,
                 partitions.map(String.init) ?? "", now.rfc3339, ULID.make(at: now),
+                "\(FormatLevel.newest)",
             ])
         let meta = reply.elements
-        guard meta.count == 3 else {
+        guard meta.count >= 3 else {
             throw LogFailure(
                 .unsuitable, operation: "open", key: "\(client.address)",
                 text: "there is no log; create one first")
@@ -125,8 +130,16 @@ public final class RedisEventLog: EventLog {
             throw LogFailure(
                 .corrupt, operation: "open", key: LogKeys.meta, text: "partitions or epoch is missing")
         }
+        // A library of an earlier version answers without the level.
+        try levels.learn(meta.count > 3 ? meta[3].text : nil)
         return (partitioning, epoch)
     }
+
+    /// The log's format level, as far as this process knows.
+    public var level: FormatLevel { levels.level }
+
+    /// The format level, for whoever raises it.
+    public func formatLevel() -> RedisFormatLevel { RedisFormatLevel(client("level"), levels) }
 
     /// The settings that matter to a log; in a cluster those of the master whose appends are worth least.
     public func inspect() throws(LogFailure) -> ServerSettings {
@@ -144,7 +157,7 @@ public final class RedisEventLog: EventLog {
 
     /// A store for the calling thread; it connects at its first call.
     public func open() throws(LogFailure) -> any EventStore {
-        RedisEventStore(client("store"), partitioning, archive)
+        RedisEventStore(client("store"), partitioning, levels, archive)
     }
 
     /// A member of a consumer group for the calling thread. Connects, and creates the group where it is
@@ -163,7 +176,7 @@ public final class RedisEventLog: EventLog {
     }
 
     /// Liveness marks for the calling thread.
-    public func liveness() throws(LogFailure) -> any Liveness { RedisLiveness(client("liveness")) }
+    public func liveness() throws(LogFailure) -> any Liveness { RedisLiveness(client("liveness"), levels) }
 
     /// Checkpoints kept beside the log, for the calling thread.
     public func checkpoints() throws(LogFailure) -> any CheckpointStore {

@@ -3,6 +3,8 @@ internal import EventSourcing
 /// The log in Redis, for one thread.
 final class RedisEventStore: EventStore {
     let partitioning: Partitioning
+    var level: FormatLevel { levels.level }
+    private let levels: LevelWatch
     private let client: RedisClient
     private let archive: ArchiveAccess
     private var commands = CommandBuffer()
@@ -11,7 +13,10 @@ final class RedisEventStore: EventStore {
     /// Bytes that leave in one pipeline; more are sent in several, so that neither side buffers it all.
     private static let bytesPerPipeline = 4 << 20
 
-    init(_ client: RedisClient, _ partitioning: Partitioning, _ archive: Archive?) {
+    init(
+        _ client: RedisClient, _ partitioning: Partitioning, _ levels: LevelWatch, _ archive: Archive?
+    ) {
+        self.levels = levels
         self.client = client
         self.partitioning = partitioning
         self.archive = ArchiveAccess(client, archive)

@@ -1,14 +1,25 @@
 internal import EventSourcing
 
-/// Liveness marks as keys that expire.
+/// Liveness marks as keys that expire. A mark holds the format level that its process reads; each beat
+/// brings the log's level back.
 final class RedisLiveness: Liveness {
     private let client: RedisClient
+    private let levels: LevelWatch
 
-    init(_ client: RedisClient) { self.client = client }
+    init(_ client: RedisClient, _ levels: LevelWatch) {
+        self.client = client
+        self.levels = levels
+    }
 
     func beat(_ mark: String, forMilliseconds: Int) throws(LogFailure) {
         let key = LogKeys.alive(mark)
-        _ = try client.command("beat", key, ["SET", key, "1", "PX", String(max(1, forMilliseconds))])
+        var commands = CommandBuffer()
+        commands.command("SET", key, LevelWatch.mark, "PX", String(max(1, forMilliseconds)))
+        commands.command("HGET", LogKeys.meta, LevelWatch.field)
+        let levels = levels
+        try client.pipeline("beat", key, commands) { index, reply throws(LogFailure) in
+            if index == 1 { try levels.learn(reply.string) }
+        }
     }
 
     func alive(_ marks: [String]) throws(LogFailure) -> [Bool] {

@@ -54,6 +54,12 @@ public final class InMemoryEventLog: EventLog {
         self.watcher = watcher
     }
 
+    /// The log's format level; the newest until somebody says otherwise.
+    public var level: FormatLevel { state.with { $0.level } }
+
+    /// From now on the log is at this level.
+    public func setLevel(_ level: FormatLevel) { state.with { $0.level = level } }
+
     /// Decides for each call, by its operation (`append`, `load`, `version`, `read`, `end`, `read group`,
     /// `read group answer`, `acknowledge`, `park`, `follow`, `beat`, `alive`, `load checkpoints`,
     /// `save checkpoints`, `attend`, `leave`, `holders`, `acquire`, `renew`, `release`), whether it

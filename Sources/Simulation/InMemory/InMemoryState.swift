@@ -28,6 +28,7 @@ struct InMemoryState {
     }
 
     let partitioning: Partitioning
+    var level = FormatLevel.newest
     var partitions: [[RecordedEvent]]
     var histories: [String: [RecordedEvent]] = [:]
     var ids: [String: [String: KnownID]] = [:]

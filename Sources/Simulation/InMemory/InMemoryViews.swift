@@ -6,6 +6,7 @@ final class InMemoryEventStore: EventStore {
     init(_ log: InMemoryEventLog) { self.log = log }
 
     var partitioning: Partitioning { log.partitioning }
+    var level: FormatLevel { log.level }
 
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
         for batch in batches { try batch.requireWithinLimits(partitioning) }

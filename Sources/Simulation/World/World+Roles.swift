@@ -67,7 +67,9 @@ extension World {
                     stage: PoisonedStage(variations.stage(stage, vault), poison), log: log,
                     consumer: ConsumerName(instance: process.instance, number: index), policy: RetryPolicy(),
                     clock: clock, report: report,
-                    parkedEvents: { ParkedChunk.events(for: $0, $1, clock: clock) })
+                    parkedEvents: { delivery, reason throws(LogFailure) in
+                        try ParkedChunk.events(for: delivery, reason, clock: clock, at: log.level)
+                    })
                 try worker.run(stop: process.stop)
             }
         }

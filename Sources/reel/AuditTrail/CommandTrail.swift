@@ -42,7 +42,8 @@ struct CommandTrail {
         let now = clock.now()
         let event = ProposedEvent(
             record, id: ULID.make(at: now), time: now,
-            context: EventContext(source: source, actor: record.actor.envelope))
+            context: EventContext(source: source, actor: record.actor.envelope),
+            version: AuditRecord.version(at: log.level))
         try append(event)
     }
 

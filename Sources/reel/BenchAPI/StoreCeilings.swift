@@ -39,7 +39,8 @@ struct StoreCeilings {
             recording: RecordingConfig(), storage: StorageConfig(), metadata: SessionMetadata(),
             capture: CaptureConfig(source: .stream, chunkSizeBytes: 1 << 20))
         return ProposedEvent(
-            RecordingEvent.session(.created(creation)), id: "bench/create", time: SystemClock().now(),
+            benchmarking: RecordingEvent.session(.created(creation)), id: "bench/create",
+            time: SystemClock().now(),
             context: EventContext(source: "/reel/bench", actor: .system("bench")))
     }
 

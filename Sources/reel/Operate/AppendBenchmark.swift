@@ -132,7 +132,7 @@ struct AppendBenchmark {
                 causationID: "\(session)-chunk-000001/ChunkRecorded")
             let event = RecordingEvent.chunk(.stored(sealed))
             return ProposedEvent(
-                event, id: "\(sealed.chunk.chunkID)/ChunkStored", time: now, context: context)
+                benchmarking: event, id: "\(sealed.chunk.chunkID)/ChunkStored", time: now, context: context)
         }
 
         static func bytes(of batch: AppendBatch) -> Int {

@@ -42,7 +42,7 @@ struct SessionWorkload {
             let time = Timestamp(milliseconds: 1_760_000_000_000 + Int64(made))
             let proposed = facts.enumerated().map { index, fact in
                 ProposedEvent(
-                    fact, id: "\(session.id)/\(session.batches.count)/\(index)", time: time,
+                    benchmarking: fact, id: "\(session.id)/\(session.batches.count)/\(index)", time: time,
                     context: context)
             }
             made += proposed.count
@@ -81,7 +81,8 @@ struct SessionWorkload {
             SystemClock().now(), EventContext(source: "/reel/bench", actor: .system("bench"))
         )
         let proposed = facts.enumerated().map { index, fact in
-            ProposedEvent(fact, id: "\(id)/\(mark)/\(index)", time: time, context: context)
+            ProposedEvent(
+                benchmarking: fact, id: "\(id)/\(mark)/\(index)", time: time, context: context)
         }
         return AppendBatch(to: id, expecting: .any, proposed)
     }

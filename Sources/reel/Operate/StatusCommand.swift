@@ -109,6 +109,8 @@ struct SystemStatus {
     private let disk: DiskSpace
     private let guarded: DiskGuardFigures
     private let halts: [HaltedPartition]
+    private let level: FormatLevel
+    private let laggards: [RedisFormatLevel.Laggard]
     private let shortcoming: ReadModelShortcoming?
     private let held: HeldSessions
 
@@ -118,6 +120,9 @@ struct SystemStatus {
         server = try log.inspect()
         redis = "\(log.address)"
         halts = try log.halts().list()
+        let formatLevel = log.formatLevel()
+        level = try formatLevel.refresh()
+        laggards = level < .newest ? try formatLevel.laggards() : []
         mongodb = probe.mongodb
         partitions = log.partitioning.count
         stages = try StageName.allCases.map { stage in
@@ -146,11 +151,21 @@ struct SystemStatus {
         SessionStatus.allCases.compactMap { status in totals.sessions[status].map { (status, $0) } }
     }
 
+    /// Why the log is not at the level that this build reads, where it is not.
+    private var levelNote: String {
+        guard level < .newest else { return "" }
+        let reason =
+            laggards.isEmpty
+            ? "no process with a role has raised it yet" : laggards.map(\.description).joined(separator: ", ")
+        return " of \(FormatLevel.newest): \(reason)"
+    }
+
     func text(withPartitions whole: Bool) -> String {
         var lines = [
             "reel      \(Program.version)" + endpoints.processText,
             "redis     \(redis), version \(server.version), \(partitions) partitions",
             "          \(server.durability)",
+            "level     \(level)" + levelNote,
             "mongodb   \(mongodb)" + (shortcoming.map { "; read models \($0); a projector mends it" } ?? ""),
             "spool     \(Quantity.bytes(spool.bytes))"
                 + (spoolLimit.map { " of a quota of \(Quantity.bytes($0))" } ?? "")
@@ -189,6 +204,12 @@ struct SystemStatus {
                 json.member("maxmemory_policy", server.maxmemoryPolicy)
                 json.member("partitions", partitions)
                 json.member("durability", server.durability)
+            }
+            json.member("format_level") { json in
+                json.member("level", level.number)
+                json.member("newest", FormatLevel.newest.number)
+                json.key("held_back_by")
+                json.array { list in for laggard in laggards { list.value("\(laggard)") } }
             }
             json.key("halted_partitions")
             json.array { list in

@@ -3,7 +3,7 @@ import Supervision
 
 /// The commands there are, and how one of them is run.
 enum Program {
-    static let version = "0.1.0"
+    static let version = "0.2.0"
 
     static let commands: [any Command.Type] = [
         UpCommand.self, ServeCommand.self, ServeCheckCommand.self, RecordCommand.self,

@@ -37,7 +37,9 @@ enum Roles {
                         stage: stage, log: system.log, consumer: consumer, policy: RetryPolicy(),
                         clock: clock,
                         report: system.report.roles, gate: gate,
-                        parkedEvents: { ParkedChunk.events(for: $0, $1, clock: clock) })
+                        parkedEvents: { delivery, reason throws(LogFailure) in
+                            try ParkedChunk.events(for: delivery, reason, clock: clock, at: system.log.level)
+                        })
                     try worker.run(stop: stop)
                 }
             }

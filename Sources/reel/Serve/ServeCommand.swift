@@ -61,7 +61,9 @@ enum ServeCommand: Command {
         // Never freed, see UpCommand.
         _ = Unmanaged.passRetained(system)
         let beats = LivenessService(system)
-        var services: [any Service] = [beats, HaltWatchService(system)]
+        var services: [any Service] = [
+            beats, FormatLevelService(system, after: beats), HaltWatchService(system),
+        ]
         if plan.choice.needsVault {
             services += [SweepService(system, ownsChunkStore: false), DiskWatchService(system)]
         }

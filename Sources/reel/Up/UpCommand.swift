@@ -65,9 +65,10 @@ enum UpCommand: Command {
         let roles: [any Service] = [
             RolePool(name: "roles", roles: try Roles.make(system)), token,
         ]
+        let beats = LivenessService(system)
         let group = ServiceGroup(
             servers.services + [
-                LivenessService(system), HaltWatchService(system),
+                beats, FormatLevelService(system, after: beats), HaltWatchService(system),
                 SweepService(system, ownsChunkStore: plan.system.chunkStore == nil),
                 DiskWatchService(system),
             ] + roles + web.services + [

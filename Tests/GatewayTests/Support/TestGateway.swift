@@ -165,7 +165,9 @@ final class TestGateway {
                 try StageWorker(
                     stage: stage, log: log, consumer: ConsumerName(instance: instance, number: 0),
                     policy: RetryPolicy(baseMilliseconds: 5), clock: SystemClock(), report: .silent
-                ) { ParkedChunk.events(for: $0, $1, clock: SystemClock()) }.run(stop: stop)
+                ) { delivery, reason throws(LogFailure) in
+                    try ParkedChunk.events(for: delivery, reason, clock: SystemClock(), at: log.level)
+                }.run(stop: stop)
             })
         threads.append(
             try OwnThread(name: "completion") {
@@ -189,9 +191,10 @@ final class TestGateway {
 
     /// Appends an event that changes nothing.
     func appendNote(to session: String) throws {
-        let event = ProposedEvent(
+        let event = try ProposedEvent(
             RecordingEvent.session(.updated(SessionEvent.Updated(sessionID: session))), id: UUID().uuidString,
-            time: SystemClock().now(), context: EventContext(source: "/test", actor: .system("test")))
+            time: SystemClock().now(), context: EventContext(source: "/test", actor: .system("test")),
+            at: .newest)
         _ = try log.open().append([event], to: session, expecting: .any)
     }
 

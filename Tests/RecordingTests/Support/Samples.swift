@@ -214,3 +214,10 @@ enum Samples {
             merkleHash: leaf, processingMilliseconds: 0, path: nil)
     }
 }
+
+extension RecordingEvent {
+    /// The newest version of its type.
+    var newestVersion: Int {
+        get throws { try #require(version(at: .newest), "\(typeName) has no version") }
+    }
+}
