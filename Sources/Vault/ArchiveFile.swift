@@ -34,6 +34,16 @@ public struct ArchiveFile: Hashable, Sendable {
     }
 }
 
+/// The parts of an archive file that stand before its contents.
+public struct ArchiveFront: Hashable, Sendable {
+    /// What the file says of itself.
+    public let header: [UInt8]
+    /// What is in it.
+    public let index: [UInt8]
+    /// The digest of the file up to the index's end.
+    public let digest: Digest
+}
+
 /// The bytes of an archive file.
 ///
 /// ```
@@ -89,28 +99,45 @@ enum ArchiveImage {
     }
 
     /// The header and the index from the beginning of a file.
-    static func front(_ bytes: [UInt8]) -> (header: [UInt8], index: [UInt8])? {
+    static func front(_ bytes: [UInt8]) -> ArchiveFront? {
         guard let lengths = lengths(bytes), bytes.count >= lengths.front else { return nil }
         let end = lengths.front - Digest.byteCount
-        guard SHA256.hash(Array(bytes[..<end])).bytes.elementsEqual(bytes[end..<lengths.front]) else {
-            return nil
-        }
+        let digest = digest(bytes[..<end])
+        guard digest.bytes.elementsEqual(bytes[end..<lengths.front]) else { return nil }
         let split = fixedBytes + lengths.header
-        return (Array(bytes[fixedBytes..<split]), Array(bytes[split..<end]))
+        return ArchiveFront(
+            header: Array(bytes[fixedBytes..<split]), index: Array(bytes[split..<end]), digest: digest)
     }
 
-    /// Everything, and the digest of the whole file.
-    static func decode(_ bytes: [UInt8], path: String) throws(ArchiveFailure) -> (ArchiveFile, Digest) {
+    private static func digest(_ bytes: ArraySlice<UInt8>) -> Digest {
+        bytes.withUnsafeBytes { SHA256.hash($0) }
+    }
+
+    /// The front of a whole file, and the digest of all of it before its last 32 bytes. Decompresses nothing.
+    static func verify(
+        _ bytes: [UInt8], path: String
+    ) throws(ArchiveFailure) -> (front: ArchiveFront, digest: Digest) {
         func damaged(_ text: String) -> ArchiveFailure { .damaged(path: path, text: text) }
         guard let lengths = lengths(bytes), bytes.count >= lengths.front + Digest.byteCount else {
             throw damaged("it does not begin like an archive file, or is cut short")
         }
         let end = bytes.count - Digest.byteCount
-        let digest = bytes.withUnsafeBytes { SHA256.hash(UnsafeRawBufferPointer(rebasing: $0[..<end])) }
+        let digest = digest(bytes[..<end])
         guard digest.bytes.elementsEqual(bytes[end...]) else {
             throw damaged("its SHA-256 is \(digest), not what it ends with")
         }
         guard let front = front(bytes) else { throw damaged("its header or index has another SHA-256") }
+        return (front, digest)
+    }
+
+    /// Everything, and the digest of the whole file.
+    static func decode(
+        _ bytes: [UInt8], path: String
+    ) throws(ArchiveFailure) -> (file: ArchiveFile, digest: Digest, frontDigest: Digest) {
+        func damaged(_ text: String) -> ArchiveFailure { .damaged(path: path, text: text) }
+        let (front, digest) = try verify(bytes, path: path)
+        guard let lengths = lengths(bytes) else { throw damaged("it does not begin like an archive file") }
+        let end = bytes.count - Digest.byteCount
         let payload = ScratchBuffer()
         do throws(CodecFailure) {
             let outcome = bytes.withUnsafeBytes { all in
@@ -124,7 +151,8 @@ enum ArchiveImage {
             try outcome.get()
         } catch { throw damaged("\(error)") }
         return (
-            ArchiveFile(header: front.header, index: front.index, payload: payload.copyBytes()), digest
+            ArchiveFile(header: front.header, index: front.index, payload: payload.copyBytes()), digest,
+            front.digest
         )
     }
 }

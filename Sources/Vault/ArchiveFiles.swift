@@ -65,16 +65,24 @@ public struct ArchiveFiles: Sendable {
         try file.synchronize()
     }
 
-    /// A whole file, verified, with the digest of all its bytes before the last 32.
-    public func read(folder: String, name: String) throws(ArchiveFailure) -> (ArchiveFile, Digest) {
+    /// A whole file, verified, with the digest of all its bytes before the last 32, and that of its front.
+    public func read(
+        folder: String, name: String
+    ) throws(ArchiveFailure) -> (file: ArchiveFile, digest: Digest, frontDigest: Digest) {
         let path = "\(root)/\(folder)/\(name)"
         return try ArchiveImage.decode(try bytes(path, upTo: nil), path: path)
     }
 
-    /// Header and index of a file, verified; the payload is not read.
-    public func readFront(
+    /// The front of a file and the digest of all of it, both verified; decompresses nothing.
+    public func readSealed(
         folder: String, name: String
-    ) throws(ArchiveFailure) -> (header: [UInt8], index: [UInt8]) {
+    ) throws(ArchiveFailure) -> (front: ArchiveFront, digest: Digest) {
+        let path = "\(root)/\(folder)/\(name)"
+        return try ArchiveImage.verify(try bytes(path, upTo: nil), path: path)
+    }
+
+    /// Header and index of a file, verified; the payload is not read.
+    public func readFront(folder: String, name: String) throws(ArchiveFailure) -> ArchiveFront {
         let path = "\(root)/\(folder)/\(name)"
         let start = try bytes(path, upTo: ArchiveImage.fixedBytes)
         guard let lengths = ArchiveImage.lengths(start),

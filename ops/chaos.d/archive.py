@@ -23,10 +23,12 @@ ENTRY_TEXTS = [
 
 @dataclasses.dataclass
 class Trimmed:
-    """What the server says of a partition's archive: up to where, how many entries, the last hash."""
+    """What the server says of a partition's archive: up to where, how many entries, the last hash, and its
+    records of all segments."""
     through: str = START
     count: int = 0
     hash: str = ""
+    records: tuple = ()
 
 
 @dataclasses.dataclass
@@ -45,6 +47,14 @@ class Segment:
     index: bytes
     entries: tuple
     hash: str
+    front_hash: str
+
+    @property
+    def record(self):
+        """What the server keeps of it."""
+        head = self.header
+        return " ".join(map(str, (
+            head["after"], head["last"], head["count_before"], head["count"], self.hash, self.front_hash)))
 
 
 def place(entry):
@@ -74,7 +84,10 @@ def read_log(redis, archive):
 def read_trimmed(redis, number):
     found = redis("HMGET", f"reel:{{p{number:03d}}}:archive", "through", "count", "hash")
     through, count, digest = found
-    return Trimmed((through or START.encode()).decode(), int(count or 0), (digest or b"").decode())
+    records = redis("LRANGE", f"reel:{{p{number:03d}}}:segments", 0, -1)
+    return Trimmed(
+        (through or START.encode()).decode(), int(count or 0), (digest or b"").decode(),
+        tuple(record.decode() for record in records))
 
 
 def read_stream(redis, number):
@@ -145,7 +158,8 @@ def segment(content):
         raise ValueError("there is nothing in it")
     header = json.loads(content[24:24 + header_bytes])
     return Segment(
-        header, content[24 + header_bytes:front], tuple(entries), content[-32:].hex())
+        header, content[24 + header_bytes:front], tuple(entries), content[-32:].hex(),
+        content[front:front + 32].hex())
 
 
 def expected_index(entries):
@@ -202,6 +216,10 @@ def chained(number, segments, trimmed, findings):
         through, left, digest = one.header["after"], one.header["count_before"], one.header["previous"]
     if left or digest:
         findings.lost.append(f"p{number:03d}: the first segment says that {left} events come before it")
+    # Records may be missing: then readers read the segments instead.
+    for one, record in zip(chain[::-1], trimmed.records):
+        if one.record != record:
+            findings.odd.append(f"p{number:03d}: the server's record of a segment is {record}, not {one.record}")
     return chain[::-1]
 
 

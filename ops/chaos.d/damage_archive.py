@@ -170,6 +170,18 @@ def rename(evidence, source):
         log.segments[number].pop(name))
 
 
+def misrecord(evidence, source):
+    """The server's record of a segment names another hash."""
+    number = source.choice([n for n, state in evidence.log.trimmed.items() if state.records])
+    state = evidence.log.trimmed[number]
+    records = list(state.records)
+    at = source.randrange(len(records))
+    parts = records[at].split(" ")
+    parts[4] = parts[4][::-1]
+    records[at] = " ".join(parts)
+    state.records = tuple(records)
+
+
 def leave(evidence, source):
     number, _ = newest(evidence.log, source)
     evidence.log.segments[number]["half.seg"] = b"REELSEG1"
@@ -205,6 +217,7 @@ DAMAGE = [
     ("the server names a segment that is nowhere", forget_hash, "lost"),
     ("the server counts an event more than is archived", miscount, "lost"),
     ("a segment's index lacks a session", spoil_index, "odd"),
+    ("the server's record of a segment names another hash", misrecord, "odd"),
     ("something in the archive that is no segment", leave, "odd"),
 ]
 

@@ -52,11 +52,17 @@ public struct SegmentHeader: Sendable, Hashable {
         return writer.bytes
     }
 
-    /// Reads what `json` writes; nil for anything else.
+    /// Most entries that a partition's archive is believed to have; what claims more is damage, and sums of
+    /// what claims less stay in bounds.
+    private static let maximumCount: Int64 = 1 << 52
+
+    /// Reads what `json` writes, byte for byte; nil for anything else.
     public init?(parsing bytes: [UInt8]) {
         guard let json = try? JSONValue(parsing: bytes), json["format"]?.integer == Int64(Self.format),
-            let partition = json["partition"]?.integer.map({ Int($0) }), let epoch = json["epoch"]?.string,
-            let count = json["count"]?.integer, let before = json["count_before"]?.integer,
+            let partition = json["partition"]?.integer.flatMap({ Int(exactly: $0) }), partition >= 0,
+            let epoch = json["epoch"]?.string,
+            let count = json["count"]?.integer, (1...Self.maximumCount).contains(count),
+            let before = json["count_before"]?.integer, (0...Self.maximumCount).contains(before),
             let previous = json["previous"]?.string
         else { return nil }
         func position(_ name: String) -> LogPosition? {
@@ -68,5 +74,6 @@ public struct SegmentHeader: Sendable, Hashable {
         self.init(
             epoch: epoch, after: after, first: first, last: last, count: Int(count), countBefore: Int(before),
             previousHash: previous)
+        guard after < first, first <= last, self.json == bytes else { return nil }
     }
 }

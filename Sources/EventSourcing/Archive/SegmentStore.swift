@@ -56,12 +56,32 @@ public struct StoredSegment: Sendable, Hashable {
     public var payload: [UInt8]
     /// Lower-case hex of the checksum over the whole segment.
     public var hash: String
+    /// Lower-case hex of the checksum over what stands before the entries.
+    public var frontHash: String
 
     /// A segment from its parts.
-    public init(header: [UInt8], index: [UInt8], payload: [UInt8], hash: String) {
+    public init(header: [UInt8], index: [UInt8], payload: [UInt8], hash: String, frontHash: String) {
         self.header = header
         self.index = index
         self.payload = payload
+        self.hash = hash
+        self.frontHash = frontHash
+    }
+}
+
+/// What stands before a segment's entries.
+public struct SegmentFront: Sendable, Hashable {
+    /// Header, one JSON object.
+    public var header: [UInt8]
+    /// Which partition keys have entries in the segment.
+    public var index: [UInt8]
+    /// Lower-case hex of the checksum over both.
+    public var hash: String
+
+    /// A front from its parts.
+    public init(header: [UInt8], index: [UInt8], hash: String) {
+        self.header = header
+        self.index = index
         self.hash = hash
     }
 }
@@ -107,6 +127,9 @@ public struct SegmentFailure: Error, Sendable, Hashable, CustomStringConvertible
 }
 
 /// Where segments are kept. Any thread may call; calls block.
+///
+/// A store vouches for nothing but that a segment agrees with its own checksums, which whoever writes there
+/// can make: whether it is the one that belongs there, the log's chain of hashes tells.
 public protocol SegmentStore: Sendable {
     /// Names on a shelf, sorted; none when there is no such shelf.
     func names(on shelf: ArchiveShelf) throws(SegmentFailure) -> [SegmentName]
@@ -119,6 +142,12 @@ public protocol SegmentStore: Sendable {
     /// A whole segment, verified against its checksum.
     func read(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> StoredSegment
 
-    /// A segment's index alone, verified.
-    func readIndex(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> [UInt8]
+    /// A segment's beginning alone, verified against its own checksum. The entries are not read.
+    func readFront(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> SegmentFront
+
+    /// A segment's beginning and the checksum over the whole of it, both verified. The entries are read and
+    /// not decompressed.
+    func readSealed(
+        _ name: SegmentName, on shelf: ArchiveShelf
+    ) throws(SegmentFailure) -> (front: SegmentFront, hash: String)
 }

@@ -46,18 +46,32 @@ public struct FileSegmentStore: SegmentStore {
     /// Reads a whole file and verifies it.
     public func read(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> StoredSegment {
         let folder = try folder(shelf)
-        let (file, digest) = try wrap("\(folder)/\(name)") { () throws(ArchiveFailure) in
+        let read = try wrap("\(folder)/\(name)") { () throws(ArchiveFailure) in
             try files.read(folder: folder, name: name.description)
         }
         return StoredSegment(
-            header: file.header, index: file.index, payload: file.payload, hash: digest.hex)
+            header: read.file.header, index: read.file.index, payload: read.file.payload,
+            hash: read.digest.hex, frontHash: read.frontDigest.hex)
     }
 
     /// Reads a file's beginning and verifies it.
-    public func readIndex(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> [UInt8] {
+    public func readFront(
+        _ name: SegmentName, on shelf: ArchiveShelf
+    ) throws(SegmentFailure) -> SegmentFront {
         let folder = try folder(shelf)
         return try wrap("\(folder)/\(name)") { () throws(ArchiveFailure) in
-            try files.readFront(folder: folder, name: name.description).index
+            SegmentFront(try files.readFront(folder: folder, name: name.description))
+        }
+    }
+
+    /// Reads a whole file and verifies it; decompresses nothing.
+    public func readSealed(
+        _ name: SegmentName, on shelf: ArchiveShelf
+    ) throws(SegmentFailure) -> (front: SegmentFront, hash: String) {
+        let folder = try folder(shelf)
+        return try wrap("\(folder)/\(name)") { () throws(ArchiveFailure) in
+            let (front, digest) = try files.readSealed(folder: folder, name: name.description)
+            return (SegmentFront(front), digest.hex)
         }
     }
 
@@ -83,5 +97,11 @@ public struct FileSegmentStore: SegmentStore {
                 }
             throw SegmentFailure(kind, segment: segment, text: "\(error)")
         }
+    }
+}
+
+extension SegmentFront {
+    fileprivate init(_ front: ArchiveFront) {
+        self.init(header: front.header, index: front.index, hash: front.digest.hex)
     }
 }

@@ -4,12 +4,14 @@ internal import EventSourcing
 /// trimmed, and the events from there on backwards.
 final class ArchiveAccess {
     private let client: RedisClient
+    private let archive: Archive?
     private let reader: ArchiveReader?
     /// Up to where partitions are known to be trimmed. It only grows, so what is known holds.
     private var known: [Int: LogPosition] = [:]
 
     init(_ client: RedisClient, _ archive: Archive?) {
         self.client = client
+        self.archive = archive
         reader = archive?.reader()
     }
 
@@ -34,23 +36,12 @@ final class ArchiveAccess {
         }
     }
 
-    /// The archive's reader; what is asked for is there and nowhere else.
-    func require(_ operation: String, _ what: String) throws(LogFailure) -> ArchiveReader {
-        guard let reader else {
-            throw LogFailure(
-                .unsuitable, operation: operation, key: what,
-                text: "these events are archived, and this process was given no archive; name its folder "
-                    + "(REEL_ARCHIVE_PATH)")
-        }
-        return reader
-    }
-
     /// Archived events after a position that is below the known trimmed position.
     func read(after position: LogPosition, limit: Int, _ operation: String) throws(LogFailure)
         -> [RecordedEvent]
     {
-        try require(operation, "\(position)").read(
-            after: position, through: known(position.partition), limit: limit)
+        let (reader, chain) = try open(position.partition, operation, "\(position)")
+        return try reader.read(after: position, in: chain, limit: limit)
     }
 
     /// Archived events of a partition key.
@@ -58,31 +49,33 @@ final class ArchiveAccess {
         _ key: String, in partition: Int, after sequence: UInt64, limit: Int
     ) throws(LogFailure) -> [RecordedEvent] {
         try ask([partition], "load")
-        return try require("load", key).load(
-            key, after: sequence, through: known(partition), limit: limit)
+        let (reader, chain) = try open(partition, "load", key)
+        return try reader.load(key, after: sequence, in: chain, limit: limit)
     }
 
     /// The last archived sequence of a partition key.
     func version(of key: String, in partition: Int) throws(LogFailure) -> UInt64 {
         try ask([partition], "version")
-        return try require("version", key).version(of: key, through: known(partition))
+        let (reader, chain) = try open(partition, "version", key)
+        return try reader.version(of: key, in: chain)
+    }
+
+    /// How many archived events stand up to a position. Call `ask` before.
+    func rank(of position: LogPosition) throws(LogFailure) -> Int {
+        let (reader, chain) = try open(position.partition, "rank", "\(position)")
+        return try reader.rank(of: position, in: chain)
     }
 
     /// What the server's hash of ids held before the key was evicted: id hash and value, one after the
     /// other, as `reel_restore` wants them. Call `ask` before.
     func idFields(_ key: String, in partition: Int) throws(LogFailure) -> (version: UInt64, fields: [[UInt8]])
     {
-        let reader = try require("restore", key)
+        let (reader, chain) = try open(partition, "restore", key)
         var version: UInt64 = 0
         var fields: [[UInt8]] = []
         while true {
-            let page = try reader.load(key, after: version, through: known(partition), limit: 1000)
+            let page = try reader.load(key, after: version, in: chain, limit: 1000)
             for event in page {
-                guard event.sequence == version + 1 else {
-                    throw LogFailure(
-                        .corrupt, operation: "restore", key: key,
-                        text: "the archive lacks sequence \(version + 1)")
-                }
                 version = event.sequence
                 fields.append(Array(SHA256.digest(of: event.id.utf8)[..<EntryCoding.idHashBytes]))
                 let place = stride(from: 32, through: 0, by: -8).map {
@@ -92,5 +85,48 @@ final class ArchiveAccess {
             }
             if page.count < 1000 { return (version, fields) }
         }
+    }
+
+    /// The archive's reader and the chain that it may read; what is asked for is there and nowhere else.
+    private func open(
+        _ partition: Int, _ operation: String, _ what: String
+    ) throws(LogFailure) -> (ArchiveReader, SegmentChain) {
+        guard let archive, let reader else {
+            throw LogFailure(
+                .unsuitable, operation: operation, key: what,
+                text: "these events are archived, and this process was given no archive; name its folder "
+                    + "(REEL_ARCHIVE_PATH)")
+        }
+        let chain = try archive.chain(of: partition, through: known(partition)) { from throws(LogFailure) in
+            try self.client.archiveRecords(of: partition, from: from)
+        }
+        return (reader, chain)
+    }
+}
+
+extension RedisClient {
+    /// What the server says of a partition's archive: up to where it was trimmed, and its records of the
+    /// segments from a number on.
+    func archiveRecords(
+        of partition: Int, from number: Int
+    ) throws(LogFailure) -> (anchor: ArchiveAnchor, records: [String]) {
+        var commands = CommandBuffer()
+        // Records only grow: those that are read behind the anchor reach it.
+        commands.command("HMGET", LogKeys.archive(partition), "through", "count", "hash")
+        commands.command("LRANGE", LogKeys.segments(partition), String(number), "-1")
+        var anchor = ArchiveAnchor(through: .start(of: partition))
+        var records: [String] = []
+        try pipeline("archive", LogKeys.archive(partition), commands) { index, reply throws(LogFailure) in
+            if index == 1 { return reply.forEach { records.append($0.string ?? "") } }
+            guard let through = reply[0], !through.isNil else { return }
+            anchor.through = try EntryCoding.position(through, partition: partition, operation: "archive")
+            guard let count = reply[1]?.integer, count >= 0, let hash = reply[2]?.string else {
+                throw LogFailure(
+                    .corrupt, operation: "archive", key: LogKeys.archive(partition),
+                    text: "count or hash of the last segment is missing")
+            }
+            (anchor.count, anchor.hash) = (count, hash)
+        }
+        return (anchor, records)
     }
 }

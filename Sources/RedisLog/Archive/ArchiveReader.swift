@@ -1,31 +1,32 @@
 internal import EventSourcing
 
-/// Reads archived events, for one thread. Keeps the last segment in memory, so that pages that follow each
-/// other cost no further file. Blocks.
+/// Reads archived events along a chain of segments, for one thread. Keeps the last segment in memory, so
+/// that pages that follow each other cost no further file. Blocks.
 final class ArchiveReader {
     private let archive: Archive
-    private var name: SegmentName?
+    /// Hash of the segment in memory.
+    private var hash = ""
     private var payload: [UInt8] = []
     /// Where the page after the last one begins: a position in the log, and an offset in the payload.
     private var resume: (after: LogPosition, offset: Int)?
 
     init(_ archive: Archive) { self.archive = archive }
 
-    /// Events after a position, in order, none beyond `through`, at most `limit`.
+    /// Events after a position, in order, at most `limit`.
     func read(
-        after position: LogPosition, through: LogPosition, limit: Int
+        after position: LogPosition, in chain: SegmentChain, limit: Int
     ) throws(LogFailure) -> [RecordedEvent] {
-        guard position < through, limit > 0 else { return [] }
+        guard limit > 0 else { return [] }
         var events: [RecordedEvent] = []
         var after = position
         do throws(SegmentFailure) {
-            for segment in try archive.segments(after: position, through: through) {
-                try open(segment)
+            for link in chain.links(after: position) {
+                try open(link, in: chain)
                 let start = resume.flatMap { $0.after == after ? $0.offset : nil } ?? 0
-                var cursor = SegmentCursor(payload, partition: through.partition, offset: start)
+                var cursor = SegmentCursor(payload, partition: chain.partition, offset: start)
                 while !cursor.isAtEnd, events.count < limit {
                     let from = after
-                    guard let entry = cursor.next({ place, _ in place > from }) else { throw broken(segment) }
+                    guard let entry = cursor.next({ place, _ in place > from }) else { throw broken(link) }
                     if let event = entry.event {
                         events.append(event)
                         after = entry.position
@@ -38,27 +39,31 @@ final class ArchiveReader {
         return events
     }
 
-    /// Events of one partition key with a sequence above `sequence`, in order, none beyond `through`, at
-    /// most `limit`.
+    /// Events of one partition key with a sequence above `sequence`, in order, at most `limit`.
+    /// - Throws: `corrupt` where the sequences do not follow each other.
     func load(
-        _ key: String, after sequence: UInt64, through: LogPosition, limit: Int
+        _ key: String, after sequence: UInt64, in chain: SegmentChain, limit: Int
     ) throws(LogFailure) -> [RecordedEvent] {
-        guard through.milliseconds > 0, limit > 0 else { return [] }
+        guard limit > 0 else { return [] }
         let mark = SegmentIndex.mark(of: key)
         var events: [RecordedEvent] = []
         do throws(SegmentFailure) {
-            let start = LogPosition.start(of: through.partition)
-            for segment in try archive.segments(after: start, through: through) {
-                guard let range = try archive.index(of: segment).range(mark), range.upperBound > sequence
-                else {
+            for link in chain.links {
+                guard let range = try archive.index(of: link).range(mark), range.upperBound > sequence else {
                     continue
                 }
-                try open(segment)
-                var cursor = SegmentCursor(payload, partition: through.partition)
+                try open(link, in: chain)
+                var cursor = SegmentCursor(payload, partition: chain.partition)
                 while !cursor.isAtEnd, events.count < limit {
-                    guard let entry = cursor.next({ _, name in name() == key }) else { throw broken(segment) }
+                    guard let entry = cursor.next({ _, name in name() == key }) else { throw broken(link) }
+                    guard let event = entry.event, event.sequence > sequence else { continue }
                     let last = events.last?.sequence ?? sequence
-                    if let event = entry.event, event.sequence > last { events.append(event) }
+                    guard event.sequence == last + 1 else {
+                        throw SegmentFailure(
+                            .damaged, segment: "\(link.name)",
+                            text: "sequence \(event.sequence) of \(key) stands where \(last + 1) belongs")
+                    }
+                    events.append(event)
                 }
                 guard events.count < limit else { break }
             }
@@ -66,19 +71,17 @@ final class ArchiveReader {
         return events
     }
 
-    /// The last sequence that a partition key has up to `through`; 0 when it has none there.
-    func version(of key: String, through: LogPosition) throws(LogFailure) -> UInt64 {
-        guard through.milliseconds > 0 else { return 0 }
+    /// The last sequence that a partition key has; 0 when it has none.
+    func version(of key: String, in chain: SegmentChain) throws(LogFailure) -> UInt64 {
         let mark = SegmentIndex.mark(of: key)
         do throws(SegmentFailure) {
-            let start = LogPosition.start(of: through.partition)
-            for segment in try archive.segments(after: start, through: through).reversed() {
-                guard try archive.index(of: segment).range(mark) != nil else { continue }
-                try open(segment)
-                var cursor = SegmentCursor(payload, partition: through.partition)
+            for link in chain.links.reversed() {
+                guard try archive.index(of: link).range(mark) != nil else { continue }
+                try open(link, in: chain)
+                var cursor = SegmentCursor(payload, partition: chain.partition)
                 var version: UInt64 = 0
                 while !cursor.isAtEnd {
-                    guard let entry = cursor.next({ _, name in name() == key }) else { throw broken(segment) }
+                    guard let entry = cursor.next({ _, name in name() == key }) else { throw broken(link) }
                     version = max(version, entry.event?.sequence ?? 0)
                 }
                 // The mark may have been another key's.
@@ -89,18 +92,15 @@ final class ArchiveReader {
     }
 
     /// How many archived events stand up to a position.
-    func rank(of position: LogPosition, through: LogPosition) throws(LogFailure) -> Int {
-        guard through.milliseconds > 0, position.milliseconds > 0 else { return 0 }
+    func rank(of position: LogPosition, in chain: SegmentChain) throws(LogFailure) -> Int {
+        guard position.milliseconds > 0 else { return 0 }
+        guard let link = chain.links(after: position).first else { return chain.anchor.count }
         do throws(SegmentFailure) {
-            let start = LogPosition.start(of: through.partition)
-            let segments = try archive.segments(after: start, through: through)
-            guard let name = segments.last(where: { $0.after <= position }) else { return 0 }
-            let segment = try archive.segment(name)
-            if position >= name.last { return segment.header.countBefore + segment.header.count }
-            var cursor = SegmentCursor(segment.payload, partition: through.partition)
-            var count = segment.header.countBefore
+            try open(link, in: chain)
+            var cursor = SegmentCursor(payload, partition: chain.partition)
+            var count = link.countBefore
             while !cursor.isAtEnd {
-                guard let entry = cursor.next({ _, _ in false }) else { throw broken(name) }
+                guard let entry = cursor.next({ _, _ in false }) else { throw broken(link) }
                 if entry.position > position { break }
                 count += 1
             }
@@ -108,15 +108,15 @@ final class ArchiveReader {
         } catch { throw error.asLogFailure("rank") }
     }
 
-    private func open(_ segment: SegmentName) throws(SegmentFailure) {
-        guard segment != name else { return }
-        name = nil
+    private func open(_ link: SegmentLink, in chain: SegmentChain) throws(SegmentFailure) {
+        guard link.hash != hash else { return }
+        hash = ""
         resume = nil
-        payload = try archive.segment(segment).payload
-        name = segment
+        payload = try archive.payload(of: link, confirmedBy: chain.next(after: link))
+        hash = link.hash
     }
 
-    private func broken(_ segment: SegmentName) -> SegmentFailure {
-        SegmentFailure(.damaged, segment: "\(segment)", text: "an entry does not follow the format")
+    private func broken(_ link: SegmentLink) -> SegmentFailure {
+        SegmentFailure(.damaged, segment: "\(link.name)", text: "an entry does not follow the format")
     }
 }

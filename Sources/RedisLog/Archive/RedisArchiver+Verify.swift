@@ -9,62 +9,59 @@ extension RedisArchiver {
         partition: Int, each: (ArchiveVerification) -> Void = { _ in }
     ) throws(LogFailure) -> ArchiveVerification {
         var found = ArchiveVerification()
-        let state = try state(of: partition)
-        var reached = state.through
-        var hash = state.hash
-        var left = state.count
+        let (anchor, records) = try client.archiveRecords(of: partition, from: 0)
+        var recorded = SegmentChain(partition: partition)
+        recorded.append(records, through: anchor.through)
+        var wanted = anchor
         let names: [SegmentName]
-        do throws(SegmentFailure) { names = try archive.store.names(on: archive.shelf(partition)) } catch {
+        do throws(SegmentFailure) { names = try archive.names(partition) } catch {
             throw error.asLogFailure("verify archive")
         }
-        while reached.milliseconds > 0 {
-            let segment = try segment(among: names.filter { $0.last == reached }, hash, reached)
-            let header = segment.header
-            guard header.countBefore + header.count == left else {
-                throw LogFailure(
-                    .corrupt, operation: "verify archive", key: "\(header.name)",
-                    text: "it ends with event \(header.countBefore + header.count) of its partition instead "
-                        + "of \(left)")
-            }
-            for (event, next) in zip(segment.events, segment.events.dropFirst())
-            where event.position >= next.position {
-                throw LogFailure(
-                    .corrupt, operation: "verify archive", key: "\(header.name)",
-                    text: "\(next.position.entryID) comes after \(event.position.entryID)")
+        while wanted.through.milliseconds > 0 {
+            let link = try segment(among: names.filter { $0.last == wanted.through }, wanted)
+            guard link.countThrough == wanted.count else {
+                throw corrupt(
+                    "\(link.name)",
+                    "it ends with event \(link.countThrough) of its partition instead of \(wanted.count)")
             }
             found.segments += 1
-            found.events += header.count
+            found.events += link.count
             each(found)
-            left = header.countBefore
-            hash = header.previousHash
-            reached = header.after
+            wanted = ArchiveAnchor(
+                through: link.name.after, count: link.countBefore, hash: link.previousHash)
+            recorded.cut(after: link.name.last)
+            if let record = recorded.links.last, record.name.last == link.name.last, record != link {
+                throw corrupt("\(link.name)", "the server's record of it is \(record.record)")
+            }
         }
-        guard left == 0, hash.isEmpty else {
-            throw LogFailure(
-                .corrupt, operation: "verify archive", key: LogPosition.partitionName(partition),
-                text: "the first segment says that \(left) events come before it")
+        guard wanted.count == 0, wanted.hash.isEmpty else {
+            throw corrupt(
+                LogPosition.partitionName(partition),
+                "the first segment says that \(wanted.count) events come before it")
         }
         return found
     }
 
-    /// The one of several segments with the same end that has the hash.
+    private func corrupt(_ key: String, _ text: String) -> LogFailure {
+        LogFailure(.corrupt, operation: "verify archive", key: key, text: text)
+    }
+
+    /// The one of several segments with the same end that has the hash, read whole.
     private func segment(
-        among names: [SegmentName], _ hash: String, _ reached: LogPosition
-    ) throws(LogFailure) -> (header: SegmentHeader, events: [RecordedEvent], hash: String) {
-        var other: SegmentName?
+        among names: [SegmentName], _ wanted: ArchiveAnchor
+    ) throws(LogFailure) -> SegmentLink {
+        var other: (SegmentName, String)?
         for name in names {
-            let segment = try read(name)
-            if segment.hash == hash { return segment }
-            other = name
+            let link = try waiting(name).link
+            if link.hash == wanted.hash { return link }
+            other = (name, link.hash)
         }
-        guard let other else {
-            throw LogFailure(
-                .corrupt, operation: "verify archive", key: "\(reached)",
-                text: "the segment that ends here is missing")
+        guard let (name, hash) = other else {
+            throw corrupt("\(wanted.through)", "the segment that ends here is missing")
         }
-        throw LogFailure(
-            .corrupt, operation: "verify archive", key: "\(other)",
-            text: "it is whole, but not the segment that belongs here: its hash is not the one that was "
-                + "written down")
+        throw corrupt(
+            "\(name)",
+            "it is whole, but not the segment that belongs here: its hash is \(hash), and the log's chain says "
+                + wanted.hash)
     }
 }

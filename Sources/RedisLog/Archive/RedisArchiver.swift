@@ -43,7 +43,6 @@ public final class RedisArchiver {
     ) throws(LogFailure) -> ArchiveRun {
         var run = ArchiveRun()
         try log.history.requireIntact(partition, "archive")
-        archive.refresh(partition)
         while true {
             var state = try state(of: partition)
             try requireSegments(&state)
@@ -101,32 +100,58 @@ public final class RedisArchiver {
             hash: facts.count > 2 ? facts[2].text ?? "" : "", shrunk: try position(3))
     }
 
-    /// What was trimmed must be in the archive before more is; and indexes follow that an earlier run left.
+    /// What was trimmed must be in the archive before more is; and records and indexes follow that an
+    /// earlier run, or an earlier version, has left.
     private func requireSegments(_ state: inout State) throws(LogFailure) {
         guard state.through.milliseconds > 0 else { return }
-        do throws(SegmentFailure) {
-            _ = try archive.segments(after: .start(of: state.through.partition), through: state.through)
-        } catch { throw error.asLogFailure("archive") }
+        let partition = state.through.partition
+        let (chain, isRecorded) = try archive.currentChain(of: partition) { from throws(LogFailure) in
+            try self.client.archiveRecords(of: partition, from: from)
+        }
+        do throws(SegmentFailure) { try archive.requireFiles(of: chain) } catch {
+            throw error.asLogFailure("archive")
+        }
+        if !isRecorded { try record(chain) }
         guard state.shrunk < state.through else { return }
-        for name in try covering(after: state.shrunk, state.through) {
-            try shrink(try read(name).events, state.shrunk)
+        for link in chain.links(after: state.shrunk) where link.name.last <= state.through {
+            try shrink(try events(of: link, in: chain), state.shrunk)
         }
         state.shrunk = state.through
     }
 
-    private func covering(
-        after: LogPosition, _ through: LogPosition
-    ) throws(LogFailure) -> [SegmentName] {
-        do throws(SegmentFailure) { return try archive.segments(after: after, through: through) } catch {
-            throw error.asLogFailure("archive")
+    /// Lets the server have the records of all segments. A server that is short of memory can do without:
+    /// they spare readers time, and nothing else.
+    private func record(_ chain: SegmentChain) throws(LogFailure) {
+        let key = LogKeys.segments(chain.partition)
+        do throws(LogFailure) {
+            _ = try client.command(
+                "archive", key,
+                [
+                    "FCALL", "reel_record_segments", "2", LogKeys.archive(chain.partition), key,
+                    chain.through.entryID, chain.anchor.hash,
+                ] + chain.links.map(\.record))
+        } catch {
+            guard error.kind == .refusingWrites else { throw error }
         }
+    }
+
+    private func events(
+        of link: SegmentLink, in chain: SegmentChain
+    ) throws(LogFailure) -> [RecordedEvent] {
+        do throws(SegmentFailure) {
+            let payload = try archive.payload(of: link, confirmedBy: chain.next(after: link))
+            guard let events = SegmentCoding.decode(payload, partition: link.name.last.partition) else {
+                throw SegmentFailure(
+                    .damaged, segment: "\(link.name)", text: "an entry does not follow the format")
+            }
+            return events
+        } catch { throw error.asLogFailure("archive") }
     }
 
     /// A segment that was written and not trimmed yet.
     private func waiting(after state: State) throws(LogFailure) -> SegmentName? {
         do throws(SegmentFailure) {
-            let names = try archive.store.names(on: archive.shelf(state.through.partition))
-            return names.first { $0.after == state.through }
+            return try archive.names(state.through.partition).first { $0.after == state.through }
         } catch { throw error.asLogFailure("archive") }
     }
 
@@ -218,31 +243,24 @@ public final class RedisArchiver {
         case moved
     }
 
-    func read(_ name: SegmentName) throws(LogFailure) -> (
-        header: SegmentHeader, events: [RecordedEvent], hash: String
-    ) {
-        do throws(SegmentFailure) {
-            let (header, payload, hash) = try archive.segment(name)
-            guard let events = SegmentCoding.decode(payload, partition: name.last.partition),
-                events.count == header.count, events.first?.position == header.first,
-                events.last?.position == header.last
-            else {
-                throw SegmentFailure(
-                    .damaged, segment: "\(name)", text: "its entries are not those of its header")
-            }
-            return (header, events, hash)
-        } catch { throw error.asLogFailure("archive") }
+    /// A segment that nothing vouches for but the comparison with the stream, or a hash that is known.
+    func waiting(
+        _ name: SegmentName
+    ) throws(LogFailure) -> (link: SegmentLink, events: [RecordedEvent]) {
+        do throws(SegmentFailure) { return try archive.waiting(name) } catch {
+            throw error.asLogFailure("archive")
+        }
     }
 
     /// Compares a segment with the log, and trims the log if it is the same and nobody needs it.
     private func trim(_ name: SegmentName, _ state: State) throws(LogFailure) -> Trim {
         let partition = name.last.partition
-        let segment = try read(name)
+        let segment = try waiting(name)
         let live = try range(
             after: name.after, through: name.last, limit: segment.events.count + 1
         ).events
-        guard live == segment.events, segment.header.countBefore == state.count,
-            segment.header.previousHash == state.hash
+        guard live == segment.events, segment.link.countBefore == state.count,
+            segment.link.previousHash == state.hash
         else {
             if try self.state(of: partition).through != state.through { return .moved }
             throw LogFailure(
@@ -253,11 +271,11 @@ public final class RedisArchiver {
         let known = try groupNames(partition)
         let reply = try client.command(
             "trim", LogKeys.log(partition),
-            ["FCALL", "reel_trim", "\(4 + known.count)"] + keys(partition, known)
+            ["FCALL", "reel_trim", "\(5 + known.count)"] + keys(partition, known)
                 + [
-                    name.last.entryID, name.after.entryID, String(state.count + segment.events.count),
-                    segment.hash,
-                ] + required(known))
+                    LogKeys.segments(partition), name.last.entryID, name.after.entryID,
+                    String(segment.link.countThrough), segment.link.hash,
+                ] + required(known) + [segment.link.record])
         let facts = reply.elements
         switch facts.first?.integer {
         case 0:

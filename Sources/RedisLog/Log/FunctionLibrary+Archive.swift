@@ -14,7 +14,10 @@ extension FunctionLibrary {
     ///
     /// reel_holds and reel_trim are told the groups and checkpoints that must be there: a group that
     /// vanished has acknowledged nothing. Keys: log, archive, ranks, checkpoints, and for each group what it
-    /// has parked.
+    /// has parked; for reel_trim also the list of segments' records, with the new one as the last argument.
+    ///
+    /// reel_record_segments puts records in place that were found by reading the segments, unless more was
+    /// trimmed meanwhile.
     static let archive = """
         local function append_new(keys, args)
           local looked = tonumber(table.remove(args, 1))
@@ -83,6 +86,26 @@ extension FunctionLibrary {
 
         local function holds(keys, args) return find_holds(keys, args, 1) end
 
+        -- Adds the record of a segment behind those that lead up to it; a list that does not is left to
+        -- reel_record_segments.
+        local function record_segment(call, list, after, record)
+          local last = call('LINDEX', list, -1)
+          if last and string.match(last, '^%S+ (%S+)') ~= after then return end
+          if not last and after ~= '0-0' then return end
+          call('RPUSH', list, record)
+        end
+
+        local function record_segments(keys, args)
+          local call = redis.call
+          local state = call('HMGET', keys[1], 'through', 'hash')
+          if state[1] ~= args[1] or state[2] ~= args[2] then return 0 end
+          call('DEL', keys[2])
+          for i = 3, #args, 1000 do
+            call('RPUSH', keys[2], unpack(args, i, math.min(i + 999, #args)))
+          end
+          return 1
+        end
+
         local function trim(keys, args)
           local call = redis.call
           local through, after = args[1], args[2]
@@ -99,6 +122,12 @@ extension FunctionLibrary {
           call('HSET', keys[2], 'through', through, 'count', args[3], 'hash', args[4])
           call('ZREMRANGEBYSCORE', keys[3], 0, milliseconds)
           call('ZADD', keys[3], '-' .. args[3], 'trimmed')
+          -- Earlier versions name no list and no record.
+          local groups = tonumber(args[5])
+          local record = args[7 + groups + tonumber(args[6 + groups])]
+          if record and #keys == 5 + groups then
+            record_segment(call, keys[#keys], after, record)
+          end
           return {0, removed}
         end
 

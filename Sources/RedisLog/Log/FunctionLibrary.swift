@@ -34,6 +34,7 @@ enum FunctionLibrary {
         redis.register_function{function_name='reel_lease_read', callback=lease_read, flags={'no-writes'}}
         redis.register_function('reel_append_new', append_new)
         redis.register_function('reel_trim', trim)
+        redis.register_function('reel_record_segments', record_segments)
         redis.register_function('reel_shrink', shrink)
         redis.register_function('reel_restore', restore)
         redis.register_function('reel_rate', rate)

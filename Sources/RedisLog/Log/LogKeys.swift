@@ -45,6 +45,9 @@ enum LogKeys {
     /// `shrunk`, up to where indexes have followed.
     static func archive(_ partition: Int) -> String { "\(prefix(partition)):archive" }
 
+    /// A list with a record of each archived segment, in order (see `SegmentLink.record`).
+    static func segments(_ partition: Int) -> String { "\(prefix(partition)):segments" }
+
     /// Owner, generation and end of a partition's lease.
     static func lease(_ partition: Int, _ subscription: String) -> String {
         "\(prefix(partition)):lease:\(subscription)"

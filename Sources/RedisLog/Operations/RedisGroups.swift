@@ -110,8 +110,7 @@ public final class RedisGroups {
             } else if position.milliseconds == 0 {
                 counts[far[offset]] = totals[offset]
             } else {
-                let reader = try archive.require("rank", "\(position)")
-                counts[far[offset]] = totals[offset] - (try reader.rank(of: position, through: through))
+                counts[far[offset]] = totals[offset] - (try archive.rank(of: position))
             }
         }
         return counts

@@ -17,8 +17,7 @@ public final class InMemorySegmentStore: SegmentStore {
     public func write(
         header: [UInt8], index: [UInt8], payload: [UInt8], as name: SegmentName, on shelf: ArchiveShelf
     ) throws(SegmentFailure) {
-        let segment = StoredSegment(
-            header: header, index: index, payload: payload, hash: Self.hash(header, index, payload))
+        let segment = StoredSegment.sealed(header: header, index: index, payload: payload)
         shelves.withLock { shelves in
             if shelves[shelf]?[name] == nil { shelves[shelf, default: [:]][name] = segment }
         }
@@ -29,15 +28,27 @@ public final class InMemorySegmentStore: SegmentStore {
         guard let segment = shelves.withLock({ $0[shelf]?[name] }) else {
             throw SegmentFailure(.missing, segment: "\(name)", text: "there is no such segment")
         }
-        guard segment.hash == Self.hash(segment.header, segment.index, segment.payload) else {
+        let found = StoredSegment.sealed(
+            header: segment.header, index: segment.index, payload: segment.payload)
+        guard segment == found else {
             throw SegmentFailure(.damaged, segment: "\(name)", text: "its hash is not what was written")
         }
         return segment
     }
 
-    /// A segment's index.
-    public func readIndex(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> [UInt8] {
-        try read(name, on: shelf).index
+    /// A segment's beginning.
+    public func readFront(
+        _ name: SegmentName, on shelf: ArchiveShelf
+    ) throws(SegmentFailure) -> SegmentFront { try readSealed(name, on: shelf).front }
+
+    /// A segment's beginning and the hash of all of it.
+    public func readSealed(
+        _ name: SegmentName, on shelf: ArchiveShelf
+    ) throws(SegmentFailure) -> (front: SegmentFront, hash: String) {
+        let segment = try read(name, on: shelf)
+        return (
+            SegmentFront(header: segment.header, index: segment.index, hash: segment.frontHash), segment.hash
+        )
     }
 
     /// Changes the last byte of a segment's payload.
@@ -59,14 +70,19 @@ public final class InMemorySegmentStore: SegmentStore {
     public func put(_ segment: StoredSegment, as name: SegmentName, on shelf: ArchiveShelf) {
         shelves.withLock { $0[shelf, default: [:]][name] = segment }
     }
+}
 
-    private static func hash(_ header: [UInt8], _ index: [UInt8], _ payload: [UInt8]) -> String {
-        var bytes = header
-        bytes += index
-        bytes += payload
-        return SHA256.digest(of: bytes).map { byte in
-            let text = String(byte, radix: 16)
-            return text.count == 1 ? "0" + text : text
-        }.joined()
+extension StoredSegment {
+    /// A segment with the hashes that belong to it, as whoever writes one makes them.
+    public static func sealed(header: [UInt8], index: [UInt8], payload: [UInt8]) -> StoredSegment {
+        func hash(_ parts: [UInt8]...) -> String {
+            SHA256.digest(of: Array(parts.joined())).map { byte in
+                let text = String(byte, radix: 16)
+                return text.count == 1 ? "0" + text : text
+            }.joined()
+        }
+        return StoredSegment(
+            header: header, index: index, payload: payload, hash: hash(header, index, payload),
+            frontHash: hash(header, index))
     }
 }
