@@ -90,7 +90,9 @@ public final class CommandHandler<D: Decider> {
                     try catchUp()
                 }
                 return facts
-            case .conflict: try catchUp()
+            case .conflict(let actual):
+                guard actual >= version else { throw .failed(shorter(than: actual)) }
+                try catchUp()
             case .fenced(let generation):
                 throw .failed(.fenced("append", partitionKey, generation: generation))
             case .idTaken(let id):
@@ -122,6 +124,14 @@ public final class CommandHandler<D: Decider> {
                     fact, id: eventID(index, fact), time: time, context: context, at: store.level))
         }
         return events
+    }
+
+    /// The log has less of the history than was read of it, or written to it, before.
+    private func shorter(than actual: UInt64) -> LogFailure {
+        LogFailure(
+            .lostHistory, operation: "append", key: partitionKey,
+            text: "the log has \(actual) events of it now, and had \(version) before: it has lost some, or "
+                + "is another log")
     }
 
     private func decide(_ commands: [D.Command]) throws(D.Rejection) -> [D.Fact] {

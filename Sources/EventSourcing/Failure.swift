@@ -12,6 +12,8 @@ public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
         case refusingWrites
         /// The server would evict or lose data: its configuration does not suit a log.
         case unsuitable
+        /// The server refuses the user, the password, or lacks a permission for the user; the text names it.
+        case denied
         /// The consumer group has vanished.
         case noGroup
         /// The server side function has vanished or has another version.
@@ -20,8 +22,10 @@ public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
         /// survives a failover is unknown; the same append again finds its ids and waits again.
         case unconfirmed
         /// The log lacks events that were acknowledged or read before: a failover to a replica that
-        /// lagged, a restored backup, another log. Nothing goes on there until someone has decided.
+        /// lagged, a restored backup. Nothing goes on there until someone has decided.
         case lostHistory
+        /// Another log stands where this one was, or none: the server was emptied, or is another one.
+        case otherLog
         /// What the log holds does not follow its format.
         case corrupt
         /// One entry of the log does not follow its format, or was taken out; `key` is its position. Others
@@ -71,13 +75,14 @@ public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
             text: "the partition has another owner, or none, at generation \(generation)")
     }
 
-    /// Whether the same call may succeed later without anyone changing anything.
-    public var isTransient: Bool {
+    /// What can end it. What is corrupt or cannot be read is for whoever handles it to set aside.
+    public var remedy: Remedy {
         switch kind {
         case .unreachable, .timedOut, .loading, .refusingWrites, .noGroup, .functionMissing, .fenced,
             .unconfirmed, .levelTooLow:
-            true
-        case .unsuitable, .lostHistory, .corrupt, .unreadable, .invalid, .server: false
+            .time
+        case .denied, .unsuitable, .lostHistory, .otherLog, .server: .operators
+        case .corrupt, .unreadable, .invalid: .none
         }
     }
 

@@ -1,14 +1,34 @@
-/// A failure that knows whether the same call may succeed later without anyone changing anything.
+/// What can end a failure.
+public enum Remedy: Sendable, Hashable {
+    /// Time: the same call may succeed later without anyone changing anything.
+    case time
+    /// Whoever operates the servers: a password, a permission, a certificate, a setting, an address.
+    /// Whatever runs without end waits for that, and says so; a command ends and says what to do.
+    case operators
+    /// Neither: the request, what is stored, or the program is wrong.
+    case none
+}
+
+/// A failure that knows what can end it.
 public protocol TransientFailure: Error {
-    /// Whether waiting may help.
-    var isTransient: Bool { get }
+    /// What can end it.
+    var remedy: Remedy { get }
     /// Whether a write was refused because another member owns the partition now.
     var isFenced: Bool { get }
 }
 
 extension TransientFailure {
+    /// Whether waiting may help.
+    public var isTransient: Bool { remedy == .time }
     /// Most failures have nothing to do with ownership.
     public var isFenced: Bool { false }
+}
+
+extension Error {
+    /// What can end it; nothing, where the failure does not say.
+    public var knownRemedy: Remedy { (self as? any TransientFailure)?.remedy ?? .none }
+    /// Whether time or an operator may end it: then it is the fault of no event that was being handled.
+    public var mayEnd: Bool { knownRemedy != .none }
 }
 
 extension LogFailure: TransientFailure {

@@ -81,7 +81,7 @@ public struct MongoQueries: RecordingQueries {
                     continue
                 }
                 throw QueryFailure(
-                    error.description, isUnreachable: error.isUnreachable, isTransient: error.isTransient)
+                    error.description, isUnreachable: error.isUnreachable, remedy: error.remedy)
             }
         }
     }

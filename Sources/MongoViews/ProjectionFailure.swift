@@ -23,14 +23,15 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
     /// The log failed while a session was read again.
     case log(LogFailure)
 
-    /// Whether the same events may be applied later.
-    public var isTransient: Bool {
+    /// What has to happen before the same events may be applied.
+    public var remedy: Remedy {
         switch self {
-        case .checkpointsLost, .fenced, .held, .replaced: true
-        case .unreadable, .otherLog: false
-        case .fold(let failure): failure.isTransient
-        case .database(let failure): failure.isTransient
-        case .log(let failure): failure.isTransient
+        case .checkpointsLost, .fenced, .held, .replaced: .time
+        case .otherLog: .operators
+        case .unreadable: .none
+        case .fold(let failure): failure.remedy
+        case .database(let failure): failure.remedy
+        case .log(let failure): failure.remedy
         }
     }
 

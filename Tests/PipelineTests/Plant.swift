@@ -29,13 +29,16 @@ final class Plant {
     let folder: URL
     let log: any EventLog
     let vault: VaultAccess
+    /// Where its workers tell what they do.
+    let report: RoleLog
     private let stop = StopSignal()
     private var threads: [OwnThread<Void>] = []
     private let instance = UUID().uuidString
 
     /// - Parameter other: whose spool, chunk store and keys it uses; its own where nil.
-    init(_ log: any EventLog, sharing other: Plant? = nil) throws {
+    init(_ log: any EventLog, sharing other: Plant? = nil, report: RoleLog = .silent) throws {
         self.log = log
+        self.report = report
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("reel-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         vault =
@@ -101,13 +104,13 @@ final class Plant {
         log other: (any EventLog)? = nil, gate: ProcessingGate? = nil
     ) throws {
         for chain in chains {
-            let (log, vault, stop) = (other ?? log, vault, stop)
+            let (log, vault, stop, report) = (other ?? log, vault, stop, report)
             let consumer = ConsumerName(instance: instance, number: threads.count)
             try run("worker") {
                 try StageWorker(
                     stage: ChunkStage(
                         chain: chain, log: log, vault: vault, levels: [:], clock: SystemClock()),
-                    log: log, consumer: consumer, policy: policy, clock: SystemClock(), report: .silent,
+                    log: log, consumer: consumer, policy: policy, clock: SystemClock(), report: report,
                     gate: gate
                 ) { delivery, reason throws(LogFailure) in
                     try ParkedChunk.events(for: delivery, reason, clock: SystemClock(), at: log.level)
@@ -117,10 +120,10 @@ final class Plant {
     }
 
     func startCompletion() throws {
-        let (log, stop, spool) = (log, stop, vault.spool)
+        let (log, stop, spool, report) = (log, stop, vault.spool, report)
         try run("completion") {
-            let completion = SessionCompletion(spool: spool, clock: SystemClock(), report: .silent)
-            try OrderedWorker(handler: completion, log: log, report: .silent).run(stop: stop)
+            let completion = SessionCompletion(spool: spool, clock: SystemClock(), report: report)
+            try OrderedWorker(handler: completion, log: log, report: report).run(stop: stop)
         }
     }
 

@@ -211,7 +211,22 @@ struct AddressTests {
             ("UNBLOCKED the stream key no longer exists", .noGroup),
             ("ERR Function not found", .functionMissing),
             ("WRONGTYPE Operation against a key", .corrupt),
-            ("NOAUTH Authentication required.", .server), ("ERR unknown command", .server),
+            ("NOREPLICAS Not enough good replicas to write.", .refusingWrites),
+            ("NOAUTH Authentication required.", .denied),
+            ("WRONGPASS invalid username-password pair or user is disabled.", .denied),
+            ("NOPERM this user has no permissions to run the 'info' command", .denied),
+            (
+                "ERR The user executing the script can't run this command or subcommand script: reel_trim",
+                .denied
+            ),
+            (
+                "ERR AUTH <password> called without any password configured for the default user. Are you "
+                    + "sure your configuration is correct?", .denied
+            ),
+            ("ERR max number of clients reached", .unreachable),
+            ("ERR unknown command 'FCALL', with args beginning with: ", .unsuitable),
+            ("ERR DB index is out of range", .unsuitable),
+            ("MOVED 3999 127.0.0.1:6381", .unsuitable), ("ERR something else", .server),
         ])
     func kinds(text: String, kind: LogFailure.Kind) {
         #expect(ServerError.failure(text, operation: "test", key: "k").kind == kind)

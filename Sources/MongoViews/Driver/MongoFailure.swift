@@ -3,8 +3,8 @@ public import EventSourcing
 
 /// What went wrong between us and the MongoDB server, with everything an operator needs to find it.
 ///
-/// It is a failure in the sense of the project: it never says anything about the domain, and
-/// `isTransient` says whether trying again later can help.
+/// It is a failure in the sense of the project: it never says anything about the domain, and `remedy` says
+/// what can end it.
 public struct MongoFailure: TransientFailure, Sendable, Equatable, CustomStringConvertible {
     /// What was attempted, for example `bulk write`.
     public let operation: String
@@ -18,8 +18,8 @@ public struct MongoFailure: TransientFailure, Sendable, Equatable, CustomStringC
     public let code: UInt32
     /// The message of the server or of libmongoc.
     public let text: String
-    /// Whether the same call may succeed later: the server was away, stepping down or busy.
-    public let isTransient: Bool
+    /// What can end it. By itself it ends where the server was away, stepping down or busy.
+    public let remedy: Remedy
     /// Whether no server that could have answered was reached in time.
     public let isUnreachable: Bool
 
@@ -48,6 +48,14 @@ extension MongoFailure {
         6, 7, 50, 64, 89, 91, 112, 134, 175, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436,
     ]
 
+    /// Codes that an operator can do something about: user, password and permissions (`Unauthorized`,
+    /// `AuthenticationFailed`, `UserNotFound`, `AuthenticationRestrictionUnmet` …).
+    private static let operatorsCodes: Set<UInt32> = [11, 13, 18, 31, 33, 277, 8000]
+
+    private static func remedy(ofCode code: UInt32) -> Remedy {
+        transientCodes.contains(code) ? .time : operatorsCodes.contains(code) ? .operators : .none
+    }
+
     /// Turns what a C call left behind into a failure; the only place where that is done.
     init(_ error: bson_error_t, reply: BSONDocument? = nil, at target: MongoTarget) {
         let selection = MONGOC_ERROR_SERVER_SELECTION.rawValue
@@ -56,7 +64,7 @@ extension MongoFailure {
         self.init(
             operation: target.operation, collection: target.collection, host: target.host,
             domain: error.domain, code: error.code, text: Self.message(error),
-            isTransient: unreachable || retryable || Self.transientCodes.contains(error.code),
+            remedy: unreachable || retryable ? .time : Self.remedy(ofCode: error.code),
             isUnreachable: unreachable)
     }
 
@@ -64,7 +72,7 @@ extension MongoFailure {
     init(_ text: String, code: UInt32 = 0, isTransient: Bool = false, at target: MongoTarget) {
         self.init(
             operation: target.operation, collection: target.collection, host: target.host, domain: 0,
-            code: code, text: text, isTransient: isTransient || Self.transientCodes.contains(code),
+            code: code, text: text, remedy: isTransient ? .time : Self.remedy(ofCode: code),
             isUnreachable: false)
     }
 

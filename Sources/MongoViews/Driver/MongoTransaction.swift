@@ -1,4 +1,5 @@
 internal import CMongo
+internal import EventSourcing
 
 /// Writes to several collections that take effect together or not at all.
 struct MongoTransaction {

@@ -32,7 +32,7 @@ final class AuditPen {
             do throws(LogFailure) {
                 try append(events)
                 written += events.count
-                if backoff.count > 0 { report(.info, "audit: writing again") }
+                if report.outages.ended("audit") != nil { report(.info, "audit: writing again") }
                 return nil
             } catch {
                 turns += 1
@@ -41,7 +41,7 @@ final class AuditPen {
                     begin()
                     continue
                 }
-                guard error.isTransient else {
+                guard error.mayEnd else {
                     report(.error, "audit: \(events.count) records were refused: \(error)")
                     return .refused(error.description)
                 }
@@ -51,7 +51,9 @@ final class AuditPen {
                     if Machine.now >= end { return .ended }
                 }
                 let delay = backoff.next()
-                if backoff.count == 1 { report(.warning, "audit: \(error); records wait") }
+                if report.outages.began("audit", "audit", error, cause: "audit \(error.kind)") {
+                    report(.warning, "audit: \(error); records wait")
+                }
                 pause(delay)
             }
         }

@@ -26,7 +26,7 @@ final class LiveFiller: @unchecked Sendable {
                 if try fill(follower) { hub.schedule(follower) }
                 backoff.reset()
             } catch {
-                guard error.isTransient else {
+                guard error.mayEnd else {
                     report(.error, "live: a follower's history cannot be read: \(error)")
                     follower.end(.failed(error.description))
                     continue

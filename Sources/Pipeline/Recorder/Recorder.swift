@@ -67,9 +67,9 @@ public final class Recorder {
         do {
             let reason = try cut(
                 source, Sealing(keyID: key.keyID, digester: key.contentDigester()), handler, stop)
-            return try close(handler, reason, incomplete: reason != .endOfSource)
+            return try close(handler, reason, incomplete: reason != .endOfSource, stop)
         } catch {
-            _ = try? close(handler, .recorderFailed, incomplete: true)
+            _ = try? close(handler, .recorderFailed, incomplete: true, stop)
             throw error
         }
     }
@@ -107,13 +107,14 @@ public final class Recorder {
     }
 
     private func close(
-        _ handler: CommandHandler<SessionDecider>, _ reason: SessionEvent.StopReason, incomplete: Bool
+        _ handler: CommandHandler<SessionDecider>, _ reason: SessionEvent.StopReason, incomplete: Bool,
+        _ stop: StopSignal
     ) throws(RecordingFailure) -> RecordingSummary {
-        let stop = SessionCommand.stop(reason, incomplete: incomplete)
-        try patiently(handler) { () throws(CommandError<SessionRejection>) in
+        let command = SessionCommand.stop(reason, incomplete: incomplete)
+        try patiently(handler, stop) { () throws(CommandError<SessionRejection>) in
             // After an append of unknown outcome the session may be stopped already.
             if let status = handler.state.status, status != .recording, status != .paused { return }
-            try handler.handle(stop, id: "\(sessionID)/stop", context: context)
+            try handler.handle(command, id: "\(sessionID)/stop", context: context)
         }
         return summary(reason)
     }
@@ -188,7 +189,7 @@ public final class Recorder {
                 durationSeconds: Double(max(0, ended.milliseconds - began.milliseconds)) / 1000,
                 frameCount: 0, spoolPath: path)
         } catch { throw .failed(error, kept: summary(.recorderFailed)) }
-        try patiently(handler) { () throws(CommandError<SessionRejection>) in
+        try patiently(handler, stop) { () throws(CommandError<SessionRejection>) in
             // After an append of unknown outcome the chunk may be in the log already.
             guard handler.state.chunkCount < chunk.sequenceNumber else { return }
             try handler.handle(.recordChunk(recorded), id: chunk.chunkID, context: context)
@@ -252,7 +253,7 @@ public final class Recorder {
             state.chunks - handler.state.merkleHashes.count - handler.state.failures.count
         }
         guard ahead() >= (try allowed()) else { return }
-        try patiently(handler) { () throws(CommandError<SessionRejection>) in try handler.catchUp() }
+        try patiently(handler, stop) { () throws(CommandError<SessionRejection>) in try handler.catchUp() }
         while ahead() >= (try allowed()), !stop.isSet {
             if state.waitingFor == nil {
                 let isShort = ahead() < limit
@@ -261,19 +262,26 @@ public final class Recorder {
                 progress(state)
             }
             _ = stop.wait(milliseconds: 50)
-            try patiently(handler) { () throws(CommandError<SessionRejection>) in try handler.catchUp() }
+            try patiently(handler, stop) { () throws(CommandError<SessionRejection>) in try handler.catchUp()
+            }
         }
         state.waitingFor = nil
     }
 
-    /// Does something on the log, waiting out its absence for as long as the options allow.
+    /// Milliseconds for which the log is still waited for once `stop` is set. What it does not know then is
+    /// stopped by whoever watches over recorders.
+    private static let endingMilliseconds = 1_000
+
+    /// Does something on the log, waiting for as long as the options allow until it is there again, or an
+    /// operator has put right what keeps it from being used.
     private func patiently(
-        _ handler: CommandHandler<SessionDecider>,
+        _ handler: CommandHandler<SessionDecider>, _ stop: StopSignal,
         _ body: () throws(CommandError<SessionRejection>) -> Void
     ) throws(RecordingFailure) {
         var backoff = Backoff(capMilliseconds: 2000)
-        let deadline = Machine.now + .milliseconds(options.patienceMilliseconds)
+        var deadline = Machine.now + .milliseconds(options.patienceMilliseconds)
         let quiet = StopSignal()
+        var isEnding = false
         var isRepetition = false
         while true {
             do throws(CommandError<SessionRejection>) {
@@ -282,12 +290,17 @@ public final class Recorder {
                 state.waitingFor = nil
                 return
             } catch {
-                guard case .failed(let failure) = error, failure.isTransient, Machine.now < deadline
+                if stop.isSet, !isEnding {
+                    isEnding = true
+                    deadline = min(deadline, Machine.now + .milliseconds(Self.endingMilliseconds))
+                }
+                guard case .failed(let failure) = error, failure.mayEnd, failure.kind != .lostHistory,
+                    Machine.now < deadline
                 else { throw Self.failure(error, kept: summary(.recorderFailed)) }
                 isRepetition = true
                 state.waitingFor = "the log: \(failure.text)"
                 progress(state)
-                _ = quiet.wait(milliseconds: backoff.next())
+                _ = isEnding ? quiet.wait(milliseconds: 100) : stop.wait(milliseconds: backoff.next())
             }
         }
     }

@@ -188,7 +188,7 @@ public final class Replay {
     /// then it answers false, and `until` is where everything was written.
     private func apply(_ events: [RecordedEvent]) throws -> Bool {
         do { try rebuild.apply(events) } catch let failure as any EventFailure
-            where (failure as? any TransientFailure)?.isTransient != true
+            where !failure.mayEnd
         {
             guard let event = events.first(where: { $0.position == failure.position }) else { throw failure }
             wait(event.partitionKey, at: event.position, because: "\(failure)")

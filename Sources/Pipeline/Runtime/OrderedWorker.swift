@@ -111,7 +111,7 @@ private final class HandlerWork: IsolatingWork {
             do {
                 try handler.handle(events, store)
                 ends.append(end)
-            } catch  where (error as? any TransientFailure)?.isTransient != true {
+            } catch  where !error.mayEnd {
                 causes[end.partition] = error
             }
         }
@@ -173,22 +173,4 @@ private final class ProjectionWork: IsolatingWork {
 /// Events in the order of the log, one array for each partition.
 private func byPartition(_ events: [RecordedEvent]) -> [[RecordedEvent]] {
     Dictionary(grouping: events, by: \.position.partition).sorted { $0.key < $1.key }.map(\.value)
-}
-
-/// Runs `body` again and again, with growing pauses, until `stop` is set. An ordered subscription must
-/// neither skip an event nor end silently, so that every error is waited out and said.
-func waitingOutFailures(
-    of name: String, stop: StopSignal, report: RoleLog, _ body: (_ succeeded: () -> Void) throws -> Void
-) throws {
-    var backoff = Backoff(baseMilliseconds: 100)
-    while !stop.isSet {
-        do {
-            try body { backoff.reset() }
-        } catch {
-            let delay = backoff.next()
-            let level: RoleLog.Level = backoff.count > 5 ? .error : .warning
-            report(level, "\(name): \(error); trying again in \(delay) ms")
-            _ = stop.wait(milliseconds: delay)
-        }
-    }
 }

@@ -131,7 +131,7 @@ final class PoisonIsolation: PartitionWork {
     /// halts for a moment in any case, and is read again from its checkpoint.
     private func take(_ cause: any Error, among events: [RecordedEvent]) throws {
         guard work.canResume, let failure = cause as? any EventFailure, let position = failure.position,
-            (cause as? any TransientFailure)?.isTransient != true
+            !cause.mayEnd
         else { return }
         let attempts = try opened().parking.countTry(name, of: position)
         guard attempts >= policy.maximumTries else { return }
@@ -276,7 +276,7 @@ final class PoisonIsolation: PartitionWork {
                     let page = try page(of: session, after: last, limit: &limit)
                     guard let end = page.last else { break }
                     do { try work.resume(page) } catch let failure as any EventFailure
-                        where (failure as? any TransientFailure)?.isTransient != true
+                        where !failure.mayEnd
                     {
                         return try stop(key, at: failure, among: page, poison)
                     }

@@ -5,13 +5,21 @@ public struct RoleLog: Sendable {
         case debug, info, warning, error
     }
 
+    /// What keeps roles that tell here from working.
+    public let outages: Outages
     private let write: @Sendable (Level, String) -> Void
 
     /// A log that hands each line to `write`.
-    public init(_ write: @escaping @Sendable (Level, String) -> Void) { self.write = write }
+    /// - Parameter outages: where roles note what keeps them from working; one of its own unless given.
+    public init(
+        outages: Outages = Outages(), _ write: @escaping @Sendable (Level, String) -> Void
+    ) {
+        self.outages = outages
+        self.write = write
+    }
 
     /// A log that keeps quiet.
-    public static let silent = RoleLog { _, _ in }
+    public static var silent: RoleLog { RoleLog { _, _ in } }
 
     /// Writes one line.
     public func callAsFunction(_ level: Level, _ text: String) { write(level, text) }

@@ -65,25 +65,18 @@ public final class StageWorker {
     }
 
     /// Works until `stop` is set and the batch in hand is settled. Call on a thread of its own.
-    /// - Throws: failures that waiting cannot mend; transient ones are waited out.
-    public func run(stop: StopSignal) throws(LogFailure) {
-        var backoff = Backoff()
-        while !stop.isSet {
-            do throws(LogFailure) {
-                let store = try log.open()
-                let subscription = try log.join(
-                    group: stage.name, consumer: consumer, types: stage.consumes)
-                while !stop.isSet {
-                    try turn(store, subscription, stop)
-                    backoff.reset()
-                }
-            } catch {
-                // A partition that is halted is left out the next time; the others go on.
-                let isHalted = error.kind == .lostHistory
-                guard error.isTransient || isHalted else { throw error }
-                let delay = backoff.next()
-                report(isHalted ? .error : .warning, "\(stage.name): \(error); trying again in \(delay) ms")
-                _ = stop.wait(milliseconds: delay)
+    /// - Throws: what is wrong with the program; everything else is waited out, and said.
+    public func run(stop: StopSignal) throws {
+        try waitingOutFailures(
+            of: stage.name, loop: "\(stage.name) \(consumer)", stop: stop, report: report,
+            backoff: Backoff(), unless: { ($0 as? LogFailure)?.kind == .invalid }
+        ) { succeeded in
+            // A partition that is halted is left out from the next time on; the others go on.
+            let store = try log.open()
+            let subscription = try log.join(group: stage.name, consumer: consumer, types: stage.consumes)
+            while !stop.isSet {
+                try turn(store, subscription, stop)
+                succeeded()
             }
         }
     }

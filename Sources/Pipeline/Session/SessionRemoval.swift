@@ -118,9 +118,7 @@ public final class SessionRemoval: OrderedHandler {
     /// whose files can't be removed.
     private func naming(_ event: RecordedEvent, _ body: () throws -> Void) throws {
         do { try body() } catch {
-            if let failure = error as? any TransientFailure, failure.isTransient || failure.isFenced {
-                throw failure
-            }
+            if error.mayEnd { throw error }
             if let failure = error as? StorageFailure, failure.isTransient { throw failure }
             throw RemovalFailure(position: event.position, description: "\(error)")
         }

@@ -76,8 +76,9 @@ public final class ChunkStage: Stage {
                 reason: "the folder \(folder) has no key \(id); share one folder of keys among all processes")
         } catch let failure as KeyFailure where failure.isTransient {
             return .wait(milliseconds: 1000, reason: "\(failure)")
-        } catch let failure as any TransientFailure where failure.isTransient {
-            return .wait(milliseconds: 1000, reason: "\(failure)")
+        } catch  where error.mayEnd {
+            // A server that is away, or that an operator has to put right: no chunk is to blame.
+            return .wait(milliseconds: 1000, reason: "\(error)")
         } catch {
             return .failed(errors: ["chunk \(chunk.chunkID): \(error)"])
         }

@@ -18,8 +18,8 @@ public enum FoldFailure: TransientFailure, EventFailure, Sendable, Equatable, Cu
         }
     }
 
-    /// Whether the same event may be applied later: a gap may be closed.
-    public var isTransient: Bool { isRepairable }
+    /// A gap may be closed; then the same event can be applied.
+    public var remedy: Remedy { isRepairable ? .time : .none }
 
     /// The place of the event that cannot be taken in.
     public var position: LogPosition? {

@@ -76,19 +76,19 @@ public struct RecordingTotals: Sendable, Hashable {
 }
 
 /// Why a query has no answer. Never that something does not exist: that is an answer.
-public struct QueryFailure: Error, Sendable, Hashable, CustomStringConvertible {
+public struct QueryFailure: TransientFailure, Sendable, Hashable, CustomStringConvertible {
     /// What happened, to what, and where; free of credentials.
     public var description: String
     /// Whether no server was reached.
     public var isUnreachable: Bool
-    /// Whether asking again later may help.
-    public var isTransient: Bool
+    /// What has to happen before it has one.
+    public var remedy: Remedy
 
     /// A failure from its parts.
-    public init(_ description: String, isUnreachable: Bool, isTransient: Bool) {
+    public init(_ description: String, isUnreachable: Bool, remedy: Remedy) {
         self.description = description
         self.isUnreachable = isUnreachable
-        self.isTransient = isTransient
+        self.remedy = remedy
     }
 }
 

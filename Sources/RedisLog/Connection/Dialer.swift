@@ -75,16 +75,19 @@ extension RedisConnection {
         try send(commands)
         var failure: LogFailure?
         for index in 0..<commands.count {
-            try receive { view throws(LogFailure) in
-                answered += 1
-                guard failure == nil else { return }
-                do throws(LogFailure) {
-                    if let text = view.errorText, !accepting(text) {
-                        throw ServerError.failure(text, operation: operation, key: key)
-                    }
-                    try body(index, view)
-                } catch { failure = error }
-            }
+            do throws(LogFailure) {
+                try receive { view throws(LogFailure) in
+                    answered += 1
+                    guard failure == nil else { return }
+                    do throws(LogFailure) {
+                        if let text = view.errorText, !accepting(text) {
+                            throw ServerError.failure(text, operation: operation, key: key)
+                        }
+                        try body(index, view)
+                    } catch { failure = error }
+                }
+                // A server that says why and hangs up (too many clients) is believed.
+            } catch { throw failure ?? error }
         }
         if let failure { throw failure }
     }

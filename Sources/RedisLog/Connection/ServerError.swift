@@ -4,37 +4,89 @@ internal import EventSourcing
 enum ServerError {
     /// The failure that an error reply stands for.
     static func failure(_ text: String, operation: String, key: String) -> LogFailure {
-        LogFailure(kind(of: text), operation: operation, key: key, text: explained(text))
+        let (kind, explained) = meaning(of: text)
+        return LogFailure(kind, operation: operation, key: key, text: explained ?? text)
     }
 
-    static func kind(of text: String) -> LogFailure.Kind {
-        switch text.prefix(while: { $0 != " " }) {
-        case "LOADING": return .loading
-        case "OOM", "MISCONF", "READONLY", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN": return .refusingWrites
-        case "NOGROUP", "UNBLOCKED": return .noGroup
-        case "BUSY", "TRYAGAIN": return .timedOut
-        case "WRONGTYPE", "REELCORRUPT": return .corrupt
-        case "REELINVALID": return .invalid
-        default: break
+    static func kind(of text: String) -> LogFailure.Kind { meaning(of: text).0 }
+
+    /// What an error reply means, and what is said instead of its own words where they don't help.
+    private static func meaning(of text: String) -> (LogFailure.Kind, String?) {
+        let code = text.prefix { $0 != " " }
+        switch code {
+        case "LOADING": return (.loading, nil)
+        case "NOGROUP", "UNBLOCKED": return (.noGroup, nil)
+        case "BUSY", "TRYAGAIN": return (.timedOut, nil)
+        case "WRONGTYPE", "REELCORRUPT": return (.corrupt, nil)
+        case "REELINVALID": return (.invalid, nil)
+        case "NOAUTH": return (.denied, "the server wants a password and the URL has none")
+        case "WRONGPASS": return (.denied, "the server refuses the user or the password of the URL")
+        case "NOPERM":
+            return (.denied, "the user of the URL lacks a permission: \(text.dropFirst(code.count + 1))")
+        case "MOVED", "ASK", "CROSSSLOT":
+            return (.unsuitable, "the server is a node of a cluster: name it by redis+cluster:// (\(text))")
+        default: return refusal(code, text) ?? plain(text)
         }
-        // A script's refused write carries the code inside its text.
-        if text.contains("-OOM") || text.contains("-READONLY") || text.contains("-MISCONF")
-            || text.contains("when used memory > 'maxmemory'")
-        {
-            return .refusingWrites
-        }
-        return text.contains("Function not found") ? .functionMissing : .server
     }
 
-    private static func explained(_ text: String) -> String {
-        switch text.prefix(while: { $0 != " " }) {
-        case "NOAUTH": "the server wants a password and the URL has none"
-        case "WRONGPASS": "the server refuses the user or the password of the URL"
-        case "NOPERM": "the user of the URL lacks a permission: \(text.dropFirst(7))"
-        case "OOM": "the server is at maxmemory and refuses writes"
-        case "MISCONF": "the server cannot write its disk and refuses writes: \(text.dropFirst(8))"
-        case "READONLY": "the server is a read-only replica"
-        default: text
+    /// Writes that the server refuses for a reason of its own; a script's carry the code inside their text.
+    private static func refusal(_ code: Substring, _ text: String) -> (LogFailure.Kind, String?)? {
+        func says(_ word: String) -> Bool { code == word || text.contains("-\(word)") }
+        if says("OOM") || text.contains("when used memory > 'maxmemory'") {
+            return (
+                .refusingWrites,
+                "the server is at its maxmemory and takes nothing more; raise it, or archive what may leave "
+                    + "it ('reel archive run')"
+            )
         }
+        if says("MISCONF") {
+            return (
+                .refusingWrites,
+                "the server cannot write its disk and takes no writes: make room there, and see its log "
+                    + "(\(text.drop { $0 != " " }.dropFirst()))"
+            )
+        }
+        if says("READONLY") {
+            return (.refusingWrites, "the server is a read-only replica and takes no writes")
+        }
+        if says("NOREPLICAS") {
+            return (
+                .refusingWrites,
+                "the server has fewer good replicas than its min-replicas-to-write and takes no writes"
+            )
+        }
+        if code == "MASTERDOWN" || code == "CLUSTERDOWN" { return (.refusingWrites, nil) }
+        return nil
+    }
+
+    /// Errors that have no code of their own.
+    private static func plain(_ text: String) -> (LogFailure.Kind, String?) {
+        if text.contains("Function not found") { return (.functionMissing, nil) }
+        // ACL LOG on the server says which command; Permissions says it here.
+        if text.contains("The user executing the script") {
+            return (.denied, "the user of the URL lacks a permission that the log's functions need (\(text))")
+        }
+        if text.contains("AUTH") && text.contains("without any password configured") {
+            return (
+                .denied, "the URL has a password and the server has none configured: is it the right one?"
+            )
+        }
+        if text.contains("max number of clients reached") {
+            return (
+                .unreachable,
+                "the server has as many clients as its maxclients allows; raise it, or end some of them"
+            )
+        }
+        if text.contains("unknown command") || text.contains("unknown subcommand") {
+            return (
+                .unsuitable,
+                "the server lacks a command that Reel needs: it is older than Redis 7.0, or the command is "
+                    + "renamed or disabled (\(text))"
+            )
+        }
+        if text.contains("DB index is out of range") {
+            return (.unsuitable, "the server has no database of the number that the URL names")
+        }
+        return (.server, nil)
     }
 }

@@ -30,7 +30,7 @@ struct HistoryCheck {
     /// - Parameter positions: what is known; each is that of an event, or the start of its partition.
     /// - Returns: partitions of which it has come out only now that they are halted: whoever asked may be
     ///   about to write there.
-    /// - Throws: `lostHistory` when another log stands there.
+    /// - Throws: `otherLog` when another log stands there, or none.
     func verify(_ positions: [LogPosition], _ run: Run) throws(LogFailure) -> [Int] {
         var commands = CommandBuffer()
         commands.command("HGET", LogKeys.meta, "epoch")
@@ -68,9 +68,9 @@ struct HistoryCheck {
     private func requireEpoch(_ found: String?) throws(LogFailure) {
         guard found != epoch else { return }
         throw LogFailure(
-            .lostHistory, operation: "connect", key: place,
-            text: "another log stands there now (epoch \(found ?? "missing"), expected \(epoch)); "
-                + "start again, and rebuild what was derived from the old one")
+            .otherLog, operation: "connect", key: place,
+            text: found.map { "another log stands there now: its epoch is \($0), expected \(epoch)" }
+                ?? "no log stands there any more, expected that of epoch \(epoch): the server was emptied")
     }
 
     private func takeMarks(_ book: HaltBook) {

@@ -88,7 +88,7 @@ public final class SimulatedProcess: Surroundings, FileWatcher, @unchecked Senda
     }
 
     private func gone(_ operation: String) -> LogFailure {
-        LogFailure(.server, operation: operation, key: name, text: "the process is dead")
+        LogFailure(.invalid, operation: operation, key: name, text: "the process is dead")
     }
 
     // MARK: - Files

@@ -87,7 +87,7 @@ enum EventsCommand: Command {
                     feed.seek(to: position)
                     continue
                 }
-                guard error.isTransient else { throw error }
+                guard error.mayEnd, error.kind != .lostHistory else { throw error }
                 if !isAway { Output.error("reel events: waiting for the log: \(error.text)") }
                 isAway = true
                 stop.wait(milliseconds: 500)

@@ -12,8 +12,14 @@ struct CommandTrail {
     private let actor: AuditActor
     private let source: String
     private let clock: any WallClock
+    private var stop = StopSignal()
 
-    init(_ log: RedisEventLog, user: String = CurrentUser.name, clock: any WallClock = SystemClock()) {
+    /// - Parameter stop: once it is set, a log that is away is not waited for.
+    init(
+        _ log: RedisEventLog, user: String = CurrentUser.name, clock: any WallClock = SystemClock(),
+        stop: StopSignal = StopSignal()
+    ) {
+        self.stop = stop
         self.log = log
         self.actor = AuditActor(type: .user, subject: user)
         self.source = "/reel/cli"
@@ -50,7 +56,6 @@ struct CommandTrail {
     private func append(_ event: ProposedEvent) throws {
         let deadline = ContinuousClock.now + .milliseconds(Self.patience)
         var backoff = Backoff(baseMilliseconds: 50, capMilliseconds: 1_000)
-        let pause = StopSignal()
         var number = 1
         while true {
             do throws(LogFailure) {
@@ -65,8 +70,8 @@ struct CommandTrail {
                     number += 1
                     continue
                 }
-                guard error.isTransient, ContinuousClock.now < deadline else { throw error }
-                pause.wait(milliseconds: backoff.next())
+                guard error.isTransient, !stop.isSet, ContinuousClock.now < deadline else { throw error }
+                stop.wait(milliseconds: backoff.next())
             }
         }
     }

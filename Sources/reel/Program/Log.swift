@@ -6,6 +6,8 @@ import Pipeline
 struct Log: Sendable {
     let level: LogLevel
     let service: String
+    /// What keeps roles of this process from working.
+    let outages = Outages()
 
     func callAsFunction(
         _ level: LogLevel, _ role: String, _ message: String, _ fields: [(String, String)] = []
@@ -15,7 +17,9 @@ struct Log: Sendable {
 
     /// The log of the roles, whose lines begin with the role's name.
     var roles: RoleLog {
-        RoleLog { level, text in write(LogLevel(rawValue: level.rawValue) ?? .info, service, text, []) }
+        RoleLog(outages: outages) { level, text in
+            write(LogLevel(rawValue: level.rawValue) ?? .info, service, text, [])
+        }
     }
 
     private func write(_ level: LogLevel, _ role: String, _ message: String, _ fields: [(String, String)]) {

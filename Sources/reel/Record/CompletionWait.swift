@@ -24,7 +24,7 @@ struct CompletionWait {
                 try handler.catchUp()
                 missingSince = nil
             } catch {
-                guard case .failed(let failure) = error, failure.isTransient else {
+                guard case .failed(let failure) = error, failure.mayEnd, failure.kind != .lostHistory else {
                     throw SessionErrors.plain(error, session)
                 }
                 let since = missingSince ?? ContinuousClock.now

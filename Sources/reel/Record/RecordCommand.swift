@@ -53,7 +53,7 @@ enum RecordCommand: Command {
             log: system.log, vault: vault, clock: SystemClock(), actor: CurrentUser.actor,
             options: options, progress: { report.take($0) })
         let summary: RecordingSummary
-        let trail = CommandTrail(system.log)
+        let trail = CommandTrail(system.log, stop: stop)
         let (id, resource) = (session.sessionID, AuditResource(.session, id: session.sessionID))
         do {
             summary = try trail.recordingFailure(of: .sessionRecord, on: resource, session: id) {

@@ -81,14 +81,8 @@ struct StartupWait {
     let seconds: Int
     let log: Log
 
-    /// Whether waiting may help.
-    static func mayPass(_ error: any Error) -> Bool {
-        switch error {
-        case let failure as any TransientFailure: failure.isTransient
-        case let failure as QueryFailure: failure.isUnreachable
-        default: false
-        }
-    }
+    /// Whether it may pass while one waits: a server comes up, or somebody puts it right.
+    static func mayPass(_ error: any Error) -> Bool { error.mayEnd }
 
     func run<Value>(_ stop: StopSignal, _ open: () throws -> Value) throws -> Value {
         let deadline = ContinuousClock.now + .seconds(seconds)

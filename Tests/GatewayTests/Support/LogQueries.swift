@@ -21,7 +21,7 @@ final class LogQueries: RecordingQueries {
         switch mode.withLock({ $0 }) {
         case .behind: return []
         case .unreachable:
-            throw QueryFailure("nobody answers", isUnreachable: true, isTransient: true)
+            throw QueryFailure("nobody answers", isUnreachable: true, remedy: .time)
         case .current: break
         }
         var folds: [String: (fold: SessionFold, chunks: [ChunkView])] = [:]
@@ -48,7 +48,7 @@ final class LogQueries: RecordingQueries {
                 }
             }
         } catch {
-            throw QueryFailure("\(error)", isUnreachable: false, isTransient: false)
+            throw QueryFailure("\(error)", isUnreachable: false, remedy: .none)
         }
         return folds.values.sorted { $0.fold.sessionID > $1.fold.sessionID }
     }

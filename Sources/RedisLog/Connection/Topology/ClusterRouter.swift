@@ -252,7 +252,7 @@ final class ClusterRouter {
                 second = second ?? found
             } catch {
                 // A password that is refused, or no cluster at all, won't change by asking elsewhere.
-                if error.kind == .server { throw error }
+                if error.remedy == .operators { throw error }
                 if nodes[address]?.connection.isBroken == true { nodes[address] = nil }
                 failure = failure ?? error
             }

@@ -30,7 +30,7 @@ struct Sentinels {
                 return node
             } catch {
                 // A password that is refused will be refused everywhere.
-                if error.kind == .server { throw error }
+                if error.remedy == .operators { throw error }
                 answers.append("\(place): \(error.text)")
             }
         }
