@@ -61,7 +61,7 @@ enum ArchiveImage {
     static let magic = [UInt8]("REELSEG1".utf8)
     static let fixedBytes = 24
     /// Largest payload and largest front; more is damage.
-    static let limitBytes = 1 << 30
+    static let limitBytes = 1 << 29
 
     /// Lengths that stand in the first 24 bytes; nil when they cannot be right.
     static func lengths(_ bytes: [UInt8]) -> (front: Int, header: Int, index: Int, payload: Int)? {

@@ -1,15 +1,19 @@
 internal import Glibc
+internal import Synchronization
 
-/// Archive files in folders below a root, each written once. A file that is there is whole and durable.
+/// Archive files in folders below a root, each written once. A file that is there is whole and durable. The
+/// archive holds its root open and never leaves it: no link below it is followed, nothing but regular files is
+/// opened.
 ///
 /// Any thread and any process may use the same root. Calls block on the disk.
-public struct ArchiveFiles: Sendable {
+public final class ArchiveFiles: Sendable {
     /// The folder.
     public let root: String
     /// Zstandard level that is written.
     public let level: Int
 
-    private static let temporaryPrefix = ".tmp-"
+    private static let folderMode: mode_t = 0o750
+    private let opened = Mutex<Folder?>(nil)
 
     /// The archive in a folder; it is made, with those above it, when the first file is written.
     public init(root: String, level: Int = 3) {
@@ -17,43 +21,75 @@ public struct ArchiveFiles: Sendable {
         self.level = level
     }
 
+    /// A folder below the root, by the names that lead to it; nil when there is none.
+    private func folder(_ path: [String]) throws(StorageFailure) -> Folder? {
+        var folder = try rootFolder()
+        for name in path { folder = try folder?.folder(name) }
+        return folder
+    }
+
+    private func rootFolder() throws(StorageFailure) -> Folder? {
+        if let folder = opened.withLock({ $0 }) { return folder }
+        let folder = try Folder.open(root)
+        opened.withLock { $0 = folder }
+        return folder
+    }
+
+    /// The same; made, durably, where there is none.
+    private func makeFolder(_ path: [String]) throws(StorageFailure) -> Folder {
+        var folder: Folder
+        if let known = try rootFolder() {
+            folder = known
+        } else {
+            folder = try Folder.make(root, mode: Self.folderMode)
+            opened.withLock { $0 = folder }
+        }
+        for name in path {
+            let (inner, isNew) = try folder.makeFolder(name, mode: Self.folderMode)
+            if isNew { try folder.synchronize() }
+            folder = inner
+        }
+        return folder
+    }
+
     /// Names of the files in a folder below the root, without those of writes under way; none when there
     /// is no such folder.
-    public func names(in folder: String) throws(ArchiveFailure) -> [String] {
-        let path = "\(root)/\(folder)"
+    public func names(in path: [String]) throws(ArchiveFailure) -> [String] {
         do throws(StorageFailure) {
-            return (try Files.names(in: path) ?? []).filter { !$0.hasPrefix(Self.temporaryPrefix) }
+            return try (folder(path)?.names() ?? []).filter(\.isText).map(\.text)
+                .filter { !$0.hasPrefix(SessionFolders.temporaryPrefix) }
         } catch { throw .storage(error) }
     }
 
     /// Writes a file, durably, unless one has the name already.
     /// - Returns: false when the name was taken: the file there stays, and is durable too.
     @discardableResult
-    public func write(_ file: ArchiveFile, folder: String, name: String) throws(ArchiveFailure) -> Bool {
-        let path = "\(root)/\(folder)"
-        let final = "\(path)/\(name)"
+    public func write(_ file: ArchiveFile, in path: [String], name: String) throws(ArchiveFailure) -> Bool {
         let image: [UInt8]
         do throws(CodecFailure) { image = try ArchiveImage.encode(file, level: level) } catch {
-            throw .codec(path: final, error)
+            throw .codec(path: full(path, name), error)
         }
         do throws(StorageFailure) {
-            try Files.makeFolders(path, mode: 0o750)
-            let temporary = "\(path)/\(Identifier.random(prefix: Self.temporaryPrefix, bytes: 12))"
-            let isNew = try place(image, temporary, final)
-            try Files.synchronizeFolder(path)
+            let folder = try makeFolder(path)
+            let isNew = try place(image, folder, name)
+            try folder.synchronize()
             return isNew
         } catch { throw .storage(error) }
     }
 
-    private func place(_ image: [UInt8], _ temporary: String, _ final: String) throws(StorageFailure) -> Bool
-    {
+    private func full(_ path: [String], _ name: String) -> String {
+        ([root] + path + [name]).joined(separator: "/")
+    }
+
+    private func place(_ image: [UInt8], _ folder: Folder, _ final: String) throws(StorageFailure) -> Bool {
+        let temporary = SessionFolders.temporaryName()
         do throws(StorageFailure) {
-            try Self.writeDurably(image, try Files.create(temporary, mode: 0o640))
-            let isNew = try Files.linkIfAbsent(temporary, to: final)
-            try Files.remove(temporary)
+            try Self.writeDurably(image, try folder.create(temporary, mode: 0o640))
+            let isNew = try folder.link(temporary, as: final)
+            try folder.remove(temporary)
             return isNew
         } catch {
-            _ = try? Files.remove(temporary)
+            _ = try? folder.remove(temporary)
             throw error
         }
     }
@@ -67,63 +103,61 @@ public struct ArchiveFiles: Sendable {
 
     /// A whole file, verified, with the digest of all its bytes before the last 32, and that of its front.
     public func read(
-        folder: String, name: String
+        in path: [String], name: String
     ) throws(ArchiveFailure) -> (file: ArchiveFile, digest: Digest, frontDigest: Digest) {
-        let path = "\(root)/\(folder)/\(name)"
-        return try ArchiveImage.decode(try bytes(path, upTo: nil), path: path)
+        try ArchiveImage.decode(try bytes(path, name), path: full(path, name))
     }
 
     /// The front of a file and the digest of all of it, both verified; decompresses nothing.
     public func readSealed(
-        folder: String, name: String
+        in path: [String], name: String
     ) throws(ArchiveFailure) -> (front: ArchiveFront, digest: Digest) {
-        let path = "\(root)/\(folder)/\(name)"
-        return try ArchiveImage.verify(try bytes(path, upTo: nil), path: path)
+        try ArchiveImage.verify(try bytes(path, name), path: full(path, name))
     }
 
     /// Header and index of a file, verified; the payload is not read.
-    public func readFront(folder: String, name: String) throws(ArchiveFailure) -> ArchiveFront {
-        let path = "\(root)/\(folder)/\(name)"
-        let start = try bytes(path, upTo: ArchiveImage.fixedBytes)
+    public func readFront(in path: [String], name: String) throws(ArchiveFailure) -> ArchiveFront {
+        let start = try bytes(path, name, upTo: ArchiveImage.fixedBytes)
         guard let lengths = ArchiveImage.lengths(start),
-            let front = ArchiveImage.front(try bytes(path, upTo: lengths.front))
-        else { throw .damaged(path: path, text: "its header or index is not what was written") }
+            let front = ArchiveImage.front(try bytes(path, name, upTo: lengths.front))
+        else {
+            throw .damaged(path: full(path, name), text: "its header or index is not what was written")
+        }
         return front
     }
 
-    /// Removes what crashed writes left behind in a folder: temporary names that no write has touched for
+    /// Removes what crashed writes left behind in a folder: temporary files that no write has touched for
     /// `age` seconds.
     /// - Returns: how many there were.
     @discardableResult
-    public func sweepTemporaries(in folder: String, olderThanSeconds age: Int) throws(ArchiveFailure) -> Int {
-        let path = "\(root)/\(folder)"
+    public func sweepTemporaries(
+        in path: [String], olderThanSeconds age: Int
+    ) throws(ArchiveFailure) -> Int {
         let limit = time(nil) - age
         var removed = 0
         do throws(StorageFailure) {
-            for name in try Files.names(in: path) ?? [] where name.hasPrefix(Self.temporaryPrefix) {
-                guard let status = try Files.status("\(path)/\(name)"), status.st_mtim.tv_sec <= limit else {
-                    continue
-                }
-                if try Files.remove("\(path)/\(name)") { removed += 1 }
+            guard let folder = try folder(path) else { return 0 }
+            for name in try folder.names() where name.text.hasPrefix(SessionFolders.temporaryPrefix) {
+                guard let status = try folder.status(name), status.kind == .regular,
+                    status.st_mtim.tv_sec <= limit
+                else { continue }
+                if try folder.remove(name) { removed += 1 }
             }
         } catch { throw .storage(error) }
         return removed
     }
 
-    private func bytes(_ path: String, upTo limit: Int?) throws(ArchiveFailure) -> [UInt8] {
+    private func bytes(
+        _ path: [String], _ name: String, upTo limit: Int? = nil
+    ) throws(ArchiveFailure) -> [UInt8] {
         do throws(StorageFailure) {
-            let file = try Files.openForReading(path)
-            let size = Int(try file.status().st_size)
-            guard size <= 2 * ArchiveImage.limitBytes else {
-                throw .tooLarge(path: path, bytes: size, limit: 2 * ArchiveImage.limitBytes)
+            guard let folder = try folder(path) else { throw .missing(path: full(path, name)) }
+            let file = try folder.openForReading(name)
+            let size = try file.status().bytes
+            guard size <= ArchiveImage.limitBytes else {
+                throw .tooLarge(path: file.path, bytes: size, limit: ArchiveImage.limitBytes)
             }
-            let wanted = min(size, limit ?? size)
-            let buffer = ScratchBuffer()
-            try buffer.appendUninitialized(wanted) { target throws(StorageFailure) in
-                guard let base = target.baseAddress else { return 0 }
-                return try file.read(into: base, count: wanted, at: 0)
-            }
-            return buffer.copyBytes()
+            return try file.readBytes(min(size, limit ?? size))
         } catch { throw .storage(error) }
     }
 }

@@ -21,8 +21,16 @@ public struct StoredFile: Hashable, Sendable {
 public struct SessionListing: Hashable, Sendable {
     /// The chunk files by number.
     public let files: [StoredFile]
-    /// Names that no chunk file has; temporary names of writes under way are left out.
-    public let otherNames: [String]
+    /// Names of what is no chunk file, with what it is; files of writes under way are left out.
+    public let others: [OtherName]
+}
+
+/// A name in a session's folder that no chunk file has, or that something else than a file has.
+public struct OtherName: Hashable, Sendable {
+    /// The name; bytes that are no UTF-8 are shown as replacements.
+    public let name: String
+    /// What it stands for.
+    public let kind: FileKind
 }
 
 /// How much room a file system has.
@@ -43,10 +51,10 @@ public struct DiskSpace: Hashable, Sendable {
 ///
 /// A file that is there is whole and durable. May be shared by threads and processes. Calls block on the
 /// disk: make them on a thread of its own.
+///
+/// The store holds its folder open and never leaves it: no link in it is followed, nothing but regular files
+/// is opened. Sealed files are read by `SealedFileReader` alone, which checks them.
 public struct ChunkStore: Sendable {
-    /// Largest file that is read unless the caller says otherwise: 1 GiB and room for header and tag.
-    public static let defaultMaximumBytes = (1 << 30) + 8192
-
     private let folders: SessionFolders
 
     /// The store in a folder, which is made with those above it if need be.
@@ -55,7 +63,7 @@ public struct ChunkStore: Sendable {
     }
 
     /// The folder.
-    public var root: String { folders.root }
+    public var root: String { folders.root.path }
 
     /// `storage_path` of a chunk, relative to the root.
     public static func relativePath(session: String, sequence: Int) throws(StorageFailure) -> String {
@@ -63,111 +71,74 @@ public struct ChunkStore: Sendable {
         return "\(session)/\(try SessionFolders.digits(sequence)).reel"
     }
 
-    /// The whole path of a chunk's file.
+    /// The whole path of a chunk's file, for people.
     public func path(session: String, sequence: Int) throws(StorageFailure) -> String {
         "\(root)/\(try Self.relativePath(session: session, sequence: sequence))"
+    }
+
+    private static func name(_ sequence: Int) throws(StorageFailure) -> String {
+        "\(try SessionFolders.digits(sequence)).reel"
     }
 
     /// Writes a sealed file, durably, unless the chunk has one.
     public func store(
         _ image: UnsafeRawBufferPointer, session: String, sequence: Int
     ) throws(StorageFailure) -> StoreOutcome {
-        let final = try path(session: session, sequence: sequence)
+        let final = try Self.name(sequence)
         // Spares a whole write when the work was done before a crash.
-        if try Files.status(final) != nil { return try adopt(final, session: session) }
+        if let there = try folders.folder(session), try there.status(final) != nil {
+            return try adopt(final, session: session)
+        }
         let isNew = try folders.writeDurably(session: session, bytes: image) {
-            temporary throws(StorageFailure) in
-            let isNew = try Files.linkIfAbsent(temporary, to: final)
-            try Files.remove(temporary)
+            folder, temporary throws(StorageFailure) in
+            let isNew = try folder.link(temporary, as: final)
+            try folder.remove(temporary)
             return isNew
         }
         return isNew ? .stored : try adopt(final, session: session)
     }
 
-    /// Gives a sealed file from the spool its place, durably, unless the chunk has one. Without a second
-    /// write where both are on one file system: the spool's name then stays valid until it is purged.
-    /// - Parameter buffer: used for the copy between file systems.
-    public func store(
-        fileAt source: String, session: String, sequence: Int, copyingThrough buffer: ScratchBuffer
-    ) throws(StorageFailure) -> StoreOutcome {
-        let final = try path(session: session, sequence: sequence)
-        if try Files.status(final) != nil { return try adopt(final, session: session) }
-        let folder = try folders.prepare(session)
-        try Files.openForReading(source).synchronize()
-        do {
-            guard try Files.linkIfAbsent(source, to: final) else {
-                return try adopt(final, session: session)
-            }
-        } catch .file(let failure) where [EXDEV, EPERM, EMLINK].contains(failure.code) {
-            try SessionFolders.read(
-                source, into: buffer, expectedBytes: nil, maximumBytes: Self.defaultMaximumBytes)
-            return try buffer.withBytes { image throws(StorageFailure) in
-                try store(image, session: session, sequence: sequence)
-            }
-        }
-        try Files.synchronizeFolder(folder)
-        return .stored
-    }
-
-    /// Replaces the contents of `buffer` with a chunk's whole file.
+    /// Replaces the contents of `buffer` with a chunk's whole file. Nothing of it was checked yet.
+    /// - Parameters:
+    ///   - expectedBytes: its length as the log has it; nil while the log does not describe it.
+    ///   - maximumBytes: of a longer file nothing is read.
     public func read(
         session: String, sequence: Int, into buffer: ScratchBuffer, expectedBytes: Int? = nil,
-        maximumBytes: Int = ChunkStore.defaultMaximumBytes
+        maximumBytes: Int = (1 << 30) + 8192
     ) throws(StorageFailure) {
-        try SessionFolders.read(
-            path(session: session, sequence: sequence), into: buffer, expectedBytes: expectedBytes,
-            maximumBytes: maximumBytes)
-    }
-
-    /// The header of a chunk's file and the file's length, reading only its beginning.
-    public func inspect(
-        session: String, sequence: Int
-    ) throws(StorageFailure) -> (parts: SealedParts, fileBytes: Int) {
-        try Self.inspect(fileAt: path(session: session, sequence: sequence))
-    }
-
-    /// The header of any sealed file and the file's length, reading only its beginning.
-    public static func inspect(
-        fileAt path: String
-    ) throws(StorageFailure) -> (parts: SealedParts, fileBytes: Int) {
-        let file = try Files.openForReading(path)
-        let size = Int(try file.status().st_size)
-        let start = ScratchBuffer(capacity: SealedLayout.fixedBytes + SealedHeader.maximumBytes)
-        start.setCount(
-            try file.read(
-                into: start.base, count: SealedLayout.fixedBytes + SealedHeader.maximumBytes, at: 0))
-        do {
-            let parts = try start.withBytes { bytes throws(SealFailure) in
-                try SealedParts(inspecting: bytes, fileBytes: size)
-            }
-            return (parts, size)
-        } catch {
-            throw .notSealed(path: path, error)
-        }
+        let name = try Self.name(sequence)
+        try folders.folder(session, with: name).read(
+            name, into: buffer, expectedBytes: expectedBytes, maximumBytes: maximumBytes)
     }
 
     /// Length of a chunk's file in bytes; nil when there is none.
+    /// - Throws: `notAFile` for anything else that has the name.
     public func size(session: String, sequence: Int) throws(StorageFailure) -> Int? {
-        try Files.status(path(session: session, sequence: sequence)).map { Int($0.st_size) }
+        let name = try Self.name(sequence)
+        guard let folder = try folders.folder(session), let status = try folder.status(name) else {
+            return nil
+        }
+        guard status.kind == .regular else { throw .notAFile(path: folder.full(name), status.kind) }
+        return status.bytes
     }
 
     /// Everything in a session's folder; empty when there is none.
     public func list(session: String) throws(StorageFailure) -> SessionListing {
-        let folder = try folders.folder(session)
         var files: [StoredFile] = []
-        var others: [String] = []
-        for name in try Files.names(in: folder) ?? []
-        where !name.hasPrefix(SessionFolders.temporaryPrefix) {
-            guard let status = try Files.status("\(folder)/\(name)") else { continue }
-            if let sequence = SessionFolders.sequence(in: name), name.utf8.count == 13,
-                name.hasSuffix(".reel"), status.st_mode & S_IFMT == S_IFREG
+        var others: [OtherName] = []
+        guard let folder = try folders.folder(session) else { return SessionListing(files: [], others: []) }
+        for name in try folder.names() {
+            guard let status = try folder.status(name) else { continue }
+            let isFile = status.kind == .regular
+            if isFile, let sequence = SessionFolders.sequence(in: name.bytes),
+                try Self.name(sequence) == name.text, name.isText
             {
-                files.append(StoredFile(sequenceNumber: sequence, bytes: Int(status.st_size)))
-            } else {
-                others.append(name)
+                files.append(StoredFile(sequenceNumber: sequence, bytes: status.bytes))
+            } else if !isFile || !name.text.hasPrefix(SessionFolders.temporaryPrefix) {
+                others.append(OtherName(name: name.text, kind: status.kind))
             }
         }
-        return SessionListing(files: files, otherNames: others)
+        return SessionListing(files: files, others: others)
     }
 
     /// Sessions that have a folder.
@@ -183,26 +154,26 @@ public struct ChunkStore: Sendable {
     /// - Returns: false when there was none.
     @discardableResult
     public func setAside(session: String, sequence: Int) throws(StorageFailure) -> Bool {
-        let file = try path(session: session, sequence: sequence)
-        guard try Files.status(file) != nil else { return false }
-        let lost = "\(root)/\(Self.lostFolder)"
-        let target = "\(lost)/\(try Self.relativePath(session: session, sequence: sequence))"
-        if try Files.makeFolder(lost, mode: folders.folderMode) { try Files.synchronizeFolder(root) }
-        if try Files.makeFolder("\(lost)/\(session)", mode: folders.folderMode) {
-            try Files.synchronizeFolder(lost)
-        }
-        try Files.rename(file, to: target)
-        try Files.synchronizeFolder("\(lost)/\(session)")
-        try Files.synchronizeFolder(folders.folder(session))
+        let name = try Self.name(sequence)
+        guard let folder = try folders.folder(session), try folder.status(name) != nil else { return false }
+        let lost = try folders.root.makeFolder(Self.lostFolder, mode: folders.folderMode)
+        if lost.isNew { try folders.root.synchronize() }
+        let target = try lost.folder.makeFolder(session, mode: folders.folderMode)
+        if target.isNew { try lost.folder.synchronize() }
+        try folder.rename(name, to: name, in: target.folder)
+        try target.folder.synchronize()
+        try folder.synchronize()
         return true
     }
 
-    /// Removes one chunk's file, durably.
+    /// Removes one chunk's file, durably, or whatever has its name and is no folder.
     /// - Returns: false when there was none.
     @discardableResult
     public func remove(session: String, sequence: Int) throws(StorageFailure) -> Bool {
-        let removed = try Files.remove(path(session: session, sequence: sequence))
-        if removed { try Files.synchronizeFolder(folders.folder(session)) }
+        let name = try Self.name(sequence)
+        guard let folder = try folders.folder(session) else { return false }
+        let removed = try folder.remove(name)
+        if removed { try folder.synchronize() }
         return removed
     }
 
@@ -228,9 +199,10 @@ public struct ChunkStore: Sendable {
     /// Makes a file that was there first durable: its writer may have died between giving it its name and
     /// synchronizing the folder.
     private func adopt(_ final: String, session: String) throws(StorageFailure) -> StoreOutcome {
-        let file = try Files.openForReading(final)
+        let folder = try folders.prepare(session)
+        let file = try folder.openForReading(final)
         try file.synchronize()
-        try Files.synchronizeFolder(folders.prepare(session))
-        return .alreadyStored(bytes: Int(try file.status().st_size))
+        try folder.synchronize()
+        return .alreadyStored(bytes: try file.status().bytes)
     }
 }

@@ -77,13 +77,29 @@ struct OpenFile: ~Copyable {
         return done
     }
 
-    func synchronize() throws(StorageFailure) {
-        try Files.step("fsync", path)
-        while fsync(descriptor) != 0 {
-            guard errno == EINTR else { throw .file(FileFailure("fsync", path)) }
+    /// The first `count` bytes; fewer only where the file has fewer.
+    func readBytes(_ count: Int) throws(StorageFailure) -> [UInt8] {
+        var failure: StorageFailure?
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { target, filled in
+            guard let base = target.baseAddress else { return }
+            do throws(StorageFailure) { filled = try read(into: base, count: count, at: 0) } catch {
+                failure = error
+            }
         }
-        Files.done("fsync", path)
+        if let failure { throw failure }
+        return bytes
     }
+
+    /// Reads what comes next, up to `count` bytes, from anything that can be read; 0 at the end.
+    func readOn(into target: UnsafeMutableRawPointer, count: Int) throws(StorageFailure) -> Int {
+        while true {
+            let size = Glibc.read(descriptor, target, count)
+            if size >= 0 { return size }
+            guard errno == EINTR else { throw .file(FileFailure("read", path)) }
+        }
+    }
+
+    func synchronize() throws(StorageFailure) { try Files.synchronize(descriptor, path) }
 
     func status() throws(StorageFailure) -> stat {
         var status = stat()
@@ -92,7 +108,8 @@ struct OpenFile: ~Copyable {
     }
 }
 
-/// The system calls that the stores are made of; errors carry call and path.
+/// The system calls by path: for folders that a configuration names and files that a person does. Within the
+/// stores' own folders `Folder` is used.
 enum Files {
     /// Tells the watcher of the calling thread, if there is one, what comes next.
     static func step(_ operation: String, _ path: String) throws(StorageFailure) {
@@ -105,34 +122,33 @@ enum Files {
         FileCalls.watcher?.after(operation, path, from: source)
     }
 
-    static func openForReading(_ path: String) throws(StorageFailure) -> OpenFile {
+    static func synchronize(_ descriptor: Int32, _ path: String) throws(StorageFailure) {
+        try step("fsync", path)
+        while fsync(descriptor) != 0 {
+            guard errno == EINTR else { throw .file(FileFailure("fsync", path)) }
+        }
+        done("fsync", path)
+    }
+
+    /// A file that a person has named, whatever it is: links are followed, pipes are waited for.
+    static func openGiven(_ path: String) throws(StorageFailure) -> OpenFile {
         try step("open", path)
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             throw errno == ENOENT ? .missing(path: path) : .file(FileFailure("open", path))
         }
         return OpenFile(descriptor: descriptor, path: path)
     }
 
-    /// A new file; fails when the name exists.
-    static func create(_ path: String, mode: mode_t) throws(StorageFailure) -> OpenFile {
-        try step("create", path)
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
-        guard descriptor >= 0 else { throw .file(FileFailure("create", path)) }
-        done("create", path)
-        return OpenFile(descriptor: descriptor, path: path)
-    }
-
     /// Makes names that were made or removed in a folder survive a power cut.
-    static func synchronizeFolder(_ path: String) throws(StorageFailure) {
+    private static func synchronizeFolder(_ path: String) throws(StorageFailure) {
         let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .file(FileFailure("open", path)) }
         try OpenFile(descriptor: descriptor, path: path).synchronize()
     }
 
     /// - Returns: true when the folder was made, false when it was there.
-    @discardableResult
-    static func makeFolder(_ path: String, mode: mode_t) throws(StorageFailure) -> Bool {
+    private static func makeFolder(_ path: String, mode: mode_t) throws(StorageFailure) -> Bool {
         try step("mkdir", path)
         if mkdir(path, mode) == 0 {
             done("mkdir", path)
@@ -140,91 +156,19 @@ enum Files {
         }
         let code = errno
         var status = stat()
-        if code == EEXIST, stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return false }
+        if code == EEXIST, stat(path, &status) == 0, status.kind == .folder { return false }
         throw .file(FileFailure("mkdir", path, code: code))
     }
 
     /// Makes a folder and the ones above it, durably.
     static func makeFolders(_ path: String, mode: mode_t) throws(StorageFailure) {
         var status = stat()
-        if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return }
+        if stat(path, &status) == 0, status.kind == .folder { return }
         var parent = path.hasPrefix("/") ? "/" : "."
         if let slash = path.lastIndex(of: "/"), slash > path.startIndex {
             parent = String(path[..<slash])
             try makeFolders(parent, mode: mode)
         }
         if try makeFolder(path, mode: mode) { try synchronizeFolder(parent) }
-    }
-
-    /// - Returns: true when the name was removed, false when there was none.
-    @discardableResult
-    static func remove(_ path: String) throws(StorageFailure) -> Bool {
-        try step("unlink", path)
-        if unlink(path) == 0 {
-            done("unlink", path)
-            return true
-        }
-        if errno == ENOENT { return false }
-        throw .file(FileFailure("unlink", path))
-    }
-
-    /// - Returns: true when the folder was removed, false when there was none.
-    @discardableResult
-    static func removeFolder(_ path: String) throws(StorageFailure) -> Bool {
-        try step("rmdir", path)
-        if rmdir(path) == 0 {
-            done("rmdir", path)
-            return true
-        }
-        if errno == ENOENT { return false }
-        throw .file(FileFailure("rmdir", path))
-    }
-
-    static func rename(_ from: String, to path: String) throws(StorageFailure) {
-        try step("rename", path)
-        guard Glibc.rename(from, path) == 0 else { throw .file(FileFailure("rename", path)) }
-        done("rename", path, from: from)
-    }
-
-    /// Gives a file a second name unless that exists.
-    /// - Returns: false when the name exists already.
-    static func linkIfAbsent(_ from: String, to path: String) throws(StorageFailure) -> Bool {
-        try step("link", path)
-        if link(from, path) == 0 {
-            done("link", path)
-            return true
-        }
-        if errno == EEXIST { return false }
-        throw .file(FileFailure("link", path))
-    }
-
-    /// Names in a folder, without `.` and `..`, sorted; nil when there is no such folder.
-    static func names(in path: String) throws(StorageFailure) -> [String]? {
-        try step("opendir", path)
-        guard let folder = opendir(path) else {
-            if errno == ENOENT { return nil }
-            throw .file(FileFailure("opendir", path))
-        }
-        defer { closedir(folder) }
-        var names: [String] = []
-        while true {
-            errno = 0
-            guard let entry = readdir(folder) else {
-                guard errno == 0 else { throw .file(FileFailure("readdir", path)) }
-                return names.sorted()
-            }
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { name in
-                name.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-    }
-
-    /// What `lstat` says of a name; nil when there is none.
-    static func status(_ path: String) throws(StorageFailure) -> stat? {
-        var status = stat()
-        if lstat(path, &status) == 0 { return status }
-        if errno == ENOENT { return nil }
-        throw .file(FileFailure("lstat", path))
     }
 }

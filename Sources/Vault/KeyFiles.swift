@@ -5,26 +5,27 @@ struct KeyFiles: Sendable {
     private static let suffix = ".kek"
     private static let maximumFileBytes = 256
 
-    private let folder: String
-    var activePath: String { "\(folder)/active" }
+    private static let active = "active"
 
-    init(folder: String) throws(KeyFailure) {
-        self.folder = folder
-        do {
-            try Files.makeFolders(folder, mode: 0o700)
+    private let folder: Folder
+    var activePath: String { folder.full(Self.active) }
+
+    init(folder path: String) throws(KeyFailure) {
+        do throws(StorageFailure) {
+            folder = try Folder.make(path, mode: 0o700)
         } catch {
             throw Self.failure(error)
         }
-        var status = stat()
-        guard stat(folder, &status) == 0 else { throw .file(FileFailure("stat", folder)) }
+        let status: stat?
+        do throws(StorageFailure) { status = try folder.status(".") } catch { throw Self.failure(error) }
         // Who can write the folder can put his own key in; reading its names is harmless.
-        try Self.check(status, path: folder, forbidden: 0o022)
+        if let status { try Self.check(status, path: path, forbidden: 0o022) }
     }
 
     /// Ids of all keys, sorted.
     func ids() throws(KeyFailure) -> [String] {
         do {
-            return (try Files.names(in: folder) ?? [])
+            return try folder.names().map(\.text)
                 .filter { $0.hasSuffix(Self.suffix) }
                 .map { String($0.dropLast(Self.suffix.count)) }
                 .filter(Identifier.isValid)
@@ -35,7 +36,7 @@ struct KeyFiles: Sendable {
 
     /// The id in the file `active`; nil when there is no such file.
     func activeID() throws(KeyFailure) -> String? {
-        guard let line = try line(of: activePath) else { return nil }
+        guard let line = try line(of: Self.active) else { return nil }
         let id = String(decoding: line, as: UTF8.self)
         guard Identifier.isValid(id) else {
             throw .damagedFile(path: activePath, reason: "it does not hold a key's id")
@@ -45,9 +46,9 @@ struct KeyFiles: Sendable {
 
     func read(id: String) throws(KeyFailure) -> SecretBytes {
         guard Identifier.isValid(id) else { throw .invalid(what: "kek_id", reason: "\"\(id)\"") }
-        let path = path(id)
-        guard var line = try line(of: path) else {
-            throw .unknownKeyEncryptionKey(id: id, folder: folder)
+        let path = folder.full(Self.name(id))
+        guard var line = try line(of: Self.name(id)) else {
+            throw .unknownKeyEncryptionKey(id: id, folder: folder.path)
         }
         defer { line.withUnsafeMutableBytes { Sodium.wipe($0) } }
         guard line.count == 2 * SessionKey.byteCount,
@@ -65,11 +66,11 @@ struct KeyFiles: Sendable {
         try write(id: id, secret: secret)
         do {
             let isFirst = try place([UInt8]("\(id)\n".utf8)) { temporary throws(StorageFailure) in
-                let isFirst = try Files.linkIfAbsent(temporary, to: activePath)
-                try Files.remove(temporary)
+                let isFirst = try folder.link(temporary, as: Self.active)
+                try folder.remove(temporary)
                 return isFirst
             }
-            if !isFirst { try Files.remove(path(id)) }
+            if !isFirst { try folder.remove(Self.name(id)) }
         } catch {
             throw Self.failure(error)
         }
@@ -80,7 +81,7 @@ struct KeyFiles: Sendable {
         defer { text.withUnsafeMutableBytes { Sodium.wipe($0) } }
         do {
             try place(text) { temporary throws(StorageFailure) in
-                try Files.rename(temporary, to: path(id))
+                try folder.rename(temporary, to: Self.name(id))
             }
         } catch {
             throw Self.failure(error)
@@ -90,50 +91,55 @@ struct KeyFiles: Sendable {
     func activate(_ id: String) throws(KeyFailure) {
         do {
             try place([UInt8]("\(id)\n".utf8)) { temporary throws(StorageFailure) in
-                try Files.rename(temporary, to: activePath)
+                try folder.rename(temporary, to: Self.active)
             }
         } catch {
             throw Self.failure(error)
         }
     }
 
-    private func path(_ id: String) -> String { "\(folder)/\(id)\(Self.suffix)" }
+    private static func name(_ id: String) -> String { id + suffix }
 
     /// Writes a file under a temporary name, durably, and lets `name` give it its final one.
     private func place<R>(
         _ bytes: [UInt8], name: (_ temporary: String) throws(StorageFailure) -> R
     ) throws(StorageFailure) -> R {
-        let temporary = folder + "/" + Identifier.random(prefix: SessionFolders.temporaryPrefix, bytes: 12)
+        let temporary = SessionFolders.temporaryName()
         do {
-            let file = try Files.create(temporary, mode: 0o600)
+            let file = try folder.create(temporary, mode: 0o600)
             let line = ScratchBuffer(capacity: bytes.count)
             line.append(bytes)
             defer { line.withMutableBytes { Sodium.wipe($0) } }
             try line.withBytes { line throws(StorageFailure) in try file.writeAll(line) }
             try file.synchronize()
             let result = try name(temporary)
-            try Files.synchronizeFolder(folder)
+            try folder.synchronize()
             return result
         } catch {
             // The first failure is the one to report.
-            unlink(temporary)
+            _ = try? folder.remove(temporary)
             throw error
         }
     }
 
     /// The one line of a file without its line feed; nil when there is no such file.
-    private func line(of path: String) throws(KeyFailure) -> [UInt8]? {
+    private func line(of name: String) throws(KeyFailure) -> [UInt8]? {
+        let path = folder.full(name)
         let buffer = ScratchBuffer(capacity: Self.maximumFileBytes)
         defer { buffer.withMutableBytes { Sodium.wipe($0) } }
         let status: stat
-        do {
-            let file = try Files.openForReading(path)
+        do throws(StorageFailure) {
+            let file = try folder.openForReading(name)
             status = try file.status()
-            buffer.setCount(try file.read(into: buffer.base, count: Self.maximumFileBytes, at: 0))
-        } catch .missing {
-            return nil
+            if status.bytes <= Self.maximumFileBytes {
+                buffer.setCount(try file.read(into: buffer.base, count: Self.maximumFileBytes, at: 0))
+            }
         } catch {
+            if case .missing = error { return nil }
             throw Self.failure(error)
+        }
+        guard status.bytes <= Self.maximumFileBytes else {
+            throw .damagedFile(path: path, reason: "it has \(status.bytes) bytes")
         }
         try Self.check(status, path: path, forbidden: 0o077)
         let bytes = buffer.copyBytes()
@@ -154,6 +160,7 @@ struct KeyFiles: Sendable {
         switch failure {
         case .file(let failure): .file(failure)
         case .missing(let path): .file(FileFailure("open", path, code: ENOENT))
+        case .notAFile(let path, let kind): .damagedFile(path: path, reason: "it is \(kind.rawValue)")
         default: .invalid(what: "key file", reason: failure.description)
         }
     }

@@ -18,15 +18,16 @@ public final class LeafHasher {
         return hasher.finish()
     }
 
-    /// The leaf hash of a file on disk, read in pieces of 256 KiB. Call on a thread of its own.
+    /// The leaf hash of a file that a person has named, read in pieces of 256 KiB; links are followed, and
+    /// what comes through a pipe is taken. Call on a thread of its own.
     /// - Returns: the hash and the number of bytes read.
     public func hash(fileAt path: String) throws(StorageFailure) -> (hash: Digest, bytes: Int) {
-        let file = try Files.openForReading(path)
+        let file = try Files.openGiven(path)
         hasher.reset()
         hasher.update(byte: MerkleTree.leafPrefix)
         var total = 0
         while true {
-            let size = try file.read(into: piece.base, count: Self.pieceBytes, at: total)
+            let size = try file.readOn(into: piece.base, count: Self.pieceBytes)
             if size == 0 { break }
             hasher.update(UnsafeRawBufferPointer(start: piece.base, count: size))
             total += size

@@ -7,7 +7,7 @@ struct SessionFolders: Sendable {
     static let temporaryPrefix = ".tmp-"
     static let maximumSequence = 99_999_999
 
-    let root: String
+    let root: Folder
     let folderMode: mode_t
     let fileMode: mode_t
     private let durable = DurableFolders()
@@ -15,15 +15,24 @@ struct SessionFolders: Sendable {
     init(root: String, folderMode: mode_t, fileMode: mode_t) throws(StorageFailure) {
         var trimmed = Substring(root)
         while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
-        self.root = String(trimmed)
+        self.root = try Folder.make(String(trimmed), mode: folderMode)
         self.folderMode = folderMode
         self.fileMode = fileMode
-        try Files.makeFolders(self.root, mode: folderMode)
     }
 
-    func folder(_ session: String) throws(StorageFailure) -> String {
+    /// A session's folder; nil when there is none.
+    func folder(_ session: String) throws(StorageFailure) -> Folder? {
         guard Identifier.isValid(session) else { throw .invalidIdentifier(session) }
-        return "\(root)/\(session)"
+        return try root.folder(session)
+    }
+
+    /// A session's folder, which must be there.
+    /// - Parameter name: the file that is wanted of it, for the error.
+    func folder(_ session: String, with name: String) throws(StorageFailure) -> Folder {
+        guard let folder = try folder(session) else {
+            throw .missing(path: "\(root.path)/\(session)/\(name)")
+        }
+        return folder
     }
 
     /// Eight digits, padded with zeros.
@@ -34,45 +43,51 @@ struct SessionFolders: Sendable {
     }
 
     /// The number that a name begins with; nil for any other name.
-    static func sequence(in name: some StringProtocol) -> Int? {
-        let digits = name.utf8.prefix(8)
+    static func sequence(in name: some StringProtocol) -> Int? { sequence(in: [UInt8](name.utf8)) }
+
+    /// The number that a name begins with; nil for any other name.
+    static func sequence(in name: [UInt8]) -> Int? {
+        let digits = name.prefix(8)
         guard digits.count == 8, digits.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
         let value = digits.reduce(0) { $0 * 10 + Int($1 - 0x30) }
         return value >= 1 ? value : nil
     }
 
-    /// Writes a file under a temporary name in the session's folder, synchronizes it and hands the name to
-    /// `place`, which gives it its final one; then synchronizes the folder. The temporary name is removed if
-    /// anything fails. `prepare` gets the file before anything is in it.
+    /// Writes a file under a temporary name in the session's folder, synchronizes it and hands folder and name
+    /// to `place`, which gives it its final one; then synchronizes the folder. The temporary name is removed
+    /// if anything fails. `prepare` gets the file before anything is in it.
     func writeDurably<R>(
         session: String, bytes: UnsafeRawBufferPointer,
         prepare: (_ file: borrowing OpenFile) throws(StorageFailure) -> Void = { _ in },
-        place: (_ temporary: String) throws(StorageFailure) -> R
+        place: (_ folder: Folder, _ temporary: String) throws(StorageFailure) -> R
     ) throws(StorageFailure) -> R {
         let folder = try self.prepare(session)
-        let temporary = folder + "/" + Identifier.random(prefix: Self.temporaryPrefix, bytes: 12)
+        let temporary = Self.temporaryName()
         do {
-            let file = try Files.create(temporary, mode: fileMode)
+            let file = try folder.create(temporary, mode: fileMode)
             try prepare(file)
             try file.writeAll(bytes)
             try file.synchronize()
-            let result = try place(temporary)
-            try Files.synchronizeFolder(folder)
+            let result = try place(folder, temporary)
+            try folder.synchronize()
             return result
         } catch {
             // The first failure is the one to report; a name left over is swept later.
-            _ = try? Files.remove(temporary)
+            _ = try? folder.remove(temporary)
             throw error
         }
     }
 
+    /// A name that nobody else uses, for a file that is being written.
+    static func temporaryName() -> String { Identifier.random(prefix: temporaryPrefix, bytes: 12) }
+
     /// Makes the session's folder, durably. One that is there already is synchronized once in this process:
     /// whoever made it may have died before, or may not have come to it yet.
-    func prepare(_ session: String) throws(StorageFailure) -> String {
-        let folder = try folder(session)
-        let isNew = try Files.makeFolder(folder, mode: folderMode)
+    func prepare(_ session: String) throws(StorageFailure) -> Folder {
+        guard Identifier.isValid(session) else { throw .invalidIdentifier(session) }
+        let (folder, isNew) = try root.makeFolder(session, mode: folderMode)
         if isNew || !durable.contains(session) {
-            try Files.synchronizeFolder(root)
+            try root.synchronize()
             durable.insert(session)
         }
         return folder
@@ -81,12 +96,15 @@ struct SessionFolders: Sendable {
     /// Sessions that have a folder.
     func sessions() throws(StorageFailure) -> [String] {
         var found: [String] = []
-        for name in try Files.names(in: root) ?? [] where Identifier.isValid(name) {
-            if let status = try Files.status("\(root)/\(name)"), status.st_mode & S_IFMT == S_IFDIR {
-                found.append(name)
-            }
+        for name in try root.names() where name.isText && Identifier.isValid(name.text) {
+            if try root.status(name)?.kind == .folder { found.append(name.text) }
         }
         return found
+    }
+
+    /// Names in a session's folder; none when there is no such folder.
+    func names(_ session: String) throws(StorageFailure) -> [FileName] {
+        try folder(session)?.names() ?? []
     }
 
     /// Removes every file of a session for which `matches` holds, durably.
@@ -94,54 +112,49 @@ struct SessionFolders: Sendable {
     func removeFiles(
         session: String, where matches: (String) -> Bool
     ) throws(StorageFailure) -> Int {
-        let folder = try folder(session)
+        guard let folder = try folder(session) else { return 0 }
         var removed = 0
-        for name in try Files.names(in: folder) ?? [] where matches(name) {
-            if try Files.remove("\(folder)/\(name)") { removed += 1 }
+        for name in try folder.names() where name.isText && matches(name.text) {
+            if try folder.remove(name) { removed += 1 }
         }
-        if removed > 0 { try Files.synchronizeFolder(folder) }
+        if removed > 0 { try folder.synchronize() }
         return removed
     }
 
-    /// Removes a session's folder with everything in it, durably.
+    /// Removes a session's folder with everything in it, durably. What stands in its place and is no folder is
+    /// removed itself: nothing that it may lead to.
     /// - Returns: how many files there were.
     func removeSession(_ session: String) throws(StorageFailure) -> Int {
-        let folder = try folder(session)
-        let removed = try removeFiles(session: session) { _ in true }
-        if try Files.removeFolder(folder) { try Files.synchronizeFolder(root) }
+        guard Identifier.isValid(session) else { throw .invalidIdentifier(session) }
+        var removed = 0
+        do throws(StorageFailure) {
+            guard let folder = try root.folder(session) else { return 0 }
+            removed = try folder.removeAll()
+            if removed > 0 { try folder.synchronize() }
+            try root.removeFolder(FileName(session))
+        } catch .notAFolder {
+            if try root.remove(session) { removed = 1 }
+        }
+        try root.synchronize()
         return removed
     }
 
-    /// Removes temporary names that no write has touched for `age` seconds.
+    /// Removes temporary files that no write has touched for `age` seconds. A session's folder that can't be
+    /// swept keeps no other from it.
     func sweepTemporaries(olderThanSeconds age: Int) throws(StorageFailure) -> Int {
         let limit = time(nil) - age
         var removed = 0
         for session in try sessions() {
-            for name in try Files.names(in: "\(root)/\(session)") ?? []
-            where name.hasPrefix(Self.temporaryPrefix) {
-                let path = "\(root)/\(session)/\(name)"
-                guard let status = try Files.status(path), status.st_mtim.tv_sec <= limit else { continue }
-                if try Files.remove(path) { removed += 1 }
+            // It may be gone by now, or be no folder any more.
+            guard let folder = try? folder(session), let names = try? folder.names() else { continue }
+            for name in names where name.text.hasPrefix(Self.temporaryPrefix) {
+                guard let status = try folder.status(name), status.kind == .regular,
+                    status.st_mtim.tv_sec <= limit
+                else { continue }
+                if try folder.remove(name) { removed += 1 }
             }
         }
         return removed
-    }
-
-    /// Replaces the contents of `buffer` with a whole file.
-    static func read(
-        _ path: String, into buffer: ScratchBuffer, expectedBytes: Int?, maximumBytes: Int
-    ) throws(StorageFailure) {
-        buffer.removeAll()
-        let file = try Files.openForReading(path)
-        let size = Int(try file.status().st_size)
-        if let expectedBytes, expectedBytes != size {
-            throw .wrongSize(path: path, expected: expectedBytes, found: size)
-        }
-        guard size <= maximumBytes else { throw .tooLarge(path: path, bytes: size, limit: maximumBytes) }
-        buffer.reserve(size)
-        let found = try file.read(into: buffer.base, count: size, at: 0)
-        guard found == size else { throw .wrongSize(path: path, expected: size, found: found) }
-        buffer.setCount(size)
     }
 }
 

@@ -41,15 +41,23 @@ public final class Spool: Sendable {
     }
 
     /// The folder.
-    public var root: String { folders.root }
+    public var root: String { folders.root.path }
 
-    /// The whole path of a file that `write` has named.
+    /// The whole path of a file that `write` has named, for people.
     public func path(relative: String) throws(StorageFailure) -> String {
+        _ = try Self.parts(of: relative)
+        return "\(root)/\(relative)"
+    }
+
+    /// Session and name of a file that `write` has named.
+    private static func parts(
+        of relative: String
+    ) throws(StorageFailure) -> (session: String, name: String) {
         let parts = relative.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 2, Identifier.isValid(String(parts[0])), Self.isFileName(parts[1]) else {
             throw .invalidIdentifier(relative)
         }
-        return "\(root)/\(relative)"
+        return (String(parts[0]), String(parts[1]))
     }
 
     /// Writes a file, durably. A raw chunk replaces one of the same number: it is what a recorder left that
@@ -64,14 +72,14 @@ public final class Spool: Sendable {
         beyondLimit: Bool = false
     ) throws(StorageFailure) -> String {
         let relative = try Self.relativePath(session: session, sequence: sequence, kind: kind)
-        let final = "\(root)/\(relative)"
+        let final = try Self.parts(of: relative).name
         let limit = kind == .raw && !beyondLimit ? limitBytes : nil
         try folders.writeDurably(session: session, bytes: bytes) { file throws(StorageFailure) in
             guard let limit else { return }
             try file.setLength(bytes.count)
             try requireRoom(taken: bytes.count, within: limit)
-        } place: { temporary throws(StorageFailure) in
-            try Files.rename(temporary, to: final)
+        } place: { folder, temporary throws(StorageFailure) in
+            try folder.rename(temporary, to: final)
         }
         return relative
     }
@@ -88,7 +96,7 @@ public final class Spool: Sendable {
         let relative = try Self.relativePath(
             session: session, sequence: sequence, kind: .handover(stage: stage))
         let upload = try SpoolUpload(
-            folders, session: session, relative: relative, final: "\(root)/\(relative)")
+            folders, session: session, relative: relative, final: try Self.parts(of: relative).name)
         if let limitBytes {
             try upload.takeRoom(for: byteCount)
             try requireRoom(taken: byteCount, leaving: leaving, within: limitBytes)
@@ -98,7 +106,7 @@ public final class Spool: Sendable {
 
     /// Names of the files in a session's folder; empty when there is none.
     func names(session: String) throws(StorageFailure) -> [String] {
-        try Files.names(in: folders.folder(session)) ?? []
+        try folders.names(session).filter(\.isText).map(\.text)
     }
 
     /// Throws `StorageFailure.full` unless so many bytes may be written now.
@@ -128,9 +136,9 @@ public final class Spool: Sendable {
         _ relative: String, expectedBytes: Int? = nil, into buffer: ScratchBuffer,
         maximumBytes: Int = Spool.defaultMaximumBytes
     ) throws(StorageFailure) {
-        try SessionFolders.read(
-            path(relative: relative), into: buffer, expectedBytes: expectedBytes,
-            maximumBytes: maximumBytes)
+        let (session, name) = try Self.parts(of: relative)
+        try folders.folder(session, with: name).read(
+            name, into: buffer, expectedBytes: expectedBytes, maximumBytes: maximumBytes)
     }
 
     /// The relative path of a recorded chunk.
@@ -140,7 +148,7 @@ public final class Spool: Sendable {
 
     /// Numbers of the recorded chunks that lie in a session's folder, in order.
     public func rawSequences(session: String) throws(StorageFailure) -> [Int] {
-        try (Files.names(in: folders.folder(session)) ?? [])
+        try names(session: session)
             .filter { $0.utf8.count == 12 && $0.hasSuffix(".raw") }
             .compactMap { SessionFolders.sequence(in: $0) }
     }
@@ -149,7 +157,8 @@ public final class Spool: Sendable {
     /// - Returns: false when there was none.
     @discardableResult
     public func remove(_ relative: String) throws(StorageFailure) -> Bool {
-        return try Files.remove(path(relative: relative))
+        let (session, name) = try Self.parts(of: relative)
+        return try folders.folder(session)?.remove(name) ?? false
     }
 
     /// Removes every file of a chunk, raw and handed over; nothing happens when there is none.
@@ -191,12 +200,15 @@ public final class Spool: Sendable {
         for _ in 0..<Self.looks {
             (bytes, files) = (0, 0)
             var isWhole = true
-            for name in try Files.names(in: "\(root)/\(session)") ?? [] {
-                guard let status = try Files.status("\(root)/\(session)/\(name)") else {
+            guard let folder = try folders.folder(session) else { break }
+            for name in try folder.names() {
+                guard let status = try folder.status(name) else {
                     isWhole = false
                     continue
                 }
-                bytes += Int(status.st_size)
+                // What is no file of the spool's takes none of its room.
+                guard status.kind == .regular else { continue }
+                bytes += status.bytes
                 files += 1
             }
             if isWhole { break }

@@ -9,7 +9,7 @@ public final class SpoolUpload {
     public private(set) var byteCount = 0
 
     private let file: OpenFile
-    private let folder: String
+    private let folder: Folder
     private let temporary: String
     private let final: String
     private var isCommitted = false
@@ -22,13 +22,13 @@ public final class SpoolUpload {
         self.relative = relative
         self.final = final
         folder = try folders.prepare(session)
-        temporary = folder + "/" + Identifier.random(prefix: SessionFolders.temporaryPrefix, bytes: 12)
-        file = try Files.create(temporary, mode: folders.fileMode)
+        temporary = SessionFolders.temporaryName()
+        file = try folder.create(temporary, mode: folders.fileMode)
     }
 
     deinit {
         // A name that can't be removed is swept later.
-        if !isCommitted { _ = try? Files.remove(temporary) }
+        if !isCommitted { _ = try? folder.remove(temporary) }
     }
 
     /// Gives the empty file the length that it may reach, so that others count it.
@@ -47,9 +47,9 @@ public final class SpoolUpload {
     public func commit() throws(StorageFailure) {
         if takenBytes > byteCount { try file.setLength(byteCount) }
         try file.synchronize()
-        try Files.rename(temporary, to: final)
+        try folder.rename(temporary, to: final)
         isCommitted = true
-        try Files.synchronizeFolder(folder)
+        try folder.synchronize()
     }
 }
 

@@ -8,14 +8,16 @@ public enum StorageFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case invalidSequence(Int)
     /// There is no such file.
     case missing(path: String)
+    /// Something else than a regular file has the name; it was not opened.
+    case notAFile(path: String, FileKind)
+    /// Something else than a folder has the name; it was not followed.
+    case notAFolder(path: String, FileKind)
     /// The file has another length than was recorded.
     case wrongSize(path: String, expected: Int, found: Int)
     /// The file is longer than the caller allows.
     case tooLarge(path: String, bytes: Int, limit: Int)
     /// The spool holds as much as it may.
     case full(path: String, limitBytes: Int, usedBytes: Int, neededBytes: Int)
-    /// The file's beginning is not that of a sealed chunk.
-    case notSealed(path: String, SealFailure)
 
     /// True when trying again later may succeed: someone may make room, or the trouble may pass.
     public var isTransient: Bool {
@@ -51,13 +53,14 @@ public enum StorageFailure: Error, Hashable, Sendable, CustomStringConvertible {
         case .invalidIdentifier(let id): "\"\(id)\" is no valid id"
         case .invalidSequence(let number): "sequence number \(number) is not 1 to 99999999"
         case .missing(let path): "\(path) does not exist"
+        case .notAFile(let path, let kind): "\(path) is \(kind.rawValue), not a regular file"
+        case .notAFolder(let path, let kind): "\(path) is \(kind.rawValue), not a folder"
         case .wrongSize(let path, let expected, let found):
             "\(path) has \(found) bytes, recorded were \(expected)"
         case .tooLarge(let path, let bytes, let limit):
             "\(path) has \(bytes) bytes, more than the limit of \(limit)"
         case .full(let path, let limit, let used, let needed):
             "spool \(path) is full: \(used) of \(limit) bytes used, \(needed) more needed"
-        case .notSealed(let path, let failure): "\(path): \(failure)"
         }
     }
 }

@@ -240,9 +240,10 @@ struct RemovalTests {
             try plant.record(sampleBytes(5000), as: session)
             try plant.command(.delete, on: session)
         }
-        // A folder in place of a file can't be unlinked.
+        // Folders in folders are removed only so deep.
         let obstacle = "\(plant.vault.chunks.root)/bad/00000001.reel"
-        try FileManager.default.createDirectory(atPath: obstacle, withIntermediateDirectories: true)
+        try FileManager.default.createDirectory(
+            atPath: obstacle + String(repeating: "/d", count: 40), withIntermediateDirectories: true)
         let stop = StopSignal()
         let work = UncheckedHandler(handler(plant))
         let thread = try OwnThread(name: "removal") {

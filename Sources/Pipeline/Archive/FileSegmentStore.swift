@@ -11,7 +11,7 @@ public struct FileSegmentStore: SegmentStore {
     /// The archive's folder.
     public var root: String { files.root }
 
-    private func folder(_ shelf: ArchiveShelf) throws(SegmentFailure) -> String {
+    private func folder(_ shelf: ArchiveShelf) throws(SegmentFailure) -> [String] {
         // The epoch comes from a server: it must not lead out of the folder.
         let isName = shelf.epoch.utf8.allSatisfy {
             (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45
@@ -21,7 +21,7 @@ public struct FileSegmentStore: SegmentStore {
                 .storage(transient: false), segment: shelf.epoch,
                 text: "the log's epoch cannot be the name of a folder")
         }
-        return "\(shelf.epoch)/\(LogPosition.partitionName(shelf.partition))"
+        return [shelf.epoch, LogPosition.partitionName(shelf.partition)]
     }
 
     /// Names in the shelf's folder; files of other names are left out.
@@ -36,9 +36,9 @@ public struct FileSegmentStore: SegmentStore {
         header: [UInt8], index: [UInt8], payload: [UInt8], as name: SegmentName, on shelf: ArchiveShelf
     ) throws(SegmentFailure) {
         let folder = try folder(shelf)
-        try wrap("\(folder)/\(name)") { () throws(ArchiveFailure) in
+        try wrap(folder + [name.description]) { () throws(ArchiveFailure) in
             _ = try files.write(
-                ArchiveFile(header: header, index: index, payload: payload), folder: folder,
+                ArchiveFile(header: header, index: index, payload: payload), in: folder,
                 name: name.description)
         }
     }
@@ -46,8 +46,8 @@ public struct FileSegmentStore: SegmentStore {
     /// Reads a whole file and verifies it.
     public func read(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> StoredSegment {
         let folder = try folder(shelf)
-        let read = try wrap("\(folder)/\(name)") { () throws(ArchiveFailure) in
-            try files.read(folder: folder, name: name.description)
+        let read = try wrap(folder + [name.description]) { () throws(ArchiveFailure) in
+            try files.read(in: folder, name: name.description)
         }
         return StoredSegment(
             header: read.file.header, index: read.file.index, payload: read.file.payload,
@@ -59,8 +59,8 @@ public struct FileSegmentStore: SegmentStore {
         _ name: SegmentName, on shelf: ArchiveShelf
     ) throws(SegmentFailure) -> SegmentFront {
         let folder = try folder(shelf)
-        return try wrap("\(folder)/\(name)") { () throws(ArchiveFailure) in
-            SegmentFront(try files.readFront(folder: folder, name: name.description))
+        return try wrap(folder + [name.description]) { () throws(ArchiveFailure) in
+            SegmentFront(try files.readFront(in: folder, name: name.description))
         }
     }
 
@@ -69,8 +69,8 @@ public struct FileSegmentStore: SegmentStore {
         _ name: SegmentName, on shelf: ArchiveShelf
     ) throws(SegmentFailure) -> (front: SegmentFront, hash: String) {
         let folder = try folder(shelf)
-        return try wrap("\(folder)/\(name)") { () throws(ArchiveFailure) in
-            let (front, digest) = try files.readSealed(folder: folder, name: name.description)
+        return try wrap(folder + [name.description]) { () throws(ArchiveFailure) in
+            let (front, digest) = try files.readSealed(in: folder, name: name.description)
             return (SegmentFront(front), digest.hex)
         }
     }
@@ -85,17 +85,19 @@ public struct FileSegmentStore: SegmentStore {
     }
 
     private func wrap<R>(
-        _ segment: String, _ body: () throws(ArchiveFailure) -> R
+        _ path: [String], _ body: () throws(ArchiveFailure) -> R
     ) throws(SegmentFailure) -> R {
         do throws(ArchiveFailure) { return try body() } catch {
             let kind: SegmentFailure.Kind =
                 switch error {
-                case .storage(let failure):
-                    failure.isMissing ? .missing : .storage(transient: failure.isTransient)
-                case .damaged: .damaged
+                case .storage(let failure) where failure.isMissing: .missing
+                case .storage(.notAFile), .storage(.notAFolder), .storage(.tooLarge), .storage(.wrongSize),
+                    .damaged:
+                    .damaged
+                case .storage(let failure): .storage(transient: failure.isTransient)
                 case .codec: .storage(transient: false)
                 }
-            throw SegmentFailure(kind, segment: segment, text: "\(error)")
+            throw SegmentFailure(kind, segment: path.joined(separator: "/"), text: "\(error)")
         }
     }
 }

@@ -205,7 +205,7 @@ public final class SessionAuditor {
         let paths =
             try listing.files.map {
                 try ChunkStore.relativePath(session: session, sequence: $0.sequenceNumber)
-            } + listing.otherNames.map { "\(session)/\($0)" }
+            } + listing.others.map { "\(session)/\($0.name)" }
         for path in paths.sorted() where !known.contains(path) {
             report.findings.append(
                 Finding(kind: .extra, subject: path, text: "the log knows no chunk of this file"))

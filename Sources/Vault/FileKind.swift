@@ -1,0 +1,65 @@
+internal import Glibc
+
+/// What a name in a folder stands for.
+public enum FileKind: String, Hashable, Sendable {
+    case regular = "a regular file"
+    case folder = "a folder"
+    case symbolicLink = "a symbolic link"
+    case pipe = "a named pipe"
+    case socket = "a socket"
+    case characterDevice = "a character device"
+    case blockDevice = "a block device"
+    case unknown = "something that this version does not know"
+
+    init(mode: mode_t) {
+        switch mode & S_IFMT {
+        case S_IFREG: self = .regular
+        case S_IFDIR: self = .folder
+        case S_IFLNK: self = .symbolicLink
+        case S_IFIFO: self = .pipe
+        case S_IFSOCK: self = .socket
+        case S_IFCHR: self = .characterDevice
+        case S_IFBLK: self = .blockDevice
+        default: self = .unknown
+        }
+    }
+}
+
+extension stat {
+    var kind: FileKind { FileKind(mode: st_mode) }
+    var bytes: Int { Int(st_size) }
+}
+
+/// A name in a folder, whatever bytes it consists of: others may have put it there.
+struct FileName: Hashable, Comparable, Sendable {
+    /// Without the NUL behind it.
+    let bytes: [UInt8]
+
+    init(_ text: String) { bytes = [UInt8](text.utf8) }
+
+    /// The name of an entry of a folder.
+    init(_ entry: UnsafePointer<dirent>) {
+        bytes = withUnsafePointer(to: entry.pointee.d_name) { name in
+            name.withMemoryRebound(to: UInt8.self, capacity: 256) { name in
+                [UInt8](UnsafeBufferPointer(start: name, count: strnlen(name, 256)))
+            }
+        }
+    }
+
+    /// The name as text; bytes that are no UTF-8 are shown as replacements, and name no other file.
+    var text: String { String(decoding: bytes, as: UTF8.self) }
+
+    /// Whether the text is the name.
+    var isText: Bool { [UInt8](text.utf8) == bytes }
+
+    func withCString<R>(_ body: (UnsafePointer<CChar>) -> R) -> R {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: bytes.count + 1) { name in
+            for (place, byte) in bytes.enumerated() { name[place] = CChar(bitPattern: byte) }
+            name[bytes.count] = 0
+            guard let start = name.baseAddress else { preconditionFailure("an allocation has an address") }
+            return body(UnsafePointer(start))
+        }
+    }
+
+    static func < (a: FileName, b: FileName) -> Bool { a.bytes.lexicographicallyPrecedes(b.bytes) }
+}
