@@ -68,7 +68,7 @@ let package = Package(
         library("GatewayFeed", ["EventSourcing", "Gateway", "HTTPServer", "Pipeline", "Supervision"]),
 
         // The command line as such: arguments, settings, help, tables, progress. No I/O.
-        library("Console"),
+        library("Console", ["EventSourcing"]),
 
         // In-memory back ends, contract suites, real servers for tests.
         library("Simulation", ["EventSourcing", "Recording", "Pipeline", "Supervision", "Vault"]),

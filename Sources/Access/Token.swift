@@ -36,6 +36,8 @@ public enum TokenRefusal: String, Error, Sendable, Hashable, CaseIterable, Custo
     case badSignature = "the token's signature is wrong"
     /// The claims are no JSON object, or one of them is of the wrong kind.
     case badClaims = "the token's claims are not well formed"
+    /// `sub` or a project is no name that sessions can have.
+    case badNames = "the token's sub has more than 100 characters, or it or a project has control characters"
     /// A claim that must be there is absent.
     case missingClaim = "the token lacks a claim: sub and exp must be there, iss and aud where wanted"
     /// Somebody else issued it.
@@ -162,15 +164,19 @@ public struct TokenVerifier: Sendable {
         let issuer = try text(claims, "iss")
         if let wanted = policy.issuer {
             guard let issuer else { throw .missingClaim }
-            guard issuer == wanted else { throw .wrongIssuer }
+            guard issuer.isIdentical(to: wanted) else { throw .wrongIssuer }
         }
         let audiences = try texts(claims, "aud")
         if let wanted = policy.audience {
             guard let audiences else { throw .missingClaim }
-            guard audiences.contains(wanted) else { throw .wrongAudience }
+            guard audiences.contains(where: { $0.isIdentical(to: wanted) }) else { throw .wrongAudience }
         }
         var projects = try texts(claims, "projects") ?? []
         if let project = try texts(claims, "project") { projects += project }
+        // Owners and projects of sessions are compared with them, and records are kept of them.
+        guard subject.unicodeScalars.count <= 100, ([subject] + projects).allSatisfy(\.isOneLine) else {
+            throw .badNames
+        }
         return Claims(
             subject: subject, roles: try texts(claims, "roles") ?? [], projects: projects,
             tokenID: try text(claims, "jti"), expires: expires, keyID: key.id)

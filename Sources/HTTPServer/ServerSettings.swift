@@ -125,4 +125,8 @@ public struct ServerSettings: Sendable {
 
     /// All defaults.
     public init() {}
+
+    /// Memory of one connection: the request's header is in there as it came and as a list, and the answer's.
+    /// All of it is cleared for each request, and so stays resident and goes through the cache.
+    var connectionBytes: Int { max(headerBytes + 20 << 10, RawLines.leastConnectionBytes) }
 }

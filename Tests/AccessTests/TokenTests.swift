@@ -144,6 +144,11 @@ struct TokenTests {
             (#"{"sub":"a","exp":2000,"roles":[7]}"#, .badClaims),
             (#"{"sub":"a","exp":2000,"roles":{}}"#, .badClaims),
             (#"{"sub":"a","exp":2000,"jti":7}"#, .badClaims), ("[]", .badClaims), ("", .badClaims),
+            (#"{"sub":"a\u0000","exp":2000}"#, .badNames), (#"{"sub":"a\nb","exp":2000}"#, .badNames),
+            (#"{"sub":"\u202ea","exp":2000}"#, .badNames),
+            (#"{"sub":"\#(String(repeating: "ä", count: 101))","exp":2000}"#, .badNames),
+            (#"{"sub":"a","exp":2000,"projects":["p","q\u0007"]}"#, .badNames),
+            (#"{"sub":"a","exp":2000,"project":"q\u0085"}"#, .badNames),
         ])
     func claims(_ payload: String, _ expected: TokenRefusal) throws {
         #expect(refusal(try signed(#"{"alg":"HS256"}"#, payload, by: try key()), [try key()]) == expected)
@@ -164,6 +169,11 @@ struct TokenTests {
         let many = #"{"sub":"a","exp":2000,"aud":["x","a"]}"#
         #expect(try check(many, TokenPolicy(audience: "a")) == nil)
         #expect(try check(many, TokenPolicy(audience: "A")) == .wrongAudience)
+        let kelvin = #"{"sub":"a","exp":2000,"iss":"\u212aeel","aud":"\u212a"}"#
+        #expect(try check(kelvin, TokenPolicy(issuer: "Keel")) == .wrongIssuer)
+        #expect(try check(kelvin, TokenPolicy(audience: "K")) == .wrongAudience)
+        let longest = #"{"sub":"\#(String(repeating: "ä", count: 100))","exp":2000}"#
+        #expect(try check(longest, TokenPolicy()) == nil)
         #expect(try check(#"{"sub":"a","exp":2000,"aud":[]}"#, TokenPolicy(audience: "a")) == .wrongAudience)
         #expect(try check(#"{"sub":"a","exp":2000,"aud":["a",7]}"#, TokenPolicy(audience: "a")) == .badClaims)
         let leeway = TokenPolicy(leewaySeconds: 10)

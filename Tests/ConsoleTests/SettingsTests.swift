@@ -83,6 +83,12 @@ import Testing
         #expect(Rule.identifier.parse(String(repeating: "a", count: 101)) == nil)
         #expect(Rule<String>.text(upTo: 3).parse("") == nil)
         #expect(Rule<String>.text(upTo: 3).parse("äöü") == "äöü")
+        for bad in ["a\nb", "\u{1B}[", "\u{85}", "a\tb", "\u{202E}a"] {
+            #expect(Rule<String>.text(upTo: 3).parse(bad) == nil)
+            #expect(Rule<String>.path.parse(bad) == nil)
+        }
+        #expect(Rule<String>.lines(upTo: 5).parse("a\r\n\tb") == "a\r\n\tb")
+        #expect(Rule<String>.lines(upTo: 5).parse("a\u{7}b") == nil)
         #expect(Rule<String>.url(["redis"]).parse("redis://") == nil)
         #expect(Rule<String>.url(["redis"]).parse("redis://h:1\n") == nil)
         #expect(Rule<String>.path.parse("a\0b") == nil)

@@ -129,7 +129,10 @@ struct ExchangeTests {
         try withServer(routes) { server in
             #expect(
                 try ask(server, "GET", "/quick", ["X-Request-Id: abc.D_1-2"])["X-Request-Id"] == "abc.D_1-2")
-            for bad in ["a b", String(repeating: "x", count: 129), "a\"b"] {
+            let longest = String(repeating: "x", count: 100)
+            #expect(
+                try ask(server, "GET", "/quick", ["X-Request-Id: \(longest)"])["X-Request-Id"] == longest)
+            for bad in ["a b", longest + "x", "a\"b", "é", ""] {
                 let id = try #require(
                     try ask(server, "GET", "/quick", ["X-Request-Id: \(bad)"])["X-Request-Id"])
                 #expect(id.count == 32 && id != bad)
@@ -160,12 +163,32 @@ struct ExchangeTests {
         try withServer(routes) { server in
             let client = try Client(server.port)
             #expect(try client.ask("GET", "/query?b=1&a=x+y%26&b=%C3%A9&c").text == "b=1;a=x y&;b=é;c=")
-            for target in [
-                "/query?a=%", "/query?a=%zz", "/query?a=%ff", "/query?a=%00", "/%2e%2e/x", "/a/../quick",
-            ] {
+            let overlong = ["/query?a=%c0%80", "/query?a=%e0%80%af", "/%c0%ae/x", "/query?a=%ed%a0%80"]
+            let undecodable = ["/query?a=%", "/query?a=%zz", "/query?a=%ff", "/query?a=%f4%90%80%80"]
+            let inPath = ["/%2e%2e/x", "/a/../quick", "/a%00", "/things/%0a", "/things/%7f", "/%"]
+            for target in overlong + undecodable + inPath {
                 #expect(try ask(server, "GET", target).status == 400, "\(target)")
             }
-            #expect(try ask(server, "GET", "http://elsewhere/query?a=1").text == "a=1")
+            // Whoever reads it refuses it, with its name.
+            #expect(try client.ask("GET", "/query?a=%00").text == "a=\u{0}")
+            #expect(try ask(server, "GET", "http://reel/query?a=1").text == "a=1")
+            let elsewhere = ["http://elsewhere/query", "http://a:b@reel/query", "http:///query"]
+            for target in elsewhere + ["ftp://reel/query"] {
+                #expect(try ask(server, "GET", target).status == 400, "\(target)")
+            }
+        }
+    }
+
+    @Test("Any number of items in a query is answered at once")
+    func manyItems() throws {
+        try withServer(routes) { server in
+            for count in [1, 99, 100, 450, 500, 1000, 8000] {
+                for item in ["", "a", "=", "a=b"] where (item.utf8.count + 1) * count < 8000 {
+                    let target = "/query?" + Array(repeating: item, count: count).joined(separator: "&")
+                    let status = try ask(server, "GET", target).status
+                    #expect(status == (count > 100 ? 400 : 200), "\(count) times \(item)&")
+                }
+            }
         }
     }
 

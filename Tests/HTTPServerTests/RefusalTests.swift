@@ -88,7 +88,6 @@ struct RefusalTests {
     @Test("Good headers of many sizes, in pieces of many sizes, are never taken for bad ones")
     func goodHeaders() throws {
         try withServer(routes) { server in
-            let client = try Client(server.port)
             for size in stride(from: 0, through: 9000, by: 450) {
                 var lines = [
                     "POST /write HTTP/1.1", "Host: a", "content-type:text/plain", "Content-Length:  3", "E:",
@@ -97,6 +96,8 @@ struct RefusalTests {
                     lines.append("X-\(number): " + String(repeating: "v", count: size / 8 * (number % 3)))
                 }
                 let bytes = Array((lines.joined(separator: "\r\n") + "\r\n\r\nabc").utf8)
+                // What came in pieces is answered, and may end the connection.
+                let client = try Client(server.port)
                 var rest = bytes[...]
                 while !rest.isEmpty {
                     try client.send(Array(rest.prefix(1 + size / 3 + bytes.count / 7)))
@@ -105,6 +106,19 @@ struct RefusalTests {
                 let answer = try client.answer()
                 #expect(answer.status == 200 && answer.text == "abc", "\(size)")
             }
+        }
+    }
+
+    @Test("A connection goes on behind a header of up to 4 KB that comes at once")
+    func keptConnections() throws {
+        try withServer(routes) { server in
+            let client = try Client(server.port)
+            for size in [0, 500, 1500, 3000, 3900] {
+                let answer = try client.ask("GET", "/read", ["X: " + String(repeating: "v", count: size)])
+                #expect(answer.status == 200 && answer["Connection"] == nil, "\(size)")
+            }
+            let long = try client.ask("GET", "/read", ["X: " + String(repeating: "v", count: 5000)])
+            #expect(long.status == 200 && long["Connection"] == "close")
         }
     }
 

@@ -104,7 +104,8 @@ struct TransferTests {
                 }
                 let answer = try client.answer()
                 #expect(answer.status == 201 && answer.text == "3000000")
-                #expect(try client.ask("GET", "/read").status == 204)
+                // Chunks can be read in more than one way: nothing that comes behind them is.
+                #expect(isChunked ? client.isClosed : try client.ask("GET", "/read").status == 204)
             }
             sink.state.withLock {
                 #expect($0.bytes == bytes)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What somebody who means harm sends to the API.
 
-Tokens are forged in `forged.py`; framing and bodies are attacked in `malformed.py`; ten thousand
-connections are held open in `crowd.py`.
+Tokens are forged in `forged.py`, bodies are attacked in `malformed.py`, ten thousand connections are held open in
+`crowd.py`; requests that could be read in two ways have a script of their own, `wire.py`.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import urllib.parse
 from crowd import crowd
 from forged import tokens
 from kit import UNLIMITED, Checks, System, Workspace, eventually
-from malformed import DESK, bodies, framing
+from malformed import DESK, bodies
 
 checks = Checks("attacks")
 
@@ -107,10 +107,58 @@ def paths(system, wire, admin):
         if (status := wire.api("POST", "/sessions", admin, body)[0]) != 422:
             found["session_id " + name] = status
     checks.equal("no name is a way out", found, {})
-    status, session = wire.api("POST", "/sessions", admin, {**DESK, "name": "../../../etc/passwd\r\nX: y"})
+    status, session = wire.api("POST", "/sessions", admin, {**DESK, "name": "../../../etc/passwd; X: y"})
     checks.equal("a session's name is a text and nothing more", status, 201)
     files = [str(f) for f in system.data.rglob("*") if "passwd" in f.name]
     checks.equal("and names no file", files, [])
+
+
+def texts(wire, admin):
+    """Control characters are refused with the field's name; whatever is taken is found again by itself."""
+    bad = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))]
+    wrong = {}
+    for character in bad:
+        text = f"a{character}b"
+        fields = {
+            "name": {"name": text}, "metadata.project": {"metadata": {"project": text}},
+            "metadata.environment": {"metadata": {"environment": text}}, "metadata.tags": {"metadata": {"tags": [text]}},
+            "metadata.owner": {"metadata": {"owner": text}},
+            "rdp_config.username": {"rdp_config": {"host": "h", "username": text}},
+        }
+        if character not in "\t\r\n":
+            fields["description"] = {"description": text}
+        refused(wrong, text, wire.api("POST", "/sessions", admin, {**DESK, **{
+            name: value for body in fields.values() for name, value in body.items() if name != "metadata"},
+            "metadata": {"project": text, "environment": text, "tags": [text], "owner": text}}), set(fields))
+        for name in ("project", "environment", "tag", "owner"):
+            query = urllib.parse.urlencode({name: text})
+            refused(wrong, f"?{query}", wire.api("GET", f"/sessions?{query}", admin), {name})
+    checks.equal("control characters are refused, and the fields named", wrong, {})
+    good = ["a b", " a ", "a+b", "a&b=c", "%41", "e\u0301", "\u00e9", "\u212a", "K", "\u00c5", "\u212b", "\u200e",
+            "\U0001f468\u200d\U0001f469", "\ufeff", "a,b", '"', "\\", "$", "*", "שלום", "ß", "SS", "-1", "null", "\u00a0"]
+    made = {}
+    for text in good:
+        status, session = wire.api("POST", "/sessions", admin, {**DESK, "metadata": {
+            "project": text, "environment": text, "tags": [text], "owner": text}})
+        made[text] = session["session_id"] if status == 201 else f"{status} {session}"
+
+    def found(name, text):
+        answer = wire.api("GET", f"/sessions?limit=100&{urllib.parse.urlencode({name: text})}", admin)[1]
+        return [session["session_id"] for session in answer.get("sessions", [])] or answer
+
+    last = good[-1]
+    eventually(lambda: found("tag", last) == [made[last]], 30)
+    wrong = {(name, text): (found(name, text), made[text]) for text in good
+             for name in ("project", "environment", "tag", "owner") if found(name, text) != [made[text]]}
+    checks.equal("each text finds what was made with it, and nothing else", wrong, {})
+
+
+def refused(wrong, what, answer, fields):
+    """Notes an answer that is no refusal of exactly these fields."""
+    status, body = answer
+    named = {v["field"] for v in body["error"]["details"].get("violations", [])} if status == 422 else set()
+    if (status, named) != (422, fields):
+        wrong[what] = (status, named, fields)
 
 
 def owners(system, wire, admin):
@@ -278,7 +326,7 @@ def main():
         for name, part in (
             ("tokens", lambda: tokens(checks, system, wire, admin)),
             ("paths", lambda: paths(system, wire, admin)),
-            ("framing", lambda: framing(checks, wire, admin)),
+            ("texts", lambda: texts(wire, admin)),
             ("bodies", lambda: bodies(checks, wire, admin)),
             ("owners", lambda: owners(system, wire, admin)),
             ("passwords", lambda: passwords(system, wire, admin)),

@@ -11,7 +11,7 @@ from kit import eventually
 IDLE, HALF_OPEN, BATCH = 10_000, 1_000, 500
 # What the server may have open besides; see raiseFileLimit.
 OTHERS = 3_000
-# 28 KiB are a connection's own, and there is whatever the requests themselves need.
+# 36 KiB are a connection's own, and there is whatever the requests themselves need.
 MEMORY_LIMIT = 700 << 20
 REQUEST = b"GET /api/v1/health/live HTTP/1.1\r\nHost: reel\r\n\r\n"
 

@@ -31,6 +31,24 @@ UNLIMITED = [
 ]
 
 
+# Of a value that is not what it should be, so many characters are shown.
+SHOWN = 1000
+
+
+def shortened(text, most=SHOWN):
+    """The text, without its middle where it is too long: what is wrong may stand at its end."""
+    half = (most - 5) // 2
+    return text if len(text) <= most else f"{text[:half]} ... {text[-half:]}"
+
+
+def differing(found, expected):
+    """Both values, without the members of dictionaries that are the same in both."""
+    if not (isinstance(found, dict) and isinstance(expected, dict)):
+        return found, expected
+    same = {name for name in found if name in expected and found[name] == expected[name]}
+    return tuple({name: value[name] for name in value if name not in same} for value in (found, expected))
+
+
 class Checks:
     """Counts and prints one line per check."""
 
@@ -45,14 +63,17 @@ class Checks:
             print(f"PASS {self.script}: {name}", flush=True)
         else:
             self.failed += 1
-            text = " ".join(str(detail).split())
-            print(f"FAIL {self.script}: {name}{': ' + text[:600] if text else ''}", flush=True)
+            text = shortened(" ".join(str(detail).split()), 2 * SHOWN + 40)
+            print(f"FAIL {self.script}: {name}{': ' + text if text else ''}", flush=True)
         return bool(holds)
 
     def equal(self, name, found, expected):
-        """A check that two values are the same."""
-        detail = "" if found == expected else f"found {found!r:.250}, expected {expected!r:.250}"
-        return self.check(name, found == expected, detail)
+        """A check that two values are the same. Where they are not, what is different of them is shown."""
+        if found == expected:
+            return self.check(name, True)
+        found, expected = differing(found, expected)
+        detail = f"found {shortened(repr(found))}, expected {shortened(repr(expected))}"
+        return self.check(name, False, detail)
 
     def skip(self, name, reason):
         print(f"SKIP {self.script}: {name}: {reason}", flush=True)

@@ -51,6 +51,22 @@ struct AccessTests {
         }
     }
 
+    @Test("Names that merely look the same are different names")
+    func lookalikes() {
+        // The sign for Kelvin, and an angstrom; Unicode calls them the same as K and Å.
+        for (name, other) in [("K", "\u{212A}"), ("\u{C5}", "\u{212B}"), ("\u{E9}", "e\u{301}")] {
+            #expect(name == other)
+            let session = Ownership(owner: name, project: name)
+            let stranger = Subject(id: other, roles: [.sessionOperator], projects: [other])
+            #expect(stranger.decision(.readSession, session) == .hidden)
+            #expect(!Audience(owner: other, projects: [other]).sees(session))
+            let owner = Subject(id: name, roles: [.sessionOperator], projects: [name])
+            #expect(owner.decision(.readSession, session) == .allowed)
+            #expect(Audience(owner: name, projects: []).sees(session))
+            #expect(!owner.mayMove(session, to: Ownership(owner: other, project: name)))
+        }
+    }
+
     @Test("What cannot be seen does not exist; what is seen and not allowed is forbidden")
     func decisions() {
         let viewer = Subject(id: "me", roles: [.sessionViewer], projects: ["ours"])

@@ -133,6 +133,42 @@ struct ModelRuleTests {
             keeps: [nil, "low", "normal", "high", "critical"], with(\.priority))
     }
 
+    @Test("No text of one line holds what ends, hides or turns a line; a description may have lines")
+    func controlCharacters() {
+        let codes: [UInt32] = Array(0..<0x20) + Array(0x7F..<0xA0) + Array(0x2028...0x202E)
+        let isolates: [UInt32] = Array(0x2066...0x2069)
+        let bad = (codes + isolates).compactMap(Unicode.Scalar.init).map { "a\($0)b" }
+        // Blanks, joiners, marks of a direction and letters of any script are text.
+        let good = ["a b", " a ", "a\u{A0}b", "\u{200E}a\u{200F}", "👩‍👩‍👧", "\u{FEFF}", "שלום", "e\u{301}"]
+        func metadata(_ path: WritableKeyPath<SessionMetadata, String?>) -> (String) -> [Violation] {
+            { value in
+                var metadata = SessionMetadata()
+                metadata[keyPath: path] = value
+                return metadata.violations
+            }
+        }
+        expect("metadata.project", breaks: bad, keeps: good, metadata(\.project))
+        expect("metadata.environment", breaks: bad, keeps: good, metadata(\.environment))
+        expect("metadata.owner", breaks: bad, keeps: good, metadata(\.owner))
+        expect("metadata.tags", breaks: bad, keeps: good) { tag in
+            var metadata = SessionMetadata()
+            metadata.tags = ["ok", tag]
+            return metadata.violations
+        }
+        let lines = ["a\nb", "a\r\nb", "\ta"]
+        expect(
+            "metadata.description", breaks: bad.filter { !["a\tb", "a\nb", "a\rb"].contains($0) },
+            keeps: good + lines, metadata(\.description))
+        expect("rdp_config.username", breaks: bad, keeps: good) {
+            RDPConfig(host: "h", username: $0).violations
+        }
+        expect("rdp_config.domain", breaks: bad, keeps: good) {
+            var config = RDPConfig(host: "h", username: "u")
+            config.domain = $0
+            return config.violations
+        }
+    }
+
     @Test("Chunk size")
     func chunkSize() {
         expect(

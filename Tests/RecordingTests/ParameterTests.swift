@@ -50,10 +50,13 @@ struct ParameterTests {
                 "offset", ["0", "1000000"],
                 ["-1", "1000001", "99999999999999999999", "-99999999999999999999"]
             ),
-            ("project", ["", String(repeating: "ä", count: 100)], [String(repeating: "ä", count: 101)]),
-            ("environment", [String(repeating: "e", count: 50)], [String(repeating: "e", count: 51)]),
-            ("tag", [String(repeating: "e", count: 50)], [String(repeating: "e", count: 51)]),
-            ("owner", [String(repeating: "e", count: 100)], [String(repeating: "e", count: 101)]),
+            (
+                "project", ["", String(repeating: "ä", count: 100)],
+                [String(repeating: "ä", count: 101), "\0"]
+            ),
+            ("environment", [String(repeating: "e", count: 50)], [String(repeating: "e", count: 51), "a\n"]),
+            ("tag", [String(repeating: "e", count: 50)], [String(repeating: "e", count: 51), "\u{7F}"]),
+            ("owner", [String(repeating: "e", count: 100)], [String(repeating: "e", count: 101), "\u{9}"]),
             ("status", SessionStatus.allCases.map(\.rawValue), ["", "Recording", "stored"]),
         ])
     func sessionBounds(name: String, good: [String], bad: [String]) {

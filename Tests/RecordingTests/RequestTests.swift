@@ -66,6 +66,43 @@ struct RequestTests {
             bare.creation(sessionID: "s", owner: "asker", capture: payload.capture).metadata.owner == "asker")
     }
 
+    @Test("Control characters are refused in every text, with the field's name")
+    func controlCharacters() throws {
+        let bodies = [
+            ("name", #"{"name":"a\u0000","rdp_config":{"host":"h","username":"u"}}"#),
+            ("description", create(#","description":"a\u0000b""#)),
+            ("rdp_config.username", #"{"name":"n","rdp_config":{"host":"h","username":"a\u001bb"}}"#),
+            ("rdp_config.password", create(rdp: #","password":"a\u0000b""#)),
+            ("rdp_config.domain", create(rdp: #","domain":"a\rb""#)),
+            ("metadata.project", create(#","metadata":{"project":"a\nb"}"#)),
+            ("metadata.environment", create(#","metadata":{"environment":"\u007f"}"#)),
+            ("metadata.owner", create(#","metadata":{"owner":"a\u0009"}"#)),
+            ("metadata.tags", create(#","metadata":{"tags":["a","b\u0000"]}"#)),
+            ("metadata.description", create(#","metadata":{"description":"\u2028"}"#)),
+        ]
+        for (field, body) in bodies {
+            #expect(try violations(CreateSessionRequest.self, body).map(\.field) == [field], "\(body)")
+        }
+        for (field, body) in [
+            ("name", #"{"name":"a\u0000"}"#), ("description", #"{"description":"\u0001"}"#),
+            ("metadata.tags", #"{"metadata":{"tags":["\u0000"]}}"#),
+        ] {
+            #expect(try violations(UpdateSessionRequest.self, body).map(\.field) == [field], "\(body)")
+        }
+        #expect(try violations(CreateSessionRequest.self, create(#","description":"a\r\n\tb""#)) == [])
+    }
+
+    @Test("A change to a text that merely looks the same is a change")
+    func lookalikes() throws {
+        let request = try CreateSessionRequest(json: Array(create(#","metadata":{"owner":"K"}"#).utf8))
+        let made = request.creation(
+            sessionID: "s", owner: nil, capture: CaptureConfig(source: .rdp, chunkSizeBytes: 4096))
+        let body = #"{"metadata":{"owner":"\u212a"}}"#
+        let change = try UpdateSessionRequest(json: Array(body.utf8))
+        let event = change.event(sessionID: "s", on: SessionDescription(made))
+        #expect(event?.metadata?.owner.map { Array($0.utf8) } == Array("\u{212A}".utf8))
+    }
+
     @Test("A password shows in no description")
     func password() throws {
         let request = try CreateSessionRequest(json: Array(create(rdp: #","password":"geheim""#).utf8))

@@ -22,7 +22,7 @@ private let layers: [String: Set<String>] = [
     "Access": ["EventSourcing", "CCrypto", "Glibc", "Synchronization"],
     "HTTPLoad": ["CPosix", "Supervision", "Glibc"],
     "Supervision": ["CPosix", "Glibc", "Synchronization"],
-    "Console": ["Glibc"],
+    "Console": ["EventSourcing", "Glibc"],
     "Simulation": [
         "EventSourcing", "Recording", "Pipeline", "Supervision", "Vault", "Foundation", "Glibc",
         "Synchronization", "Dispatch",

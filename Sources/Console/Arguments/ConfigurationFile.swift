@@ -1,3 +1,5 @@
+internal import EventSourcing
+
 /// A configuration file: lines `NAME=value`, names as in the environment. Empty lines and lines that
 /// begin with `#` count for nothing; a value may stand in double or single quotes.
 public struct ConfigurationFile: Sendable, Equatable {
@@ -20,6 +22,10 @@ public struct ConfigurationFile: Sendable, Equatable {
         for (index, raw) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
             let line = trimmed(raw)
             if line.isEmpty || line.hasPrefix("#") { continue }
+            guard line.allSatisfy({ $0 == "\t" || String($0).isOneLine }) else {
+                badLines.append("\(path), line \(index + 1): has a control character")
+                continue
+            }
             let parts = line.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let name = trimmed(parts[0])
             guard parts.count == 2, !name.isEmpty else {

@@ -1,3 +1,5 @@
+internal import EventSourcing
+
 /// What a value must look like: how it is read, and the rule in words for whoever broke it.
 public struct Rule<Value: Sendable>: Sendable {
     /// The rule as the end of a sentence: `must be a whole number from 1 to 9`.
@@ -13,10 +15,17 @@ public struct Rule<Value: Sendable>: Sendable {
 }
 
 extension Rule where Value == String {
-    /// Text of 1 to `limit` characters.
+    /// Text of 1 to `limit` characters in one line.
     public static func text(upTo limit: Int) -> Rule {
-        Rule("must have 1 to \(limit) characters") { text in
-            (1...limit).contains(text.unicodeScalars.count) ? text : nil
+        Rule("must have 1 to \(limit) characters, no control characters among them") { text in
+            (1...limit).contains(text.unicodeScalars.count) && text.isOneLine ? text : nil
+        }
+    }
+
+    /// Text of 1 to `limit` characters in any number of lines.
+    public static func lines(upTo limit: Int) -> Rule {
+        Rule("must have 1 to \(limit) characters, no control characters among them but tabs and line ends") {
+            (1...limit).contains($0.unicodeScalars.count) && $0.isLines ? $0 : nil
         }
     }
 
@@ -25,9 +34,9 @@ extension Rule where Value == String {
         Rule("must be one of: \(words.joined(separator: ", "))") { words.contains($0) ? $0 : nil }
     }
 
-    /// A path in the file system; not empty, without NUL.
-    public static let path = Rule("must be a path") { text in
-        text.isEmpty || text.utf8.contains(0) ? nil : text
+    /// A path in the file system; not empty, without control characters, which messages would repeat.
+    public static let path = Rule("must be a path without control characters") { text in
+        text.isEmpty || !text.isOneLine ? nil : text
     }
 
     /// A URL with one of the schemes and something behind it.

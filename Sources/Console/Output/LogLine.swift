@@ -1,3 +1,5 @@
+internal import EventSourcing
+
 /// How much a log line matters.
 public enum LogLevel: String, Sendable, CaseIterable, Comparable {
     /// For whoever looks for a fault.
@@ -44,17 +46,14 @@ public struct LogLine: Sendable {
     public var description: String { text }
 
     private static func escaped(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) })
-        else {
-            return text
-        }
+        guard !text.isOneLine else { return text }
         var out = ""
         for scalar in text.unicodeScalars {
-            switch scalar.value {
-            case 0x0A: out += "\\n"
-            case 0x0D: out += "\\r"
-            case 0x09: out += "\\t"
-            case 0..<0x20, 0x7F...0x9F: out += "\\u{\(String(scalar.value, radix: 16))}"
+            switch scalar {
+            case "\n": out += "\\n"
+            case "\r": out += "\\r"
+            case "\t": out += "\\t"
+            case _ where scalar.isControl: out += "\\u{\(String(scalar.value, radix: 16))}"
             default: out.unicodeScalars.append(scalar)
             }
         }

@@ -1,3 +1,5 @@
+internal import EventSourcing
+
 /// Rows in columns for people to read.
 public struct Table: Sendable {
     /// On which side a column's text stands.
@@ -47,14 +49,9 @@ public struct Table: Sendable {
     /// The text without control characters: a name that somebody chose must not move the cursor, ring
     /// the bell or break the line.
     public static func printable(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: isControl) else { return text }
+        guard text.unicodeScalars.contains(where: \.isControl) else { return text }
         var clean = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars { clean.append(isControl(scalar) ? "\u{FFFD}" : scalar) }
+        for scalar in text.unicodeScalars { clean.append(scalar.isControl ? "\u{FFFD}" : scalar) }
         return String(clean)
-    }
-
-    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-        scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
-            || (0x202A...0x202E).contains(scalar.value) || (0x2066...0x2069).contains(scalar.value)
     }
 }

@@ -85,7 +85,7 @@ public struct TokenAuthenticator: Authenticator {
     /// Whether the folder has any key now.
     public var hasKeys: Bool { keys.map { !$0.isEmpty } ?? false }
 
-    /// Roles that nobody knows count for nothing. A name is bounded, because it goes into events.
+    /// Roles that nobody knows count for nothing.
     public func subject(ofToken token: String) throws(TokenRefusal) -> Subject {
         try admission(ofToken: token).subject
     }
@@ -115,9 +115,6 @@ public struct TokenAuthenticator: Authenticator {
         _ verifier: TokenVerifier, _ token: String, _ now: Timestamp
     ) throws(TokenRefusal) -> Admission {
         let claims = try verifier.verify(token, at: now)
-        guard (1...LogLimits.bytesPerIdentifier).contains(claims.subject.utf8.count) else {
-            throw .badClaims
-        }
         let subject = Subject(
             id: claims.subject, roles: Set(claims.roles.compactMap(Role.init(rawValue:))),
             projects: Set(claims.projects))

@@ -12,11 +12,15 @@ extension DaemonCallbacks {
             handler: { _, connection, _, method, version, data, size, context in
                 guard let connection, let size, let context = context?.pointee else { return .NO }
                 let exchange = Unmanaged<Exchange>.fromOpaque(context).takeUnretainedValue()
-                if case .fresh = exchange.stage, let method, let version {
-                    exchange.method = String(cString: method)
-                    let version = String(cString: version)
-                    exchange.isVersion10 = version == "HTTP/1.0"
-                    exchange.isKnownVersion = exchange.isVersion10 || version == "HTTP/1.1"
+                if case .fresh = exchange.stage {
+                    guard let method, let version else { return .NO }
+                    let count = reel_http_header_size(connection)
+                    let isBegun = method.withMemoryRebound(to: UInt8.self, capacity: count) { start in
+                        exchange.begin(
+                            connection, UnsafeBufferPointer(start: start, count: count),
+                            versionOffset: method.distance(to: version))
+                    }
+                    return isBegun ? .YES : .NO
                 }
                 let bytes = UnsafeRawBufferPointer(start: data, count: size.pointee)
                 return exchange.proceed(connection, bytes, &size.pointee) ? .YES : .NO
@@ -28,16 +32,21 @@ extension DaemonCallbacks {
                 let core = Unmanaged<ServerCore>.fromOpaque(context).takeUnretainedValue()
                 let record = Unmanaged<ConnectionRecord>.fromOpaque(place).takeUnretainedValue()
                 let length = strlen(target)
-                let bytes = target.withMemoryRebound(to: UInt8.self, capacity: length) {
-                    Array(UnsafeBufferPointer(start: $0, count: length))
+                let (bytes, lines) = target.withMemoryRebound(to: UInt8.self, capacity: length) {
+                    let bytes = Array(UnsafeBufferPointer(start: $0, count: length))
+                    return (bytes, RawLines(behind: $0, count: length))
                 }
+                reel_http_hide_query(target)
                 core.began()
-                return Unmanaged.passRetained(Exchange(core: core, record: record, target: bytes)).toOpaque()
+                let exchange = Exchange(core: core, record: record, target: bytes, lines: lines)
+                return Unmanaged.passRetained(exchange).toOpaque()
             },
-            completed: { _, _, context, code in
+            completed: { _, connection, context, code in
                 guard let context = context?.pointee else { return }
                 let exchange = Unmanaged<Exchange>.fromOpaque(context).takeRetainedValue()
-                exchange.completed(isComplete: code == .REQUEST_TERMINATED_COMPLETED_OK)
+                exchange.completed(
+                    isComplete: code == .REQUEST_TERMINATED_COMPLETED_OK,
+                    gaveUp: code == .REQUEST_TERMINATED_WITH_ERROR && reel_http_gave_up(connection) != 0)
             },
             connection: { context, connection, place, change in
                 guard let context, let connection, let place else { return }

@@ -1,3 +1,4 @@
+internal import CGnuTLS
 internal import CMicrohttpd
 internal import Glibc
 import Synchronization
@@ -121,6 +122,16 @@ final class ConnectionRecord: @unchecked Sendable {
         sleep.withLock { sleep in
             guard sleep.isOpen else { return }
             setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &size, socklen_t(MemoryLayout<CInt>.size))
+        }
+    }
+
+    /// Writes an answer past libmicrohttpd; on the connection's own thread only, before anything else of an
+    /// answer was written. What does not fit the socket's buffer is lost: the connection is closed next.
+    func sendPast(_ bytes: [UInt8]) {
+        if let session = reel_http_tls_session(handle) {
+            _ = gnutls_record_send(OpaquePointer(session), bytes, bytes.count)
+        } else {
+            _ = send(socket, bytes, bytes.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
         }
     }
 

@@ -118,9 +118,7 @@ func startDaemon(
     daemon.threads = UInt32(max(1, settings.threads))
     daemon.connections = UInt32(max(connections, settings.threads))
     daemon.per_address = UInt32(settings.connectionsPerAddress)
-    // The request's header is in there as it came and as a list, and the answer's. All of it is cleared for
-    // each request, and so stays resident and goes through the cache.
-    daemon.connection_bytes = settings.headerBytes + 12 << 10
+    daemon.connection_bytes = settings.connectionBytes
     daemon.quiet_seconds = UInt32(settings.quietSeconds)
     daemon.suspends = callbacks.suspends ? 1 : 0
     daemon.context = callbacks.context

@@ -4,71 +4,64 @@ internal import CMicrohttpd
 extension Exchange {
     /// Reads the header and refuses what could mean different things to different readers of it: that is
     /// how requests are smuggled past whoever stands in front of a server (RFC 9112 part 11.2).
-    func readHeader(_ connection: OpaquePointer) throws(HTTPError) {
+    func readHeader(
+        _ connection: OpaquePointer, _ header: UnsafeBufferPointer<UInt8>, versionOffset: Int
+    ) throws(HTTPError) {
         mustClose = true
         defer { if request != nil { mustClose = false } }
-        let scan = HeaderScan()
-        MHD_get_connection_values_n(
-            connection, .HEADER_KIND,
-            { context, _, name, nameCount, value, valueCount in
-                guard let context, let name else { return .NO }
-                Unmanaged<HeaderScan>.fromOpaque(context).takeUnretainedValue()
-                    .add(name, nameCount, value, valueCount)
-                return .YES
-            }, Unmanaged.passUnretained(scan).toOpaque())
-        let fields = scan.fields
-        requestID = fields["X-Request-Id"].flatMap { isRequestID($0) ? $0 : nil } ?? core.newID()
-        guard fields.byteCount + target.count <= core.settings.headerBytes else {
-            throw HTTPError(.headerTooLarge, "the header is larger than \(core.settings.headerBytes) bytes")
-        }
+        requestID = core.newID()
         guard target.count <= core.settings.targetBytes else {
             throw HTTPError(.targetTooLong, "the target is longer than \(core.settings.targetBytes) bytes")
         }
-        guard isKnownVersion else { throw HTTPError(.version, "only HTTP/1.0 and HTTP/1.1 are spoken") }
-        guard method.utf8.allSatisfy(isTokenByte), !method.isEmpty else {
-            throw HTTPError(.malformed, "the method is no token")
+        guard header.count <= core.settings.headerBytes else {
+            throw HTTPError(.headerTooLarge, "the header is larger than \(core.settings.headerBytes) bytes")
         }
-        guard scan.isPlain, fields.areWellFormed else {
-            throw HTTPError(.malformed, "a header line is folded, has a bare line feed or a bad character")
+        let end = header.baseAddress.map { UInt(bitPattern: $0 + header.count) }
+        guard lines == .unseen || end.map({ lines == .whole(end: $0) }) ?? false else {
+            throw HTTPError(.malformed, "a header line ends with a bare line feed")
         }
-        let hosts = fields.count(of: "Host")
-        guard hosts == 1 || hosts == 0 && isVersion10 else {
-            throw HTTPError(.malformed, "Host must be there, once")
+        let block = try HeaderBlock(header, targetCount: target.count, versionOffset: versionOffset)
+        method = block.method
+        let fields = block.fields
+        requestID = RequestID.given(by: fields) ?? requestID
+        try fields.requireSingle()
+        let host = try Authority.host(in: fields, isOptional: block.isVersion10)
+        try readFraming(fields, isVersion10: block.isVersion10)
+        if let expectation = fields.first(.expect) {
+            // Without a body libmicrohttpd takes what comes behind for one.
+            guard expectation.isASCIIWord("100-continue"), framing != .none else {
+                throw HTTPError(.expectationFailed, "only 100-continue can be expected, before a body")
+            }
         }
-        try readFraming(fields)
-        if let expectation = fields["Expect"], expectation.lowercased() != "100-continue" {
-            throw HTTPError(.expectationFailed, "only 100-continue can be expected")
-        }
-        let place = try RequestTarget(target)
-        let trace =
-            fields.count(of: "traceparent") == 1
-            ? fields["traceparent"].flatMap(TraceContext.init(parsing:)) : nil
-        request = Request(
-            method: method, place: place, headers: fields, peer: peer(connection), id: requestID,
-            trace: trace ?? core.newTrace())
+        let place = try RequestTarget(target, host: host)
         guard !place.isAsterisk || method == "OPTIONS" else {
             throw HTTPError(.malformed, "* is no path")
         }
+        let trace =
+            fields.only(.traceparent).flatMap { TraceContext(parsing: String(decoding: $0, as: UTF8.self)) }
+        request = Request(
+            method: method, place: place, headers: fields, peer: peer(connection), id: requestID,
+            trace: trace ?? core.newTrace())
     }
 
-    private func readFraming(_ fields: HeaderFields) throws(HTTPError) {
-        let lengths = fields.all("Content-Length")
-        let codings = fields.all("Transfer-Encoding")
-        guard lengths.count <= 1 else { throw HTTPError(.malformed, "Content-Length stands twice") }
-        if let coding = codings.first {
-            guard lengths.isEmpty else {
+    private func readFraming(_ fields: HeaderFields, isVersion10: Bool) throws(HTTPError) {
+        let length = fields.first(.contentLength)
+        if let coding = fields.first(.transferEncoding) {
+            guard length == nil else {
                 throw HTTPError(.malformed, "Content-Length and Transfer-Encoding contradict each other")
             }
-            guard codings.count == 1, coding.lowercased() == "chunked" else {
+            guard !fields.isRepeated(.transferEncoding), coding.isASCIIWord("chunked") else {
                 throw HTTPError(.notImplemented, "no other transfer coding than chunked is known")
             }
             guard !isVersion10 else {
                 throw HTTPError(.malformed, "HTTP/1.0 has no transfer codings")
             }
             framing = .chunked
-        } else if let length = lengths.first {
+        } else if let length {
             // libmicrohttpd has refused what isn't a number by now.
-            guard length.utf8.allSatisfy({ (48...57).contains($0) }), let count = UInt64(length) else {
+            guard length.allSatisfy({ (48...57).contains($0) }),
+                let count = UInt64(String(decoding: length, as: UTF8.self))
+            else {
                 throw HTTPError(.malformed, "Content-Length is no number")
             }
             framing = count == 0 ? .none : .length(count)
@@ -112,7 +105,7 @@ extension Exchange {
 
     private func checkBody(_ route: Route, _ request: Request) throws(HTTPError) {
         guard framing != .none else {
-            if case .upload = route.handling, !request.headers.contains("Content-Length") {
+            if case .upload = route.handling, !request.headers.contains(.contentLength) {
                 throw HTTPError(.lengthRequired, "a body is wanted, with its length or chunked")
             }
             return
@@ -121,7 +114,7 @@ extension Exchange {
         if case .length(let length) = framing, length > limit {
             throw HTTPError(.tooLarge, "the body is larger than \(limit) bytes")
         }
-        guard request.headers["Content-Encoding"].map({ $0.lowercased() == "identity" }) ?? true else {
+        guard request.headers.all("Content-Encoding").allSatisfy({ $0.utf8.isASCIIWord("identity") }) else {
             throw HTTPError(
                 .unsupportedType, "encoded bodies are not taken",
                 headers: [HeaderField("Accept-Encoding", "identity")])
@@ -132,6 +125,39 @@ extension Exchange {
             throw HTTPError(.unsupportedType, "the body must be \(route.accepts.joined(separator: " or "))")
         }
     }
+
+    /// Whether nothing that comes behind this request is read: what some reader in front of us may have taken
+    /// for its body, or for requests of their own, would else be answered.
+    ///
+    /// - A header that came in pieces, or is larger than 4 KiB, may have ended too early (`RawLines`).
+    /// - libmicrohttpd takes bare line feeds and any bytes behind a `;` for lawful between chunks.
+    /// - A body of a request that has none is nobody's business but a proxy's.
+    var endsConnection: Bool {
+        if lines == .unseen { return true }
+        switch framing {
+        case .none: return false
+        case .chunked: return true
+        case .length:
+            if let leaf, !leaf.route.accepts.isEmpty { return false }
+            return !["POST", "PUT", "PATCH"].contains(method)
+        }
+    }
+
+    /// Whether libmicrohttpd has memory for an answer's header beside all that it keeps of the request: the
+    /// header's bytes and those read behind it, a record of each field and cookie, and a copy of the cookies.
+    func hasRoom(for headerCount: Int, _ connection: OpaquePointer) -> Bool {
+        let kept = Int(reel_http_kept_fields(connection))
+        let cookies = request.map { $0.headers.first(.cookie)?.count ?? 0 } ?? headerCount
+        let memory = core.settings.connectionBytes
+        // It reads into a half, and takes more of the rest in eighths.
+        let readBehind = max(memory / 2 - headerCount, memory / 16)
+        return headerCount + readBehind + 64 * kept + cookies + 16 + Self.answerHeaderBytes <= memory
+    }
+
+    /// Room for an answer's header.
+    private static let answerHeaderBytes = 2 << 10
+    /// Fields behind a chunked body, which nobody reads.
+    static let mostTrailers: Int32 = 32
 
     /// The answer to `OPTIONS`: which methods there are, and to a browser's preflight what it may send.
     func options() -> Response {
@@ -166,37 +192,5 @@ extension Request {
         template = ""
         parameters = []
         body = []
-    }
-}
-
-/// Takes header fields over from libmicrohttpd, and notices lines that were not what they look like.
-///
-/// 0.9.75 takes a bare line feed for a line's end, and puts folded lines together wrongly (the
-/// continuation becomes part of the name). It parses in place and leaves one NUL for each byte of a
-/// line's end: so each name must begin exactly two bytes behind the value before it.
-private final class HeaderScan {
-    var fields = HeaderFields()
-    var isPlain = true
-    private var expected: UInt?
-
-    func add(
-        _ name: UnsafePointer<CChar>, _ nameCount: Int, _ value: UnsafePointer<CChar>?, _ valueCount: Int
-    ) {
-        let start = UInt(bitPattern: name)
-        if let expected, expected != start { isPlain = false }
-        guard let value else {
-            isPlain = false
-            return
-        }
-        let valueStart = UInt(bitPattern: value)
-        if valueStart < start + UInt(nameCount) + 1 { isPlain = false }
-        expected = valueStart + UInt(valueCount) + 2
-        name.withMemoryRebound(to: UInt8.self, capacity: nameCount) { name in
-            value.withMemoryRebound(to: UInt8.self, capacity: valueCount) { value in
-                fields.append(
-                    name: UnsafeBufferPointer(start: name, count: nameCount),
-                    value: UnsafeBufferPointer(start: value, count: valueCount))
-            }
-        }
     }
 }

@@ -41,6 +41,7 @@ final class Exchange: @unchecked Sendable {
     let record: ConnectionRecord
     let began = monotonicNanoseconds()
     let target: [UInt8]
+    let lines: RawLines
     var stage = Stage.fresh
     var request: Request?
     var leaf: Router.Leaf.Entry?
@@ -48,18 +49,17 @@ final class Exchange: @unchecked Sendable {
     var requestID = ""
     var framing = Framing.none
     var mustClose = false
-    var isVersion10 = false
-    var isKnownVersion = false
     var body: [UInt8] = []
     var bodyCount: UInt64 = 0
     var sink: (any BodySink)?
     var status = 0
     let handover = Mutex(Desk())
 
-    init(core: ServerCore, record: ConnectionRecord, target: [UInt8]) {
+    init(core: ServerCore, record: ConnectionRecord, target: [UInt8], lines: RawLines) {
         self.core = core
         self.record = record
         self.target = target
+        self.lines = lines
         record.enter(.header)
     }
 
@@ -70,11 +70,15 @@ final class Exchange: @unchecked Sendable {
         case chunked
     }
 
-    /// libmicrohttpd's call: with the header, with a piece of the body, at its end, or after a sleep.
-    /// `count` is what the call leaves over. False closes the connection.
+    /// libmicrohttpd's call after the first: with a piece of the body, at its end, or after a sleep. `count`
+    /// is what the call leaves over. False closes the connection.
     func proceed(_ connection: OpaquePointer, _ data: UnsafeRawBufferPointer, _ count: inout Int) -> Bool {
+        if framing == .chunked, data.isEmpty, reel_http_trailers(connection) > Self.mostTrailers {
+            return sendPast(
+                HTTPError(.headerTooLarge, "the body has more than \(Self.mostTrailers) trailer fields"))
+        }
         switch stage {
-        case .fresh: return begin(connection)
+        case .fresh: return false
         case .opening: return opened(connection)
         case .reading:
             guard data.isEmpty else {
@@ -102,12 +106,20 @@ final class Exchange: @unchecked Sendable {
         }
     }
 
-    private func begin(_ connection: OpaquePointer) -> Bool {
+    /// libmicrohttpd's first call, with the header as it lies in its memory. False closes the connection.
+    func begin(
+        _ connection: OpaquePointer, _ header: UnsafeBufferPointer<UInt8>, versionOffset: Int
+    ) -> Bool {
         record.enter(.handling)
         do throws(HTTPError) {
-            try readHeader(connection)
+            try readHeader(connection, header, versionOffset: versionOffset)
+            guard hasRoom(for: header.count, connection) else {
+                throw HTTPError(
+                    .headerTooLarge, "the header has more fields and cookies than there is room for")
+            }
             try findRoute()
         } catch {
+            guard hasRoom(for: header.count, connection) else { return sendPast(error) }
             return refuse(error, connection)
         }
         if method == "OPTIONS" {
@@ -317,7 +329,7 @@ final class Exchange: @unchecked Sendable {
     /// unless it waits for `100 Continue`: what is small is read first. Without a body the answer waits
     /// for libmicrohttpd's next call, because it closes connections that are answered in the first one.
     private func refuse(_ error: HTTPError, _ connection: OpaquePointer) -> Bool {
-        let isWaiting = request?.headers.contains("Expect") ?? false
+        let isWaiting = request?.headers.contains(.expect) ?? false
         switch framing {
         case .length(let length): mustClose = mustClose || isWaiting || length > core.settings.discardBytes
         case .chunked: mustClose = mustClose || isWaiting
@@ -333,7 +345,17 @@ final class Exchange: @unchecked Sendable {
         stage = .answered
         status = answer.status
         record.enter(.answer)
-        return answer.queue(on: connection, closing: mustClose || core.isStopping)
+        return answer.queue(on: connection, closing: mustClose || endsConnection || core.isStopping)
+    }
+
+    /// Answers past libmicrohttpd, which needs memory for an answer's header that it does not have, and would
+    /// close the connection without a word. Always false: the connection is closed.
+    private func sendPast(_ error: HTTPError) -> Bool {
+        stage = .answered
+        status = error.status
+        abandonSink()
+        record.sendPast(core.lastAnswer(error, for: self))
+        return false
     }
 
     private func abandonSink() {
@@ -343,7 +365,12 @@ final class Exchange: @unchecked Sendable {
     }
 
     /// The request is over, answered or not.
-    func completed(isComplete: Bool) {
+    /// - Parameter gaveUp: whether libmicrohttpd refused the header itself, without memory for an answer.
+    func completed(isComplete: Bool, gaveUp: Bool) {
+        if gaveUp, case .fresh = stage {
+            requestID = core.newID()
+            _ = sendPast(HTTPError(.headerTooLarge, "the header has more cookies than there is room for"))
+        }
         if !handover.withLock({ $0.isReleased }) { abandonSink() }
         record.enter(.waiting)
         core.report(self, isComplete: isComplete)

@@ -95,6 +95,20 @@ final class ServerCore: Sendable {
         return Answer(prepared, headers, for: exchange)
     }
 
+    /// An error's answer as bytes, the last ones of its connection.
+    func lastAnswer(_ error: HTTPError, for exchange: Exchange) -> [UInt8] {
+        let context = ErrorContext(requestID: exchange.requestID, method: exchange.method, template: "")
+        let (contentType, body) = settings.renderError(error, context)
+        let headers =
+            commonHeaders(exchange) + error.headers + [
+                HeaderField("Content-Type", contentType), HeaderField("Content-Length", "\(body.count)"),
+                HeaderField("Cache-Control", "no-store"), HeaderField("Connection", "close"),
+            ]
+        let lines = ["HTTP/1.1 \(error.status) Refused"] + headers.map { "\($0.name): \($0.value)" }
+        let head = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
+        return exchange.method == "HEAD" ? head : head + body
+    }
+
     /// What every answer carries. The API's answers are data: nothing in them may be run, framed or
     /// kept by caches, unless a handler says so.
     private func commonHeaders(_ exchange: Exchange) -> [HeaderField] {

@@ -8,11 +8,18 @@ public struct HeaderField: Sendable, Hashable {
     /// Whatever stands behind a line break or NUL in `value` is left out: it would be another header.
     public init(_ name: String, _ value: String) {
         self.name = name
-        if value.utf8.contains(where: { $0 == 13 || $0 == 10 || $0 == 0 }) {
+        var value = value
+        let isClean = value.withUTF8 { bytes in
+            // Without a way out of the loop, so that it goes by many bytes at once.
+            var found = false
+            for byte in bytes { found = found || byte == 13 || byte == 10 || byte == 0 }
+            return !found
+        }
+        if isClean {
+            self.value = value
+        } else {
             let clean = value.utf8.prefix { $0 != 13 && $0 != 10 && $0 != 0 }
             self.value = String(decoding: clean, as: UTF8.self)
-        } else {
-            self.value = value
         }
     }
 }
@@ -29,6 +36,13 @@ public struct HeaderFields: Sendable {
 
     private var bytes: [UInt8] = []
     private var places: [Place] = []
+    /// Where the first field of each known name is, one more than its place; 0 for none.
+    private var firsts = SIMD16<UInt8>()
+    /// A bit for each known name that stands there more than once.
+    private var repeated: UInt32 = 0
+
+    /// The most fields that a request may have.
+    static let mostFields = 128
 
     init() {
         bytes.reserveCapacity(512)
@@ -44,17 +58,50 @@ public struct HeaderFields: Sendable {
     }
 
     mutating func append(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
+        append(name: name, value: value, KnownField(named: name))
+    }
+
+    mutating func append(
+        name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>, _ known: KnownField?
+    ) {
         let start = bytes.count
         bytes.append(contentsOf: name)
         bytes.append(contentsOf: value)
         places.append(Place(name: start, value: start + name.count, end: bytes.count))
+        guard let index = known.map({ Int($0.rawValue) }) else { return }
+        if firsts[index] == 0 {
+            firsts[index] = UInt8(clamping: places.count)
+        } else {
+            repeated |= 1 << UInt32(index)
+        }
+    }
+
+    /// Whether a known field is there.
+    func contains(_ field: KnownField) -> Bool { firsts[Int(field.rawValue)] != 0 }
+
+    /// The bytes of the first value of a known field; nil without one.
+    func first(_ field: KnownField) -> ArraySlice<UInt8>? {
+        let index = Int(firsts[Int(field.rawValue)])
+        guard index > 0 else { return nil }
+        return bytes[places[index - 1].value..<places[index - 1].end]
+    }
+
+    /// The bytes of the value of a known field that is there once.
+    func only(_ field: KnownField) -> ArraySlice<UInt8>? { isRepeated(field) ? nil : first(field) }
+
+    /// Whether a known field is there more than once.
+    func isRepeated(_ field: KnownField) -> Bool { repeated & (1 << UInt32(field.rawValue)) != 0 }
+
+    /// Refuses a field that stands twice and may not.
+    func requireSingle() throws(HTTPError) {
+        guard repeated != 0 else { return }
+        for field in KnownField.single where isRepeated(field) {
+            throw HTTPError(.malformed, "\(field.name) stands twice")
+        }
     }
 
     /// How many fields there are.
     public var count: Int { places.count }
-
-    /// Bytes of all names and values, each line counted with its separators.
-    var byteCount: Int { bytes.count + 4 * places.count }
 
     /// The field at `index`.
     public subscript(index: Int) -> HeaderField {
@@ -80,19 +127,6 @@ public struct HeaderFields: Sendable {
         }
     }
 
-    /// How many fields of this name there are.
-    func count(of name: String) -> Int { places.count { matches($0, name) } }
-
-    /// The bytes of the value of the only field of this name; nil when there is none, or several.
-    func only(_ name: String) -> ArraySlice<UInt8>? {
-        var found: ArraySlice<UInt8>?
-        for place in places where matches(place, name) {
-            guard found == nil else { return nil }
-            found = bytes[place.value..<place.end]
-        }
-        return found
-    }
-
     /// The values of all fields of this name as one list, as RFC 9110 part 5.3 joins them.
     public func list(_ name: String) -> String? {
         let values = all(name)
@@ -103,29 +137,27 @@ public struct HeaderFields: Sendable {
         guard place.value - place.name == name.utf8.count else { return false }
         var at = place.name
         for byte in name.utf8 {
-            if lowercased(bytes[at]) != lowercased(byte) { return false }
+            if smallASCII(bytes[at]) != smallASCII(byte) { return false }
             at += 1
         }
         return true
     }
+}
 
-    /// Whether every name is a token and no value holds a control character (RFC 9110 part 5).
-    var areWellFormed: Bool {
-        places.allSatisfy { place in
-            place.value > place.name && bytes[place.name..<place.value].allSatisfy(isTokenByte)
-                && bytes[place.value..<place.end].allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
-        }
+extension Sequence<UInt8> {
+    /// Whether the text is this word of ASCII letters, large or small. `lowercased()` would take other
+    /// letters for them, such as the sign for Kelvin for a k.
+    func isASCIIWord(_ word: StaticString) -> Bool {
+        word.withUTF8Buffer { lazy.map(smallASCII).elementsEqual($0) }
     }
 }
 
 /// ASCII letters become small ones.
-func lowercased(_ byte: UInt8) -> UInt8 { (65...90).contains(byte) ? byte | 0x20 : byte }
+func smallASCII(_ byte: UInt8) -> UInt8 { (65...90).contains(byte) ? byte | 0x20 : byte }
 
-/// The characters of names and methods (RFC 9110 part 5.6.2).
+/// The characters of names and methods (RFC 9110 part 5.6.2): letters, digits and ``!#$%&'*+-.^_`|~``, a bit
+/// for each of 128.
 func isTokenByte(_ byte: UInt8) -> Bool {
-    switch byte {
-    case 48...57, 65...90, 97...122: true
-    case 0x21, 0x23, 0x24, 0x25, 0x26, 0x27, 0x2A, 0x2B, 0x2D, 0x2E, 0x5E, 0x5F, 0x60, 0x7C, 0x7E: true
-    default: false
-    }
+    let bits: UInt64 = byte < 64 ? 0x03FF_6CFA_0000_0000 : 0x57FF_FFFF_C7FF_FFFE
+    return byte < 128 && bits >> UInt64(byte & 63) & 1 == 1
 }

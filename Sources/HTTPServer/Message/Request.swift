@@ -86,10 +86,10 @@ public struct Request: Sendable {
     /// The token of `Authorization: Bearer …`; nil without one.
     public var bearerToken: String? {
         // Two are a contradiction, and somebody in front of us may have looked at the other one.
-        guard let value = headers.only("Authorization") else { return nil }
+        guard let value = headers.only(.authorization) else { return nil }
         // By bytes: going through a token's characters takes longer than all the rest of a request.
         let scheme = value.drop { $0 == 0x20 }.prefix { $0 != 0x20 }
-        guard scheme.lazy.map(lowercased).elementsEqual("bearer".utf8) else { return nil }
+        guard scheme.lazy.map(smallASCII).elementsEqual("bearer".utf8) else { return nil }
         let token = value[scheme.endIndex...].drop { $0 == 0x20 }.prefix { $0 != 0x20 }
         guard !token.isEmpty, value[token.endIndex...].allSatisfy({ $0 == 0x20 }) else { return nil }
         return String(decoding: token, as: UTF8.self)

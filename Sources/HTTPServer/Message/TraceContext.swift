@@ -71,11 +71,21 @@ public struct IDSource: Sendable {
     }
 }
 
-/// A client's own request id is taken when it is short and harmless in logs and headers.
-func isRequestID(_ text: String) -> Bool {
-    (1...128).contains(text.utf8.count)
-        && text.utf8.allSatisfy {
-            (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 0x2D
-                || $0 == 0x2E || $0 == 0x5F
+/// The id that a client gives its request: 1 to 100 letters, digits, `-`, `.` and `_` of ASCII, so that it is
+/// harmless wherever it goes. It stands whole in the answer's header and body, in the log, in events and in
+/// the audit trail. Whoever gives none, another text or several gets an id of ours.
+enum RequestID {
+    static func given(by fields: HeaderFields) -> String? {
+        guard let bytes = fields.only(.requestID), (1...100).contains(bytes.count),
+            bytes.allSatisfy(isAllowed)
+        else { return nil }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private static func isAllowed(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 48...57, 65...90, 97...122, 0x2D, 0x2E, 0x5F: true
+        default: false
         }
+    }
 }

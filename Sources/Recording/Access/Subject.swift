@@ -1,3 +1,5 @@
+internal import EventSourcing
+
 /// Whose a session is.
 public struct Ownership: Sendable, Hashable {
     /// Its owner, if it has one.
@@ -9,6 +11,17 @@ public struct Ownership: Sendable, Hashable {
     public init(owner: String?, project: String?) {
         self.owner = owner
         self.project = project
+    }
+
+    /// Whether both belong to the same owner and project.
+    func isIdentical(to other: Ownership) -> Bool {
+        areIdentical(owner, other.owner) && areIdentical(project, other.project)
+    }
+
+    /// Whether its project is one of these.
+    func isOf(_ projects: Set<String>) -> Bool {
+        guard let project else { return false }
+        return projects.contains { $0.isIdentical(to: project) }
     }
 
     /// Whose the described session is.
@@ -43,7 +56,7 @@ public struct Subject: Sendable, Hashable {
         switch reach(operation) {
         case .none: false
         case .owned: owns(session)
-        case .shared: owns(session) || session.project.map(projects.contains) ?? false
+        case .shared: owns(session) || session.isOf(projects)
         case .all: true
         }
     }
@@ -62,7 +75,7 @@ public struct Subject: Sendable, Hashable {
     /// Whether a session may be changed from one ownership to another: both must be within reach, so that
     /// nobody gives away, or takes, what is another's.
     public func mayMove(_ before: Ownership, to after: Ownership) -> Bool {
-        may(.updateSession, before) && (before == after || may(.updateSession, after))
+        may(.updateSession, before) && (before.isIdentical(to: after) || may(.updateSession, after))
     }
 
     /// Whose sessions its lists show; nil for everybody's.
@@ -76,7 +89,9 @@ public struct Subject: Sendable, Hashable {
     }
 
     // An empty name owns nothing: sessions may have an empty owner.
-    private func owns(_ session: Ownership) -> Bool { !id.isEmpty && session.owner == id }
+    private func owns(_ session: Ownership) -> Bool {
+        !id.isEmpty && session.owner?.isIdentical(to: id) ?? false
+    }
 }
 
 /// What becomes of a request.
@@ -104,6 +119,7 @@ public struct Audience: Sendable, Hashable {
 
     /// Whether it sees a session.
     public func sees(_ session: Ownership) -> Bool {
-        owner != nil && session.owner == owner || session.project.map(projects.contains) ?? false
+        let isOwner = owner.flatMap { owner in session.owner?.isIdentical(to: owner) } ?? false
+        return isOwner || session.isOf(projects)
     }
 }

@@ -1,3 +1,5 @@
+internal import EventSourcing
+
 /// Text from outside, cut and cleaned before it is kept.
 enum AuditText {
     private static let detailLimit = 16
@@ -15,7 +17,7 @@ enum AuditText {
         var kept = String.UnicodeScalarView()
         // Scalars are counted, as JSON Schema does: one character may hold any number of them.
         for scalar in text.unicodeScalars.prefix(limit) {
-            kept.append(isControl(scalar) ? "\u{FFFD}" : scalar)
+            kept.append(scalar.isControl ? "\u{FFFD}" : scalar)
         }
         return kept.isEmpty ? nil : String(kept)
     }
@@ -46,13 +48,5 @@ enum AuditText {
     private static func isSecret(_ name: String) -> Bool {
         let name = name.lowercased()
         return secrets.contains { name.contains($0) }
-    }
-
-    /// Control characters, and those that turn the direction of text round: neither may reach a terminal.
-    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.value {
-        case 0..<0x20, 0x7F..<0xA0, 0x2028...0x202E, 0x2066...0x2069: true
-        default: false
-        }
     }
 }

@@ -1,3 +1,5 @@
+internal import EventSourcing
+
 /// Where a recorded desktop is. The password is not part of it: it never enters an event.
 public struct RDPConfig: Sendable, Hashable {
     /// Host name or address, 1 to 255 characters of `[a-zA-Z0-9.-]`.
@@ -133,7 +135,7 @@ public struct SessionMetadata: Sendable, Hashable {
     public var environment: String?
     /// At most 10 tags of at most 50 characters.
     public var tags: [String] = []
-    /// Description, at most 500 characters.
+    /// Description, at most 500 characters, in lines.
     public var description: String?
     /// Owner, at most 100 characters.
     public var owner: String?
@@ -142,6 +144,14 @@ public struct SessionMetadata: Sendable, Hashable {
 
     /// The defaults.
     public init() {}
+
+    /// Whether two are the same, code point by code point.
+    func isIdentical(to other: SessionMetadata) -> Bool {
+        let pairs = zip(
+            [project, environment, description, owner, priority] + tags,
+            [other.project, other.environment, other.description, other.owner, other.priority] + other.tags)
+        return tags.count == other.tags.count && pairs.allSatisfy(areIdentical)
+    }
 
     /// Every rule that is broken.
     public var violations: [Violation] {
@@ -152,7 +162,8 @@ public struct SessionMetadata: Sendable, Hashable {
         rules.require(
             "tags", tags.allSatisfy { $0.unicodeScalars.count <= 50 },
             "must have tags of at most 50 characters")
-        rules.length("description", description, 0...500)
+        rules.require("tags", tags.allSatisfy(\.isOneLine), "must have tags without control characters")
+        rules.lines("description", description, 0...500)
         rules.length("owner", owner, 0...100)
         rules.oneOf("priority", priority, Self.priorities)
         return rules.violations

@@ -68,7 +68,7 @@ public struct CreateSessionRequest: RequestBody {
             rules.require("session_id", Identifier.isValid(id), Identifier.rule)
         }
         rules.length("name", request.name, 1...255)
-        rules.length("description", description, 0...500)
+        rules.lines("description", description, 0...500)
         request.metadata.description = description ?? request.metadata.description
         let violations = reader.finish(rules.violations) + wrong
         return (request, Array(violations.prefix(RequestReader.maximumViolations)))
@@ -142,7 +142,7 @@ public struct UpdateSessionRequest: RequestBody, Hashable {
         request.metadata = change("metadata")
         var rules = Rules()
         rules.length("name", request.name, 1...255)
-        rules.length("description", request.description, 0...500)
+        rules.lines("description", request.description, 0...500)
         let violations = reader.finish(rules.violations) + wrong
         return (request, Array(violations.prefix(RequestReader.maximumViolations)))
     }
@@ -153,12 +153,12 @@ public struct UpdateSessionRequest: RequestBody, Hashable {
     ) -> SessionEvent.Updated? {
         var changed = SessionEvent.Updated(sessionID: sessionID)
         func differing<Part: Equatable>(_ new: Part?, _ old: Part) -> Part? { new == old ? nil : new }
-        changed.name = differing(name, current.name)
+        changed.name = name.flatMap { $0.isIdentical(to: current.name) ? nil : $0 }
         changed.recording = differing(recording?.applied(to: current.recording), current.recording)
         changed.storage = differing(storage?.applied(to: current.storage), current.storage)
         var said = metadata?.applied(to: current.metadata) ?? current.metadata
         said.description = description ?? said.description
-        changed.metadata = differing(said, current.metadata)
+        changed.metadata = said.isIdentical(to: current.metadata) ? nil : said
         return changed == SessionEvent.Updated(sessionID: sessionID) ? nil : changed
     }
 }

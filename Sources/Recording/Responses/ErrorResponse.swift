@@ -114,7 +114,7 @@ public struct ErrorInfo: Error, Sendable, Hashable {
     }
 
     /// Writes `{"error": …}`.
-    /// - Parameter requestID: cut to 100 characters.
+    /// - Parameter requestID: the request's id, as in the answer's header.
     public func encode(into json: inout JSONWriter, requestID: String, at time: Timestamp) {
         json.object { json in
             json.member("error") { json in
@@ -135,7 +135,7 @@ public struct ErrorInfo: Error, Sendable, Hashable {
                     }
                     json.member("retry_after_seconds", retryAfter)
                 }
-                json.member("request_id", requestID.isEmpty ? "-" : Self.bounded(requestID, 100))
+                json.member("request_id", requestID.isEmpty ? "-" : requestID)
                 json.member("timestamp", time)
             }
         }

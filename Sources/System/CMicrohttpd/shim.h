@@ -2,6 +2,7 @@
 #pragma once
 #include <microhttpd.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 
 /// What a daemon is started with. Pointers are the caller's; certificate and key are read during the call.
@@ -84,6 +85,42 @@ static inline void *reel_http_context(struct MHD_Connection *connection) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     return info ? info->socket_context : NULL;
+}
+
+/// Bytes of a request's header, from its method to the end of the empty line; 0 before there is one.
+static inline size_t reel_http_header_size(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    return info ? info->header_size : 0;
+}
+
+/// Hides a target's query from libmicrohttpd, which takes it apart next: 64 bytes of the connection's memory
+/// for each argument, and when there are none left (some 500 `&`) 0.9.75 overwrites its own refusal, and the
+/// client waits for ever. To be called from the `target` callback; the text is the connection's own buffer,
+/// into which libmicrohttpd writes itself.
+static inline void reel_http_hide_query(const char *target) {
+    char *query = strchr(target, '?');
+    if (query && query[1]) query[1] = 0;
+}
+
+/// Whether libmicrohttpd has refused a whole header because of its cookies: then 0.9.75 makes its answer twice,
+/// and closes the connection without any when there is no memory for the second one.
+static inline int reel_http_gave_up(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *status =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_HTTP_STATUS);
+    return status && status->http_status == MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE &&
+           reel_http_header_size(connection) > 0;
+}
+
+/// How many header fields and cookies libmicrohttpd keeps of a request.
+static inline int reel_http_kept_fields(struct MHD_Connection *connection) {
+    return MHD_get_connection_values(connection, (enum MHD_ValueKind)(MHD_HEADER_KIND | MHD_COOKIE_KIND),
+                                     NULL, NULL);
+}
+
+/// How many fields came behind a chunked body.
+static inline int reel_http_trailers(struct MHD_Connection *connection) {
+    return MHD_get_connection_values(connection, MHD_FOOTER_KIND, NULL, NULL);
 }
 
 /// GnuTLS' number of the protocol's version (4 is TLS 1.2, 5 is 1.3), or 0 without TLS.

@@ -12,7 +12,7 @@ enum RecordSettings {
         "environment", "TEXT", .text(upTo: 50), help: "Environment, such as production")
     static let tag = Setting(
         "tag", "TAG", .text(upTo: 50), isRepeatable: true, help: "A tag, at most 10 of them")
-    static let description = Setting("description", "TEXT", .text(upTo: 500), help: "What it shows")
+    static let description = Setting("description", "TEXT", .lines(upTo: 500), help: "What it shows")
     static let owner = Setting("owner", "NAME", .text(upTo: 100), help: "Who answers for it")
     static let priority = Setting(
         "priority", "WORD", .oneOf(SessionMetadata.priorities), default: "normal",

@@ -6,7 +6,7 @@ import Recording
 /// `reel token`: a token for the API of the embedded default.
 enum TokenCommand: Command {
     private static let subject = Setting(
-        "subject", "NAME", .text(upTo: 128), isRequired: true, help: "Whom the token is for")
+        "subject", "NAME", .text(upTo: 100), isRequired: true, help: "Whom the token is for")
     private static let roles = Setting(
         "role", "LIST", .text(upTo: 200), default: Recording.Role.sessionViewer.rawValue,
         help: "Roles with commas: " + Recording.Role.allCases.map(\.rawValue).joined(separator: ", "))
