@@ -37,6 +37,8 @@ let package = Package(
         system("CMicrohttpd"),
         system("CGnuTLS"),
         system("CPosix"),
+        // What has to happen before anything else in a process; not inline, because it is called by nobody.
+        .target(name: "CStart", path: "Sources/System/CStart"),
 
         // The core: vocabulary, ports and the domain. No I/O.
         library("EventSourcing", ["CCrypto"]),
@@ -51,7 +53,7 @@ let package = Package(
         library("Pipeline", ["EventSourcing", "Recording", "Vault", "Supervision"]),
 
         // Threads, child processes, locks on folders, signals.
-        library("Supervision", ["CPosix"]),
+        library("Supervision", ["CPosix", "CStart"]),
 
         // HTTP: the server layer without any path of its own, figures for Prometheus, tokens.
         library("Metrics"),

@@ -1,8 +1,9 @@
 import CPosix
 import Glibc
 
-/// Turns SIGINT and SIGTERM into a `StopSignal`, for the whole process. The second of them ends the
-/// process at once with status 130, whatever state it is in. SIGPIPE is ignored from then on: writing
+/// Turns SIGINT, SIGTERM and SIGHUP into a `StopSignal`, for the whole process. The second of them ends the
+/// process at once with status 130, whatever state it is in. SIGHUP, which comes when the terminal is
+/// closed, stays ignored where it was (`nohup`), and counts once. SIGPIPE is ignored from then on: writing
 /// to a closed connection is an error like others.
 ///
 /// A handler and a pipe are used instead of blocking the signals, because Swift's own threads may have
@@ -22,6 +23,6 @@ public enum SignalWatcher {
             stop.set()
         }
         let code = reel_watch_signals(writing)
-        guard code == 0 else { throw SystemFailure("sigaction", "SIGINT, SIGTERM, SIGPIPE", code: code) }
+        guard code == 0 else { throw SystemFailure("sigaction", "SIGINT and others", code: code) }
     }
 }

@@ -1,3 +1,4 @@
 import Glibc
+import Supervision
 
-exit(Program.run(Array(CommandLine.arguments.dropFirst())).rawValue)
+exit(Program.run(ProcessStart.arguments).rawValue)

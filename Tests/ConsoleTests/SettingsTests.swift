@@ -53,6 +53,10 @@ import Testing
                 "demo.conf, line 4: SIZE_MB stands twice",
                 "demo.conf, line 1: unknown name CODECS; did you mean CODEC?",
             ])
+        #expect(
+            Fixture.problems("up", file: "CODEC=zstd\r\nNA\0ME=a\n\tSIZE_MB\t=\t1\nTAG=a\u{1B}b") == [
+                "demo.conf, line 2: has a control character", "demo.conf, line 4: has a control character",
+            ])
     }
 
     @Test(arguments: [

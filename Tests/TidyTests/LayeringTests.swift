@@ -21,7 +21,7 @@ private let layers: [String: Set<String>] = [
     ],
     "Access": ["EventSourcing", "CCrypto", "Glibc", "Synchronization"],
     "HTTPLoad": ["CPosix", "Supervision", "Glibc"],
-    "Supervision": ["CPosix", "Glibc", "Synchronization"],
+    "Supervision": ["CPosix", "CStart", "Glibc", "Synchronization"],
     "Console": ["EventSourcing", "Glibc"],
     "Simulation": [
         "EventSourcing", "Recording", "Pipeline", "Supervision", "Vault", "Foundation", "Glibc",

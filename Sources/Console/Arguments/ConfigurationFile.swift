@@ -19,8 +19,10 @@ public struct ConfigurationFile: Sendable, Equatable {
     /// Reads the text of a file.
     public init(path: String, text: String) {
         self.path = path
-        for (index, raw) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            let line = trimmed(raw)
+        // By scalars: as a character, carriage return and line feed are one of their own.
+        let lines = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
+        for (index, raw) in lines.enumerated() {
+            let line = trimmed(Substring(raw))
             if line.isEmpty || line.hasPrefix("#") { continue }
             guard line.allSatisfy({ $0 == "\t" || String($0).isOneLine }) else {
                 badLines.append("\(path), line \(index + 1): has a control character")

@@ -119,8 +119,10 @@ public final class ByteSource {
         let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
         if count > 0 { return .bytes(count) }
         if count == 0 { return .end }
-        if errno == EINTR || errno == EAGAIN { return .nothingYet }
+        let code = errno
+        if code == EINTR || code == EAGAIN { return .nothingYet }
         throw SourceFailure(
-            operation: "read", source: name, text: String(cString: strerror(errno)), isBadInput: false)
+            operation: "read", source: name, text: String(cString: strerror(code)),
+            isBadInput: code == EBADF || code == EISDIR)
     }
 }

@@ -95,16 +95,16 @@ static inline size_t reel_http_header_size(struct MHD_Connection *connection) {
 }
 
 /// Hides a target's query from libmicrohttpd, which takes it apart next: 64 bytes of the connection's memory
-/// for each argument, and when there are none left (some 500 `&`) 0.9.75 overwrites its own refusal, and the
-/// client waits for ever. To be called from the `target` callback; the text is the connection's own buffer,
+/// for each argument, and when there are none left (some 500 `&`) 0.9.75 overwrites its own refusal, and
+/// the client waits for ever. To be called from the `target` callback; the text is the connection's own buffer,
 /// into which libmicrohttpd writes itself.
 static inline void reel_http_hide_query(const char *target) {
     char *query = strchr(target, '?');
     if (query && query[1]) query[1] = 0;
 }
 
-/// Whether libmicrohttpd has refused a whole header because of its cookies: then 0.9.75 makes its answer twice,
-/// and closes the connection without any when there is no memory for the second one.
+/// Whether libmicrohttpd has refused a whole header because of its cookies: then 0.9.75 makes its answer
+/// twice, and closes the connection without any when there is no memory for the second one.
 static inline int reel_http_gave_up(struct MHD_Connection *connection) {
     const union MHD_ConnectionInfo *status =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_HTTP_STATUS);

@@ -120,20 +120,21 @@ static inline int reel_await_end(pid_t pid) {
 }
 
 // Signals. The handler does two things that are safe there: tell a pipe, and leave at once when it is
-// the second time. State is per object file: only SignalWatcher.swift may call this.
+// the second time. A terminal that is closed may say so more than once: that counts once. State is per object file: only SignalWatcher.swift may call this.
 static volatile int reel_signal_pipe = -1;
 static volatile sig_atomic_t reel_signal_count = 0;
 
 static inline void reel_on_signal(int number) {
     int saved = errno;
+    if (number == SIGHUP && reel_signal_count > 0) return;
     if (reel_signal_count++ > 0) _exit(130);
     unsigned char byte = (unsigned char)number;
     if (write(reel_signal_pipe, &byte, 1) != 1) _exit(130);
     errno = saved;
 }
 
-/// SIGINT and SIGTERM write their number to `pipe_end`; the second of them ends the process with
-/// status 130. SIGPIPE is ignored. Returns 0 or an errno.
+/// SIGINT, SIGTERM and, unless it is ignored already (nohup), SIGHUP write their number to `pipe_end`; the
+/// second of them ends the process with status 130. SIGPIPE is ignored. Returns 0 or an errno.
 static inline int reel_watch_signals(int pipe_end) {
     reel_signal_pipe = pipe_end;
     reel_signal_count = 0;
@@ -141,10 +142,14 @@ static inline int reel_watch_signals(int pipe_end) {
     watched.sa_handler = reel_on_signal;
     watched.sa_flags = SA_RESTART;
     if (sigaction(SIGINT, &watched, NULL) != 0 || sigaction(SIGTERM, &watched, NULL) != 0) return errno;
+    struct sigaction before;
+    if (sigaction(SIGHUP, NULL, &before) != 0) return errno;
+    if (before.sa_handler != SIG_IGN && sigaction(SIGHUP, &watched, NULL) != 0) return errno;
     sigset_t ours;
     sigemptyset(&ours);
     sigaddset(&ours, SIGINT);
     sigaddset(&ours, SIGTERM);
+    sigaddset(&ours, SIGHUP);
     pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
     struct sigaction ignored = {0};
     ignored.sa_handler = SIG_IGN;

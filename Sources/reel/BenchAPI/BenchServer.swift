@@ -14,7 +14,7 @@ final class BenchServer {
     /// Starts this program with other arguments and `--port`, and waits until it listens.
     /// - Parameter readyFile: is there when it is in service; nil when listening is enough.
     init(_ arguments: [String], log: String, readyFile: String? = nil) throws {
-        guard let program = DataFolder.absolute("/proc/self/exe") else {
+        guard let program = ProcessStart.programPath else {
             throw CommandFailure(.dependency, "this program's own file cannot be found")
         }
         port = try Loopback.freePort()

@@ -44,7 +44,12 @@ enum FileText {
             let count = Glibc.read(file, &part, part.count)
             if count < 0 && errno == EINTR { continue }
             guard count >= 0 else { throw SystemFailure("read", path) }
-            if count == 0 { return String(decoding: bytes, as: UTF8.self) }
+            if count == 0 {
+                guard let text = String(validating: bytes, as: UTF8.self) else {
+                    throw SystemFailure("read as UTF-8 text", path, code: EILSEQ)
+                }
+                return text
+            }
             bytes += part[..<count]
             guard bytes.count <= limit else { throw SystemFailure("read", path, code: EFBIG) }
         }

@@ -51,6 +51,12 @@ enum Output {
             let count = Glibc.write(
                 descriptor, bytes.baseAddress?.advanced(by: written), bytes.count - written)
             if count < 0 && errno == EINTR { continue }
+            if count < 0 && errno == EAGAIN {
+                // Somebody who has it open, too, has made it so that it does not wait.
+                var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                _ = poll(&request, 1, -1)
+                continue
+            }
             if count < 0 { return errno }
             written += count
         }

@@ -27,10 +27,14 @@ enum Program {
         commands: commands.map { $0.declaration })
 
     /// Runs what the arguments ask for; every error ends here, as a message and a status.
-    static func run(_ arguments: [String]) -> ExitStatus {
+    /// - Parameter arguments: those behind the program's name; nil for one that is no text.
+    static func run(_ arguments: [String?]) -> ExitStatus {
         Output.ignoreBrokenPipes()
         var name = ""
         do {
+            let bad = arguments.indices.filter { arguments[$0] == nil }
+            guard bad.isEmpty else { throw UsageError(bad.map { "argument \($0 + 1) is not UTF-8 text" }) }
+            let arguments = arguments.compactMap { $0 }
             switch try declaration.parse(arguments, columns: min(100, Terminal.columns(of: .output) ?? 80)) {
             case .help(let text), .version(let text):
                 try Output.line(text)

@@ -1,5 +1,6 @@
 import Console
 import EventSourcing
+import Glibc
 import Pipeline
 import Recording
 import Supervision
@@ -29,6 +30,11 @@ enum RecordCommand: Command {
     static func run(_ settings: Settings) throws -> ExitStatus {
         // Everything the caller can have got wrong is found before anything is made.
         let path = settings.positional(0) ?? "-"
+        guard path != "-" || !ProcessStart.wasClosed(STDIN_FILENO) else {
+            throw UsageError(
+                ["standard input is closed: name a file, or let something be read from there"],
+                command: "record")
+        }
         let source = path == "-" ? ByteSource.standardInput() : try ByteSource.file(path)
         var session = try RecordSettings.session(
             from: settings, source: source.totalBytes == nil ? .stream : .file)
@@ -71,10 +77,11 @@ enum RecordCommand: Command {
             // The recording is there, and its own events say whose it is.
             Output.error("reel record: no record of it could be left in the audit trail: \(error)")
         }
-        try report.recorded(summary)
+        report.recorded(summary)
         if summary.reason == .interrupted {
             Output.error("reel record: interrupted; \(kept(summary))")
-            try report.finish(summary, status: .stopped)
+            // Whoever interrupts may take the terminal away: the status says what counts.
+            try? report.finish(summary, status: .stopped)
             return .interrupted
         }
         guard settings[RecordSettings.wait] else {

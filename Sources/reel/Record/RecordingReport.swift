@@ -15,6 +15,8 @@ final class RecordingReport {
     private var lastDrawn: ContinuousClock.Instant?
     private var isLineOpen = false
     private var idPrinted = false
+    /// Why the caller was not told the session's id.
+    private var idFailure: (any Error)?
 
     /// Between two redraws on a terminal, and between two lines where there is none.
     private static let redrawInterval = Duration.milliseconds(100)
@@ -32,8 +34,7 @@ final class RecordingReport {
     func take(_ progress: RecordingProgress) {
         let bytes = progress.bytes - line.bytes
         if progress.chunks > line.chunks {
-            // A reader that went away does not end a recording.
-            try? printID()
+            printID()
             if isVerbose { note("chunk \(progress.chunks) recorded: \(bytes) bytes") }
         }
         line.bytes = progress.bytes
@@ -43,8 +44,8 @@ final class RecordingReport {
     }
 
     /// Everything is recorded.
-    func recorded(_ summary: RecordingSummary) throws {
-        try printID()
+    func recorded(_ summary: RecordingSummary) {
+        printID()
         line.waitingFor = nil
         line.bytes = summary.bytes
         line.chunks = summary.chunks
@@ -73,9 +74,11 @@ final class RecordingReport {
     /// The recording ended early: leaves the terminal as it should be.
     func abandon() { clear() }
 
-    /// With `--json`, the outcome on standard output.
+    /// With `--json`, the outcome on standard output. Throws when that, or the id before it, could not be
+    /// written.
     func finish(_ summary: RecordingSummary, status: SessionStatus) throws {
         clear()
+        if let idFailure { throw idFailure }
         guard asJSON else { return }
         var writer = JSONWriter()
         writer.object { json in
@@ -88,11 +91,16 @@ final class RecordingReport {
         try Output.line(writer)
     }
 
-    private func printID() throws {
+    private func printID() {
         guard !asJSON, !idPrinted else { return }
         idPrinted = true
         clear()
-        try Output.line(sessionID)
+        do { try Output.line(sessionID) } catch is OutputClosed {
+            // A reader that went away does not end a recording, nor does anybody miss anything.
+        } catch {
+            // Nor does this; but it is said in the end.
+            idFailure = error
+        }
     }
 
     private func draw(finally isFinal: Bool) {

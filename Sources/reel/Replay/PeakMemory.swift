@@ -2,8 +2,12 @@ import Glibc
 
 /// The most memory that this process had resident, as the kernel counts it.
 enum PeakMemory {
-    /// Bytes; nil where /proc does not tell.
-    static var bytes: Int? { figure("VmHWM", of: "self") }
+    /// Bytes. Where /proc does not tell, the peak since the process began.
+    static var bytes: Int? {
+        if let bytes = figure("VmHWM", of: "self") { return bytes }
+        var usage = rusage()
+        return getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 ? usage.ru_maxrss * 1024 : nil
+    }
 
     /// A process's figure of memory in bytes; nil where /proc does not tell.
     static func figure(_ name: String, of process: String) -> Int? {

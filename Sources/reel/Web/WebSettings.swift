@@ -152,7 +152,7 @@ struct WebPlan {
     }
 
     private static func documentFolder() -> String? {
-        guard let program = DataFolder.absolute("/proc/self/exe") else { return nil }
+        guard let program = ProcessStart.programPath else { return nil }
         // A program that was built here and not installed has the documents in its sources.
         if let build = program.firstRange(of: "/.build/") {
             return "\(program[..<build.lowerBound])/schemas"
