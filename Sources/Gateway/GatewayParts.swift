@@ -40,6 +40,8 @@ public struct GatewayParts: Sendable {
     public var passwords: (any PasswordDesk)?
     /// The time.
     public var clock: any WallClock
+    /// Whether their tag still keeps sessions from being deleted as a case would (`HoldTag`).
+    public var tagCounts: @Sendable () throws -> Bool = { false }
 
     /// Parts without those that may be absent.
     public init(

@@ -6,6 +6,7 @@ enum RouteTable {
             SessionCollection.endpoints
                 + SessionResource.endpoints
                 + SessionControl.endpoints
+                + HoldResource.endpoints
                 + ChunkResource.endpoints(core.settings)
                 + Media.endpoints
                 + PipelineResource.endpoints

@@ -14,8 +14,9 @@ struct Checkpoints: Sendable {
     static let markerID = "read-models"
 
     /// What a database is marked with whose documents are all as this version of the program makes them.
-    /// In those of format 1 folds may lack sums that were not known then, and nothing is counted.
-    static let format: Int32 = 2
+    /// In those of format 1 folds may lack sums that were not known then, and nothing is counted. Format 3
+    /// has the cases that hold sessions.
+    static let format: Int32 = 3
 
     /// Makes indexes and marker where they are missing; answers the name of the database's present life.
     func prepare(_ client: borrowing MongoClient) throws(ProjectionFailure) -> String {

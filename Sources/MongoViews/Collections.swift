@@ -55,6 +55,11 @@ struct Collections: Sendable {
     /// When sessions have been kept for long enough.
     static let foldsByEnd = MongoIndex([("kept_until", 1), ("session_id", 1)])
 
+    /// Sessions that a case holds, which are few: no others stand in the index.
+    static let foldsByHold = MongoIndex(
+        [("is_held", 1), ("session.created_at", -1), ("session.session_id", -1), ("session.status", 1)],
+        onlyWhere: "is_held")
+
     private static func folds(by field: String, with others: [String]) -> MongoIndex {
         let order: [(field: String, direction: Int32)] = [
             (field, 1), ("created_at", -1), ("session_id", -1), ("status", 1),
@@ -99,7 +104,7 @@ struct Collections: Sendable {
                 [
                     MongoIndex([("session_id", 1)], unique: true), Self.foldsByOwner,
                     Self.foldsByProject, Self.foldsByEnvironment, Self.foldsByTag,
-                    Self.foldsByEnd,
+                    Self.foldsByEnd, Self.foldsByHold,
                 ]
             ),
             (

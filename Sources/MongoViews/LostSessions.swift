@@ -46,6 +46,22 @@ extension MongoReadModels {
         return newest.values.sorted { $0.sessionID < $1.sessionID }
     }
 
+    /// The sessions of a partition that are shown as held, each with the cases that hold it.
+    public func heldSessions(ofPartition partition: Int) throws -> [String: [String]] {
+        var query = MongoFind(hint: Collections.foldsByHold)
+        query.filter = BSONDocument { builder in
+            builder.append("is_held", true)
+            builder.append("session.log_position") {
+                $0.append("$regex", "^\(LogPosition.partitionName(partition))/")
+            }
+        }
+        let sessions = try queries.find(query, in: collections.folds) { (fields) throws(BSONError) in
+            try SessionView(try fields.document("session"))
+        }
+        return Dictionary(
+            sessions.map { ($0.sessionID, $0.holds.map(\.caseName)) }, uniquingKeysWith: { $1 })
+    }
+
     /// The records of who did what that are shown of a partition, each with its place in the log, in the
     /// log's order. Reads all of them; memory grows with their number.
     public func auditRecords(

@@ -12,7 +12,7 @@ public enum ReadModelShortcoming: Sendable, Equatable, CustomStringConvertible {
     /// What it means.
     public var description: String {
         switch self {
-        case .earlierFormat: "made by an earlier version: sums of work and quality lack what came before"
+        case .earlierFormat: "made by an earlier version: they lack what was not kept then"
         case .unknownTotals(let partitions):
             "totals are not kept for "
                 + partitions.map(LogPosition.partitionName).joined(separator: " ")

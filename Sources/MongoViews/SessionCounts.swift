@@ -8,6 +8,13 @@ public import Recording
 extension MongoQueries {
     /// How many sessions the filter matches.
     public func sessionCount(_ filter: SessionFilter) throws(QueryFailure) -> Int {
+        if filter.isHeld == false {
+            // Free ones are all but the few that are held.
+            var (all, held) = (filter, filter)
+            (all.isHeld, held.isHeld) = (nil, true)
+            if filter.caseName != nil { return 0 }
+            return max(0, try sessionCount(all) - sessionCount(held))
+        }
         let shares = SessionShare.of(filter)
         if let only = shares.first, shares.count == 1, only.isEverything {
             if let kept = try keptBook() {
@@ -35,6 +42,7 @@ struct SessionShare: Equatable {
     var projects: [String]?
     var environment: String?
     var tag: String?
+    var held = HeldCondition.any
 
     init(_ filter: SessionFilter) {
         statuses = filter.status.map { [$0] } ?? SessionStatus.allCases.filter { $0 != .deleted }
@@ -42,6 +50,7 @@ struct SessionShare: Equatable {
         projects = filter.project.map { [$0] }
         environment = filter.environment
         tag = filter.tag
+        held = HeldCondition(filter)
     }
 
     /// The shares of a filter; none when nothing can match.
@@ -66,7 +75,9 @@ struct SessionShare: Equatable {
     }
 
     /// Whether it is all sessions of some statuses.
-    var isEverything: Bool { owner == nil && projects == nil && environment == nil && tag == nil }
+    var isEverything: Bool {
+        owner == nil && projects == nil && environment == nil && tag == nil && held == .any
+    }
 
     var statusDocument: BSONDocument {
         BSONDocument { builder in
@@ -76,6 +87,7 @@ struct SessionShare: Equatable {
 
     var document: BSONDocument {
         BSONDocument { builder in
+            held.append(to: &builder, isOfFolds: true)
             if let tag { builder.append("session.metadata.tags", tag) }
             if let owner { builder.append("session.metadata.owner", owner) }
             if let projects {
@@ -89,6 +101,7 @@ struct SessionShare: Equatable {
 
     /// An index that begins with one of the criteria and has all the others.
     var index: MongoIndex {
+        if held != .any { return Collections.foldsByHold }
         if tag != nil { return Collections.foldsByTag }
         if owner != nil { return Collections.foldsByOwner }
         return projects != nil ? Collections.foldsByProject : Collections.foldsByEnvironment

@@ -21,11 +21,15 @@ struct SessionList {
 
     init(_ filter: SessionFilter, _ collections: Collections) {
         let scope = Scope(filter)
-        isOfFolds = scope != .everything
-        isEmpty = scope == .nothing
+        let held = HeldCondition(filter)
+        let isOfFolds = scope != .everything || held == .held(filter.caseName)
+        self.isOfFolds = isOfFolds
+        isEmpty = scope == .nothing || held == .nothing
         name = isOfFolds ? collections.folds : collections.sessions
         let prefix = isOfFolds ? "session." : ""
         switch scope {
+        // Those that are held are few, whosever they are.
+        case _ where held == .held(filter.caseName): hint = Collections.foldsByHold
         case .owner: hint = Collections.foldsByOwner
         case .project: hint = Collections.foldsByProject
         case .everything, .nothing, .either: hint = nil
@@ -34,6 +38,7 @@ struct SessionList {
         let given = zip(Self.criterionFields, values).compactMap { field, value in value.map { (field, $0) } }
         shown = BSONDocument { builder in
             scope.append(to: &builder)
+            held.append(to: &builder, isOfFolds: isOfFolds)
             for (field, value) in given { builder.append(prefix + field, value) }
             if let status = filter.status {
                 builder.append(prefix + "status", status.rawValue)
@@ -94,6 +99,36 @@ struct SessionList {
         BSONDocument(extending: shown) { builder in
             builder.append("created_at", date_ms: time)
             if let id { builder.append("session_id") { $0.append("$lt", id) } }
+        }
+    }
+}
+
+/// What a filter says of cases that hold sessions.
+enum HeldCondition: Equatable {
+    case any
+    case free
+    /// By this case; nil: by any.
+    case held(String?)
+    /// Free, and held by a case.
+    case nothing
+
+    init(_ filter: SessionFilter) {
+        switch (filter.isHeld, filter.caseName) {
+        case (nil, nil): self = .any
+        case (false, nil): self = .free
+        case (false, _): self = .nothing
+        case (_, let name): self = .held(name)
+        }
+    }
+
+    func append(to builder: inout BSONBuilder, isOfFolds: Bool) {
+        switch self {
+        case .any, .nothing: break
+        case .free where isOfFolds: builder.append("is_held") { $0.append("$ne", true) }
+        case .free: builder.append("reel.holds.0") { $0.append("$exists", false) }
+        case .held(let name):
+            builder.append("is_held", true)
+            if let name { builder.append("session.reel.holds.case", name) }
         }
     }
 }

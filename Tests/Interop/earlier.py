@@ -81,6 +81,27 @@ def level(system):
         system.reel("status", "--json").stdout)
 
 
+def tag_becomes_a_case(system, expected):
+    """What was held by its tag is held by an event, once, and the tag means nothing from then on."""
+    tagged = "old-held"
+    if tagged not in expected:
+        return
+    done = lambda: not json.loads(system.reel("status", "--json").stdout)["legal_holds"]["tag_counts"]
+    checks.check("the tag is taken over", eventually(done, 60))
+    holds = [event for event in system.events(tagged) if event["type"].startswith("LegalHold")]
+    checks.equal("by one event, in the name of the system", [
+        (event["type"], event["data"]["case"], event["authtype"]) for event in holds],
+        [("LegalHoldSet", "legal-hold tag", "system")])
+    others = [name for name in expected if name != tagged and any(
+        event["type"].startswith("LegalHold") for event in system.events(name))]
+    checks.equal("no other session is held", others, [])
+    listed = json.loads(system.reel("hold", "list", "--json").stdout)["sessions"]
+    checks.equal("it is listed as held", [session["session_id"] for session in listed], [tagged])
+    due = json.loads(system.reel(
+        "sessions", "expire", "--dry-run", "--at", "2040-01-01T00:00:00Z", "--json").stdout)["sessions"]
+    checks.check("retention passes over it", due and tagged not in [s["session_id"] for s in due], due)
+
+
 def run(folder):
     expected = json.loads((folder / "expected.json").read_text())
     with Workspace("earlier") as work:
@@ -89,11 +110,13 @@ def run(folder):
             archive.extractall(data)
         with System(data, env=environment(**SETTINGS)) as system:
             level(system)
+            tag_becomes_a_case(system, expected)
             look(system, expected)
             replay(system)
             go_on(system)
         with System(data, env=environment(**SETTINGS)) as system:
             look(system, expected | {"new": new_facts(system, work)})
+            tag_becomes_a_case(system, expected)
 
 
 def new_facts(system, work):

@@ -28,6 +28,7 @@ SESSION = {
         "duration_seconds": int, "chunks_count": int, "size_bytes": int, "frame_count": int,
         "dropped_frames": int, "error_count": int, "average_fps": float, "compression_ratio": float},
     "updated_at": datetime.datetime, **STAMPS,
+    "reel": {"holds": [{"case": str, "reason": str, "set_by": str, "set_at": datetime.datetime}]},
 }
 CHUNK = {
     "chunk_id": str, "session_id": str, "sequence_number": int, "timestamp": datetime.datetime,

@@ -38,6 +38,13 @@ private struct ListFixture {
             created.metadata.owner = ["ann", "bob", "cy"][number % 50 == 0 ? 2 : number % 2]
             var facts: [RecordingEvent] = [.session(.created(created))]
             if number % 4 != 0 { facts.append(.session(.started(sessionID: id, status: .starting))) }
+            if number % 20 == 0 {
+                for name in number % 40 == 0 ? ["A", "B"] : ["B"] {
+                    let hold = SessionEvent.HoldChange(sessionID: id, caseName: name, reason: "r")
+                    facts.append(.session(.legalHoldSet(hold)))
+                    if number % 60 == 0 { facts.append(.session(.legalHoldLifted(hold))) }
+                }
+            }
             if number % 11 == 0 { facts.append(.session(.deleted(sessionID: id))) }
             for (place, fact) in facts.enumerated() {
                 log.append(
@@ -74,6 +81,8 @@ private struct ListFixture {
                 && filter.environment.map { $0 == data.environment } ?? true
                 && filter.tag.map(data.tags.contains) ?? true
                 && filter.owner.map { $0 == data.owner } ?? true
+                && filter.isHeld.map { $0 != session.holds.isEmpty } ?? true
+                && filter.caseName.map { name in session.holds.contains { $0.caseName == name } } ?? true
                 && filter.audience.map { $0.sees(Ownership(data)) } ?? true
         }
     }
@@ -146,12 +155,44 @@ private let filters: [SessionFilter] = [
     },
 ]
 
+/// Those that cases hold are few, and looked at.
+private let heldFilters: [SessionFilter] = [
+    filter { $0.isHeld = true }, filter { $0.isHeld = false }, filter { $0.caseName = "A" },
+    filter { $0.caseName = "absent" },
+    filter {
+        $0.isHeld = true
+        $0.caseName = "B"
+        $0.status = .starting
+    },
+    filter {
+        $0.isHeld = true
+        $0.owner = "ann"
+        $0.tag = "blue"
+    },
+    filter {
+        $0.isHeld = false
+        $0.project = "atlas"
+    },
+    filter {
+        $0.isHeld = true
+        $0.audience = Audience(owner: "bob", projects: ["rare", "atlas"])
+    },
+    filter {
+        $0.isHeld = false
+        $0.audience = Audience(owner: "bob", projects: ["rare"])
+    },
+    filter {
+        $0.isHeld = false
+        $0.caseName = "A"
+    },
+]
+
 @Suite("Lists", .timeLimit(.minutes(10)))
 struct ListTests {
     @Test("pages by offset and by cursor are the list, whole and in order, however they are cut")
     func pages() throws {
         let fixture = try ListFixture("pages", sessions: 230)
-        for filter in filters {
+        for filter in filters + heldFilters {
             let expected = fixture.matching(filter)
             for limit in [3, 7, 100] {
                 var start = ListStart.offset(0)
@@ -180,7 +221,7 @@ struct ListTests {
     func plans() throws {
         let fixture = try ListFixture("plans", sessions: 2_000)
         let age = "IXSCAN { created_at: -1 }"
-        for filter in filters {
+        for filter in filters + heldFilters {
             let plans = try fixture.plans {
                 let first = try fixture.queries.sessionList(filter, limit: 10, from: .offset(0))
                 guard let text = first.pagination.nextCursor else { return }
@@ -197,7 +238,7 @@ struct ListTests {
                 #expect(!plan.sorts || plan.documents <= 200, "\(filter): \(plan)")
             }
             let isEmpty = filter.audience == Audience(owner: nil, projects: [])
-            #expect(isEmpty == plans.isEmpty)
+            #expect((isEmpty || filter.isHeld == false && filter.caseName != nil) == plans.isEmpty)
         }
         let plain = try fixture.plans {
             _ = try fixture.queries.sessionList(SessionFilter(), limit: 10, from: .offset(0))
@@ -243,6 +284,14 @@ struct ListTests {
                 }
             }
         }
+        for filter in heldFilters {
+            let plans = try fixture.plans {
+                let count = try fixture.queries.sessionCount(filter)
+                #expect(count == fixture.matching(filter).count, "\(filter)")
+            }
+            // By the index in which nothing stands that is not held.
+            #expect(plans.allSatisfy { $0.documents <= 20 }, "\(filter): \(plans)")
+        }
         // Without sums that are kept, the index of the status tells.
         try fixture.forgetTotals()
         for status in SessionStatus.allCases {
@@ -285,7 +334,7 @@ struct ListTests {
                 _ = try client.command(request, operation: "drop indexes", on: name)
             }
         }
-        for filter in filters.prefix(10) {
+        for filter in filters.prefix(10) + heldFilters {
             let page = try fixture.queries.sessionList(filter, limit: 100, from: .offset(0))
             #expect(page.sessions == fixture.matching(filter))
         }

@@ -17,15 +17,13 @@ struct RetentionQueryTests {
         var log = histories.log(sessions: 25)
         let kept = try #require(try Expected(log).sessions.keys.sorted().first)
         let last = try #require(log.last { $0.partitionKey == kept })
-        var hold = SessionEvent.Updated(sessionID: kept)
-        hold.metadata = SessionMetadata()
-        hold.metadata?.tags = [Retention.holdTag]
+        let hold = SessionEvent.HoldChange(sessionID: kept, caseName: "A", reason: "r")
         var position = try #require(log.last { $0.position.partition == last.position.partition }).position
         position.counter += 1
         log.append(
             RecordedEvent(
                 event: ProposedEvent(
-                    sample: RecordingEvent.session(.updated(hold)), id: "hold", time: last.time,
+                    sample: RecordingEvent.session(.legalHoldSet(hold)), id: "hold", time: last.time,
                     context: EventContext(source: "/test", actor: .system("test"))),
                 partitionKey: kept, sequence: last.sequence + 1, position: position))
         let projection = models.projection(epoch: "one")

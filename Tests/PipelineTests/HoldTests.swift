@@ -132,7 +132,7 @@ struct HoldTests {
         try plant.command(.pause, on: "new")
         try plant.command(.stop(.requested, incomplete: false), on: "new")
         #expect(try gate.answer(for: "new", store) == .open)
-        try plant.command(.delete, on: "new")
+        try plant.command(.delete(tagCounts: false), on: "new")
         try eventually("it is gone") { try gate.answer(for: "new", store) == .deleted }
         #expect(store.loads == before)
         // One that another process finds that way.
@@ -221,7 +221,7 @@ struct HoldTests {
     func drops(_ kind: LogKind) throws {
         let plant = try Plant(try kind.open())
         try plant.record(sampleBytes(20_000), as: "s")
-        try plant.command(.delete, on: "s")
+        try plant.command(.delete(tagCounts: false), on: "s")
         let image = ScratchBuffer()
         image.append([1, 2, 3])
         // A worker died between writing a file and telling of it.

@@ -136,7 +136,7 @@ struct RemovalTests {
             stop.set()
             _ = thread.wait(milliseconds: 10_000)
         }
-        try plant.command(.delete, on: "gone")
+        try plant.command(.delete(tagCounts: false), on: "gone")
         try eventually("it is removed") { try plant.state(of: "gone").deletedThrough == 7 }
         try expectGone(plant, "gone", chunks: 7)
         #expect(try plant.export("kept") == bytes)
@@ -182,7 +182,7 @@ struct RemovalTests {
                 }
             }
             #expect(try setPassword(plant, session))
-            try plant.command(.delete, on: session)
+            try plant.command(.delete(tagCounts: false), on: session)
             let crash = Crash(after: effects)
             let store = CrashingStore(try log.open(), crash)
             let keys = CrashingKeys(inner: plant.vault.archive, crash: crash)
@@ -222,7 +222,8 @@ struct RemovalTests {
                 spoolPath: "s/1.raw")
             try desk.handle(.recordChunk(chunk), id: "chunk", context: context)
         }
-        try desk.handle([.stop(.requested, incomplete: false), .delete], id: "end", context: context)
+        try desk.handle(
+            [.stop(.requested, incomplete: false), .delete(tagCounts: false)], id: "end", context: context)
         try handler(plant).handle(log.allEvents(), try log.open())
         try expectGone(plant, "s", chunks: 1203)
         let count = log.allEvents().count
@@ -238,7 +239,7 @@ struct RemovalTests {
         let plant = try Plant(log)
         for session in ["bad", "good"] {
             try plant.record(sampleBytes(5000), as: session)
-            try plant.command(.delete, on: session)
+            try plant.command(.delete(tagCounts: false), on: session)
         }
         // Folders in folders are removed only so deep.
         let obstacle = "\(plant.vault.chunks.root)/bad/00000001.reel"

@@ -29,7 +29,9 @@ struct RetentionSweepTests {
     private let log = InMemoryEventLog(partitions: 4)
 
     /// A session that failed at the start of time; with `recording` it is still under way.
-    private func make(_ id: String, days: Int = 1, tags: [String] = [], recording: Bool = false) throws {
+    private func make(
+        _ id: String, days: Int = 1, tags: [String] = [], recording: Bool = false, cases: [String] = []
+    ) throws {
         var created = SessionEvent.Created(
             sessionID: id, name: id, rdp: RDPConfig(host: "h", username: "u"),
             recording: RecordingConfig(), storage: StorageConfig(), metadata: SessionMetadata(),
@@ -40,6 +42,7 @@ struct RetentionSweepTests {
             session: id, store: try log.open(), clock: FixedClock(time: Self.start))
         let commands: [SessionCommand] =
             [.create(created), .start, .begin] + (recording ? [] : [.fail(error: "test")])
+            + cases.map { .hold(caseName: $0, reason: "test") }
         try handler.handle(
             commands, id: "make", context: EventContext(source: "/test", actor: .system("test")))
     }
@@ -59,10 +62,10 @@ struct RetentionSweepTests {
             member: member, report: .silent, onDeleted: { deleted($0.session.sessionID) })
     }
 
-    private func pass(_ sweep: RetentionSweep, _ ids: [String]) throws -> Int {
+    private func pass(_ sweep: RetentionSweep, _ ids: [String], tagCounts: Bool = false) throws -> Int {
         try sweep.pass(
             try log.leases(), EverySession(ids),
-            RetentionDesk(try log.open(), clock: FixedClock(time: Self.start)), StopSignal())
+            RetentionDesk(try log.open(), clock: FixedClock(time: Self.start)) { tagCounts }, StopSignal())
     }
 
     private func after(_ milliseconds: Int64) -> Timestamp {
@@ -75,7 +78,7 @@ struct RetentionSweepTests {
         let due = (0..<230).map { "due-\($0)" }
         for id in due { try make(id) }
         try make("longer", days: 2)
-        try make("held", tags: ["legal-hold"])
+        try make("held", cases: ["A", "B"])
         try make("recording", recording: true)
         let all = due + ["longer", "held", "recording", "absent"]
         let told = Mutex<[String]>([])
@@ -105,14 +108,67 @@ struct RetentionSweepTests {
         #expect(try pass(sweep("b/0", now: now), ["s"]) == 1)
     }
 
+    @Test("a session goes when its last case is lifted, and not a moment before")
+    func lifted() throws {
+        try make("s", cases: ["A", "B"])
+        let sweep = sweep("a/0", now: after(2 * Self.day))
+        for name in ["A", "B"] {
+            #expect(try pass(sweep, ["s"]) == 0)
+            let handler = CommandHandler(
+                session: "s", store: try log.open(), clock: FixedClock(time: Self.start))
+            try handler.catchUp()
+            try handler.handle(
+                .liftHold(caseName: name, reason: "done"), id: "lift-\(name)",
+                context: EventContext(source: "/test", actor: .system("test")))
+        }
+        #expect(try pass(sweep, ["s"]) == 1)
+        #expect(try status("s") == .deleted)
+    }
+
+    @Test("the tag keeps a session as long as it counts, and no longer")
+    func tagged() throws {
+        try make("s", tags: ["legal-hold"])
+        let sweep = sweep("a/0", now: after(2 * Self.day))
+        #expect(try pass(sweep, ["s"], tagCounts: true) == 0)
+        #expect(try pass(sweep, ["s"], tagCounts: false) == 1)
+    }
+
+    @Test("a hold that is set while the sweep looks at the session keeps it")
+    func race() throws {
+        var (held, gone) = (0, 0)
+        for round in 0..<400 where round < 40 || held == 0 || gone == 0 {
+            let id = "s\(round)"
+            try make(id)
+            let desk = RetentionDesk(try log.open(), clock: FixedClock(time: Self.start))
+            let holder = try OwnThread(name: "hold") { [log] in
+                let handler = CommandHandler(
+                    session: id, store: try log.open(), clock: FixedClock(time: Self.start))
+                try handler.catchUp()
+                _ = try? handler.handle(
+                    .hold(caseName: "A", reason: "now"), id: "hold",
+                    context: EventContext(source: "/test", actor: .system("test")))
+            }
+            let outcome = try desk.expire(
+                id, now: after(2 * Self.day), context: EventContext(source: "/t", actor: .system("t")))
+            try holder.join()
+            // Whoever was first: a session that is held is there, and one that is gone was never held.
+            let types = log.allEvents().filter { $0.partitionKey == id }.map(\.type)
+            #expect(types.contains("LegalHoldSet") != types.contains("SessionDeleted"), "\(types)")
+            #expect(outcome?.isDeleted == types.contains("SessionDeleted"))
+            if types.contains("SessionDeleted") { gone += 1 } else { held += 1 }
+        }
+        #expect(held > 0 && gone > 0, "\(held) held, \(gone) gone")
+    }
+
     @Test("looking changes nothing and says why")
     func look() throws {
         try make("s")
-        try make("held", tags: ["legal-hold"])
+        try make("held", cases: ["A"])
         let desk = RetentionDesk(try log.open(), clock: FixedClock(time: Self.start))
         let found = try #require(try desk.expire("s", now: after(2 * Self.day), context: nil))
         #expect(found.verdict == .due(since: after(Self.day)) && !found.isDeleted)
-        #expect(try desk.expire("held", now: after(2 * Self.day), context: nil)?.verdict == .held)
+        #expect(
+            try desk.expire("held", now: after(2 * Self.day), context: nil)?.verdict == .held(cases: ["A"]))
         #expect(try desk.expire("absent", now: after(2 * Self.day), context: nil) == nil)
         #expect(try status("s") == .failed)
     }

@@ -31,7 +31,8 @@ private let designed: Set<String> = [
     "SessionCreated", "SessionUpdated", "SessionStarted", "SessionPaused", "SessionResumed",
     "SessionStopped", "SessionProcessing", "SessionCompleted", "SessionFailed", "SessionDeleted",
     "ChunkRecorded", "ChunkCompressed", "ChunkSealed", "ChunkValidated", "ChunkStored", "ChunkFailed",
-    "ChunkDeleted", "MerkleRootComputed", "KeyExported", "PipelineStateChanged",
+    "ChunkDeleted", "MerkleRootComputed", "KeyExported", "PipelineStateChanged", "LegalHoldSet",
+    "LegalHoldLifted",
 ]
 
 /// Members that the decoder doesn't need: it works the ratio out, and reads older or smaller events.

@@ -45,6 +45,28 @@ struct ResponseTests {
         #expect(names(shown["statistics"]).count == 8)
     }
 
+    @Test("Which cases hold a session is shown to those who may know, in the order in which they were set")
+    func holds() throws {
+        func change(_ name: String) -> SessionEvent.HoldChange {
+            SessionEvent.HoldChange(sessionID: History.sessionID, caseName: name, reason: "for \(name)")
+        }
+        let facts: [RecordingEvent] = ["A", "B", "C"].map { .session(.legalHoldSet(change($0))) }
+        var stampOfAnna = stamp
+        stampOfAnna.actor = "anna"
+        var fold = try fold()
+        for fact in facts + [.session(.legalHoldLifted(change("A"))), facts[1]] {
+            fold.evolve(fact, stampOfAnna)
+        }
+        let view = fold.session
+        #expect(try json { view.encode(into: &$0) }["holds"] == nil)
+        let shown = try #require(try json { view.encode(into: &$0, showsHolds: true) }["holds"]?.array)
+        #expect(shown.map { $0["case"]?.string } == ["B", "C"])
+        #expect(shown.first.map(names) == ["case", "reason", "set_by", "set_at"])
+        #expect(shown.first?["set_by"]?.string == "anna" && shown.first?["reason"]?.string == "for B")
+        let document = try json { view.encode(into: &$0, as: .document) }
+        #expect(document["reel"]?["holds"]?.array == shown)
+    }
+
     @Test("Documents have the fields of the read models' schemas, in their order")
     func documents() throws {
         let fold = try fold()

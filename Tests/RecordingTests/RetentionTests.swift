@@ -36,32 +36,54 @@ struct RetentionTests {
         let end = after(Int64(days) * Self.day)
         #expect(Retention.end(of: session) == end)
         for early in [Int64(days) * Self.day - 1, Int64(days) * Self.day] {
-            #expect(Retention.verdict(session, now: after(early)) == .kept(until: end))
+            #expect(Retention.verdict(session, now: after(early), tagCounts: true) == .kept(until: end))
         }
-        #expect(Retention.verdict(session, now: after(Int64(days) * Self.day + 1)) == .due(since: end))
+        #expect(
+            Retention.verdict(session, now: after(Int64(days) * Self.day + 1), tagCounts: true)
+                == .due(since: end))
     }
 
     @Test("only what is over is ever due", arguments: SessionStatus.allCases)
     func states(_ status: SessionStatus) throws {
-        let verdict = Retention.verdict(try session(status), now: after(1000 * Self.day))
+        let verdict = Retention.verdict(
+            try session(status), now: after(1000 * Self.day), tagCounts: true)
         let isOver = status == .completed || status == .failed
         #expect(verdict == (isOver ? .due(since: after(30 * Self.day)) : .unfinished(status)))
     }
 
-    @Test("a session with the tag is kept, another tag says nothing")
+    @Test("a session that a case holds is kept for as long as it does")
     func held() throws {
         let later = after(1000 * Self.day)
-        #expect(Retention.verdict(try session(.completed, tags: ["a", "legal-hold"]), now: later) == .held)
-        let other = Retention.verdict(try session(.completed, tags: ["legal-holds"]), now: later)
-        #expect(other == .due(since: after(30 * Self.day)))
+        var session = try session(.completed)
+        session.holds = ["A", "B"].map {
+            LegalHold(caseName: $0, reason: "r", setBy: "anna", setAt: Self.stopped)
+        }
+        let verdict = Retention.verdict(session, now: later, tagCounts: false)
+        #expect(verdict == .held(cases: ["A", "B"]))
+        #expect("\(verdict)" == "is under legal hold: A, B")
+        session.holds = []
+        #expect(
+            Retention.verdict(session, now: later, tagCounts: false) == .due(since: after(30 * Self.day)))
+    }
+
+    @Test("the tag keeps a session as long as it counts, another tag never")
+    func tagged() throws {
+        let later = after(1000 * Self.day)
+        let due = Retention.Verdict.due(since: after(30 * Self.day))
+        let session = try session(.completed, tags: ["a", "legal-hold"])
+        let held = Retention.verdict(session, now: later, tagCounts: true)
+        #expect(held == .held(cases: ["legal-hold tag"]))
+        #expect(Retention.verdict(session, now: later, tagCounts: false) == due)
+        let other = try self.session(.completed, tags: ["legal-holds"])
+        #expect(Retention.verdict(other, now: later, tagCounts: true) == due)
     }
 
     @Test("one that never recorded counts from its last event")
     func neverRecorded() throws {
         let session = try session(.failed, days: 1, stoppedAt: nil)
         let end = after(Self.day + 500)
-        #expect(Retention.verdict(session, now: end) == .kept(until: end))
-        #expect(Retention.verdict(session, now: after(Self.day + 501)) == .due(since: end))
+        #expect(Retention.verdict(session, now: end, tagCounts: true) == .kept(until: end))
+        #expect(Retention.verdict(session, now: after(Self.day + 501), tagCounts: true) == .due(since: end))
     }
 
     /// A completed session without chunks, and then what is given.
@@ -84,21 +106,29 @@ struct RetentionTests {
     func decision() throws {
         let view = try session(.completed)
         let now = after(31 * Self.day)
-        let facts = try SessionDecider.decide(.expire(view, now: now), state())
+        let facts = try SessionDecider.decide(.expire(view, now: now, tagCounts: false), state())
         #expect(facts.first == .session(.deleted(sessionID: "s")))
         var held = SessionEvent.Updated(sessionID: "s")
         held.metadata = SessionMetadata()
-        held.metadata?.tags = [Retention.holdTag]
-        #expect(try SessionDecider.decide(.expire(view, now: now), state(.session(.updated(held)))).isEmpty)
+        held.metadata?.tags = [HoldTag.name]
+        let tagged = state(.session(.updated(held)))
+        #expect(try SessionDecider.decide(.expire(view, now: now, tagCounts: true), tagged).isEmpty)
+        #expect(try !SessionDecider.decide(.expire(view, now: now, tagCounts: false), tagged).isEmpty)
+        let hold = SessionEvent.HoldChange(sessionID: "s", caseName: "A", reason: "r")
+        let underHold = state(.session(.legalHoldSet(hold)))
+        #expect(try SessionDecider.decide(.expire(view, now: now, tagCounts: false), underHold).isEmpty)
+        let free = state(.session(.legalHoldSet(hold)), .session(.legalHoldLifted(hold)))
+        #expect(try !SessionDecider.decide(.expire(view, now: now, tagCounts: false), free).isEmpty)
         var longer = SessionEvent.Updated(sessionID: "s")
         longer.storage = StorageConfig()
         longer.storage?.retentionDays = 31
         let later = state(.session(.updated(longer)))
-        #expect(try SessionDecider.decide(.expire(view, now: now), later).isEmpty)
-        #expect(try !SessionDecider.decide(.expire(view, now: after(31 * Self.day + 1)), later).isEmpty)
+        #expect(try SessionDecider.decide(.expire(view, now: now, tagCounts: false), later).isEmpty)
+        let then = after(31 * Self.day + 1)
+        #expect(try !SessionDecider.decide(.expire(view, now: then, tagCounts: false), later).isEmpty)
         #expect(throws: SessionRejection.notFound) {
             try SessionDecider.decide(
-                .expire(view, now: now), state(.session(.deleted(sessionID: "s"))))
+                .expire(view, now: now, tagCounts: false), state(.session(.deleted(sessionID: "s"))))
         }
     }
 }

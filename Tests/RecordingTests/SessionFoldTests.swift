@@ -17,7 +17,7 @@ private struct RandomSession {
     }
 
     mutating func command() -> SessionCommand {
-        switch random.int(0...14) {
+        switch random.int(0...17) {
         case 0: .create(History.creation)
         case 1: .update(SessionEvent.Updated(sessionID: History.sessionID))
         case 2: .start
@@ -32,8 +32,10 @@ private struct RandomSession {
                 ? .stop(random.pick(SessionEvent.StopReason.allCases), incomplete: random.flag()) : .resume
         case 12: .process
         case 13: .complete(merkleRoot: History.hash(random.int(0...9)))
-        default:
-            random.pick([.exportKey(keyID: "k"), .exportKey(keyID: "k"), .fail(error: "x"), .delete, .delete])
+        case 14: random.pick([.exportKey(keyID: "k"), .fail(error: "x"), .giveUp(error: "x")])
+        case 15: random.pick([.delete(tagCounts: false), .pipeline(.cleanup), .pipeline(.destroy)])
+        case 16: .hold(caseName: random.pick(["A", "B", "C"]), reason: "r")
+        default: .liftHold(caseName: random.pick([nil, "A", "B", "C"]), reason: "r")
         }
     }
 
@@ -89,9 +91,17 @@ struct SessionFoldTests {
         var pipeline = PipelineState.created
         var numbers: [Int] = []
         var bytes = 0
+        var cases: Set<String> = []
         for fact in session.facts {
             switch fact {
+            case .session(.legalHoldSet(let hold)): cases.insert(hold.caseName)
+            case .session(.legalHoldLifted(let hold)):
+                try #require(cases.remove(hold.caseName) != nil, "\(place): a case is lifted that is not set")
+            case .session(.deleted):
+                try #require(cases.isEmpty, "\(place): deleted while \(cases) hold it")
             case .pipeline(let step):
+                let isKept = session.state.status != .deleted && [.cleanup, .destroy].contains(step.trigger)
+                try #require(!isKept || cases.isEmpty, "\(place): cleaned up while \(cases) hold it")
                 try #require(step.from == pipeline, "\(place): the pipeline jumps")
                 pipeline = step.to
             case .chunk(.recorded(let payload)):
@@ -104,6 +114,7 @@ struct SessionFoldTests {
             }
         }
         try #require(numbers == Array(stride(from: 1, through: numbers.count, by: 1)), "\(place)")
+        try #require(Set(session.state.legalHolds) == cases, "\(place)")
         try #require(session.state.pipeline == pipeline, "\(place)")
         try #require(session.state.chunkCount == numbers.count, "\(place)")
         try #require(session.state.sizeBytes == bytes, "\(place)")

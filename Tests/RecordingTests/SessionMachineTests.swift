@@ -54,7 +54,12 @@ private let cases: [Case] = [
         name: "fail", command: .fail(error: "disk"), from: ["starting", "recording", "processing"],
         to: "failed"),
     Case(
-        name: "delete", command: .delete, from: ["created", "stopped", "completed", "failed"], to: "deleted"),
+        name: "delete", command: .delete(tagCounts: false),
+        from: ["created", "stopped", "completed", "failed"], to: "deleted"),
+    Case(
+        name: "give up", command: .giveUp(error: "lost"), from: ["starting", "recording", "processing"],
+        to: "failed"),
+    Case(name: "hold", command: .hold(caseName: "A", reason: "r"), from: living, to: nil),
     Case(name: "export the key", command: .exportKey(keyID: "key-1"), from: living, to: nil),
 ]
 
@@ -114,6 +119,7 @@ extension Case {
         case "process": "be processed"
         case "complete": "be completed"
         case "delete": "be deleted"
+        case "give up": "fail"
         default: name
         }
     }

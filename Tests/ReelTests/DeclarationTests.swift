@@ -32,7 +32,7 @@ import Vault
         for command in Program.commands
         where ![
             "record", "serve", "serve check", "proof", "proof check", "partitions lift", "token",
-            "bench bare", "bench live",
+            "bench bare", "bench live", "hold set", "hold lift",
         ].contains(command.declaration.name) {
             let places = command.declaration.name == "export" ? ["sess-1", "-o", "-"] : ["sess-1"]
             let takesPlace = ["sessions show", "chunks", "verify", "export", "keys export", "events"]
@@ -44,6 +44,8 @@ import Vault
         _ = try settings(["record", "-", "--name", "n"])
         _ = try settings(["proof", "sess-1", "7"])
         _ = try settings(["token", "--subject", "anna"])
+        _ = try settings(["hold", "set", "sess-1", "--case", "c", "--reason", "r"])
+        _ = try settings(["hold", "lift", "sess-1", "--reason", "r"])
         _ = try settings(["partitions", "lift", "p003", "--reason", "r"])
         _ = try settings(["proof", "check", "proof.json", "7.reel"])
         _ = try settings(["serve", "pipeline", "--redis-url", "redis://h", "--mongodb-url", "mongodb://h"])

@@ -6,7 +6,7 @@ import pathlib
 import re
 
 from archive import Log, joined
-from fold import differences, fold
+from fold import differences, fold, holds_after, milliseconds_of
 from formats import Sealed, cloud_event, content_digest, leaf_hash, merkle_root
 from kit import partition
 
@@ -111,6 +111,18 @@ def check_life(session, events, findings):
     findings.skipped += [f"{session}: no {kind}" for kind in LIFE if (kind, None) not in counts]
 
 
+def check_holds(session, events, findings):
+    """Nothing is deleted, given up or cleaned up while a case holds it."""
+    holds = []
+    for event in events:
+        kind, data = event["type"], event["data"]
+        if kind.startswith("LegalHold"):
+            holds = holds_after(holds, event)
+        cleans = kind == "PipelineStateChanged" and data["trigger"] in ("cleanup", "cleanup_complete", "destroy")
+        if holds and (kind in ("SessionDeleted", "ChunkDeleted") or cleans):
+            findings.lost.append(f"{session}: {event['id']} while {holds[0]['case']} holds it")
+
+
 def check_files(session, events, evidence, findings, told):
     """Every stored chunk is there, unchanged, and decrypts to what went in; answers the bytes recorded."""
     of = {kind: {} for kind in ("ChunkRecorded", "ChunkStored")}
@@ -211,6 +223,9 @@ def check_documents(sessions, evidence, findings):
 
 
 def compare(kind, name, document, wanted, findings):
+    if kind == "sessions":
+        holds = document.get("reel", {}).get("holds", [])
+        document = {**document, "holds": [h | {"set_at": milliseconds_of(h["set_at"])} for h in holds]}
     if kind == "pipeline":
         items = {s["stage_name"]: s["metrics"]["items_processed"] for s in document["stages"]}
         document = {**document, "items": items}
@@ -266,6 +281,7 @@ def check(evidence):
     for session, events in sessions.items():
         check_sequences(session, events, findings)
         check_life(session, events, findings)
+        check_holds(session, events, findings)
         total = check_files(session, events, evidence, findings, told.get(session))
         if session in told:
             check_told(told[session], events, total, findings)

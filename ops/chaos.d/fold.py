@@ -24,7 +24,12 @@ STAGE_OF = {
 
 def milliseconds(text):
     """A time of the log in whole milliseconds."""
-    moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return milliseconds_of(datetime.datetime.fromisoformat(text.replace("Z", "+00:00")))
+
+
+def milliseconds_of(moment):
+    """A moment in whole milliseconds; without a zone it is UTC, as the database's driver gives it."""
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
     since = moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
     return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
 
@@ -56,9 +61,21 @@ class Clock:
         return self.finished + (max(0, self.until - self.since) if self.since is not None else 0)
 
 
+def holds_after(holds, event):
+    """The cases that hold a session after an event that sets or lifts one, in the order of their setting."""
+    case = event["data"]["case"]
+    if event["type"] == "LegalHoldLifted":
+        return [hold for hold in holds if hold["case"] != case]
+    if any(hold["case"] == case for hold in holds):
+        return holds
+    return holds + [{
+        "case": case, "reason": event["data"]["reason"], "set_by": event["authid"],
+        "set_at": milliseconds(event["time"])}]
+
+
 def fold(events):
     """Session, chunks by id, and pipeline of one history; every event carries its `position`."""
-    session, chunks, clock = {"status": None}, {}, Clock()
+    session, chunks, clock = {"status": None, "holds": []}, {}, Clock()
     pipeline = {"pipeline_status": "inactive"}
     items = dict.fromkeys(STAGE_OF.values(), 0)
     recorded = recorded_bytes = errors = original = payload = 0
@@ -70,6 +87,8 @@ def fold(events):
             session.update(session_id=data["session_id"], name=data["name"])
         session["status"] = data["status"] if kind == "SessionStarted" else SESSION_STATUS.get(
             kind, session["status"])
+        if kind.startswith("LegalHold"):
+            session["holds"] = holds_after(session["holds"], event)
         errors += kind in ("SessionFailed", "ChunkFailed")
         if kind == "PipelineStateChanged":
             pipeline["pipeline_status"] = PIPELINE_STATUS.get(data["to"], "stopped")

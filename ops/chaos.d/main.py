@@ -155,9 +155,19 @@ def export_keys(fleet):
         return {session: key for session, key in pool.map(key, sessions) if key}
 
 
+def hold_some(fleet):
+    """Every second session is held by two cases, one of which is lifted again from every other of them."""
+    for number, session in enumerate(sorted(by_session(whole_log(fleet))[0])[::2]):
+        for case in ("first", "second"):
+            fleet.system.reel("hold", "set", session, "--case", case, "--reason", "chaos")
+        if number % 2:
+            fleet.system.reel("hold", "lift", session, "--case", "first", "--reason", "chaos")
+
+
 def gather(fleet):
     """Reads everything that is to be compared."""
     keys = export_keys(fleet)
+    hold_some(fleet)
     settled = settle(fleet, SETTLE_SECONDS)  # taking out a key is an event as well
     client = pymongo.MongoClient(fleet.urls[1], serverSelectionTimeoutMS=20_000)
     documents = {name: list(client["reel"][name].find()) for name in

@@ -83,6 +83,25 @@ def claim_more(evidence, source):
     told.fed.write_bytes(content)
 
 
+def lift_in_document(evidence, source):
+    """A document says that a case holds its session no longer; the log says that it does."""
+    held = [document for document in evidence.documents["sessions"] if document["reel"]["holds"]]
+    source.choice(held)["reel"]["holds"].pop()
+
+
+def delete_held(evidence, source):
+    """A held session was deleted."""
+    number, index = source.choice(entries_of(evidence, b"LegalHoldSet"))
+    entries = evidence.log.streams[number]
+    fields = dict(entries[index][1])
+    key = fields[b"partitionkey"]
+    last = max(int(dict(p)[b"sequence"]) for _, p in entries if dict(p)[b"partitionkey"] == key)
+    fields |= {
+        b"id": key + b"/SessionDeleted", b"type": b"SessionDeleted", b"sequence": b"%012d" % (last + 1),
+        b"dataschema": b"urn:reel:event:SessionDeleted:1", b"data": b'{"session_id":"%s"}' % key}
+    entries.append((entries[-1][0], list(fields.items())))
+
+
 def drop_document(kind):
     def damage(evidence, source):
         evidence.documents[kind].remove(source.choice(evidence.documents[kind]))
@@ -119,6 +138,8 @@ DAMAGE = [
     ("what went in is not what is stored", change_fed, "lost"),
     ("a chunk was acknowledged that is nowhere", acknowledge_more, "lost"),
     ("a recorder said all is recorded, and it isn't", claim_more, "lost"),
+    ("a held session was deleted", delete_held, "lost"),
+    ("a document does not show that a case holds its session", lift_in_document, "skipped"),
     ("a session has no document", drop_document("sessions"), "skipped"),
     ("a chunk has no document", drop_document("chunks"), "skipped"),
     ("a pipeline has no document", drop_document("pipeline"), "skipped"),

@@ -56,6 +56,11 @@ struct StreamWatch: Sendable {
     /// The version of the session at which access was granted; nil when everything is followed.
     let admittedAt: UInt64?
 
+    /// Whether an event is none of the follower's business: which cases hold a session.
+    func hides(_ event: FollowedEvent) -> Bool {
+        SessionEvent.holdTypeNames.contains(event.type) && !subject.may(.readHolds)
+    }
+
     /// Why an event is the last one, or must not be seen any more.
     func end(before event: FollowedEvent) -> StreamEnd? {
         guard let admittedAt, event.sequence > admittedAt, event.type == "SessionUpdated",
@@ -162,7 +167,7 @@ final class LiveStream: Sendable {
                 if events.isEmpty { return }
                 for event in events {
                     if let reason = watch.end(before: event) { return finish(stream, reason) }
-                    stream.send(event.frame)
+                    if !watch.hides(event) { stream.send(event.frame) }
                     if let reason = watch.end(after: event) { return finish(stream, reason) }
                 }
             }

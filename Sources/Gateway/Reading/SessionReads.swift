@@ -13,8 +13,9 @@ struct SessionAnswer: Sendable {
     let ownership: Ownership
     /// The version of what is answered.
     let etag: EntityTag
-    /// The JSON text.
-    let body: [UInt8]
+    /// The JSON text for those who may not know which cases hold the session.
+    private let body: [UInt8]
+    private let withHolds: BodyWithHolds
 
     init(_ view: SessionView) {
         version = view.version
@@ -24,6 +25,36 @@ struct SessionAnswer: Sendable {
         var writer = JSONWriter(reserving: 1536)
         view.encode(into: &writer)
         body = writer.bytes
+        withHolds = BodyWithHolds(view.holds)
+    }
+
+    /// What somebody is answered who may see the session.
+    func response(to subject: Subject, status: Int = 200, headers: [HeaderField] = []) -> Response {
+        let bytes = subject.may(.readHolds) ? withHolds.bytes(behind: body) : body
+        return .json(bytes, status: status, etag: etag, headers: headers)
+    }
+}
+
+/// The JSON text for those who may know which cases hold a session: made for the first of them.
+private final class BodyWithHolds: Sendable {
+    private let holds: [LegalHold]
+    private let made = Mutex<[UInt8]?>(nil)
+
+    init(_ holds: [LegalHold]) { self.holds = holds }
+
+    func bytes(behind body: [UInt8]) -> [UInt8] {
+        made.withLock { made in
+            if let made { return made }
+            var writer = JSONWriter()
+            writer.object { json in
+                json.key("holds")
+                json.array { list in for hold in holds { hold.encode(into: &list) } }
+            }
+            // One object out of two, neither of which is empty.
+            let bytes = Array(body.dropLast()) + [UInt8(ascii: ",")] + writer.bytes.dropFirst()
+            made = bytes
+            return bytes
+        }
     }
 }
 
@@ -81,6 +112,12 @@ final class SessionReads: Sendable {
             return nil
         }
         return view
+    }
+
+    /// The session as the log has it; nil when there is none, or no longer.
+    func logged(_ id: String) throws -> SessionView? {
+        let session = try folds.fold(of: id)?.session
+        return session?.status == .deleted ? nil : session
     }
 
     /// The session's pipeline.

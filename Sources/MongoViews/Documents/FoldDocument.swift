@@ -9,9 +9,11 @@ extension BSONDocument {
         self.init { builder in
             builder.append("session_id", fold.sessionID)
             builder.append("version", int64: Int64(clamping: fold.version))
-            // Null as long as it is not over, and while somebody has said that it is to be kept.
-            let end = Retention.isHeld(fold.session.metadata) ? nil : Retention.end(of: fold.session)
+            // Null as long as it is not over, and while a case holds it.
+            let isHeld = !fold.session.holds.isEmpty
+            let end = isHeld ? nil : Retention.end(of: fold.session)
             builder.append("kept_until", date_ms: end?.milliseconds)
+            builder.append("is_held", isHeld)
             builder.append("session", fold.session.append)
             builder.append("tally", fold.tally.append)
             builder.append("pipeline") { builder in

@@ -25,6 +25,10 @@ extension SessionView {
         builder.append("updated_at", date_ms: updatedAt.milliseconds)
         builder.append("version", int64: Int64(clamping: version))
         builder.append("log_position", logPosition.description)
+        // What seed 000 does not know.
+        builder.append("reel") { builder in
+            builder.append("holds", array: holds) { builder, key, hold in builder.append(key, hold.append) }
+        }
     }
 
     init(_ fields: BSONFields) throws(BSONError) {
@@ -40,6 +44,27 @@ extension SessionView {
         startedAt = try fields.optionalTime("started_at")
         stoppedAt = try fields.optionalTime("stopped_at")
         statistics = try SessionStatistics(try fields.document("statistics"))
+        // Documents of earlier versions have no such member.
+        guard !fields.isNull("reel") else { return }
+        for item in try fields.document("reel").array("holds") {
+            guard case .document(let hold) = item else { throw .field("reel.holds") }
+            holds.append(try LegalHold(try hold.fields()))
+        }
+    }
+}
+
+extension LegalHold {
+    fileprivate func append(to builder: inout BSONBuilder) {
+        builder.append("case", caseName)
+        builder.append("reason", reason)
+        builder.append("set_by", setBy)
+        builder.append("set_at", date_ms: setAt.milliseconds)
+    }
+
+    fileprivate init(_ fields: BSONFields) throws(BSONError) {
+        self.init(
+            caseName: try fields.string("case"), reason: try fields.string("reason"),
+            setBy: try fields.string("set_by"), setAt: try fields.time("set_at"))
     }
 }
 

@@ -3,17 +3,22 @@ struct MongoIndex: Sendable, Equatable {
     /// The fields in order, each ascending (1) or descending (-1).
     let keys: [(field: String, direction: Int32)]
     let isUnique: Bool
+    /// A field that is true in the documents that stand in the index; nil for all documents.
+    let onlyWhere: String?
 
-    init(_ keys: [(field: String, direction: Int32)], unique: Bool = false) {
+    init(
+        _ keys: [(field: String, direction: Int32)], unique: Bool = false, onlyWhere: String? = nil
+    ) {
         self.keys = keys
         self.isUnique = unique
+        self.onlyWhere = onlyWhere
     }
 
     /// The name that the server's own tools would give it.
     var name: String { keys.map { "\($0.field)_\($0.direction)" }.joined(separator: "_") }
 
     static func == (left: MongoIndex, right: MongoIndex) -> Bool {
-        left.name == right.name && left.isUnique == right.isUnique
+        left.name == right.name && left.isUnique == right.isUnique && left.onlyWhere == right.onlyWhere
     }
 }
 
@@ -29,6 +34,9 @@ extension MongoClient {
                     }
                     builder.append("name", index.name)
                     if index.isUnique { builder.append("unique", true) }
+                    if let field = index.onlyWhere {
+                        builder.append("partialFilterExpression") { $0.append(field, true) }
+                    }
                 }
             }
             appendDurability(to: &builder)

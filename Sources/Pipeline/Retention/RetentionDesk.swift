@@ -40,26 +40,35 @@ public final class RetentionDesk {
 
     private let store: any EventStore
     private let clock: any WallClock
+    private let tagCounts: () throws -> Bool
 
     /// A desk over the log.
-    public init(_ store: any EventStore, clock: any WallClock) {
+    /// - Parameter tagCounts: whether their tag still keeps sessions as a case would (`HoldTag`).
+    public init(
+        _ store: any EventStore, clock: any WallClock, tagCounts: @escaping () throws -> Bool = { false }
+    ) {
         self.store = store
         self.clock = clock
+        self.tagCounts = tagCounts
     }
 
     /// Deletes the session if its retention has passed by `now`; nil when the log knows no such session.
     /// - Parameter context: who does it; nil only looks.
     public func expire(_ session: String, now: Timestamp, context: EventContext?) throws -> Outcome? {
+        // Asked before the session is looked at: what is no longer held by its tag is held by an event.
+        let tagCounts = try tagCounts()
         guard let fold = try SessionAsOf(session, at: .sequence(.max), in: store)?.fold else { return nil }
         var outcome = Outcome(
-            session: fold.session, verdict: Retention.verdict(fold.session, now: now), isDeleted: false)
+            session: fold.session,
+            verdict: Retention.verdict(fold.session, now: now, tagCounts: tagCounts), isDeleted: false)
         guard let context, case .due = outcome.verdict else { return outcome }
         let handler = CommandHandler(session: session, store: store, clock: clock)
         do throws(CommandError<SessionRejection>) {
             try handler.catchUp()
             // A hold, or a longer retention, that came since it was looked at counts.
             let facts = try handler.handle(
-                .expire(fold.session, now: now), id: "\(session)/retention", context: context)
+                .expire(fold.session, now: now, tagCounts: tagCounts), id: "\(session)/retention",
+                context: context)
             outcome.isDeleted = !facts.isEmpty
         } catch {
             switch error {

@@ -19,6 +19,7 @@ public final class RetentionSweep {
     private let clock: any WallClock
     private let member: String
     private let report: RoleLog
+    private let tagCounts: () throws -> Bool
     private let onDeleted: (RetentionDesk.Outcome) throws -> Void
     private let context = EventContext(source: "/reel/storage", actor: .system(RetentionSweep.actor))
     private var told: Set<String> = []
@@ -26,10 +27,12 @@ public final class RetentionSweep {
     /// - Parameters:
     ///   - now: the time that retention goes by.
     ///   - member: name of this process among those that could do it.
+    ///   - tagCounts: whether their tag still keeps sessions as a case would (`HoldTag`).
     ///   - onDeleted: called with each session that was deleted.
     public init(
         log: any EventLog, candidates: @escaping () throws -> any RetentionCandidates,
         now: @escaping () throws -> Timestamp, clock: any WallClock, member: String, report: RoleLog,
+        tagCounts: @escaping () throws -> Bool = { false },
         onDeleted: @escaping (RetentionDesk.Outcome) throws -> Void
     ) {
         self.log = log
@@ -38,6 +41,7 @@ public final class RetentionSweep {
         self.clock = clock
         self.member = member
         self.report = report
+        self.tagCounts = tagCounts
         self.onDeleted = onDeleted
     }
 
@@ -45,7 +49,7 @@ public final class RetentionSweep {
     public func run(everyMilliseconds: Int, stop: StopSignal) throws {
         try waitingOutFailures(of: "retention", stop: stop, report: report) { succeeded in
             let (leases, source) = (try log.leases(), try candidates())
-            let desk = RetentionDesk(try log.open(), clock: clock)
+            let desk = RetentionDesk(try log.open(), clock: clock, tagCounts: tagCounts)
             while !stop.isSet {
                 try pass(leases, source, desk, stop)
                 succeeded()

@@ -35,7 +35,8 @@ public struct ParkedDecisions {
         } catch { return try reason(error) }
     }
 
-    /// Fails the session of an event that nobody will try again, whatever it still lacked.
+    /// Fails the session of an event that nobody will try again, whatever it still lacked; not while a case
+    /// holds it.
     /// - Parameter causes: why, outermost first.
     /// - Returns: why that cannot be; nil when it may take effect.
     /// - Throws: the log's failures.
@@ -50,13 +51,12 @@ public struct ParkedDecisions {
             case nil, .completed, .failed, .deleted: return nil
             case .created, .starting, .recording, .paused:
                 return "session \(session) is still \(handler.state.status?.rawValue ?? ""); stop it first"
-            case .stopped:
-                try handler.handle(.process, id: "\(session)/process", context: context(eventID))
-            case .processing: break
+            case .stopped, .processing: break
             }
-            let text = causes.joined(separator: ": ")
+            let failure = SessionCommand.giveUp(error: String(causes.joined(separator: ": ").prefix(2000)))
             try handler.handle(
-                .fail(error: String(text.prefix(2000))), id: commandID("discard"), context: context(eventID))
+                handler.state.status == .stopped ? [.process, failure] : [failure],
+                id: commandID("discard"), context: context(eventID))
             return nil
         } catch { return try reason(error) }
     }

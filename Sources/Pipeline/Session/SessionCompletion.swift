@@ -135,8 +135,11 @@ public final class SessionCompletion: OrderedHandler {
             try complete(handler, session, context)
         case .completed, .failed, .deleted:
             tracked[session] = nil
-            // Leftovers cost space, not truth; `SpoolSweep` removes what could not be removed now.
-            if entry.state.status == .completed { _ = try? spool.removeSession(session) }
+            // Leftovers cost space, not truth; `SpoolSweep` removes what could not be removed now. Of a
+            // session that a case holds they may be all there is of what was uploaded out of turn.
+            if entry.state.status == .completed, entry.state.legalHolds.isEmpty {
+                _ = try? spool.removeSession(session)
+            }
         default: return
         }
     }

@@ -79,6 +79,11 @@ public final class SessionRemoval: OrderedHandler {
     }
 
     private func remove(_ session: String, because event: RecordedEvent, _ store: any EventStore) throws {
+        // The rules let nobody delete what a case holds. Whatever else wrote the deletion, the content stays.
+        let cases = try holdingCases(session, store)
+        guard cases.isEmpty else {
+            throw SessionRejection.held(cases: cases, command: "have its content removed")
+        }
         let keys = try keys ?? places.vault.archive.open()
         self.keys = keys
         // The key first: without it what could not be removed yet is unreadable.
@@ -105,6 +110,16 @@ public final class SessionRemoval: OrderedHandler {
         }
         guard files + told > 0 else { return }
         report(.info, "removal: session=\(session) files=\(files) chunks=\(told) removed, key destroyed")
+    }
+
+    /// What can be read of the history counts: what cannot be read holds nothing.
+    private func holdingCases(_ session: String, _ store: any EventStore) throws -> [String] {
+        var state = SessionState()
+        try store.forEachEntry(of: session) { entry in
+            guard let fact = entry.event.flatMap({ try? RecordingEvent($0) }) else { return }
+            SessionDecider.evolve(&state, fact)
+        }
+        return state.legalHolds
     }
 
     private func removeFile(_ event: RecordedEvent) throws {

@@ -57,12 +57,12 @@ public final class SpoolSweep {
     }
 
     /// Whether the log says that nothing of the session will be read from the spool again. What cannot be
-    /// read can't take that back.
+    /// read can't take that back. While a case holds it nothing is removed that anybody ever handed in.
     private func isOver(_ session: String, _ store: any EventStore) throws -> Bool {
         var state = SessionState()
         try store.forEachEntry(of: session) { entry in
             if let event = entry.event { SessionDecider.evolve(&state, try RecordingEvent(event)) }
         }
-        return state.status == .completed || state.status == .deleted
+        return (state.status == .completed || state.status == .deleted) && state.legalHolds.isEmpty
     }
 }

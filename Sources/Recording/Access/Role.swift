@@ -21,6 +21,10 @@ public enum Operation: String, Sendable, CaseIterable {
     /// Start, pause, resume and stop.
     case controlSession = "control_session"
     case deleteSession = "delete_session"
+    /// Set and lift legal holds.
+    case holdSession = "hold_session"
+    /// Which cases hold a session, and why.
+    case readHolds = "read_holds"
     case uploadChunk = "upload_chunk"
     /// What is known of chunks, not what they hold.
     case readChunks = "read_chunks"
@@ -83,6 +87,8 @@ public enum Permissions {
         case .updateSession: (.all, .owned, .none, .none)
         case .controlSession: (.all, .owned, .none, .none)
         case .deleteSession: (.all, .none, .none, .none)
+        case .holdSession: (.none, .none, .none, .all)
+        case .readHolds: (.all, .none, .none, .all)
         case .uploadChunk: (.all, .owned, .none, .none)
         case .readChunks: (.all, .shared, .shared, .all)
         case .readContent: (.all, .shared, .shared, .all)

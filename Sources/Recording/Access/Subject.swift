@@ -56,7 +56,7 @@ public struct Subject: Sendable, Hashable {
         switch reach(operation) {
         case .none: false
         case .owned: owns(session)
-        case .shared: owns(session) || session.isOf(projects)
+        case .shared: owns(session) || belongs(to: session)
         case .all: true
         }
     }
@@ -72,10 +72,20 @@ public struct Subject: Sendable, Hashable {
         return may(.readSession, session) ? .forbidden : .hidden
     }
 
+    /// Whether it may make a session of that ownership. Whoever does not reach everything makes sessions of
+    /// its own alone, in a project that it belongs to or in none.
+    public func mayCreate(_ session: Ownership) -> Bool {
+        may(.createSession, session) && (reach(.createSession) == .all || mayUse(session))
+    }
+
     /// Whether a session may be changed from one ownership to another: both must be within reach, so that
-    /// nobody gives away, or takes, what is another's.
+    /// nobody gives away, or takes, what is another's. Of a project that is another's nobody takes a session
+    /// out, and nobody puts one in.
     public func mayMove(_ before: Ownership, to after: Ownership) -> Bool {
-        may(.updateSession, before) && (before.isIdentical(to: after) || may(.updateSession, after))
+        guard may(.updateSession, before) else { return false }
+        if before.isIdentical(to: after) || reach(.updateSession) == .all { return true }
+        guard may(.updateSession, after) else { return false }
+        return areIdentical(before.project, after.project) || mayUse(before) && mayUse(after)
     }
 
     /// Whose sessions its lists show; nil for everybody's.
@@ -88,9 +98,18 @@ public struct Subject: Sendable, Hashable {
         }
     }
 
-    // An empty name owns nothing: sessions may have an empty owner.
+    // An empty name owns nothing, and is no project's: sessions may have an empty owner and project.
     private func owns(_ session: Ownership) -> Bool {
         !id.isEmpty && session.owner?.isIdentical(to: id) ?? false
+    }
+
+    private func belongs(to session: Ownership) -> Bool {
+        session.project?.isEmpty == false && session.isOf(projects)
+    }
+
+    /// Whether its project is one of the subject's own, or it has none.
+    private func mayUse(_ session: Ownership) -> Bool {
+        session.project?.isEmpty ?? true || belongs(to: session)
     }
 }
 
@@ -114,7 +133,7 @@ public struct Audience: Sendable, Hashable {
     /// An audience from its parts.
     public init(owner: String?, projects: Set<String>) {
         self.owner = owner.flatMap { $0.isEmpty ? nil : $0 }
-        self.projects = projects
+        self.projects = projects.subtracting([""])
     }
 
     /// Whether it sees a session.

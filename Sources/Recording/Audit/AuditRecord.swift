@@ -111,6 +111,10 @@ public struct AuditAction: RawRepresentable, Sendable, Hashable, CustomStringCon
     public static let sessionUpdate = AuditAction("session.update")
     /// A session was deleted.
     public static let sessionDelete = AuditAction("session.delete")
+    /// A case holds a session from then on.
+    public static let holdSet = AuditAction("hold.set")
+    /// A case holds a session no longer.
+    public static let holdLift = AuditAction("hold.lift")
     /// A session was started.
     public static let sessionStart = AuditAction("session.start")
     /// A recording was paused.

@@ -128,6 +128,23 @@ public enum SessionEvent: Event, Hashable {
         }
     }
 
+    /// A case holds the session, or does no longer, and why.
+    public struct HoldChange: Sendable, Hashable {
+        /// The session's id.
+        public var sessionID: String
+        /// The case.
+        public var caseName: String
+        /// Why.
+        public var reason: String
+
+        /// A payload from its parts.
+        public init(sessionID: String, caseName: String, reason: String) {
+            self.sessionID = sessionID
+            self.caseName = caseName
+            self.reason = reason
+        }
+    }
+
     /// A session was made.
     case created(Created)
     /// Its description changed.
@@ -152,6 +169,10 @@ public enum SessionEvent: Event, Hashable {
     case merkleRootComputed(sessionID: String, root: String, leafCount: Int)
     /// Someone took out the session's data key.
     case keyExported(sessionID: String, keyID: String)
+    /// A case holds the session from now on.
+    case legalHoldSet(HoldChange)
+    /// A case holds it no longer.
+    case legalHoldLifted(HoldChange)
 
     /// The session it concerns.
     public var sessionID: String {
@@ -160,6 +181,7 @@ public enum SessionEvent: Event, Hashable {
         case .updated(let payload): payload.sessionID
         case .stopped(let payload): payload.sessionID
         case .completed(let payload): payload.sessionID
+        case .legalHoldSet(let payload), .legalHoldLifted(let payload): payload.sessionID
         case .started(let id, _), .paused(let id), .resumed(let id), .processing(let id, _),
             .failed(let id, _), .deleted(let id), .merkleRootComputed(let id, _, _), .keyExported(let id, _):
             id
@@ -169,8 +191,16 @@ public enum SessionEvent: Event, Hashable {
     /// The session's id.
     public var subject: String { sessionID }
 
-    /// Every type is at its first version.
-    public func version(at level: FormatLevel) -> Int? { 1 }
+    /// The format level from which on holds are known.
+    public static let levelOfHolds = 2
+
+    /// The newest version of its type at a level.
+    public func version(at level: FormatLevel) -> Int? {
+        switch self {
+        case .legalHoldSet, .legalHoldLifted: level.number >= Self.levelOfHolds ? 1 : nil
+        default: 1
+        }
+    }
 
     /// The CloudEvents type.
     public var typeName: String {
@@ -187,13 +217,18 @@ public enum SessionEvent: Event, Hashable {
         case .deleted: "SessionDeleted"
         case .merkleRootComputed: "MerkleRootComputed"
         case .keyExported: "KeyExported"
+        case .legalHoldSet: "LegalHoldSet"
+        case .legalHoldLifted: "LegalHoldLifted"
         }
     }
+
+    /// The types that tell of cases that hold a session: not for everybody who reads its history.
+    public static let holdTypeNames: Set<String> = ["LegalHoldSet", "LegalHoldLifted"]
 
     /// The types there are.
     public static let typeNames: Set<String> = [
         "SessionCreated", "SessionUpdated", "SessionStarted", "SessionPaused", "SessionResumed",
         "SessionStopped", "SessionProcessing", "SessionCompleted", "SessionFailed", "SessionDeleted",
-        "MerkleRootComputed", "KeyExported",
+        "MerkleRootComputed", "KeyExported", "LegalHoldSet", "LegalHoldLifted",
     ]
 }

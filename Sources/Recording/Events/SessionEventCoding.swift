@@ -27,6 +27,9 @@ extension SessionEvent {
                 json.member("root", root)
                 json.member("leaf_count", leafCount)
             case .keyExported(_, let keyID): json.member("key_id", keyID)
+            case .legalHoldSet(let payload), .legalHoldLifted(let payload):
+                json.member("case", payload.caseName)
+                json.member("reason", payload.reason)
             }
         }
     }
@@ -66,8 +69,17 @@ extension SessionEvent {
             self = .merkleRootComputed(
                 sessionID: id, root: try json.string("root"), leafCount: try json.integer("leaf_count"))
         case "KeyExported": self = .keyExported(sessionID: id, keyID: try json.string("key_id"))
+        case "LegalHoldSet": self = .legalHoldSet(try HoldChange(sessionID: id, json))
+        case "LegalHoldLifted": self = .legalHoldLifted(try HoldChange(sessionID: id, json))
         default: throw MalformedEvent(type: type, text: "unknown type")
         }
+    }
+}
+
+extension SessionEvent.HoldChange {
+    fileprivate init(sessionID: String, _ json: FieldReader) throws(MalformedEvent) {
+        self.init(
+            sessionID: sessionID, caseName: try json.string("case"), reason: try json.string("reason"))
     }
 }
 

@@ -18,7 +18,9 @@ public struct AuditView: Sendable, Hashable {
 
     /// The view of a record in the log.
     public init(_ event: RecordedEvent) throws(MalformedEvent) {
-        self.init(id: event.id, record: try AuditRecord(event), stamp: EventStamp(event))
+        // Who did it the record says.
+        let stamp = EventStamp(time: event.time, sequence: event.sequence, position: event.position)
+        self.init(id: event.id, record: try AuditRecord(event), stamp: stamp)
     }
 
     /// Writes it as one JSON object; what is unknown is null.

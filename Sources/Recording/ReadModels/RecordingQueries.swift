@@ -12,6 +12,10 @@ public struct SessionFilter: Sendable, Hashable {
     public var tag: String?
     /// Exact owner.
     public var owner: String?
+    /// Whether a case holds them.
+    public var isHeld: Bool?
+    /// A case that holds them.
+    public var caseName: String?
     /// Whose sessions are shown; nil for everybody's.
     public var audience: Audience?
 

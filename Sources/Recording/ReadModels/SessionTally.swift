@@ -50,7 +50,7 @@ public struct SessionTally: Sendable, Hashable {
         case .failed:
             errorCount += 1
             clock.rest(at: time)
-        case .created, .updated, .merkleRootComputed, .keyExported: break
+        case .created, .updated, .merkleRootComputed, .keyExported, .legalHoldSet, .legalHoldLifted: break
         }
     }
 

@@ -25,6 +25,8 @@ public struct SessionView: Sendable, Hashable {
     public var storage: StorageConfig
     /// What people say about it.
     public var metadata: SessionMetadata
+    /// The cases that hold it, in the order in which they were set.
+    public var holds: [LegalHold] = []
     /// What was recorded; computed by `SessionFold` from exact sums.
     public var statistics: SessionStatistics
     /// When the last event that it contains happened.
@@ -78,6 +80,12 @@ public struct SessionView: Sendable, Hashable {
     private mutating func evolve(_ event: SessionEvent, _ stamp: EventStamp) {
         switch event {
         case .created, .merkleRootComputed, .keyExported: break
+        case .legalHoldSet(let hold):
+            guard !holds.contains(where: { $0.caseName == hold.caseName }) else { return }
+            holds.append(
+                LegalHold(
+                    caseName: hold.caseName, reason: hold.reason, setBy: stamp.actor, setAt: stamp.time))
+        case .legalHoldLifted(let hold): holds.removeAll { $0.caseName == hold.caseName }
         case .updated(let change):
             name = change.name ?? name
             recording = change.recording ?? recording

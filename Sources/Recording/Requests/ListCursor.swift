@@ -113,6 +113,8 @@ extension SessionFilter {
             json.member("environment", environment)
             json.member("tag", tag)
             json.member("owner", owner)
+            json.member("held", isHeld.map { "\($0)" })
+            json.member("case", caseName)
             if let audience {
                 json.member("seen_by", audience.owner)
                 json.member("seen_in", audience.projects.sorted())

@@ -87,6 +87,14 @@ struct RequestParameters {
         return time
     }
 
+    /// `true` or `false`.
+    mutating func flag(_ name: String) -> Bool? {
+        guard let text = text(name) else { return nil }
+        if text == "true" || text == "false" { return text == "true" }
+        refuse(name, "must be true or false")
+        return nil
+    }
+
     /// One word of an enumeration.
     mutating func choice<T: RawRepresentable & CaseIterable>(_ name: String) -> T?
     where T.RawValue == String {
@@ -116,7 +124,8 @@ public struct SessionListQuery: Sendable, Hashable {
     /// From where the page goes.
     public var start = ListStart.offset(0)
 
-    /// The parameters `status`, `project`, `environment`, `tag`, `owner`, `limit`, `offset` and `cursor`.
+    /// The parameters `status`, `project`, `environment`, `tag`, `owner`, `held`, `case`, `limit`, `offset`
+    /// and `cursor`.
     /// - Parameter audience: who asks (`Subject.audience`); nil when everything may be seen.
     public init(
         _ parameters: [(name: String, value: String)], seenBy audience: Audience?
@@ -128,6 +137,8 @@ public struct SessionListQuery: Sendable, Hashable {
         filter.environment = reader.text("environment", lengths: 0...50)
         filter.tag = reader.text("tag", lengths: 0...50)
         filter.owner = reader.text("owner", lengths: 0...100)
+        filter.isHeld = reader.flag("held")
+        filter.caseName = reader.text("case", lengths: CaseText.caseLengths)
         limit = reader.integer("limit", 1...100, otherwise: 50)
         start = ListStart(&reader, of: filter.listName)
         try reader.finish()

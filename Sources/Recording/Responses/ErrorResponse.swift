@@ -109,6 +109,11 @@ public struct ErrorInfo: Error, Sendable, Hashable {
         case .wrongPipelineState: self.init(.pipeline, rejection.description)
         case .changedMeanwhile: self.init(.wrongState, rejection.description, status: 412)
         case .chunkTaken: self.init(.existsAlready, rejection.description)
+        case .held, .notHeld, .tooManyHolds: self.init(.wrongState, rejection.description)
+        case .severalHolds(let cases):
+            self.init(
+                .wrongState, rejection.description,
+                violations: [Violation("case", "must be one of: \(cases.joined(separator: ", "))")])
         case .invalid(let violations): self.init(RequestFailure.invalid(violations))
         }
     }

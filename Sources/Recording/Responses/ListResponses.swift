@@ -57,10 +57,15 @@ public struct SessionListResponse: Sendable, Hashable {
     }
 
     /// Writes the object.
-    public func encode(into json: inout JSONWriter, as form: ViewForm = .response) {
+    /// - Parameter showsHolds: whether responses have the cases that hold the sessions.
+    public func encode(
+        into json: inout JSONWriter, as form: ViewForm = .response, showsHolds: Bool = false
+    ) {
         json.object { json in
             json.key("sessions")
-            json.array { list in for session in sessions { session.encode(into: &list, as: form) } }
+            json.array { list in
+                for session in sessions { session.encode(into: &list, as: form, showsHolds: showsHolds) }
+            }
             pagination.encode(into: &json)
         }
     }

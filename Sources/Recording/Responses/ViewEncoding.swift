@@ -40,7 +40,10 @@ extension JSONWriter {
 
 extension SessionView {
     /// Writes the session. What has no value is there, and null.
-    public func encode(into json: inout JSONWriter, as form: ViewForm = .response) {
+    /// - Parameter showsHolds: whether a response has the cases that hold it; a document always has them.
+    public func encode(
+        into json: inout JSONWriter, as form: ViewForm = .response, showsHolds: Bool = false
+    ) {
         json.object { json in
             json.member("session_id", sessionID)
             json.member("name", name)
@@ -53,7 +56,12 @@ extension SessionView {
             json.member("storage_config", object: storage.encodeShown)
             json.member("metadata", object: metadata.encodeShown)
             json.member("statistics", object: statistics.encodeShown)
-            if form == .document { json.end(updatedAt: updatedAt, version: version, position: logPosition) }
+            switch form {
+            case .response: if showsHolds { holds.encode(into: &json) }
+            case .document:
+                json.end(updatedAt: updatedAt, version: version, position: logPosition)
+                json.member("reel") { holds.encode(into: &$0) }
+            }
         }
     }
 }

@@ -3,17 +3,14 @@ public import EventSourcing
 /// How long a session is kept, by `retention_days` of its storage configuration: that many days of 24 hours
 /// after its recording ended. Pure: time is a value.
 public enum Retention {
-    /// A session with this tag is kept for as long as it has it.
-    public static let holdTag = "legal-hold"
-
     private static let millisecondsPerDay: Int64 = 86_400_000
 
     /// What becomes of a session.
     public enum Verdict: Sendable, Hashable, CustomStringConvertible {
         /// It is not over: it is recorded, or its chunks are still being processed, or it is deleted already.
         case unfinished(SessionStatus)
-        /// It has the tag, or its pipeline is held.
-        case held
+        /// Cases hold it.
+        case held(cases: [String])
         /// It is kept up to and including this moment.
         case kept(until: Timestamp)
         /// It was kept up to this moment, and goes.
@@ -23,7 +20,7 @@ public enum Retention {
         public var description: String {
             switch self {
             case .unfinished(let status): "is \(status.rawValue)"
-            case .held: "is held: tag \(Retention.holdTag)"
+            case .held(let cases): "is under legal hold: \(cases.joined(separator: ", "))"
             case .kept(let until): "is kept until \(until.rfc3339)"
             case .due(let since): "was kept until \(since.rfc3339)"
             }
@@ -39,13 +36,13 @@ public enum Retention {
             milliseconds: ended + Int64(session.storage.retentionDays) * millisecondsPerDay)
     }
 
-    /// Whether a session goes: it does when more time than its retention has passed.
-    public static func verdict(_ session: SessionView, now: Timestamp) -> Verdict {
+    /// Whether a session goes: it does when more time than its retention has passed and no case holds it.
+    /// - Parameter tagCounts: whether its tag keeps it as a case does (`HoldTag`).
+    public static func verdict(_ session: SessionView, now: Timestamp, tagCounts: Bool) -> Verdict {
         guard let end = end(of: session) else { return .unfinished(session.status) }
-        if isHeld(session.metadata) { return .held }
+        let isTagged = tagCounts && session.metadata.tags.contains(HoldTag.name)
+        let cases = session.holds.map(\.caseName)
+        if isTagged || !cases.isEmpty { return .held(cases: cases.isEmpty ? [HoldTag.caseName] : cases) }
         return now > end ? .due(since: end) : .kept(until: end)
     }
-
-    /// Whether somebody has said that it has to be kept.
-    public static func isHeld(_ metadata: SessionMetadata) -> Bool { metadata.tags.contains(holdTag) }
 }

@@ -18,6 +18,16 @@ extension PipelineTrigger {
     }
 }
 
+extension PipelineTrigger {
+    /// Whether pulling it removes what processing has left of a session.
+    var removesContent: Bool {
+        switch self {
+        case .cleanup, .cleanupComplete, .destroy: true
+        default: false
+        }
+    }
+}
+
 extension PipelineState {
     /// The triggers that lead from here to the end, in order.
     var wayToDestruction: [PipelineTrigger] {
@@ -37,6 +47,9 @@ extension SessionDecider {
     ) throws(SessionRejection) -> [RecordingEvent] {
         // A pause is complete at once: from its event on no stage begins with a chunk of the session.
         let triggers = trigger == .pause ? [trigger, .pauseComplete] : [trigger]
+        if trigger.removesContent, !state.legalHolds.isEmpty {
+            throw .held(cases: state.legalHolds, command: "have its pipeline cleaned up")
+        }
         guard trigger.isAllowed(whileSessionIs: status), state.pipeline.after(trigger) != nil else {
             throw .wrongPipelineState(state.pipeline, trigger: trigger, session: status)
         }

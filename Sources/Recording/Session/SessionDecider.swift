@@ -28,10 +28,18 @@ public enum SessionCommand: Sendable, Hashable {
     case fail(error: String)
     /// Move its pipeline.
     case pipeline(PipelineTrigger)
-    /// Remove it.
-    case delete
+    /// Remove it. With `tagCounts` its tag keeps it as a case does (`HoldTag`).
+    case delete(tagCounts: Bool)
     /// Remove it if its retention has passed, which the session as it was looked at tells.
-    case expire(SessionView, now: Timestamp)
+    case expire(SessionView, now: Timestamp, tagCounts: Bool)
+    /// Give up what it still lacks: it fails.
+    case giveUp(error: String)
+    /// Hold it for a case.
+    case hold(caseName: String, reason: String)
+    /// Hold it for a case no longer; nil: for the one that holds it.
+    case liftHold(caseName: String?, reason: String)
+    /// Hold it for what its tag said.
+    case takeOverTag
     /// The files of chunks of the deleted session, up to this number, are gone.
     case deleteChunks(through: Int)
     /// Someone takes out its data key.
@@ -58,6 +66,14 @@ public enum SessionRejection: Error, Sendable, Hashable, CustomStringConvertible
     case outOfOrder(expected: Int, got: Int)
     /// Chunks are not stored yet.
     case unfinished(stored: Int, of: Int)
+    /// Cases hold it.
+    case held(cases: [String], command: String)
+    /// No case of this name holds it; nil: none does.
+    case notHeld(caseName: String?)
+    /// Several cases hold it, and none was named.
+    case severalHolds(cases: [String])
+    /// As many cases hold it as may.
+    case tooManyHolds
 
     /// What happened, in a sentence.
     public var description: String {
@@ -73,6 +89,14 @@ public enum SessionRejection: Error, Sendable, Hashable, CustomStringConvertible
         case .chunkTaken(let number): "chunk \(number) is in the session already with another id or content"
         case .outOfOrder(let expected, let got): "chunk \(got) was given where \(expected) comes next"
         case .unfinished(let stored, let count): "only \(stored) of \(count) chunks are stored"
+        case .held(let cases, let command):
+            "a session under legal hold cannot \(command); "
+                + (cases.count == 1 ? "one case holds it" : "\(cases.count) cases hold it")
+        case .notHeld(let name?): "no case \(name) holds the session"
+        case .notHeld(nil): "no case holds the session"
+        case .severalHolds(let cases):
+            "\(cases.count) cases hold the session; name one of them: " + cases.joined(separator: ", ")
+        case .tooManyHolds: "\(LegalHold.maximumCases) cases hold the session, and no more may"
         }
     }
 }
@@ -130,10 +154,18 @@ public enum SessionDecider: Decider {
         case .fail(let error):
             try step(to: .failed, "fail")
             return [.session(.failed(sessionID: id, error: error))] + pipeline(state, .error)
-        case .delete:
+        case .delete(let tagCounts):
+            let cases = state.holdingCases(tagCounts: tagCounts)
+            guard cases.isEmpty else { throw .held(cases: cases, command: "be deleted") }
             try step(to: .deleted, "be deleted")
             return [.session(.deleted(sessionID: id))] + pipeline(state, state.pipeline.wayToDestruction)
-        case .expire(let view, let now): return expire(view, now, state, status)
+        case .expire(let view, let now, let tagCounts): return expire(view, now, tagCounts, state, status)
+        case .giveUp(let error):
+            guard state.legalHolds.isEmpty else {
+                throw .held(cases: state.legalHolds, command: "be given up")
+            }
+            return try decide(.fail(error: error), state)
+        case .hold, .liftHold, .takeOverTag: return try changeHolds(command, state)
         case .exportKey(let keyID): return [.session(.keyExported(sessionID: id, keyID: keyID))]
         }
     }
@@ -152,14 +184,17 @@ public enum SessionDecider: Decider {
 
     /// By what holds now: the session may have got another retention, or a hold, since it was looked at.
     private static func expire(
-        _ view: SessionView, _ now: Timestamp, _ state: SessionState, _ status: SessionStatus
+        _ view: SessionView, _ now: Timestamp, _ tagCounts: Bool, _ state: SessionState,
+        _ status: SessionStatus
     ) -> [RecordingEvent] {
+        guard state.holdingCases(tagCounts: tagCounts).isEmpty, !state.isHeld else { return [] }
         var view = view
         view.status = status
         if let description = state.description {
             (view.storage, view.metadata) = (description.storage, description.metadata)
         }
-        guard case .due = Retention.verdict(view, now: now), !state.isHeld else { return [] }
+        view.holds = []
+        guard case .due = Retention.verdict(view, now: now, tagCounts: false) else { return [] }
         let way = pipeline(state, state.pipeline.wayToDestruction)
         return [.session(.deleted(sessionID: state.sessionID))] + way
     }
@@ -221,6 +256,10 @@ public enum SessionDecider: Decider {
             state.description = SessionDescription(payload)
         case .updated(let change): state.description?.apply(change)
         case .keyExported: break
+        case .legalHoldSet(let hold):
+            if !state.legalHolds.contains(hold.caseName) { state.legalHolds.append(hold.caseName) }
+            if hold.caseName == HoldTag.caseName { state.isTagTakenOver = true }
+        case .legalHoldLifted(let hold): state.legalHolds.removeAll { $0 == hold.caseName }
         case .started(_, let status): state.status = status
         case .paused: state.status = .paused
         case .resumed: state.status = .recording
@@ -263,7 +302,8 @@ extension RecordingEvent {
             switch event {
             case .created, .stopped, .processing, .completed, .failed, .deleted, .merkleRootComputed:
                 return "\(event.sessionID)/\(event.typeName)"
-            case .updated, .started, .paused, .resumed, .keyExported: return "\(command)/\(index)"
+            case .updated, .started, .paused, .resumed, .keyExported, .legalHoldSet, .legalHoldLifted:
+                return "\(command)/\(index)"
             }
         case .pipeline: return "\(command)/\(index)"
         }

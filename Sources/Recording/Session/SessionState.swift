@@ -25,6 +25,11 @@ public struct SessionState: Sendable, Hashable {
     /// The Merkle root, once computed.
     public internal(set) var merkleRoot: String?
 
+    /// The cases that hold it, in the order in which they were set.
+    public internal(set) var legalHolds: [String] = []
+    /// Whether what it was held for by its tag has become a case.
+    var isTagTakenOver = false
+
     /// Chunks of the deleted session whose files are gone: 1...deletedThrough.
     public internal(set) var deletedThrough = 0
     /// A fingerprint of each recorded chunk's content, in the order of their numbers.
@@ -47,6 +52,13 @@ public struct SessionState: Sendable, Hashable {
             hashes.append(hash)
         }
         return hashes
+    }
+
+    /// The cases that keep it from being deleted.
+    /// - Parameter tagCounts: whether the tag still keeps a session (`HoldTag`).
+    public func holdingCases(tagCounts: Bool) -> [String] {
+        let isTagged = description?.metadata.tags.contains(HoldTag.name) ?? false
+        return legalHolds + (tagCounts && isTagged && !isTagTakenOver ? [HoldTag.caseName] : [])
     }
 
     /// A session that does not exist yet.

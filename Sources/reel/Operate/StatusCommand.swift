@@ -113,6 +113,8 @@ struct SystemStatus {
     private let laggards: [RedisFormatLevel.Laggard]
     private let shortcoming: ReadModelShortcoming?
     private let held: HeldSessions
+    private let legalHolds: Int
+    private let tagCounts: Bool
 
     init(_ probe: StatusProbe, _ settings: Settings) throws {
         let log = probe.system.log
@@ -139,6 +141,10 @@ struct SystemStatus {
         totals = try probe.queries.totals()
         held = try HeldSessions(
             among: try probe.queries.pausedPipelines(limit: HeldSessions.limit + 1), in: try log.open())
+        var underHold = SessionFilter()
+        underHold.isHeld = true
+        legalHolds = try probe.queries.sessionCount(underHold)
+        tagCounts = try !log.holdTagTakeover.isDone()
         shortcoming = try probe.views.shortcoming(epoch: log.epoch)
         spool = try probe.spool.usage()
         spoolLimit = try Common.spoolLimit(settings)
@@ -173,6 +179,8 @@ struct SystemStatus {
             "chunks    \(Quantity.bytes(disk.availableBytes)) of \(Quantity.bytes(disk.totalBytes)) free, "
                 + endpoints.chunkStore,
             "disks     \(guarded.text)",
+            "holds     \(Quantity.grouped(legalHolds)) sessions are held by cases"
+                + (tagCounts ? "; those with the tag \(HoldTag.name) are being taken over" : ""),
             "recorded  \(Quantity.bytes(totals.sizeBytes)) in \(Quantity.grouped(totals.chunks)) chunks", "",
         ]
         lines +=
@@ -222,6 +230,10 @@ struct SystemStatus {
             }
             json.key("held_sessions")
             held.write(into: &json)
+            json.member("legal_holds") { json in
+                json.member("sessions", legalHolds)
+                json.member("tag_counts", tagCounts)
+            }
             json.member("mongodb") { json in
                 json.member("address", mongodb)
                 if let shortcoming { json.member("read_models_lack", "\(shortcoming)") }

@@ -19,6 +19,8 @@ final class PartitionDesk {
         var loggedEvents: UInt64
         /// Numbers of the chunks whose sealed files no event describes any more; they were set aside.
         var chunks: [Int]
+        /// Cases that held it as far as the read models had seen, and that the log knows nothing of.
+        var lostHolds: [String] = []
     }
 
     /// What came of it.
@@ -45,6 +47,7 @@ final class PartitionDesk {
     func lift(_ partition: Int, by actor: Actor, because reason: String) throws -> Outcome? {
         guard try halts.list().contains(where: { $0.partition == partition }) else { return nil }
         var lost: [String: LostSession] = [:]
+        let held = try views.heldSessions(ofPartition: partition)
         for shown in try views.sessions(ofPartition: partition) where try isLost(shown) {
             lost[shown.sessionID] = LostSession(
                 sessionID: shown.sessionID, shownEvents: shown.version,
@@ -55,11 +58,17 @@ final class PartitionDesk {
         for session in try chunks.sessions() where store.partitioning.partition(of: session) == partition {
             let version = try lost[session]?.loggedEvents ?? store.version(of: session)
             guard version > 0 || lost[session] != nil else { continue }
+            // What a case holds stays where it is, described or not.
+            guard try logged(session).legalHolds.isEmpty, held[session] == nil else { continue }
             let numbers = try setAside(session)
             guard !numbers.isEmpty else { continue }
             lost[session, default: LostSession(sessionID: session, loggedEvents: version, chunks: [])]
                 .chunks =
                 numbers
+        }
+        for (session, cases) in held {
+            let known = try logged(session).legalHolds
+            lost[session]?.lostHolds = cases.filter { !known.contains($0) }
         }
         let sessions = lost.values.sorted { $0.sessionID < $1.sessionID }
         let records = try lostRecords(partition)
@@ -70,6 +79,16 @@ final class PartitionDesk {
         return try halts.lift(partition, by: actor.id, because: reason).map {
             Outcome(lifting: $0, sessions: sessions, auditRecords: records.count)
         }
+    }
+
+    /// The session as far as the log can be read.
+    private func logged(_ session: String) throws -> SessionState {
+        var state = SessionState()
+        try store.forEachEntry(of: session) { entry in
+            guard let event = entry.event else { return }
+            SessionDecider.evolve(&state, try RecordingEvent(event))
+        }
+        return state
     }
 
     /// Records that are shown and that the log does not have: both are gone through in the log's order.

@@ -70,7 +70,8 @@ enum PartitionsLiftCommand: Command {
             + "accepts that events which were acknowledged never happened: chunks whose recording was lost "
             + "are no part of their sessions any more, even if they were shown as stored; sessions may be "
             + "gone; recordings that were cut off end as incomplete.\n"
-            + "Sealed files that no event describes are moved to .lost in the chunk store. What was stored "
+            + "Sealed files that no event describes are moved to .lost in the chunk store, but for those of "
+            + "sessions that a case holds or held. What was stored "
             + "and lost only that event is found again and needs nothing. The read models of the sessions "
             + "concerned are built again from the log. Running processes go on within seconds.",
         positionals: [Positional("PARTITION", partition, help: "Number or name of the partition")],
@@ -131,6 +132,11 @@ enum PartitionsLiftCommand: Command {
         if outcome.sessions.contains(where: { !$0.chunks.isEmpty }) {
             lines.append("files were moved to \(chunks.root)/\(ChunkStore.lostFolder)")
         }
+        for session in outcome.sessions where !session.lostHolds.isEmpty {
+            lines.append(
+                "session \(session.sessionID) was held by cases of which the log knows nothing any more; set "
+                    + "them again: \(session.lostHolds.joined(separator: ", "))")
+        }
         if outcome.auditRecords > 0 {
             let count = Quantity.grouped(outcome.auditRecords)
             lines.append("\(count) records of the audit trail were lost, and are shown no more")
@@ -155,6 +161,7 @@ enum PartitionsLiftCommand: Command {
                         json.member("logged_events", Int(session.loggedEvents))
                         json.key("files_set_aside")
                         json.array { list in for number in session.chunks { list.value(number) } }
+                        json.member("lost_holds", session.lostHolds)
                     }
                 }
             }

@@ -10,6 +10,7 @@ enum Program {
         SessionsListCommand.self, SessionsShowCommand.self, SessionsExpireCommand.self,
         ChunksCommand.self, EventsCommand.self, VerifyCommand.self, ProofCommand.self, ProofCheckCommand.self,
         ExportCommand.self,
+        HoldSetCommand.self, HoldLiftCommand.self, HoldListCommand.self,
         KeysExportCommand.self, AuditCommand.self, StatusCommand.self, BenchSealCommand.self,
         BenchScaleCommand.self,
         BenchAppendCommand.self, BenchProjectCommand.self, BenchGrowthCommand.self, BenchAPICommand.self,

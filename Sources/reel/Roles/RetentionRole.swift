@@ -42,10 +42,11 @@ struct RetentionRole {
         }
         let log = system.log
         let clock = RetentionClock(groups: log.groups())
+        let takeover = log.holdTagTakeover
         let sweep = RetentionSweep(
             log: log, candidates: { ReadModelCandidates(system.views) }, now: { try clock.now() },
             clock: SystemClock(), member: ConsumerName(instance: system.instance, number: 0).description,
-            report: system.report.roles,
+            report: system.report.roles, tagCounts: { try !takeover.isDone() },
             onDeleted: { outcome in
                 try CommandTrail(log, service: RetentionSweep.actor).keep(outcome, reason: "retention")
             })

@@ -12,7 +12,9 @@ enum Roles {
         let names = system.choice.names
         var roles = try stageWorkers(system)
         if names.contains(.pipeline) { roles += [try completion(system), recorderWatch(system)] }
-        if names.contains(.storage) { roles += [archiver(system), try removal(system), retention(system)] }
+        if names.contains(.storage) {
+            roles += [archiver(system), try removal(system), retention(system), holdTags(system)]
+        }
         if names.contains(.projector) { roles += [projector(system), rebuilder(system)] }
         return roles
     }
@@ -72,6 +74,10 @@ enum Roles {
 
     private static func retention(_ system: OpenSystem) -> Role {
         Role(name: RetentionSweep.leaseName) { stop in try RetentionRole(system).run(stop: stop) }
+    }
+
+    private static func holdTags(_ system: OpenSystem) -> Role {
+        Role(name: HoldTagTakeover.name + "-by-tag") { stop in try HoldTagRole(system).run(stop: stop) }
     }
 
     private static func removal(_ system: OpenSystem) throws -> Role {

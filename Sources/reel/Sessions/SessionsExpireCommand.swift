@@ -15,9 +15,9 @@ enum SessionsExpireCommand: Command {
     static let declaration = CommandDeclaration(
         "sessions", "expire", summary: "Delete the sessions whose retention has passed",
         details: "A session that was completed, or failed, is kept for the retention_days of its storage "
-            + "configuration after its recording ended, and longer as long as it has the tag "
-            + "\(Retention.holdTag). The role 'storage' deletes the others by itself; this does it at once, "
-            + "or shows which they are. Deleted sessions stay in the lists of deleted ones; their content "
+            + "configuration after its recording ended, and longer as long as a case "
+            + "holds it ('reel hold list'). The role 'storage' deletes the others by itself; this does it at "
+            + "once, or shows which they are. Deleted sessions stay in the lists of deleted ones; their content "
             + "and keys are gone for good.",
         options: [dryRun.declaration, at.declaration, Common.json.declaration] + Common.places,
         examples: [
@@ -37,7 +37,9 @@ enum SessionsExpireCommand: Command {
         let system = try RunningSystem(settings)
         let now = try time ?? RetentionClock(groups: system.log.groups()).now()
         let candidates = ReadModelCandidates(MongoReadModels(try system.mongo()))
-        let desk = RetentionDesk(try system.log.open(), clock: SystemClock())
+        let takeover = system.log.holdTagTakeover
+        let desk = RetentionDesk(
+            try system.log.open(), clock: SystemClock(), tagCounts: { try !takeover.isDone() })
         let context = EventContext(source: "/reel/cli", actor: CurrentUser.actor)
         var last: RetentionCandidate?
         var outcomes: [RetentionDesk.Outcome] = []

@@ -13,6 +13,9 @@ enum SessionsListCommand: Command {
         "environment", "TEXT", .text(upTo: 50), help: "Only sessions of this environment")
     static let tag = Setting("tag", "TAG", .text(upTo: 50), help: "Only sessions with this tag")
     static let owner = Setting("owner", "NAME", .text(upTo: 100), help: "Only sessions of this owner")
+    static let held = Flag("held", help: "Only sessions that a case holds")
+    static let caseName = Setting(
+        "case", "CASE", HoldOptions.caseRule, help: "Only sessions that this case holds")
     static let limit = Setting(
         "limit", "N", .integer(1...1000), default: "50", help: "Most sessions that are shown")
     static let offset = Setting(
@@ -22,7 +25,8 @@ enum SessionsListCommand: Command {
         "sessions", "list", summary: "List sessions, the newest first",
         options: [
             status.declaration, project.declaration, environment.declaration, tag.declaration,
-            owner.declaration, limit.declaration, offset.declaration, Common.json.declaration,
+            owner.declaration, held.declaration, caseName.declaration, limit.declaration, offset.declaration,
+            Common.json.declaration,
         ] + Common.places,
         examples: ["reel sessions list", "reel sessions list --status recording --project payments --json"],
         statuses: [Common.usageStatus, Common.dependencyStatus])
@@ -34,6 +38,8 @@ enum SessionsListCommand: Command {
         filter.environment = settings[environment]
         filter.tag = settings[tag]
         filter.owner = settings[owner]
+        if settings[held] { filter.isHeld = true }
+        filter.caseName = settings[caseName]
         let page = Page(limit: try settings.require(limit), offset: try settings.require(offset))
         let queries = try RunningSystem(settings).queries()
         let sessions = try queries.sessions(filter, page)

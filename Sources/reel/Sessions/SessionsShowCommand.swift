@@ -59,6 +59,7 @@ enum SessionsShowCommand: Command {
             ("desktop", "\(session.rdp.username)@\(session.rdp.host):\(session.rdp.port)"),
             ("project", metadata.project ?? ""), ("environment", metadata.environment ?? ""),
             ("tags", metadata.tags.joined(separator: ", ")), ("owner", metadata.owner ?? ""),
+            ("held by", session.holds.map(\.caseName).joined(separator: ", ")),
             ("priority", metadata.priority ?? ""), ("description", metadata.description ?? ""),
             ("position", "\(session.logPosition), version \(session.version)"),
         ]

@@ -8,6 +8,7 @@ import HTTPServer
 import Metrics
 import MongoViews
 import Pipeline
+import Recording
 import RedisLog
 import Supervision
 import Vault
@@ -22,7 +23,9 @@ struct WebRoles {
     init(_ system: OpenSystem, _ plan: WebPlan, command: String) throws {
         let authenticator = try Self.authenticator(system, plan, command)
         guard system.choice.servesSessions else {
-            web = try WebService(system, plan, authenticator, command: command)
+            web = try WebService(
+                system, plan, authenticator, command: command,
+                figures: { role, metrics in Self.figures(of: role, system, in: metrics) })
             services = [web]
             return
         }
@@ -47,6 +50,8 @@ struct WebRoles {
         parts.auditQueries = system.views.queries
         parts.passwords = SealedPasswordDesk(
             passwords: RDPPasswords(ring: vault.ring, records: system.passwords))
+        let takeover = system.log.holdTagTakeover
+        parts.tagCounts = { try !takeover.isDone() }
         var settings = GatewaySettings()
         settings.chunkBytes = plan.chunkBytes
         settings.uploaderSeconds = plan.uploaderSeconds
@@ -57,11 +62,23 @@ struct WebRoles {
         web = try WebService(
             system, plan, authenticator, command: command,
             figures: { role, metrics in
+                Self.figures(of: role, system, in: metrics)
                 if role == .api, let feed { Self.figures(of: feed, in: metrics) }
             },
             routes: { $0.service.map(gateway.routes) ?? [] })
         let reading: [any Service] = feed.map { [$0] } ?? []
         services = reading + [trail, StreamTending(gateway), web]
+    }
+
+    /// Figures of the read models, at the port of who makes them; no number while they cannot be asked.
+    private static func figures(of role: RoleName, _ system: OpenSystem, in metrics: MetricsRegistry) {
+        guard role == .projector else { return }
+        let queries = system.views.queries
+        metrics.reading("reel_held_sessions", "Sessions that a case holds.") {
+            var filter = SessionFilter()
+            filter.isHeld = true
+            return (try? queries.sessionCount(filter)).map(Double.init) ?? .nan
+        }
     }
 
     private static func figures(of feed: LiveFeed, in metrics: MetricsRegistry) {

@@ -59,6 +59,8 @@ final class LogQueries: RecordingQueries {
                 && (filter.project == nil || session.metadata.project == filter.project)
                 && (filter.environment == nil || session.metadata.environment == filter.environment)
                 && (filter.owner == nil || session.metadata.owner == filter.owner)
+                && (filter.isHeld == nil || filter.isHeld == !session.holds.isEmpty)
+                && (filter.caseName == nil || session.holds.contains { $0.caseName == filter.caseName })
                 && (filter.tag.map(session.metadata.tags.contains) ?? true)
                 && (filter.audience?.sees(Ownership(session.metadata)) ?? true)
         }

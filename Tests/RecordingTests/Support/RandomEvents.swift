@@ -105,6 +105,10 @@ struct RandomEvents {
         return change
     }
 
+    mutating func hold() -> SessionEvent.HoldChange {
+        SessionEvent.HoldChange(sessionID: text(), caseName: text(), reason: text())
+    }
+
     mutating func sealed() -> ChunkEvent.Sealed {
         ChunkEvent.Sealed(
             chunk: chunk(), content: content(), codec: text(), compressedBytes: whole(),
@@ -133,7 +137,9 @@ struct RandomEvents {
         case 8: .failed(sessionID: text(), error: text())
         case 9: .deleted(sessionID: text())
         case 10: .merkleRootComputed(sessionID: text(), root: text(), leafCount: whole())
-        default: .keyExported(sessionID: text(), keyID: text())
+        case 11: .keyExported(sessionID: text(), keyID: text())
+        case 12: .legalHoldSet(hold())
+        default: .legalHoldLifted(hold())
         }
     }
 
@@ -160,9 +166,9 @@ struct RandomEvents {
     }
 
     mutating func event() -> RecordingEvent {
-        let kind = int(0...19)
-        if kind < 12 { return .session(session(kind)) }
-        if kind < 19 { return .chunk(chunk(kind - 12)) }
+        let kind = int(0...21)
+        if kind < 14 { return .session(session(kind)) }
+        if kind < 21 { return .chunk(chunk(kind - 14)) }
         while true {
             let from = pick(PipelineState.allCases)
             let trigger = pick(PipelineTrigger.allCases)

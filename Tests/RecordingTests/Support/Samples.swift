@@ -36,6 +36,21 @@ enum Samples {
             [.session(.failed(sessionID: sessionID, error: "chunk 3: no space left on device"))]
         case "MerkleRootComputed":
             [.session(.merkleRootComputed(sessionID: sessionID, root: root, leafCount: 7))]
+        case "LegalHoldSet":
+            [
+                .session(
+                    .legalHoldSet(
+                        SessionEvent.HoldChange(
+                            sessionID: sessionID, caseName: "2026-117",
+                            reason: "Vorladung vom 3. März, \"Akte\" \\ 録")))
+            ]
+        case "LegalHoldLifted":
+            [
+                .session(
+                    .legalHoldLifted(
+                        SessionEvent.HoldChange(
+                            sessionID: sessionID, caseName: "2026-117", reason: "case closed")))
+            ]
         case "KeyExported": [.session(.keyExported(sessionID: sessionID, keyID: keyID))]
         case "PipelineStateChanged":
             [

@@ -29,8 +29,11 @@ enum EventsResource {
         if query.isStream { return try stream(call, query, .session(id), admittedAt: answer.version) }
         let entries = try call.core.store.entries(of: id, after: after ?? 0, limit: query.limit).entries
         let holes = entries.compactMap { if case .unreadable(let hole) = $0 { hole } else { nil } }
+        let events = entries.compactMap(\.event)
         return list(
-            entries.compactMap(\.event), holes, next: String(entries.last?.sequence ?? after ?? 0),
+            call.subject.may(.readHolds)
+                ? events : events.filter { !SessionEvent.holdTypeNames.contains($0.type) }, holes,
+            next: String(entries.last?.sequence ?? after ?? 0),
             hasMore: entries.count == query.limit)
     }
 

@@ -25,8 +25,10 @@ enum SessionCollection {
         let creation = request.creation(
             sessionID: id, owner: call.subject.id,
             capture: CaptureConfig(source: .stream, chunkSizeBytes: core.settings.chunkBytes))
-        guard call.subject.may(.createSession, Ownership(creation.metadata)) else {
-            throw ErrorInfo(.notAllowed, "you may only make sessions that you own")
+        guard call.subject.mayCreate(Ownership(creation.metadata)) else {
+            throw ErrorInfo(
+                .notAllowed,
+                "you may only make sessions that you own, in a project that you belong to or in none")
         }
         try DiskRoom.require(core.parts.diskGuard)
         if request.password != nil, core.parts.passwords == nil {
@@ -45,13 +47,16 @@ enum SessionCollection {
     /// The page that the request asks for.
     static func page(_ call: Call) throws -> SessionListResponse {
         let query = try SessionListQuery(call.parameters, seenBy: call.subject.audience)
+        if query.filter.isHeld != nil || query.filter.caseName != nil, !call.subject.may(.readHolds) {
+            throw ErrorInfo(.notAllowed, "your role does not allow \(Operation.readHolds.rawValue)")
+        }
         return try call.core.queries.sessionList(query.filter, limit: query.limit, from: query.start)
     }
 
     private static func list(_ call: Call) throws -> Response {
         let list = try page(call)
         var writer = JSONWriter(reserving: 1024 * (list.sessions.count + 1))
-        list.encode(into: &writer)
+        list.encode(into: &writer, showsHolds: call.subject.may(.readHolds))
         return .json(writer.bytes)
     }
 }

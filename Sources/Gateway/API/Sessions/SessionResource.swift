@@ -16,14 +16,12 @@ enum SessionResource {
 
     private static func read(_ call: Call) throws -> Response {
         try call.requireNoParameters()
-        let answer = try call.session()
-        return .json(answer.body, etag: answer.etag)
+        return try call.session().response(to: call.subject)
     }
 
     private static func readKept(_ call: Call) throws -> Response? {
         try call.requireNoParameters()
-        guard let answer = try call.keptSession() else { return nil }
-        return .json(answer.body, etag: answer.etag)
+        return try call.keptSession()?.response(to: call.subject)
     }
 
     private static func update(_ call: Call) throws -> Response {
@@ -49,13 +47,25 @@ enum SessionResource {
             guard call.subject.mayMove(Ownership(before.metadata), to: Ownership(after.metadata)) else {
                 throw ErrorInfo(.notAllowed, "you may not give this session to that owner or project")
             }
+            try requireHoldTag(call, before.metadata, after.metadata)
         }
         return try call.present(id)
     }
 
+    /// As long as the tag keeps sessions from being deleted, it is not for everybody to take away.
+    private static func requireHoldTag(
+        _ call: Call, _ before: SessionMetadata, _ after: SessionMetadata
+    ) throws {
+        guard before.tags.contains(HoldTag.name), !after.tags.contains(HoldTag.name),
+            !call.subject.may(.holdSession), try call.core.parts.tagCounts()
+        else { return }
+        throw ErrorInfo(.notAllowed, "you may not take away the tag that holds this session")
+    }
+
     static func delete(_ call: Call) throws -> Response {
         try call.requireNoParameters()
-        try call.command([.delete]) { state in
+        let tagCounts = try call.core.parts.tagCounts()
+        try call.command([.delete(tagCounts: tagCounts)]) { state in
             if let description = state.description {
                 _ = try Preconditions.descriptionTag(call.request, present: description.tag)
             }
@@ -80,7 +90,7 @@ extension Call {
     /// The session as it is now, answered.
     func present(_ id: String, status: Int = 200, headers: [HeaderField] = []) throws -> Response {
         guard let answer = try core.reads.answer(id) else { throw SessionRejection.notFound }
-        return .json(answer.body, status: status, etag: answer.etag, headers: headers)
+        return answer.response(to: subject, status: status, headers: headers)
     }
 }
 

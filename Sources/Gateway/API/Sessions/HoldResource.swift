@@ -1,0 +1,39 @@
+internal import EventSourcing
+internal import HTTPServer
+internal import Recording
+
+/// `/sessions/{id}/hold`: the cases that hold a session, so that nobody deletes it.
+enum HoldResource {
+    private static let path = "/sessions/{id}/hold"
+
+    static let endpoints: [Endpoint] = [
+        Endpoint(
+            .post, path, .holdSession, .update, .holdSet, .command, takesJSON: true, answer: set),
+        Endpoint(
+            .delete, path, .holdSession, .update, .holdLift, .command, takesJSON: true, answer: lift),
+    ]
+
+    private static func set(_ call: Call) throws -> Response {
+        try call.requireNoParameters()
+        let request = try HoldRequest(json: call.request.body)
+        try call.command([.hold(caseName: request.caseName, reason: request.reason)])
+        return try present(call)
+    }
+
+    private static func lift(_ call: Call) throws -> Response {
+        try call.requireNoParameters()
+        let request = try LiftHoldRequest(json: call.request.body)
+        try call.command([.liftHold(caseName: request.caseName, reason: request.reason)])
+        return try present(call)
+    }
+
+    /// From the log: what is answered here has to be right whatever the read models say.
+    private static func present(_ call: Call) throws -> Response {
+        guard let session = try call.core.reads.logged(try call.sessionID()) else {
+            throw SessionRejection.notFound
+        }
+        var writer = JSONWriter()
+        HoldsResponse(session).encode(into: &writer)
+        return .json(writer.bytes)
+    }
+}

@@ -1,0 +1,32 @@
+public import EventSourcing
+
+/// The cases that hold a session: what setting and lifting a hold answers.
+public struct HoldsResponse: Sendable, Hashable {
+    /// The session.
+    public var sessionID: String
+    /// The cases, in the order in which they were set.
+    public var holds: [LegalHold]
+
+    /// The cases of a session.
+    public init(_ session: SessionView) {
+        sessionID = session.sessionID
+        holds = session.holds
+    }
+
+    /// Writes the object.
+    public func encode(into json: inout JSONWriter) {
+        json.object { json in
+            json.member("session_id", sessionID)
+            json.member("is_held", !holds.isEmpty)
+            holds.encode(into: &json)
+        }
+    }
+}
+
+extension [LegalHold] {
+    /// Writes the member `holds`.
+    func encode(into json: inout JSONWriter) {
+        json.key("holds")
+        json.array { list in for hold in self { hold.encode(into: &list) } }
+    }
+}
