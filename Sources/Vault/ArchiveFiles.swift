@@ -2,8 +2,8 @@ internal import Glibc
 internal import Synchronization
 
 /// Archive files in folders below a root, each written once. A file that is there is whole and durable. The
-/// archive holds its root open and never leaves it: no link below it is followed, nothing but regular files is
-/// opened.
+/// archive holds its root open and never leaves it: no link below it is followed, nothing but regular files
+/// is opened.
 ///
 /// Any thread and any process may use the same root. Calls block on the disk.
 public final class ArchiveFiles: Sendable {

@@ -53,9 +53,9 @@ struct SessionFolders: Sendable {
         return value >= 1 ? value : nil
     }
 
-    /// Writes a file under a temporary name in the session's folder, synchronizes it and hands folder and name
-    /// to `place`, which gives it its final one; then synchronizes the folder. The temporary name is removed
-    /// if anything fails. `prepare` gets the file before anything is in it.
+    /// Writes a file under a temporary name in the session's folder, synchronizes it and hands folder and
+    /// name to `place`, which gives it its final one; then synchronizes the folder. The temporary name is
+    /// removed if anything fails. `prepare` gets the file before anything is in it.
     func writeDurably<R>(
         session: String, bytes: UnsafeRawBufferPointer,
         prepare: (_ file: borrowing OpenFile) throws(StorageFailure) -> Void = { _ in },
@@ -121,8 +121,8 @@ struct SessionFolders: Sendable {
         return removed
     }
 
-    /// Removes a session's folder with everything in it, durably. What stands in its place and is no folder is
-    /// removed itself: nothing that it may lead to.
+    /// Removes a session's folder with everything in it, durably. What stands in its place and is no folder
+    /// is removed itself: nothing that it may lead to.
     /// - Returns: how many files there were.
     func removeSession(_ session: String) throws(StorageFailure) -> Int {
         guard Identifier.isValid(session) else { throw .invalidIdentifier(session) }

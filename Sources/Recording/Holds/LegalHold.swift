@@ -50,15 +50,12 @@ public enum CaseText {
         violations("reason", text, reasonLengths)
     }
 
-    /// Two cases must not look the same, and no text may reach a terminal that moves its cursor.
+    /// Two cases must not look the same.
     private static func violations(
         _ field: String, _ text: String, _ lengths: ClosedRange<Int>
     ) -> [Violation] {
         var rules = Rules()
         rules.length(field, text, lengths)
-        rules.require(
-            field, text.isOneLine,
-            "must have no control characters and none that turn text round")
         let ends = [text.unicodeScalars.first, text.unicodeScalars.last]
         rules.require(
             field, !ends.contains { $0?.properties.isWhitespace ?? false },
