@@ -42,6 +42,8 @@ def the_document(system, service):
         (openapi_document.SCHEMAS / f"{stem}.json").read_text(),
         openapi_document.text(service),
     )
+    deep = sorted(set(re.findall(r'"\$ref": "(?!#/components/[a-zA-Z]+/[^/"]+")([^"]*)"', openapi_document.text(service))))
+    checks.equal(f"{service}: every reference is to a component", deep, [])
     etag = answer.headers["ETag"]
     connection.request("GET", "/api/v1/openapi.json", headers={"If-None-Match": etag})
     again = connection.getresponse()

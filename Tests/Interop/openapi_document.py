@@ -3,7 +3,7 @@
 
 schemas/openapi.yaml is the session API's; schemas/openapi-pipeline.yaml and openapi-recorder.yaml describe
 what they have in common with it by reference. `$ref` may name a part of read-models/*.json or of openapi.yaml,
-which is then put among the document's own components; `x-as` takes the named part of openapi.yaml as it is,
+which is then put among the document's own components, under a name of its own; `x-as` takes the named part of openapi.yaml as it is,
 but for the members that stand beside it (null: without them). Links to operations that the document does not have are left out.
 
 Run as a program it writes the JSON files; `openapi.py` checks that they are this.
@@ -21,9 +21,17 @@ COMMON = "openapi.yaml"
 SERVICES = {"api": "openapi", "pipeline": "openapi-pipeline", "recorder": "openapi-recorder"}
 
 
-def name_of(file):
-    """read-models/session.json -> SessionDocument"""
-    return pathlib.PurePath(file).stem.title() + "Document"
+def name_of(file, pointer, taken):
+    """The component that a part of a read model becomes: session.json#/properties/rdp_config/properties/host is
+    SessionRdpConfigHost, session.json#/properties/session_id SessionId, and the whole of audit.json AuditDocument.
+    Generators of clients know no references into the middle of something."""
+    stem = pathlib.PurePath(file).stem
+    words = [word for part in pointer.split("/") if part not in ("", "properties") for word in part.split("_")]
+    if not words:
+        return f"{stem.title()}Document"
+    name = "".join(word.title() for word in ([] if words[0] == stem else [stem]) + words)
+    # What is written by hand keeps its name.
+    return f"{name}Value" if name in taken else name
 
 
 def at(node, pointer):
@@ -65,8 +73,11 @@ class Document:
     def __init__(self, stem):
         self.common = yaml.safe_load((SCHEMAS / COMMON).read_text())
         self.is_common = f"{stem}.yaml" == COMMON
-        self.files, self.wanted = set(), set()
-        self.whole = self.expanded(yaml.safe_load((SCHEMAS / f"{stem}.yaml").read_text()), self.is_common)
+        self.parts, self.wanted = {}, set()
+        own = yaml.safe_load((SCHEMAS / f"{stem}.yaml").read_text())
+        self.taken = {name for document in (self.common, own)
+                      for name in document.get("components", {}).get("schemas", {})}
+        self.whole = self.expanded(own, self.is_common)
         self.take_components()
         self.drop_links()
 
@@ -90,8 +101,10 @@ class Document:
     def inner(self, target, is_common):
         file, _, pointer = target.partition("#")
         if file.startswith(FOLDER):
-            self.files.add(file)
-            return f"#/components/schemas/{name_of(file)}{pointer}"
+            name = name_of(file, pointer, self.taken)
+            if self.parts.setdefault(name, (file, pointer)) != (file, pointer):
+                raise ValueError(f"{target} and {'#'.join(self.parts[name])} are both {name}")
+            return f"#/components/schemas/{name}"
         if file == COMMON or (is_common and not file):
             self.wanted.add(tuple(pointer.split("/")[2:4]))
         return f"#{pointer}"
@@ -103,11 +116,12 @@ class Document:
             kind, name = self.wanted.pop()
             if name not in components.setdefault(kind, {}):
                 components[kind][name] = self.expanded(self.common["components"][kind][name], True)
-        for file in sorted(self.files):
+        for name, (file, pointer) in sorted(self.parts.items()):
             model = json.loads((SCHEMAS / file).read_text())
             # OpenAPI 3.1 has the same dialect; an id would move the base of references.
-            components["schemas"][name_of(file)] = {
-                name: value for name, value in model.items() if name not in ("$schema", "$id")
+            part = at(model, pointer) if pointer else model
+            components["schemas"][name] = {
+                member: value for member, value in part.items() if member not in ("$schema", "$id", "title")
             }
         if not self.is_common:
             self.whole["components"] = self.used(components)
