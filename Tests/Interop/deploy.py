@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What runs Reel elsewhere: units, compose file and manifests are parsed, their references followed, and every
-command line and variable in them is put to the program. They are not run: that takes an init system, a
-container engine and a cluster."""
+command line and variable in them is put to the program. They are not run, which takes an init system, a container
+engine and a cluster; but all roles run on a root that cannot be written, with the volumes of the containers."""
 
 import re
 import shlex
@@ -10,7 +10,8 @@ import subprocess
 
 import yaml
 
-from kit import REEL, REPOSITORY, Checks, Workspace, environment, reel
+from kit import REEL, REPOSITORY, Checks, Redis, Workspace, environment, eventually, reel
+from servers import Servers
 
 checks = Checks("deploy")
 OPS = REPOSITORY / "ops"
@@ -38,6 +39,102 @@ def accepted(what, arguments, variables, folder):
         own["REEL_STARTUP_WAIT_SECONDS"] = "0"
     done = reel(*arguments, env=environment(**own))
     checks.check(f"{what}: reel {' '.join(arguments[:3])}", done.returncode == 3, (done.returncode, done.stderr))
+
+
+# What each role writes in the data folder, or reads from what others write there. The first read of the log
+# that goes behind what Redis has needs the archive, so all have it.
+SHARED = {"spool": "REEL_RECORDING_PATH", "chunks": "REEL_CHUNK_OUTPUT_PATH", "keys": "REEL_KEYS",
+          "archive": "REEL_ARCHIVE_PATH"}
+
+
+def written_by(role):
+    return {"archive"} if role == "projector" else set(SHARED)
+
+
+def declared():
+    """The folders below the data folder that the program says it has, with their variables."""
+    text = " ".join(reel("serve", "--help").stdout.decode().split())
+    found = re.findall(r"\[default: DIR/(\w+)\] \[env: (REEL_\w+)\]", text)
+    return {folder: variable for folder, variable in found}
+
+
+def folders(_):
+    """The program's folders are those that the files below are held against."""
+    checks.equal("folders of the data folder, as reel serve --help has them", declared(), SHARED)
+    text = (OPS / "Containerfile").read_text()
+    image = set(re.findall(r"/var/lib/reel/(\w+)", text))
+    checks.equal("Containerfile: folders with the owner that named volumes take over", image, set(SHARED))
+    copied = set(re.findall(r"schemas/(openapi[\w-]*\.json)", text))
+    checks.equal("Containerfile: every description of an API", copied,
+                 {path.name for path in (REPOSITORY / "schemas").glob("openapi*.json")})
+    env = (OPS / "systemd/reel.env").read_text()
+    checks.equal("reel.env: every folder that machines share",
+                 {name for name in SHARED.values() if f"#{name}=/mnt/reel/" in env}, set(SHARED.values()))
+    for path in (OPS / "systemd").glob("*.service"):
+        unit = path.read_text()
+        checks.check(f"{path.name}: its data folder can be written", "StateDirectory=reel\n" in unit
+                     and "--data /var/lib/reel" in unit and "ReadOnlyPaths" not in unit, unit)
+
+
+READ_ONLY = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs -o size=1m tmpfs /var/lib
+for volume in spool chunks keys archive; do
+    mkdir -p /var/lib/reel/$volume
+    mount --bind "$VOLUMES/$volume" /var/lib/reel/$volume
+done
+mount -t tmpfs -o size=1m tmpfs /run
+mkdir /run/reel
+mount -o remount,ro /var/lib
+mount -o remount,bind,ro /
+if [ -n "$MUST_FAIL" ]; then ! touch /var/lib/reel/x 2>/dev/null; exit; fi
+exec "$@"
+"""
+
+
+def read_only(folder):
+    """All roles on a root that cannot be written, as the containers have it: a recording is sealed, and the log's
+    events leave Redis for the archive."""
+    volumes = folder / "volumes"
+    for volume in SHARED:
+        (volumes / volume).mkdir(parents=True)
+
+    def inside(system, *arguments, **more):
+        variables = environment(
+            REDIS_URL=system.redis_url, MONGODB_URL=system.mongodb_url,
+            REEL_DATA="/var/lib/reel", REEL_READY_FILE="/run/reel/ready", REEL_DISK_RESERVE_MB="0",
+            VOLUMES=str(volumes), **more)
+        return subprocess.Popen(["unshare", "-m", "sh", "-c", READ_ONLY, "sh", REEL, *arguments], env=variables,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    (folder / "servers").mkdir()
+    with Servers(folder / "servers") as system:
+        system.start_redis()
+        system.start_mongo()
+        probe = inside(system, MUST_FAIL="1")
+        probe.communicate()
+        if probe.returncode != 0:
+            return checks.skip("a root that cannot be written", "no namespace of mounts may be made here")
+        roles = inside(system, "serve", "pipeline", "processor", "storage", "projector", "recorder", "api")
+        try:
+            made = eventually(lambda: Redis(system.redis_url)("EXISTS", "reel:meta"), 60)
+            checks.check("roles on a read-only root: they make the log", made, f"status {roles.poll()}")
+            tool = inside(system, "record", "-", "--name", "talk", "--wait", "--codec", "none")
+            session, error = tool.communicate(bytes(range(256)) * 4000, timeout=120)
+            checks.check("a read-only root: a recording is sealed", tool.returncode == 0,
+                         f"found {(tool.returncode, error)}, expected 0")
+            tool = inside(system, "archive", "run", "--all")
+            found = tool.communicate(timeout=120)
+            checks.check("and the log is archived", tool.returncode == 0 and list((volumes / "archive").rglob("*.seg")),
+                         f"found {(tool.returncode, found)}, expected 0 and segments")
+            tool = inside(system, "verify", session.decode().strip())
+            found = tool.communicate(timeout=120)
+            checks.check("and sound", tool.returncode == 0, f"found {(tool.returncode, found)}, expected 0")
+        finally:
+            roles.terminate()
+            found = roles.communicate(timeout=60)
+            checks.check("and the roles end cleanly", roles.returncode == 0, f"found {(roles.returncode, found[1][-900:])}, expected 0")
 
 
 def units(folder):
@@ -96,6 +193,10 @@ def compose(folder):
         checks.equal(f"compose {name}: variables are known", sorted(set(variables) - known), [])
         checks.check(f"compose {name}: nothing but its folders can be written",
                      service["read_only"] and service["cap_drop"] == ["ALL"])
+        mounted = {volume.split(":")[1] for volume in service["volumes"] if not volume.endswith(":ro")}
+        role = service["command"][1] if service["command"][0] == "serve" else name
+        checks.equal(f"compose {name}: every folder that it writes is a volume",
+                     {f for f in written_by(role) if f"/var/lib/reel/{f}" not in mounted}, set())
         accepted(f"compose {name}", service["command"], variables, folder)
         if "healthcheck" in service:
             test = service["healthcheck"]["test"]
@@ -179,6 +280,9 @@ def pod(name, document, by, variables, folder):
             checks.check(f"{what}: {source[key]['name']} is there", source[key]["name"] in by[kind])
         if container["image"] != "reel" or container.get("command"):
             continue
+        writable = {mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")}
+        checks.equal(f"{what}: every folder that it writes is a volume",
+                     {f for f in written_by(container["args"][1]) if f"/var/lib/reel/{f}" not in writable}, set())
         accepted(what, container["args"], variables, folder)
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             if "httpGet" in container[probe]:
@@ -198,7 +302,7 @@ def pod(name, document, by, variables, folder):
 
 def main():
     with Workspace("deploy") as folder:
-        for part in (units, compose, manifests):
+        for part in (folders, read_only, units, compose, manifests):
             with checks.section(part.__name__):
                 part(folder)
     checks.finish()
