@@ -122,9 +122,18 @@ def eventually(condition, seconds=30, every=0.05):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port for a server that is started next. Not one that the system gives to whoever asks for any, or to
+    connections that go out (32768 and above): somebody else might get it meanwhile."""
+    source = random.SystemRandom()
+    for _ in range(1000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", source.randrange(10_000, 32_000)))
+            except OSError:
+                continue
+            return probe.getsockname()[1]
+    raise RuntimeError("no port from 10000 to 31999 is free")
+
 
 
 class Workspace:

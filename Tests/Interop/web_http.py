@@ -114,12 +114,18 @@ def methods(checks, web, document, session):
         if (answer.status, set((answer["Allow"] or "").replace(" ", "").split(","))) != (204, allowed):
             wrong[f"OPTIONS {template}"] = (answer.status, answer["Allow"])
         if "GET" in described:
-            # A health check's time and a counter differ between two answers: lengths may, by a little.
-            head, full = web("HEAD", path), web("GET", path)
-            same = [name for name in ("Content-Type", "ETag", "Cache-Control") if head[name] != full[name]]
-            lengths = [int(a["Content-Length"] or -1) for a in (head, full)]
-            if head.status != full.status or head.body or same or abs(lengths[0] - lengths[1]) > 200:
-                wrong[f"HEAD {template}"] = (head.status, full.status, same, lengths)
+            # Figures and times differ between two answers, and figures that are new make it longer: then once more.
+            found = []
+
+            def alike():
+                head, full = web("HEAD", path), web("GET", path)
+                other = [name for name in ("Content-Type", "ETag", "Cache-Control") if head[name] != full[name]]
+                lengths = [int(a["Content-Length"] or -1) for a in (head, full)]
+                found[:] = head.status, full.status, head.body, other, lengths
+                return head.status == full.status and not head.body and not other and abs(lengths[0] - lengths[1]) <= 200
+
+            if not eventually(alike, 5):
+                wrong[f"HEAD {template}"] = list(found)
     checks.equal("HEAD, OPTIONS and Allow on 405: every described path", wrong, {})
     checks.equal("OPTIONS *", web("OPTIONS", "*").status, 204)
     checks.equal("OPTIONS of nothing", web("OPTIONS", "/nothing").status, 404)
@@ -184,7 +190,11 @@ def conditions(checks, web, session):
     web.chunk(session, 1, b"first")
     checks.equal("a chunk does not disturb an update",
                  web("PUT", path, {"name": "other"}, {"If-Match": fresh}).status, 200)
-    for part in ("/pipeline", f"/chunks/{session}-chunk-000001"):
+    # The pipeline moves, and both answers with it, until the chunk is stored.
+    chunk = f"/chunks/{session}-chunk-000001"
+    stored = eventually(lambda: web("GET", path + chunk).json["status"] == "stored", 60)
+    checks.check("the pipeline comes to rest", stored, web("GET", path + chunk).body)
+    for part in ("/pipeline", chunk):
         found = web("GET", path + part)
         same = web("GET", path + part, headers={"If-None-Match": found["ETag"] or "none"})
         checks.equal(f"ETag of {part.split('/')[1]}", (found.status, same.status, same.body), (200, 304, b""))
