@@ -62,15 +62,21 @@ struct Checkpoints: Sendable {
         }
     }
 
-    /// The database's present life; nil when it has no marker.
-    func instance(_ client: borrowing MongoClient) throws(ProjectionFailure) -> String? {
+    /// The database's present life, and the epoch of the log that it shows; nil when it has no marker.
+    func marker(
+        _ client: borrowing MongoClient
+    ) throws(ProjectionFailure) -> (instance: String, epoch: String)? {
         let query = MongoFind(filter: BSONDocument { $0.append("_id", Self.markerID) })
-        let found = try wrap { () throws(MongoFailure) in
+        return try wrap { () throws(MongoFailure) in
             try client.findOne(query, in: collections.checkpoints) { (fields) throws(BSONError) in
                 (instance: try fields.string("instance"), epoch: try fields.string("epoch"))
             }
         }
-        guard let found else { return nil }
+    }
+
+    /// The database's present life; nil when it has no marker.
+    func instance(_ client: borrowing MongoClient) throws(ProjectionFailure) -> String? {
+        guard let found = try marker(client) else { return nil }
         guard found.epoch == epoch else {
             throw .otherLog(database: collections.database, found: found.epoch, expected: epoch)
         }

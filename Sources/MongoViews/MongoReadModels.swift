@@ -66,6 +66,27 @@ public struct MongoReadModels: Sendable {
         }
     }
 
+    /// Epoch of the log that they show; nil while there are none.
+    public func epoch() throws -> String? {
+        try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            try Checkpoints(collections: collections, epoch: "").marker(client)?.epoch
+        }
+    }
+
+    /// Moves them to a database of their own, `<database>_before_<epoch>`, where they stay.
+    /// - Returns: its name.
+    public func setAside(epoch: String) throws -> String {
+        let target = "\(collections.database)_before_\(epoch)"
+        try pool.withClient { (client) throws(MongoFailure) in
+            // The marker last: a move that was cut off is gone on with.
+            for name in collections.documents + [collections.checkpoints] {
+                _ = try client.rename(
+                    name, to: MongoNamespace(database: target, collection: name.collection))
+            }
+        }
+        return target
+    }
+
     /// What they lack that only a rebuild of everything can give them; nil when there is nothing.
     public func shortcoming(epoch: String) throws -> ReadModelShortcoming? {
         let store = Checkpoints(collections: collections, epoch: epoch)

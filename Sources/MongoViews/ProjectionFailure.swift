@@ -44,8 +44,8 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
         case .checkpointsLost(let database):
             "the database \(database) was dropped; the read models are built again from the log"
         case .otherLog(let database, let found, let expected):
-            "the database \(database) was built from the log of epoch \(found), this log is \(expected); "
-                + "drop the database to have it built from this log"
+            "the database \(database) shows the log of epoch \(found), this log is \(expected): one of the two "
+                + "is not the right one; 'reel up' and 'reel serve' say at their start what to do"
         case .fenced(let subscription, let partitions):
             "\(subscription): "
                 + partitions.map(LogPosition.partitionName).joined(separator: " ")

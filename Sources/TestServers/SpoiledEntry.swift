@@ -51,8 +51,13 @@ extension TestRedis {
                 end
               end
             end
+            local facts = redis.call('XINFO', 'STREAM', key)
+            local told = {}
+            for at = 1, #facts, 2 do told[facts[at]] = facts[at + 1] end
             redis.call('DEL', key)
             for _, entry in ipairs(entries) do redis.call('XADD', key, entry[1], unpack(entry[2])) end
+            redis.call('XSETID', key, told['last-generated-id'], 'ENTRIESADDED', told['entries-added'],
+              'MAXDELETEDID', told['max-deleted-entry-id'])
             for _, group in ipairs(groups) do
               redis.call('XGROUP', 'CREATE', key, group[2], group[8])
             end

@@ -126,6 +126,51 @@ public final class ArchiveFiles: Sendable {
         return front
     }
 
+    /// Folders below the root; none when there is no root.
+    public func folders() throws(ArchiveFailure) -> [String] {
+        do throws(StorageFailure) {
+            var found: [String] = []
+            guard let root = try rootFolder() else { return [] }
+            for name in try root.names() where name.isText {
+                if try root.status(name)?.kind == .folder { found.append(name.text) }
+            }
+            return found
+        } catch { throw .storage(error) }
+    }
+
+    /// Writes a few bytes, durably, in the place of a file that may be there.
+    public func writeNote(_ bytes: [UInt8], in path: [String], name: String) throws(ArchiveFailure) {
+        do throws(StorageFailure) {
+            let folder = try makeFolder(path)
+            let temporary = SessionFolders.temporaryName()
+            do throws(StorageFailure) {
+                try Self.writeDurably(bytes, try folder.create(temporary, mode: 0o640))
+                try folder.rename(temporary, to: name)
+            } catch {
+                _ = try? folder.remove(temporary)
+                throw error
+            }
+            try folder.synchronize()
+        } catch { throw .storage(error) }
+    }
+
+    /// What `writeNote` wrote, at most `limit` bytes of it; nil when there is no such file.
+    public func readNote(in path: [String], name: String, limit: Int) throws(ArchiveFailure) -> [UInt8]? {
+        do throws(ArchiveFailure) { return try bytes(path, name, upTo: limit) } catch {
+            if case .storage(let failure) = error, failure.isMissing { return nil }
+            throw error
+        }
+    }
+
+    /// Gives a file another name in its folder, durably.
+    public func rename(_ name: String, to other: String, in path: [String]) throws(ArchiveFailure) {
+        do throws(StorageFailure) {
+            guard let folder = try folder(path) else { throw .missing(path: full(path, name)) }
+            try folder.rename(name, to: other)
+            try folder.synchronize()
+        } catch { throw .storage(error) }
+    }
+
     /// Removes what crashed writes left behind in a folder: temporary files that no write has touched for
     /// `age` seconds.
     /// - Returns: how many there were.

@@ -126,6 +126,9 @@ struct UnreadableSessionTests {
         let page = try log.open().entries(of: "bad", after: 0, limit: 500)
         #expect(page.entries.map(\.position) == events.map(\.position))
         #expect(page.entries.indices.filter { page.entries[$0].event == nil } == [place])
+        // What is gone halts its partition, until somebody accepts that.
+        #expect(try log.halts().lift(0, by: "anna", because: "test") != nil)
+        try log.halts().refresh()
         try plant.startCompletion()
         try plant.record(sampleBytes(9000, seed: 2), as: "good")
         try plant.wait(for: .completed, of: "good")

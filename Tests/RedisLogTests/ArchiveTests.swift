@@ -1,6 +1,7 @@
 import EventSourcing
 import RedisLog
 import Simulation
+import TestServers
 import Testing
 
 @testable import RedisLog
@@ -30,10 +31,13 @@ struct ArchivedLog {
     let store = InMemorySegmentStore()
     let log: RedisEventLog
 
-    init(partitions: Int = 2) throws {
+    /// - Parameter server: a server of its own; the shared one where nil.
+    init(partitions: Int = 2, on server: TestRedis? = nil) throws {
         var options = RedisEventLog.Options()
         options.archive = store
-        log = try freshLog(partitions: partitions, options: options)
+        log =
+            try server.map { try RedisEventLog.open($0.url, createWith: partitions, options: options) }
+            ?? freshLog(partitions: partitions, options: options)
     }
 
     /// The same log with nothing kept in this process's memory.

@@ -26,6 +26,20 @@ extension RedisClient {
     func raw(_ arguments: String...) throws(LogFailure) -> Reply { try command("test", "test", arguments) }
 }
 
+/// Lets entries vanish, and accepts that they are lost.
+func loseForGood(_ log: RedisEventLog, _ positions: [LogPosition]) throws {
+    for position in positions {
+        try rawClient(log).raw("XDEL", LogKeys.log(position.partition), position.entryID)
+    }
+    for partition in Set(positions.map(\.partition)) {
+        _ = try rawClient(log).command(
+            "test", "test", ["HSET", LogKeys.halted] + HaltBook.halt(partition, "test", missing: nil))
+        try log.halts().refresh()
+        _ = try log.halts().lift(partition, by: "test", because: "test")
+    }
+    try log.halts().refresh()
+}
+
 /// What a log noticed.
 final class Notices: Sendable {
     private let all = Mutex<[RedisLogNotice]>([])
@@ -94,4 +108,37 @@ final class Monitored<Value: Sendable>: Sendable {
     var value: Value { guarded.withLock { $0 } }
 
     func change(_ body: (inout Value) -> Void) { guarded.withLock { body(&$0) } }
+}
+
+/// Everything that a database holds, to be put back later.
+struct DatabaseCopy {
+    private let values: [(key: String, bytes: [UInt8])]
+
+    var count: Int { values.reduce(0) { $0 + $1.bytes.count } }
+
+    init(_ log: RedisEventLog, where isWanted: (String) -> Bool = { _ in true }) throws {
+        let client = rawClient(log)
+        values = try client.raw("KEYS", "*").elements.compactMap(\.text).filter(isWanted).map { key in
+            guard case .string(let bytes) = try client.raw("DUMP", key) else {
+                throw ConditionNotMet(description: "\(key) is gone")
+            }
+            return (key, bytes)
+        }
+    }
+
+    /// Puts it back in the place of everything that `isWanted`.
+    func restore(_ log: RedisEventLog, where isWanted: (String) -> Bool = { _ in true }) throws {
+        let client = rawClient(log)
+        for key in try client.raw("KEYS", "*").elements.compactMap(\.text) where isWanted(key) {
+            try client.raw("DEL", key)
+        }
+        var commands = CommandBuffer()
+        for (key, bytes) in values where isWanted(key) {
+            commands.begin(5)
+            for word in ["RESTORE", key, "0"] { commands.add(word) }
+            commands.add(bytes)
+            commands.add("REPLACE")
+        }
+        try client.pipeline("restore", "test", commands) { _, _ in }
+    }
 }

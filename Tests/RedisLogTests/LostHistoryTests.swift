@@ -182,19 +182,6 @@ struct LostHistoryTests {
         #expect(try log.halts().list().isEmpty)
     }
 
-    @Test("entries that were trimmed from the stream's start are no loss")
-    func trimmed() throws {
-        let log = try freshLog(partitions: 1)
-        let positions = try appendSamples(log, 0..<10)
-        try rawClient(log).raw("XTRIM", LogKeys.log(0), "MINID", positions[5].entryID)
-        #expect(try drain(try log.follow(after: [positions[2]])) == 5)
-        try rawClient(log).raw("XTRIM", LogKeys.log(0), "MAXLEN", "0")
-        #expect(try drain(try log.follow(after: [positions[9]])) == 0)
-        let store = try log.open()
-        _ = try store.append([SampleEvents.event("new")], to: "other", expecting: .any)
-        #expect(try log.halts().list().isEmpty)
-    }
-
     private func drain(_ feed: any OrderedFeed) throws -> Int {
         var count = 0
         var quiet = 0

@@ -224,9 +224,9 @@ struct AddressTests {
                     + "sure your configuration is correct?", .denied
             ),
             ("ERR max number of clients reached", .unreachable),
-            ("ERR unknown command 'FCALL', with args beginning with: ", .unsuitable),
-            ("ERR DB index is out of range", .unsuitable),
-            ("MOVED 3999 127.0.0.1:6381", .unsuitable), ("ERR something else", .server),
+            ("ERR unknown command 'FCALL', with args beginning with: ", .server),
+            ("ERR DB index is out of range", .server),
+            ("MOVED 3999 127.0.0.1:6381", .server), ("ERR something else", .server),
         ])
     func kinds(text: String, kind: LogFailure.Kind) {
         #expect(ServerError.failure(text, operation: "test", key: "k").kind == kind)

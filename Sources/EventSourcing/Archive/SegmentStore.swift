@@ -150,4 +150,23 @@ public protocol SegmentStore: Sendable {
     func readSealed(
         _ name: SegmentName, on shelf: ArchiveShelf
     ) throws(SegmentFailure) -> (front: SegmentFront, hash: String)
+
+    /// Whether it has a key to vouch for segments, and to tell whether somebody has.
+    var hasKey: Bool { get }
+
+    /// Leaves word, which nobody can without a key, that a segment was compared with the log and is what it
+    /// held. A store that has no key leaves none.
+    func vouch(for name: SegmentName, hash: String, on shelf: ArchiveShelf) throws(SegmentFailure)
+
+    /// Whether somebody with a key has left word that a segment with this hash is what the log held; nil when
+    /// nobody has, or this store has no key to tell.
+    func isVouched(
+        _ name: SegmentName, hash: String, on shelf: ArchiveShelf
+    ) throws(SegmentFailure) -> Bool?
+
+    /// Takes a segment off its shelf and keeps it beside: it is no part of the log.
+    func setAside(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure)
+
+    /// Epochs of the logs that have segments here.
+    func epochs() throws(SegmentFailure) -> [String]
 }

@@ -1,12 +1,22 @@
 public import EventSourcing
-internal import Vault
+public import Vault
 
-/// Segments as files: `<root>/<epoch>/p<partition>/<after>_<last>.seg`.
+/// Segments as files: `<root>/<epoch>/p<partition>/<after>_<last>.seg`, each with a `.vouched` file beside it
+/// once it was compared with the log (see `ArchiveVoucher`).
 public struct FileSegmentStore: SegmentStore {
     private let files: ArchiveFiles
+    private let ring: KeyRing?
+    private static let vouched = ".vouched"
+    private static let aside = ".lost"
+    private static let voucherBytes = 256
 
-    /// - Parameter root: the archive's folder; it is made with the first segment.
-    public init(root: String) { files = ArchiveFiles(root: root) }
+    /// - Parameters:
+    ///   - root: the archive's folder; it is made with the first segment.
+    ///   - ring: the keys that vouch for segments; nil where this process has none.
+    public init(root: String, ring: KeyRing? = nil) {
+        files = ArchiveFiles(root: root)
+        self.ring = ring
+    }
 
     /// The archive's folder.
     public var root: String { files.root }
@@ -82,6 +92,69 @@ public struct FileSegmentStore: SegmentStore {
         return try wrap(folder) { () throws(ArchiveFailure) in
             try files.sweepTemporaries(in: folder, olderThanSeconds: age)
         }
+    }
+
+    /// Whether it was given a ring of keys.
+    public var hasKey: Bool { ring != nil }
+
+    /// Writes the voucher's file, which is not part of the segment.
+    public func vouch(
+        for name: SegmentName, hash: String, on shelf: ArchiveShelf
+    ) throws(SegmentFailure) {
+        guard let ring else { return }
+        let folder = try folder(shelf)
+        let voucher: ArchiveVoucher
+        do throws(KeyFailure) { voucher = try ring.vouch(for: subject(name, hash, shelf)) } catch {
+            throw Self.failure(error, folder + ["\(name)"])
+        }
+        try wrap(folder + ["\(name)\(Self.vouched)"]) { () throws(ArchiveFailure) in
+            try files.writeNote(voucher.line, in: folder, name: "\(name)\(Self.vouched)")
+        }
+    }
+
+    /// Looks at the voucher's file.
+    public func isVouched(
+        _ name: SegmentName, hash: String, on shelf: ArchiveShelf
+    ) throws(SegmentFailure) -> Bool? {
+        guard let ring else { return nil }
+        let folder = try folder(shelf)
+        let line = try wrap(folder + ["\(name)\(Self.vouched)"]) { () throws(ArchiveFailure) in
+            try files.readNote(
+                in: folder, name: "\(name)\(Self.vouched)", limit: Self.voucherBytes)
+        }
+        guard let line else { return nil }
+        guard let voucher = ArchiveVoucher(line: line) else { return false }
+        do throws(KeyFailure) { return try ring.isGenuine(voucher, for: subject(name, hash, shelf)) } catch {
+            if case .unknownKeyEncryptionKey = error { return nil }
+            throw Self.failure(error, folder + ["\(name)"])
+        }
+    }
+
+    private func subject(
+        _ name: SegmentName, _ hash: String, _ shelf: ArchiveShelf
+    ) -> ArchiveVoucher.Subject {
+        ArchiveVoucher.Subject(
+            epoch: shelf.epoch, partition: LogPosition.partitionName(shelf.partition),
+            segment: "\(name)", hash: hash)
+    }
+
+    private static func failure(_ failure: KeyFailure, _ path: [String]) -> SegmentFailure {
+        SegmentFailure(
+            .storage(transient: failure.isTransient), segment: path.joined(separator: "/"), text: "\(failure)"
+        )
+    }
+
+    /// Gives the file a name that ends in `.lost`.
+    public func setAside(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) {
+        let folder = try folder(shelf)
+        try wrap(folder + ["\(name)"]) { () throws(ArchiveFailure) in
+            try files.rename("\(name)", to: "\(name)\(Self.aside)", in: folder)
+        }
+    }
+
+    /// Names of the folders below the root.
+    public func epochs() throws(SegmentFailure) -> [String] {
+        try wrap([]) { () throws(ArchiveFailure) in try files.folders() }
     }
 
     private func wrap<R>(

@@ -8,7 +8,7 @@ public final class Outages: Sendable {
     public struct Outage: Sendable, Hashable {
         /// Name of the role, the stage or the subscription.
         public var role: String
-        /// What it waits for.
+        /// What it waits for; names no session.
         public var text: String
         /// What can end it.
         public var remedy: Remedy
@@ -47,7 +47,8 @@ public final class Outages: Sendable {
         return state.withLock { state in
             let since = state.outages[loop]?.since ?? now
             state.outages[loop] = Outage(
-                role: role, text: "\(error)", remedy: error.knownRemedy, since: since)
+                role: role, text: (error as? LogFailure)?.text ?? "\(error)", remedy: error.knownRemedy,
+                since: since)
             if let told = state.told[cause], now - told < .seconds(Self.quietSeconds) { return false }
             if state.told.count >= Self.maximumTold { state.told.removeAll() }
             state.told[cause] = now

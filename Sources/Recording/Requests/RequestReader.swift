@@ -6,7 +6,8 @@ public import EventSourcing
 /// What is taken for what, once for all requests:
 /// - A **whole number** is a JSON number without a fraction: `30`, `30.0` and `3e1` alike, as JSON Schema has
 ///   it. One that is too large for 64 bits counts as the largest, so that its field's range refuses it.
-/// - A **truth value** is `true` or `false`; a **text** is a string. Nothing is converted: not `"30"`, not `1`.
+/// - A **truth value** is `true` or `false`; a **text** is a string. Nothing is converted: not `"30"`, not
+/// `1`.
 /// - **Absent** leaves a field as it was: at its default, or in a change as it is. **null** empties a field
 ///   that may be empty, and is refused elsewhere.
 /// - A field that nobody knows is refused, so that a typing error does not pass for a default.

@@ -229,6 +229,26 @@ final class Archive: Sendable {
         }
     }
 
+    // MARK: Vouching
+
+    /// Whether this process has a key to vouch for segments.
+    var hasKey: Bool { store.hasKey }
+
+    /// Leaves word that a segment was compared with the log, and is what it held.
+    func vouch(for link: SegmentLink) throws(SegmentFailure) {
+        try store.vouch(for: link.name, hash: link.hash, on: shelf(link.name.last.partition))
+    }
+
+    /// Whether somebody with a key has; nil when nobody has, or this process has no key to tell.
+    func isVouched(_ link: SegmentLink) throws(SegmentFailure) -> Bool? {
+        try store.isVouched(link.name, hash: link.hash, on: shelf(link.name.last.partition))
+    }
+
+    /// Takes a segment off its shelf, and keeps it beside.
+    func setAside(_ name: SegmentName) throws(SegmentFailure) {
+        try store.setAside(name, on: shelf(name.last.partition))
+    }
+
     // MARK: Archiving
 
     /// Names of the files on a partition's shelf, whatever they hold.

@@ -27,11 +27,15 @@ final class ArchiveAccess {
         return known(partition)
     }
 
-    /// Asks up to where partitions are trimmed.
+    /// Asks up to where partitions are trimmed, and whether it is still the same log.
     func ask(_ partitions: [Int], _ operation: String) throws(LogFailure) {
         var commands = CommandBuffer()
         for partition in partitions { commands.command("HGET", LogKeys.archive(partition), "through") }
+        commands.command("HGET", LogKeys.meta, "epoch")
         try client.pipeline(operation, "\(client.address)", commands) { index, reply throws(LogFailure) in
+            guard partitions.indices.contains(index) else {
+                return try self.client.requireEpoch(reply, operation)
+            }
             try self.learn(partitions[index], reply, operation)
         }
     }

@@ -47,6 +47,8 @@ public struct PartitionArchive: Sendable, Hashable {
     public var liveEvents: Int
     /// What holds the lowest position; nil for an empty partition.
     public var hold: ArchiveHold?
+    /// Since when the archiver can't go on there, and why; empty where it can.
+    public var stuck = ""
 }
 
 /// What one run over a partition did.

@@ -40,13 +40,14 @@ final class ArchiveReader {
     }
 
     /// Events of one partition key with a sequence above `sequence`, in order, at most `limit`.
-    /// - Throws: `corrupt` where the sequences do not follow each other.
+    /// - Throws: `unreadable` where the sequences do not follow each other.
     func load(
         _ key: String, after sequence: UInt64, in chain: SegmentChain, limit: Int
     ) throws(LogFailure) -> [RecordedEvent] {
         guard limit > 0 else { return [] }
         let mark = SegmentIndex.mark(of: key)
         var events: [RecordedEvent] = []
+        var gap: LogFailure?
         do throws(SegmentFailure) {
             for link in chain.links {
                 guard let range = try archive.index(of: link).range(mark), range.upperBound > sequence else {
@@ -59,15 +60,19 @@ final class ArchiveReader {
                     guard let event = entry.event, event.sequence > sequence else { continue }
                     let last = events.last?.sequence ?? sequence
                     guard event.sequence == last + 1 else {
-                        throw SegmentFailure(
-                            .damaged, segment: "\(link.name)",
-                            text: "sequence \(event.sequence) of \(key) stands where \(last + 1) belongs")
+                        // The chain vouches for the segment: it was lost before it was archived.
+                        gap = .unreadable(
+                            "load", event.position,
+                            "sequence \(event.sequence) of \(key) stands where \(last + 1) belongs: what comes "
+                                + "before it is lost")
+                        break
                     }
                     events.append(event)
                 }
-                guard events.count < limit else { break }
+                guard gap == nil, events.count < limit else { break }
             }
         } catch { throw error.asLogFailure("load") }
+        if let gap { throw gap }
         return events
     }
 

@@ -28,9 +28,7 @@ extension RedisArchiver {
     func holds(of partition: Int, upTo limit: LogPosition?) throws(LogFailure) -> [ArchiveHold] {
         let known = try groupNames(partition)
         let key = LogKeys.log(partition)
-        let reply = try client.command(
-            "archive", key,
-            ["FCALL_RO", "reel_holds", "\(4 + known.count)"] + keys(partition, known) + required(known))
+        let reply = try client.run("archive", key, .holds, keys(partition, known), required(known))
         var holds: [ArchiveHold] = []
         for item in reply.elements { holds.append(try hold(item.elements[...], partition)) }
         if let limit {
@@ -62,19 +60,21 @@ extension RedisArchiver {
         var rest = last.values.sorted { $0.position < $1.position }[...]
         let partition = through.partition
         while !rest.isEmpty {
-            var commands = CommandBuffer()
-            for event in rest.prefix(200) {
-                commands.command(
-                    "FCALL", "reel_shrink", "4", LogKeys.index(partition, event.partitionKey),
-                    LogKeys.ids(partition, event.partitionKey), LogKeys.ranks(partition),
-                    LogKeys.archive(partition), String(event.sequence), event.position.entryID)
+            let some = rest.prefix(50)
+            let keys = some.flatMap {
+                [LogKeys.index(partition, $0.partitionKey), LogKeys.ids(partition, $0.partitionKey)]
             }
-            try client.pipeline("shrink", LogKeys.log(partition), commands) { _, _ in }
-            rest = rest.dropFirst(200)
+            _ = try halting(partition) { () throws(LogFailure) in
+                try client.run(
+                    "shrink", LogKeys.log(partition), .shrink,
+                    [LogKeys.ranks(partition), LogKeys.archive(partition)] + keys,
+                    some.flatMap { [String($0.sequence), $0.position.entryID] })
+            }
+            rest = rest.dropFirst(50)
             try reachedStep(.shrinking)
         }
         try reachedStep(.shrunk)
         let key = LogKeys.archive(partition)
-        _ = try client.command("shrink", key, ["HSET", key, "shrunk", through.entryID])
+        _ = try client.run("shrink", key, .set, [key], ["shrunk", through.entryID])
     }
 }

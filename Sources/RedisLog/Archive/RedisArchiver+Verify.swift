@@ -4,7 +4,8 @@ extension RedisArchiver {
     /// Reads a partition's whole archive from its newest segment back to its first, each found by the hash
     /// that the one after it (for the newest: the log) names, so that nothing can have been exchanged.
     /// - Parameter each: told after every segment.
-    /// - Throws: `corrupt`, naming the segment that is missing, damaged or not the one that belongs there.
+    /// - Throws: `corrupt`, naming the segment that is missing, damaged or not the one that belongs there, or
+    ///   that holds what the log has lost.
     public func verify(
         partition: Int, each: (ArchiveVerification) -> Void = { _ in }
     ) throws(LogFailure) -> ArchiveVerification {
@@ -38,6 +39,14 @@ extension RedisArchiver {
             throw corrupt(
                 LogPosition.partitionName(partition),
                 "the first segment says that \(wanted.count) events come before it")
+        }
+        // What goes on from there is what an archiver has not trimmed yet, or what the log has lost.
+        if let stranger = try log.history.recovery?.strangers(in: partition).first {
+            throw corrupt(
+                "\(LogPosition.partitionName(partition))/\(stranger)",
+                "it goes beyond what the log was archived up to, and holds what the log does not: 'reel up' and "
+                    + "'reel serve' take it back when they start, where somebody with a key has vouched for it"
+            )
         }
         return found
     }

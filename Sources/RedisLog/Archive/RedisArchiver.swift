@@ -29,6 +29,7 @@ public final class RedisArchiver {
         var count = 0
         var hash = ""
         var shrunk: LogPosition
+        var stuck = ""
     }
 
     /// Archives what may go of one partition.
@@ -37,12 +38,15 @@ public final class RedisArchiver {
     ///     is archived. Nil when there is none.
     ///   - all: also what is neither old nor much.
     /// - Throws: `corrupt` when the archive lacks a segment or has a damaged one, naming it, and
-    ///   `lostHistory` while the partition is halted; nothing was trimmed then.
+    ///   `lostHistory` while the partition is halted, also when it is halted because of what was found here;
+    ///   nothing was trimmed then.
     public func run(
         partition: Int, upTo limit: LogPosition? = nil, all: Bool = false
     ) throws(LogFailure) -> ArchiveRun {
         var run = ArchiveRun()
         try log.history.requireIntact(partition, "archive")
+        // What is gone and not archived is lost, and nothing is archived over it.
+        try client.requireWhole([partition], "archive")
         while true {
             var state = try state(of: partition)
             try requireSegments(&state)
@@ -77,7 +81,7 @@ public final class RedisArchiver {
             all.append(
                 PartitionArchive(
                     partition: partition, through: state.through, archivedEvents: state.count,
-                    liveEvents: live, hold: live == 0 ? nil : lowest))
+                    liveEvents: live, hold: live == 0 ? nil : lowest, stuck: state.stuck))
         }
         return all
     }
@@ -85,7 +89,7 @@ public final class RedisArchiver {
     func state(of partition: Int) throws(LogFailure) -> State {
         let key = LogKeys.archive(partition)
         let facts = try client.command(
-            "archive", key, ["HMGET", key, "through", "count", "hash", "shrunk"]
+            "archive", key, ["HMGET", key, "through", "count", "hash", "shrunk", "stuck"]
         ).elements
         let start = LogPosition.start(of: partition)
         func position(_ index: Int) throws(LogFailure) -> LogPosition {
@@ -97,7 +101,8 @@ public final class RedisArchiver {
         }
         return State(
             through: try position(0), count: facts.count > 1 ? facts[1].integer ?? 0 : 0,
-            hash: facts.count > 2 ? facts[2].text ?? "" : "", shrunk: try position(3))
+            hash: facts.count > 2 ? facts[2].text ?? "" : "", shrunk: try position(3),
+            stuck: facts.count > 4 ? facts[4].text ?? "" : "")
     }
 
     /// What was trimmed must be in the archive before more is; and records and indexes follow that an
@@ -124,12 +129,9 @@ public final class RedisArchiver {
     private func record(_ chain: SegmentChain) throws(LogFailure) {
         let key = LogKeys.segments(chain.partition)
         do throws(LogFailure) {
-            _ = try client.command(
-                "archive", key,
-                [
-                    "FCALL", "reel_record_segments", "2", LogKeys.archive(chain.partition), key,
-                    chain.through.entryID, chain.anchor.hash,
-                ] + chain.links.map(\.record))
+            _ = try client.call(
+                "archive", key, "reel_record_segments", [LogKeys.archive(chain.partition), key],
+                [chain.through.entryID, chain.anchor.hash] + chain.links.map(\.record))
         } catch {
             guard error.kind == .refusingWrites else { throw error }
         }
@@ -263,23 +265,32 @@ public final class RedisArchiver {
             segment.link.previousHash == state.hash
         else {
             if try self.state(of: partition).through != state.through { return .moved }
-            throw LogFailure(
-                .corrupt, operation: "archive", key: "\(LogPosition.partitionName(partition))/\(name)",
-                text: "the segment is not what the log holds; nothing was trimmed. Move it away")
+            throw try contradiction(segment.link)
+        }
+        if let wrong = try oddIndex(of: segment.events) {
+            // Somebody else may have trimmed meanwhile, and let the indexes follow.
+            if try self.state(of: partition).through != state.through { return .moved }
+            try client.halt([wrong])
+            try log.history.requireIntact(partition, "archive")
+        }
+        do throws(SegmentFailure) { try archive.vouch(for: segment.link) } catch {
+            throw error.asLogFailure("archive")
         }
         try reachedStep(.verified)
         let known = try groupNames(partition)
-        let reply = try client.command(
-            "trim", LogKeys.log(partition),
-            ["FCALL", "reel_trim", "\(5 + known.count)"] + keys(partition, known)
-                + [
-                    LogKeys.segments(partition), name.last.entryID, name.after.entryID,
-                    String(segment.link.countThrough), segment.link.hash,
+        let reply = try halting(partition) { () throws(LogFailure) in
+            try client.run(
+                "trim", LogKeys.log(partition), .trim,
+                keys(partition, known) + [LogKeys.segments(partition)],
+                [
+                    name.last.entryID, name.after.entryID, String(segment.link.countThrough),
+                    segment.link.hash,
                 ] + required(known) + [segment.link.record])
+        }
         let facts = reply.elements
         switch facts.first?.integer {
         case 0:
-            guard facts[1].integer == segment.events.count else {
+            guard facts.count > 1, facts[1].integer == segment.events.count else {
                 throw LogFailure(
                     .corrupt, operation: "trim", key: LogKeys.log(partition),
                     text: "\(facts[1].integer ?? 0) entries went instead of \(segment.events.count)")
@@ -291,6 +302,86 @@ public final class RedisArchiver {
             return .held(try hold(facts.dropFirst(), partition))
         default: return .moved
         }
+    }
+
+    /// Halts a partition of which the server itself says that something is lost.
+    func halting<Answer>(
+        _ partition: Int, _ body: () throws(LogFailure) -> Answer
+    ) throws(LogFailure) -> Answer {
+        do throws(LogFailure) { return try body() } catch {
+            guard error.kind == .lostHistory else { throw error }
+            try client.requireWhole([partition], "archive")
+            try client.halt([PartitionLoss(partition: partition, text: error.text, missing: nil)])
+            throw error
+        }
+    }
+
+    /// What a segment that waits, and is not what the log holds, means. One that was compared with the log
+    /// before is the log's own: it has lost what the segment has, and others have written on.
+    private func contradiction(_ link: SegmentLink) throws(LogFailure) -> LogFailure {
+        let partition = link.name.last.partition
+        var isVouched: Bool?
+        do throws(SegmentFailure) { isVouched = try archive.isVouched(link) } catch {
+            throw error.asLogFailure("archive")
+        }
+        if isVouched == true {
+            try client.halt([
+                PartitionLoss(
+                    partition: partition,
+                    text:
+                        "it contradicts the archive, whose segment \(link.name) it once held; nothing is merged",
+                    missing: nil)
+            ])
+            try log.history.requireIntact(partition, "archive")
+        }
+        return LogFailure(
+            .corrupt, operation: "archive", key: "\(LogPosition.partitionName(partition))/\(link.name)",
+            text:
+                "the segment is not what the log holds, and nobody has vouched for it; nothing was trimmed. "
+                + "Move it away")
+    }
+
+    /// What is lost where a session's index is gone, or is not its own.
+    private func oddIndex(of events: [RecordedEvent]) throws(LogFailure) -> PartitionLoss? {
+        var last: [String: RecordedEvent] = [:]
+        for event in events { last[event.partitionKey] = event }
+        guard let partition = events.first?.position.partition else { return nil }
+        let checked = last.values.sorted { $0.position < $1.position }
+        var commands = CommandBuffer()
+        for start in stride(from: 0, to: checked.count, by: 100) {
+            let some = checked[start..<min(checked.count, start + 100)]
+            commands.run(
+                .indexed,
+                some.flatMap {
+                    [LogKeys.index(partition, $0.partitionKey), LogKeys.ids(partition, $0.partitionKey)]
+                }, some.flatMap { [String($0.sequence), $0.position.entryID] })
+        }
+        var wrong: [RecordedEvent] = []
+        try client.pipeline("archive", LogKeys.log(partition), commands) { index, reply in
+            reply.forEach { number in
+                let place = 100 * index + (number.integer ?? 0) - 1
+                if checked.indices.contains(place) { wrong.append(checked[place]) }
+            }
+        }
+        guard let first = wrong.first else { return nil }
+        let others = wrong.count > 1 ? " and \(wrong.count - 1) more" : ""
+        return PartitionLoss(
+            partition: partition,
+            text: "what it says of \(first.partitionKey)\(others) is gone, or is not so: event "
+                + "\(first.sequence) stands at \(first.position.entryID), and its index does not say so",
+            missing: nil)
+    }
+
+    /// Lets everybody see why the archiver can't go on in a partition, or (with an empty text) that it can.
+    /// - Parameter since: when that began.
+    public func note(stuck text: String, since: Timestamp, in partition: Int) throws(LogFailure) {
+        let key = LogKeys.archive(partition)
+        guard !text.isEmpty else {
+            _ = try client.command("archive", key, ["HDEL", key, "stuck"])
+            return
+        }
+        _ = try client.run(
+            "archive", key, .set, [key], ["stuck", "\(since.rfc3339) \(text.prefix(1000))"])
     }
 }
 

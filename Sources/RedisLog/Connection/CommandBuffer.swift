@@ -5,11 +5,14 @@ struct CommandBuffer {
     private(set) var bytes: [UInt8] = []
     /// Commands in the buffer: as many replies will come.
     private(set) var count = 0
+    /// Whether a command among them calls a function, which must be there.
+    private(set) var callsFunctions = false
 
     /// Forgets the commands and keeps the memory.
     mutating func removeAll() {
         bytes.removeAll(keepingCapacity: true)
         count = 0
+        callsFunctions = false
     }
 
     /// Begins a command of `arguments` arguments, its name included; each must follow.
@@ -60,6 +63,8 @@ struct CommandBuffer {
         for argument in arguments { add(argument) }
     }
 
+    mutating func noteFunctionCall() { callsFunctions = true }
+
     private mutating func length(_ count: Int) {
         bytes.append(0x24)
         decimal(count)
@@ -90,6 +95,7 @@ extension CommandBuffer {
     mutating func append(_ other: CommandBuffer) {
         bytes.append(contentsOf: other.bytes)
         count += other.count
+        callsFunctions = callsFunctions || other.callsFunctions
     }
 
     /// Puts one command behind these, as it stands in another buffer.

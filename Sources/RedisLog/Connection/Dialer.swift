@@ -4,8 +4,8 @@ internal import EventSourcing
 final class Node {
     let address: RedisAddress
     let connection: RedisConnection
-    /// Version of the functions there; 0 when there are none.
-    private(set) var functionsVersion = 0
+    /// Whether the functions there are known to be ours, or newer ones.
+    private var hasFunctions = false
     /// `master` or `slave`; nil when it was not asked.
     private(set) var role: String?
 
@@ -21,22 +21,53 @@ final class Node {
                 address.user.isEmpty ? ["AUTH", address.password] : ["AUTH", address.user, address.password])
         }
         if address.database != 0 { commands.command("SELECT", String(address.database)) }
-        commands.command("CLIENT", "SETNAME", name)
-        let asked = commands.count
-        commands.command("FCALL_RO", "reel_version", "0")
         if askingRole { commands.command("ROLE") }
+        let named = commands.count
+        // A name helps whoever looks at the server's clients; a user that may not give one goes without.
+        commands.command("CLIENT", "SETNAME", name)
         var answered = 0
         try connection.exchange(
-            "connect", "\(address)", commands, { ServerError.kind(of: $0) == .functionMissing }, &answered
-        ) { index, view in
-            if index == asked { functionsVersion = view.integer ?? 0 }
-            if index == asked + 1 { role = view[0]?.string }
+            "connect", "\(address)", commands, { $0.hasPrefix("NOPERM") || $0.contains("unknown command") },
+            &answered
+        ) { index, view throws(LogFailure) in
+            if let text = view.errorText, index < named {
+                throw ServerError.failure(text, operation: "connect", key: "\(self.address)")
+            }
+            if askingRole, index == named - 1 { role = view[0]?.string }
         }
+    }
+
+    /// Id of the server's run, which is another one after every start; nil when it does not tell.
+    func run() throws(LogFailure) -> String? {
+        var commands = CommandBuffer()
+        commands.command("INFO", "server")
+        var run: String?
+        var answered = 0
+        try connection.exchange(
+            "connect", "\(address)", commands, { $0.hasPrefix("NOPERM") || $0.contains("unknown command") },
+            &answered
+        ) { _, view in
+            for line in (view.string ?? "").split(whereSeparator: \.isNewline) where line.hasPrefix("run_id:")
+            {
+                run = String(line.dropFirst("run_id:".count))
+            }
+        }
+        return run
     }
 
     /// Loads the functions where they are missing or older than ours; a newer version is left alone.
     func seeToFunctions() throws(LogFailure) {
-        if functionsVersion < FunctionLibrary.version { try loadFunctions() }
+        if hasFunctions { return }
+        var commands = CommandBuffer()
+        commands.command("FCALL", "reel_version", "0")
+        var version = 0
+        var answered = 0
+        try connection.exchange(
+            "look for functions", "\(address)", commands,
+            { ServerError.kind(of: $0) == .functionMissing }, &answered
+        ) { version = $1.integer ?? 0 }
+        if version < FunctionLibrary.version { try loadFunctions() }
+        hasFunctions = true
     }
 
     /// Loads the functions.
@@ -46,7 +77,7 @@ final class Node {
         var answered = 0
         try connection.exchange("load functions", "\(address)", commands, { _ in false }, &answered) { _, _ in
         }
-        functionsVersion = FunctionLibrary.version
+        hasFunctions = true
     }
 }
 

@@ -69,6 +69,13 @@ final class RedisClient {
         _ body: (Int, ReplyView) throws(LogFailure) -> Void
     ) throws(LogFailure) {
         guard commands.count > 0 else { return }
+        switch history?.standing ?? .same {
+        case .same: break
+        case .other(let failure):
+            throw LogFailure(failure.kind, operation: operation, key: key, text: failure.text)
+        // The next connection looks.
+        case .doubtful: disconnect()
+        }
         let replicas = confirming ? options.durability.minReplicas : 0
         if let cluster {
             return try cluster.pipeline(operation, key, commands, replicas: replicas, accepting, body)
@@ -127,15 +134,64 @@ final class RedisClient {
         }
     }
 
+    /// Takes in an answer to `HGET reel:meta epoch`.
+    /// - Throws: `otherLog`.
+    func requireEpoch(_ reply: ReplyView, _ operation: String) throws(LogFailure) {
+        guard let epoch, reply.string != epoch else { return }
+        throw otherLog(found: reply.string, operation)
+    }
+
+    /// The failure of whoever finds another log, or none, where this one was.
+    func otherLog(found: String?, _ operation: String) -> LogFailure {
+        HistoryCheck(history, epoch, address, options)?.otherLog(found: found, operation)
+            ?? LogFailure(
+                .otherLog, operation: operation, key: "\(address)", text: "another log stands there")
+    }
+
     /// Halts the partitions that lack the event at a position that somebody has kept, and throws
     /// `lostHistory` when there is one.
     func verify(_ positions: [LogPosition]) throws(LogFailure) {
         guard let check = HistoryCheck(history, epoch, address, options) else { return }
         let halted = try check.verify(positions) { commands, body throws(LogFailure) in
             try self.pipeline(
-                "verify", "\(self.address)", commands, accepting: HistoryCheck.missingKey, body)
+                "verify", "\(self.address)", commands, accepting: HistoryCheck.isAnswer, body)
         }
         for partition in halted { try history?.requireIntact(partition, "verify") }
+    }
+
+    /// Halts those of some partitions from which something is gone that the archive does not have, and throws
+    /// `lostHistory` when there is one.
+    func requireWhole(_ partitions: [Int], _ operation: String) throws(LogFailure) {
+        let intact = history?.intact(partitions) ?? partitions
+        let inspector = PartitionInspector(client: self)
+        let odd = try inspector.states(intact).filter { !$0.findings.isEmpty }
+        if !odd.isEmpty { try halt(odd.map(\.partition), operation) }
+    }
+
+    /// Halts partitions that lack something, unless it can be taken back.
+    func halt(_ partitions: [Int], _ operation: String) throws(LogFailure) {
+        guard let history, let check = HistoryCheck(history, epoch, address, options) else { return }
+        var losses = try history.recovery?.run(partitions) ?? []
+        let inspector = PartitionInspector(client: self)
+        for state in try inspector.states(partitions)
+        where !losses.contains(where: { $0.partition == state.partition }) {
+            if let loss = try inspector.loss(state) { losses.append(loss) }
+        }
+        try halt(losses, check)
+        for partition in partitions { try history.requireIntact(partition, operation) }
+    }
+
+    /// Halts the partitions that have lost something.
+    func halt(_ losses: [PartitionLoss], _ check: HistoryCheck? = nil) throws(LogFailure) {
+        guard !losses.isEmpty, let check = check ?? HistoryCheck(history, epoch, address, options) else {
+            return
+        }
+        let run: HistoryCheck.Run = { commands, body throws(LogFailure) in
+            try self.pipeline(
+                "halt", "\(self.address)", commands, accepting: HistoryCheck.isAnswer, body)
+        }
+        let book = HaltBook(try command("halt", LogKeys.halted, ["HGETALL", LogKeys.halted]).elements)
+        try check.halt(losses, book, run)
     }
 
     private func direct(
@@ -148,6 +204,7 @@ final class RedisClient {
             let node = try ready(operation)
             var answered = 0
             do throws(LogFailure) {
+                if commands.callsFunctions { try node.seeToFunctions() }
                 try node.connection.exchange(operation, key, commands, accepting, &answered, body)
                 return
             } catch {
@@ -172,6 +229,25 @@ final class RedisClient {
         }
     }
 
+    /// A server that was started again may be an older copy: what the archive has beyond its end is taken
+    /// back before anybody appends there.
+    /// - Returns: partitions that are halted because that can't be.
+    private func takeBack(
+        from node: Node, _ history: HistoryWatch, _ check: HistoryCheck, _ run: HistoryCheck.Run
+    ) throws(LogFailure) -> [Int] {
+        guard let recovery = history.recovery else { return [] }
+        let before = history.halted
+        let losses = try recovery.run(onServer: try node.run())
+        if !losses.isEmpty {
+            var commands = CommandBuffer()
+            commands.command("HGETALL", LogKeys.halted)
+            var book = HaltBook()
+            try run(commands) { _, reply in book = HaltBook(Reply(reply).elements) }
+            try check.halt(losses, book, run)
+        }
+        return history.halted.subtracting(before).sorted()
+    }
+
     private func connect() throws(LogFailure) -> Node {
         guard let made = try sentinels?.connect(dialer) else {
             return try dialer.connect(to: address.first)
@@ -184,13 +260,13 @@ final class RedisClient {
         pause(milliseconds: nextAttempt - monotonicMilliseconds())
         do throws(LogFailure) {
             let made = try connect()
-            try made.seeToFunctions()
             if let history, let check = HistoryCheck(history, epoch, address, options) {
-                let halted = try check.verify(history.known) { commands, body throws(LogFailure) in
+                let run: HistoryCheck.Run = { commands, body throws(LogFailure) in
                     var answered = 0
                     try made.connection.exchange(
-                        "connect", "\(made.address)", commands, HistoryCheck.missingKey, &answered, body)
+                        "connect", "\(made.address)", commands, HistoryCheck.isAnswer, &answered, body)
                 }
+                let halted = try check.verify(history.known, run) + takeBack(from: made, history, check, run)
                 if !halted.isEmpty { throw check.notedOnly(halted) }
             }
             node = made
@@ -198,7 +274,7 @@ final class RedisClient {
             backoff.succeeded()
             return made
         } catch {
-            if error.kind == .lostHistory { throw error }
+            if error.kind == .lostHistory || error.kind == .otherLog { throw error }
             nextAttempt = monotonicMilliseconds() + backoff.failed(using: &generator)
             throw LogFailure(
                 error.kind, operation: operation, key: "\(address)", text: "connecting: \(error.text)")

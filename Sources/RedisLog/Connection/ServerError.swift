@@ -8,6 +8,8 @@ enum ServerError {
         return LogFailure(kind, operation: operation, key: key, text: explained ?? text)
     }
 
+    private static let overwritten = "a key of the log holds something else: it was overwritten"
+
     static func kind(of text: String) -> LogFailure.Kind { meaning(of: text).0 }
 
     /// What an error reply means, and what is said instead of its own words where they don't help.
@@ -17,14 +19,15 @@ enum ServerError {
         case "LOADING": return (.loading, nil)
         case "NOGROUP", "UNBLOCKED": return (.noGroup, nil)
         case "BUSY", "TRYAGAIN": return (.timedOut, nil)
-        case "WRONGTYPE", "REELCORRUPT": return (.corrupt, nil)
+        case "WRONGTYPE": return (.corrupt, Self.overwritten)
+        case "REELLOST": return (.lostHistory, String(text.dropFirst(code.count + 1)))
         case "REELINVALID": return (.invalid, nil)
         case "NOAUTH": return (.denied, "the server wants a password and the URL has none")
         case "WRONGPASS": return (.denied, "the server refuses the user or the password of the URL")
         case "NOPERM":
             return (.denied, "the user of the URL lacks a permission: \(text.dropFirst(code.count + 1))")
         case "MOVED", "ASK", "CROSSSLOT":
-            return (.unsuitable, "the server is a node of a cluster: name it by redis+cluster:// (\(text))")
+            return (.server, "the server is a node of a cluster: name it by redis+cluster:// (\(text))")
         default: return refusal(code, text) ?? plain(text)
         }
     }
@@ -62,6 +65,7 @@ enum ServerError {
     /// Errors that have no code of their own.
     private static func plain(_ text: String) -> (LogFailure.Kind, String?) {
         if text.contains("Function not found") { return (.functionMissing, nil) }
+        if text.contains("WRONGTYPE") { return (.corrupt, Self.overwritten) }
         // ACL LOG on the server says which command; Permissions says it here.
         if text.contains("The user executing the script") {
             return (.denied, "the user of the URL lacks a permission that the log's functions need (\(text))")
@@ -79,13 +83,13 @@ enum ServerError {
         }
         if text.contains("unknown command") || text.contains("unknown subcommand") {
             return (
-                .unsuitable,
+                .server,
                 "the server lacks a command that Reel needs: it is older than Redis 7.0, or the command is "
                     + "renamed or disabled (\(text))"
             )
         }
         if text.contains("DB index is out of range") {
-            return (.unsuitable, "the server has no database of the number that the URL names")
+            return (.server, "the server has no database of the number that the URL names")
         }
         return (.server, nil)
     }

@@ -3,13 +3,15 @@ internal import EventSourcing
 /// Asks the log whether it still is what this process knows: its epoch, its halted partitions, and the
 /// newest known position of each partition.
 struct HistoryCheck {
-    /// Sends commands and lends the replies in order; accepts the error reply of a missing key.
+    /// Sends commands and lends the replies in order, with error replies that are answers here.
     typealias Run = (CommandBuffer, (Int, ReplyView) throws(LogFailure) -> Void) throws(LogFailure) -> Void
 
     let watch: HistoryWatch
     let epoch: String
     /// The address, for errors.
     let place: String
+    /// Whether nothing is to be written: what is found counts for this process alone.
+    let onlyLooks: Bool
     let notify: @Sendable (RedisLogNotice) -> Void
 
     /// Nil while the log is being found out.
@@ -20,18 +22,39 @@ struct HistoryCheck {
         self.watch = watch
         self.epoch = epoch
         self.place = "\(place)"
+        onlyLooks = options.onlyLooks
         notify = options.notify
     }
 
-    /// Error replies that are answers here.
+    /// Error replies that are answers here: a key is missing; a mark can't be written now.
+    static func isAnswer(_ text: String) -> Bool {
+        missingKey(text) || [.refusingWrites, .denied].contains(ServerError.kind(of: text))
+    }
+
+    /// The error reply of a missing key.
     static func missingKey(_ text: String) -> Bool { text.contains("no such key") }
 
-    /// Halts the partitions that lack what is known of them.
+    /// Halts the partitions that lack what is known of them, and that the archive does not have either.
     /// - Parameter positions: what is known; each is that of an event, or the start of its partition.
     /// - Returns: partitions of which it has come out only now that they are halted: whoever asked may be
     ///   about to write there.
     /// - Throws: `otherLog` when another log stands there, or none.
     func verify(_ positions: [LogPosition], _ run: Run) throws(LogFailure) -> [Int] {
+        let before = watch.halted
+        var (missing, book) = try missing(positions, run)
+        if !missing.isEmpty, let recovery = watch.recovery {
+            let losses = try recovery.run(missing.map(\.partition))
+            try halt(losses, book, run)
+            (missing, book) = try self.missing(missing, run)
+        }
+        if !missing.isEmpty { try halt(try lost(missing, run), book, run) }
+        return watch.halted.subtracting(before).sorted()
+    }
+
+    /// Which of some positions no entry has, in partitions that are not halted; and the log's marks.
+    private func missing(
+        _ positions: [LogPosition], _ run: Run
+    ) throws(LogFailure) -> ([LogPosition], HaltBook) {
         var commands = CommandBuffer()
         commands.command("HGET", LogKeys.meta, "epoch")
         commands.command("HGETALL", LogKeys.halted)
@@ -39,10 +62,10 @@ struct HistoryCheck {
         for position in known {
             commands.command("XRANGE", LogKeys.log(position.partition), position.entryID, position.entryID)
         }
-        let before = watch.halted
         var missing: [LogPosition] = []
         var book = HaltBook()
         try run(commands) { index, reply throws(LogFailure) in
+            try self.requireTold(reply)
             switch index {
             case 0: try self.requireEpoch(reply.string)
             case 1:
@@ -51,9 +74,13 @@ struct HistoryCheck {
             default: if reply.count == 0 { missing.append(known[index - 2]) }
             }
         }
-        missing.removeAll { watch.reason($0.partition) != nil }
-        if !missing.isEmpty { try halt(missing, book, run) }
-        return watch.halted.subtracting(before).sorted()
+        return (missing.filter { watch.reason($0.partition) == nil }, book)
+    }
+
+    /// What may not be read says nothing of what is there.
+    private func requireTold(_ reply: ReplyView) throws(LogFailure) {
+        guard let text = reply.errorText, !Self.missingKey(text) else { return }
+        throw ServerError.failure(text, operation: "connect", key: place)
     }
 
     /// The failure of a call in whose course partitions turned out to be halted. Nothing was sent. It is
@@ -65,13 +92,27 @@ struct HistoryCheck {
             text: "\(names) turned out to be halted; everything else goes on")
     }
 
+    // MARK: - Another log
+
     private func requireEpoch(_ found: String?) throws(LogFailure) {
-        guard found != epoch else { return }
-        throw LogFailure(
-            .otherLog, operation: "connect", key: place,
+        if found == epoch {
+            if watch.note(otherLog: nil) { notify(.logReturned) }
+            return
+        }
+        throw otherLog(found: found, "connect")
+    }
+
+    /// The failure of whoever finds another log, or none, where this one was; from now on everybody does.
+    func otherLog(found: String?, _ operation: String) -> LogFailure {
+        let failure = LogFailure(
+            .otherLog, operation: operation, key: place,
             text: found.map { "another log stands there now: its epoch is \($0), expected \(epoch)" }
                 ?? "no log stands there any more, expected that of epoch \(epoch): the server was emptied")
+        if watch.note(otherLog: failure) { notify(.logReplaced(failure.text)) }
+        return failure
     }
+
+    // MARK: - Halting
 
     private func takeMarks(_ book: HaltBook) {
         for (partition, reason) in book.marks where watch.halt(partition, reason, book) {
@@ -80,46 +121,62 @@ struct HistoryCheck {
     }
 
     /// Looks closer: an entry may be missing because its part of the stream was archived and trimmed.
-    private func halt(_ missing: [LogPosition], _ book: HaltBook, _ run: Run) throws(LogFailure) {
+    private func lost(_ missing: [LogPosition], _ run: Run) throws(LogFailure) -> [PartitionLoss] {
         var commands = CommandBuffer()
+        for position in missing { commands.command("HGET", LogKeys.archive(position.partition), "through") }
         for position in missing { commands.command("XINFO", "STREAM", LogKeys.log(position.partition)) }
-        var lost: [(LogPosition, String)] = []
-        try run(commands) { index, reply in
-            let position = missing[index]
-            guard let end = Self.end(of: Reply(reply), without: position) else { return }
-            lost.append((position, "it ends at \(end), and \(position) is not in it"))
-        }
-        guard !lost.isEmpty else { return }
-        commands.removeAll()
-        for (position, text) in lost {
-            let reason =
-                "the server has lost events that were acknowledged: \(text) (noticed "
-                + "\(SystemClock().now().rfc3339))"
-            if watch.halt(position.partition, reason, book) {
-                notify(.partitionHalted(position.partition, reason))
+        var through: [LogPosition] = []
+        var lost: [PartitionLoss] = []
+        try run(commands) { index, reply throws(LogFailure) in
+            try self.requireTold(reply)
+            let position = missing[index % missing.count]
+            guard index >= missing.count else {
+                let entry = reply.string ?? ""
+                return through.append(
+                    LogPosition(partition: position.partition, entryID: entry)
+                        ?? .start(of: position.partition))
             }
-            commands.command(HaltBook.halt(position.partition, reason))
+            guard position > through[index - missing.count] else { return }
+            let end = Self.end(of: Reply(reply), partition: position.partition)
+            lost.append(
+                PartitionLoss(
+                    partition: position.partition, text: "it ends at \(end), and \(position) is not in it",
+                    missing: position))
         }
+        return lost
+    }
+
+    /// Halts partitions: in this process at once, and by a mark in the log for every other one. A mark that
+    /// can't be written now is written later (`RedisHalts.refresh`).
+    func halt(_ losses: [PartitionLoss], _ book: HaltBook, _ run: Run) throws(LogFailure) {
+        var fields: [String] = []
+        for loss in losses {
+            let reason =
+                "the server has lost events that were acknowledged: \(loss.text) (noticed "
+                + "\(SystemClock().now().rfc3339))"
+            let isLocal = loss.isLocal || onlyLooks
+            guard watch.halt(loss.partition, reason, book, missing: loss.missing, isLocal: isLocal) else {
+                continue
+            }
+            notify(.partitionHalted(loss.partition, reason))
+            if !isLocal { fields += HaltBook.halt(loss.partition, reason, missing: loss.missing) }
+        }
+        guard !fields.isEmpty else { return }
+        var commands = CommandBuffer()
+        commands.run(.set, [LogKeys.halted], fields)
         try run(commands) { _, _ in }
     }
 
-    /// Where a stream ends that should have an entry at `position` and has not; nil when the entry was
-    /// trimmed, which happens from the stream's start only.
-    static func end(of stream: Reply, without position: LogPosition) -> String? {
+    /// Where a stream ends, as its facts say.
+    private static func end(of stream: Reply, partition: Int) -> String {
         var facts: [String: Reply] = [:]
         let pairs = stream.elements
         for index in stride(from: 0, to: pairs.count - 1, by: 2) {
             if let name = pairs[index].text { facts[name] = pairs[index + 1] }
         }
         guard let generated = facts["last-generated-id"]?.text,
-            let last = LogPosition(partition: position.partition, entryID: generated)
+            let last = LogPosition(partition: partition, entryID: generated), last.milliseconds > 0
         else { return "its start" }
-        let end = last.milliseconds == 0 ? "its start" : generated
-        if last < position { return end }
-        let first = facts["first-entry"]?.elements.first?.text.flatMap {
-            LogPosition(partition: position.partition, entryID: $0)
-        }
-        guard let first, first <= position else { return nil }
-        return end
+        return generated
     }
 }

@@ -13,12 +13,29 @@ final class HistoryWatch: Sendable {
         var reason: String
         /// The partition's last lifting when it was halted: only another one lifts this halt.
         var lifting: String?
+        /// The newest position that is known to be missing.
+        var missing: LogPosition?
+        /// Whether this process alone keeps off the partition, until others have put it right.
+        var isLocal: Bool
     }
 
     private struct State {
         var known: [LogPosition?]
         var halted: [Int: Halt] = [:]
         var epoch = 0
+        /// Why this is not the log that it was, and when that was found.
+        var other: (failure: LogFailure, at: Int)?
+        /// Why nothing may be appended to the server as it is set now.
+        var objection: String?
+    }
+
+    /// Whether the log is the one that this process opened.
+    enum Standing {
+        case same
+        /// It was not, a moment ago.
+        case other(LogFailure)
+        /// It was not the last time; it is time to look again.
+        case doubtful
     }
 
     /// What a look at the log's marks has changed.
@@ -31,12 +48,66 @@ final class HistoryWatch: Sendable {
 
     private let state: Mutex<State>
     private let anyHalted = Atomic<Bool>(false)
+    private let isOther = Atomic<Bool>(false)
+    /// Milliseconds between two looks whether the log is back.
+    private static let lookMilliseconds = 1_000
     private let lifts = Atomic<Int>(0)
 
-    init(partitions: Int) { state = Mutex(State(known: Array(repeating: nil, count: partitions))) }
+    /// What takes back what the archive has; nil where this process has no archive.
+    let recovery: PartitionRecovery?
+
+    init(partitions: Int, recovery: PartitionRecovery? = nil) {
+        state = Mutex(State(known: Array(repeating: nil, count: partitions)))
+        self.recovery = recovery
+    }
+
+    // MARK: - The server's settings
+
+    private let isObjected = Atomic<Bool>(false)
+
+    /// Why nothing may be appended to the server as it is set now; nil when it may.
+    var objection: String? {
+        isObjected.load(ordering: .relaxed) ? state.withLock { $0.objection } : nil
+    }
+
+    /// Notes whether the server's settings suit a log.
+    /// - Returns: whether that is news.
+    func note(objection: String?) -> Bool {
+        state.withLock { state in
+            defer { state.objection = objection }
+            isObjected.store(objection != nil, ordering: .relaxed)
+            return state.objection != objection
+        }
+    }
 
     /// How many halts were lifted while this process ran. What was read before a lifting may be lost.
     var liftings: Int { lifts.load(ordering: .acquiring) }
+
+    // MARK: - Another log
+
+    /// Whether this is the log that it was; costs next to nothing while it is.
+    var standing: Standing {
+        guard isOther.load(ordering: .relaxed) else { return .same }
+        return state.withLock { state in
+            guard let other = state.other else { return .same }
+            let isFresh = monotonicMilliseconds() - other.at < Self.lookMilliseconds
+            return isFresh ? .other(other.failure) : .doubtful
+        }
+    }
+
+    /// Notes that another log stands there, or none, or (with nil) that it is the right one again.
+    /// - Returns: whether that is news.
+    @discardableResult
+    func note(otherLog failure: LogFailure?) -> Bool {
+        state.withLock { state in
+            let isNews = (state.other == nil) != (failure == nil)
+            state.other = failure.map { ($0, monotonicMilliseconds()) }
+            isOther.store(failure != nil, ordering: .relaxed)
+            return isNews
+        }
+    }
+
+    // MARK: - Positions
 
     /// Takes in positions that the log has acknowledged or delivered.
     /// - Parameter liftings: as of when they were asked for; nothing is taken in that is older than the last
@@ -72,12 +143,38 @@ final class HistoryWatch: Sendable {
     /// Halts a partition; false when it was halted before.
     /// - Parameter book: the marks and liftings as of which it is halted.
     @discardableResult
-    func halt(_ partition: Int, _ reason: String, _ book: HaltBook) -> Bool {
+    func halt(
+        _ partition: Int, _ reason: String, _ book: HaltBook, missing: LogPosition? = nil,
+        isLocal: Bool = false
+    ) -> Bool {
         state.withLock { state in
             guard state.halted[partition] == nil else { return false }
-            state.halted[partition] = Halt(reason: reason, lifting: book.liftings[partition])
+            state.halted[partition] = Halt(
+                reason: reason, lifting: book.liftings[partition], missing: missing, isLocal: isLocal)
             anyHalted.store(true, ordering: .relaxed)
             return true
+        }
+    }
+
+    /// Partitions that this process alone keeps off.
+    var haltedHere: [Int] {
+        hasHalted ? state.withLock { $0.halted.filter(\.value.isLocal).keys.sorted() } : []
+    }
+
+    /// Opens a partition that this process alone kept off.
+    func release(_ partition: Int) {
+        state.withLock { state in
+            guard state.halted[partition]?.isLocal == true else { return }
+            state.halted[partition] = nil
+            anyHalted.store(!state.halted.isEmpty, ordering: .relaxed)
+        }
+    }
+
+    /// The newest position that this process knows of a partition, halted or not.
+    func newest(_ partition: Int) -> LogPosition? {
+        state.withLock { state in
+            let known = state.known.indices.contains(partition) ? state.known[partition] : nil
+            return [known, state.halted[partition]?.missing].compactMap { $0 }.max()
         }
     }
 
@@ -90,7 +187,7 @@ final class HistoryWatch: Sendable {
         }
         guard hasHalted else { return change }
         state.withLock { state in
-            for (partition, halt) in state.halted where book.marks[partition] == nil {
+            for (partition, halt) in state.halted where book.marks[partition] == nil && !halt.isLocal {
                 guard book.liftings[partition] != halt.lifting else {
                     change.unmarked.append(partition)
                     continue

@@ -57,15 +57,17 @@ struct AppendCall {
     }
 
     /// Writes the call.
-    /// - Parameter looked: for a batch that was looked up in the archive, the counter that the look was
-    ///   based on; the key's history, if it has one there, was brought back.
-    func encode(_ all: [AppendBatch], looked: (Int) -> Int?, into commands: inout CommandBuffer) {
+    /// - Parameters:
+    ///   - epoch: the log's.
+    ///   - looked: for a batch that was looked up in the archive, the counter that the look was based on; the
+    ///     key's history, if it has one there, was brought back.
+    func encode(
+        _ all: [AppendBatch], epoch: String, looked: (Int) -> Int?, into commands: inout CommandBuffer
+    ) {
         let keys = 2 + 2 * batches.count + (fence == nil ? 0 : 1)
         let arguments = 1 + 3 * batches.count + EntryCoding.argumentsPerEvent * events
         commands.begin(3 + keys + arguments + (fence == nil ? 0 : 2))
-        commands.add("FCALL" as StaticString)
-        commands.add("reel_append_all" as StaticString)
-        commands.add(keys)
+        commands.beginCall("reel_append_all", keys: keys)
         commands.add(LogKeys.log(partition))
         commands.add(LogKeys.ranks(partition))
         for index in batches {
@@ -73,7 +75,7 @@ struct AppendCall {
             commands.add(LogKeys.ids(partition, all[index].partitionKey))
         }
         if let fence { commands.add(LogKeys.lease(partition, fence.subscription)) }
-        commands.add(batches.count)
+        commands.add("\(batches.count)/\(epoch)")
         for index in batches {
             let batch = all[index]
             let expected = batch.expected.argument

@@ -3,17 +3,21 @@ extension FunctionLibrary {
     ///
     /// reel_append_all takes the appends of one partition that leave together, because what a call costs
     /// is then paid once: keys log, ranks, for each append index and ids, and for fenced ones the lease.
-    /// Arguments: how many appends; for each of them the expected version (`*` for any; behind a slash the
-    /// counter that a look into the archive was based on), the partition key, how many events, and for each
-    /// event: 16 bytes of id hash, 8 bytes of body digest, id, type, source, subject, time, dataschema,
-    /// authtype, authid, traceparent, correlationid, causationid, data; at the end, for fenced ones, owner
-    /// and generation.
+    /// Arguments: how many appends, behind a slash the log's epoch; for each of them the expected version
+    /// (`*` for any; behind a slash the counter that a look into the archive was based on), the partition
+    /// key, how many events, and for each event: 16 bytes of id hash, 8 bytes of body digest, id, type,
+    /// source, subject, time, dataschema, authtype, authid, traceparent, correlationid, causationid, data; at
+    /// the end, for fenced ones, owner and generation.
     ///
     /// Answers for each append {0, sequence, entry, …} (the sequence negative where the id was present),
     /// {1, version} on a conflict, {2, n} when the n-th id is taken, {3, generation} when the fence does not
     /// hold, {4, n} when the history may be wholly archived (see `archive`), {5, text} when the server's
-    /// data contradict each other. The entry is empty where the event that was present is archived. The
-    /// appends are independent: one that is refused leaves the others as they are.
+    /// data contradict each other, {6} when a new partition key comes to a partition that does not say that
+    /// it belongs to the log (see `begin`). The entry is empty where the event that was present is archived.
+    /// The appends are independent: one that is refused leaves the others as they are.
+    ///
+    /// A server that was emptied, or another log, knows none of the partition keys: that is where the epoch
+    /// is looked at, so that it costs nothing elsewhere, and no append ever goes into another log.
     ///
     /// reel_append and reel_append_new are what earlier versions call, for one append.
     ///
@@ -45,8 +49,26 @@ extension FunctionLibrary {
           return asked
         end
 
-        local function evicted(ranks)
-          return -(redis.call('ZSCORE', ranks, 'evicted') or 0)
+        -- Says that a partition belongs to the log of an epoch: keys ranks, archive, and where one server has
+        -- them all what says the log's epoch. Answers {0}, or {1, epoch} of another log. Counters that were
+        -- lost with the rest of the ranks come back as large as they can have been.
+        local function begin(keys, args)
+          local call, mark = redis.call, 'log:' .. args[1]
+          if keys[3] then
+            local epoch = call('HGET', keys[3], 'epoch') or ''
+            if epoch ~= args[1] then return {1, epoch} end
+          end
+          for _, member in ipairs(call('ZRANGEBYSCORE', keys[1], '-inf', '(0')) do
+            if string.sub(member, 1, 4) == 'log:' and member ~= mark then
+              return {1, string.sub(member, 5)}
+            end
+          end
+          local gone = call('HGET', keys[2], 'count')
+          if gone and not call('ZSCORE', keys[1], 'trimmed') then
+            call('ZADD', keys[1], '-' .. gone, 'trimmed', '-' .. gone, 'evicted')
+          end
+          call('ZADD', keys[1], -1, mark)
+          return {0}
         end
 
         local function milestone(call, ranks, log, entry)
@@ -54,8 +76,8 @@ extension FunctionLibrary {
           call('ZADD', ranks, string.match(entry, '^%d+'), string.format('%s:%d', entry, rank))
         end
 
-        local function write(call, log, key, args, at, sequence)
-          return call('XADD', log, '*', 'id', args[at + 2], 'type', args[at + 3],
+        local function write(call, log, key, args, at, sequence, entry)
+          return call('XADD', log, entry or '*', 'id', args[at + 2], 'type', args[at + 3],
             'source', args[at + 4], 'specversion', '1.0', 'subject', args[at + 5],
             'time', args[at + 6], 'dataschema', args[at + 7],
             'datacontenttype', 'application/json', 'partitionkey', key,
@@ -71,13 +93,19 @@ extension FunctionLibrary {
             order = {}}
         end
 
-        -- The version of a partition key that this call has not met yet.
+        -- The version of a partition key that this call has not met yet; and what is wrong with it.
         local function meet(call, book, index, ids, base)
           local length = call('LLEN', index)
           local version = length + (base or 0)
           book.versions[ids], book.indexes[ids] = version, index
           if base then book.bases[ids] = base end
-          if version > 0 and length == 0 then book.returned[ids] = true end
+          if length > 0 then
+            if not base then return version, {5, 'REELLOST ' .. ids .. ' is gone'} end
+          elseif base then
+            -- Brought back for an append; then it has an end.
+            if call('TTL', ids) < 0 then return version, {5, 'REELLOST ' .. index .. ' is gone'} end
+            book.returned[ids] = true
+          end
           return version
         end
 
@@ -112,25 +140,30 @@ extension FunctionLibrary {
           local at = place - (book.bases[ids] or 0)
           if at > 0 then entry = call('LINDEX', index, at - 1) end
           if entry then return -place, entry end
-          return nil, {5, 'REELCORRUPT ' .. index .. ' lacks sequence ' .. place}
+          return nil, {5, 'REELLOST ' .. index .. ' lacks sequence ' .. place}
         end
 
-        local function is_gone(ranks, version, looked)
+        -- What has to be found out before anything is appended to a key that the server does not know.
+        local function unknown(call, keys, version, looked)
           if version > 0 then return end
-          local gone = evicted(ranks)
+          local found = call('ZMSCORE', keys.ranks, 'evicted', keys.mark or '')
+          if keys.mark and not found[2] then return {6} end
+          local gone = -(found[1] or 0)
           if gone > 0 and gone ~= looked then return {4, gone} end
         end
 
         local function append_one(call, book, keys, args, at, expected, looked, key, index, ids)
           local hash, digest, version, value = args[at], args[at + 1], book.versions[ids], nil
+          local odd
           if version then
             value = call('HGET', ids, hash)
           else
             local known = call('HMGET', ids, hash, 'b')
-            value, version = known[1], meet(call, book, index, ids, known[2])
+            value = known[1]
+            version, odd = meet(call, book, index, ids, known[2])
           end
-          local gone = is_gone(keys.ranks, version, looked)
-          if gone then return gone end
+          odd = odd or unknown(call, keys, version, looked)
+          if odd then return odd end
           if value then
             local place, entry = present(call, book, index, ids, value, digest, 1)
             if not place then return entry end
@@ -147,16 +180,16 @@ extension FunctionLibrary {
         local function append_many(call, book, keys, args, from, n, expected, looked, key, index, ids)
           local hashes = {}
           for i = 1, n do hashes[i] = args[from + (i - 1) * FIELDS_PER_EVENT] end
-          local version, known = book.versions[ids], nil
+          local version, known, odd = book.versions[ids], nil, nil
           if version then
             known = call('HMGET', ids, unpack(hashes))
           else
             hashes[n + 1] = 'b'
             known = call('HMGET', ids, unpack(hashes))
-            version = meet(call, book, index, ids, known[n + 1])
+            version, odd = meet(call, book, index, ids, known[n + 1])
           end
-          local gone = is_gone(keys.ranks, version, looked)
-          if gone then return gone end
+          odd = odd or unknown(call, keys, version, looked)
+          if odd then return odd end
           local answer, first, fresh, at = {0}, {}, 0, from
           for i = 1, n do
             local hash, digest, value = hashes[i], args[at + 1], known[i]
@@ -235,7 +268,11 @@ extension FunctionLibrary {
         end
 
         local function append_all(keys, args)
-          local count = tonumber(args[1])
+          local count, epoch = tonumber(args[1]), nil
+          if not count and args[1] then
+            count, epoch = string.match(args[1], '^(%d+)/(%w+)$')
+            count = tonumber(count)
+          end
           local fenced = count and #keys == 2 * count + 3
           if not count or count < 1 or not fenced and #keys ~= 2 * count + 2 then return misfit() end
           local at = 2
@@ -247,7 +284,7 @@ extension FunctionLibrary {
           if #args ~= at - 1 + (fenced and 2 or 0) then return misfit() end
           local call, book, answers = redis.call, ledger(), {}
           local broken = fenced and fence_broken(call, keys[#keys], args[at], args[at + 1])
-          keys.log, keys.ranks = keys[1], keys[2]
+          keys.log, keys.ranks, keys.mark = keys[1], keys[2], epoch and 'log:' .. epoch
           at = 2
           for i = 1, count do
             local expected, looked, n = tonumber(args[at]), nil, tonumber(args[at + 2])

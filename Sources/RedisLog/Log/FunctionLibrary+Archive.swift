@@ -24,6 +24,22 @@ extension FunctionLibrary {
           return append(keys, args, looked)
         end
 
+        local function restore(keys, args)
+          local call = redis.call
+          if evicted(keys[3]) ~= tonumber(args[1]) then return 0 end
+          if call('EXISTS', keys[1], keys[2]) > 0 then return 0 end
+          call('HSET', keys[2], 'b', args[2])
+          for i = 3, #args, 1000 do
+            call('HSET', keys[2], unpack(args, i, math.min(i + 999, #args)))
+          end
+          -- When no append follows, it goes again by itself: it says nothing that the archive does not.
+          call('EXPIRE', keys[2], 600)
+          return 1
+        end
+        """
+
+    /// Which of two entry ids comes first.
+    static let order = """
         local function parts(entry)
           local milliseconds, counter = string.match(entry, '^(%d+)%-(%d+)$')
           return tonumber(milliseconds or 0), tonumber(counter or 0)
@@ -34,7 +50,10 @@ extension FunctionLibrary {
           local bm, bc = parts(b)
           return am < bm or (am == bm and ac < bc)
         end
+        """
 
+    /// What keeps entries in a stream.
+    static let holds = """
         local function group_holds(list, keys, facts, parked)
           local call = redis.call
           if not parked then
@@ -85,9 +104,12 @@ extension FunctionLibrary {
         end
 
         local function holds(keys, args) return find_holds(keys, args, 1) end
+        """
 
+    /// Trims a stream, if nobody needs what goes.
+    static let trim = """
         -- Adds the record of a segment behind those that lead up to it; a list that does not is left to
-        -- reel_record_segments.
+        -- record_segments.
         local function record_segment(call, list, after, record)
           local last = call('LINDEX', list, -1)
           if last and string.match(last, '^%S+ (%S+)') ~= after then return end
@@ -95,22 +117,17 @@ extension FunctionLibrary {
           call('RPUSH', list, record)
         end
 
-        local function record_segments(keys, args)
-          local call = redis.call
-          local state = call('HMGET', keys[1], 'through', 'hash')
-          if state[1] ~= args[1] or state[2] ~= args[2] then return 0 end
-          call('DEL', keys[2])
-          for i = 3, #args, 1000 do
-            call('RPUSH', keys[2], unpack(args, i, math.min(i + 999, #args)))
-          end
-          return 1
-        end
-
         local function trim(keys, args)
           local call = redis.call
           local through, after = args[1], args[2]
           local state = call('HGET', keys[2], 'through') or '0-0'
           if state ~= after then return {2, state} end
+          -- What is gone and was not archived is lost, and nothing is archived over it.
+          local gone, expected = departed(stream_facts(keys[1]), keys[2])
+          if gone ~= expected then
+            return redis.error_reply('REELLOST ' .. gone .. ' of its entries have left it, and ' .. expected
+              .. ' should have')
+          end
           for _, hold in ipairs(find_holds(keys, args, 5)) do
             local passed = before(hold[3], through)
             if hold[4] == 1 then passed = not before(through, hold[3]) end
@@ -130,7 +147,24 @@ extension FunctionLibrary {
           end
           return {0, removed}
         end
+        """
 
+    /// Puts the records of all segments in place.
+    static let recordSegments = """
+        local function record_segments(keys, args)
+          local call = redis.call
+          local state = call('HMGET', keys[1], 'through', 'hash')
+          if state[1] ~= args[1] or state[2] ~= args[2] then return 0 end
+          call('DEL', keys[2])
+          for i = 3, #args, 1000 do
+            call('RPUSH', keys[2], unpack(args, i, math.min(i + 999, #args)))
+          end
+          return 1
+        end
+        """
+
+    /// Lets a partition key's index and ids follow.
+    static let shrink = """
         local function shrink(keys, args)
           local call = redis.call
           local index, ids = keys[1], keys[2]
@@ -140,7 +174,7 @@ extension FunctionLibrary {
           if length == 0 or gone <= 0 then return 0 end
           local through = call('HGET', keys[4], 'through') or '0-0'
           if before(through, args[2]) or call('LINDEX', index, gone - 1) ~= args[2] then
-            return redis.error_reply('REELCORRUPT ' .. index .. ' and the archive disagree about sequence '
+            return redis.error_reply('REELLOST ' .. index .. ' and the archive disagree about sequence '
               .. args[1])
           end
           if gone < length then
@@ -152,24 +186,31 @@ extension FunctionLibrary {
           end
           return 1
         end
+        """
 
-        local function restore(keys, args)
-          local call = redis.call
-          if evicted(keys[3]) ~= tonumber(args[1]) then return 0 end
-          if call('EXISTS', keys[1], keys[2]) > 0 then return 0 end
-          call('HSET', keys[2], 'b', args[2])
-          for i = 3, #args, 1000 do
-            call('HSET', keys[2], unpack(args, i, math.min(i + 999, #args)))
+    /// The same for many keys: ranks, archive, and for each of them index and ids; arguments for each the
+    /// last sequence that goes, and its entry.
+    static let shrinkAll = """
+        local function shrink_all(keys, args)
+          for i = 1, #args, 2 do
+            local answer = shrink({keys[i + 2], keys[i + 3], keys[1], keys[2]}, {args[i], args[i + 1]})
+            if type(answer) == 'table' then return answer end
           end
-          -- When no append follows, it goes again by itself: it says nothing that the archive does not.
-          call('EXPIRE', keys[2], 600)
-          return 1
+          return #args / 2
         end
+        """
 
+    /// What there is of a partition key.
+    static let history = """
         local function history(keys, args)
           local call = redis.call
-          local base = tonumber(call('HGET', keys[2], 'b') or 0)
-          local length = call('LLEN', keys[1])
+          local known, length = call('HGET', keys[2], 'b'), call('LLEN', keys[1])
+          local base = tonumber(known or 0)
+          if length > 0 and not known then
+            return redis.error_reply('REELLOST ' .. keys[2] .. ' is gone')
+          elseif length == 0 and known and call('TTL', keys[2]) < 0 then
+            return redis.error_reply('REELLOST ' .. keys[1] .. ' is gone')
+          end
           if base + length == 0 and evicted(keys[3]) > 0 then return {-1, 0, {}} end
           local limit = tonumber(args[2])
           if limit == 0 then return {base, base + length, {}} end

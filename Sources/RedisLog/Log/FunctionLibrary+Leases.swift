@@ -5,16 +5,6 @@ extension FunctionLibrary {
     /// lasts (`span`); such a lease counts as just renewed, so that nobody waits for the old time to come
     /// round again.
     static let leases = """
-        local function milliseconds()
-          local time = redis.call('TIME')
-          return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-        end
-
-        local function lease_state(key)
-          local lease = redis.call('HMGET', key, 'owner', 'generation', 'until', 'span')
-          return lease[1] or '', tonumber(lease[2] or 0), tonumber(lease[3] or 0), tonumber(lease[4] or 0)
-        end
-
         local function lease_set(key, owner, generation, now, span)
           redis.call('HSET', key, 'owner', owner, 'generation', string.format('%d', generation),
             'until', string.format('%d', now + span), 'span', string.format('%d', span))
@@ -48,13 +38,6 @@ extension FunctionLibrary {
           return 1
         end
 
-        local function lease_read(keys, args)
-          local owner, generation, till, span = lease_state(keys[1])
-          local remaining = till - milliseconds()
-          if owner == '' or remaining <= 0 or remaining > span then return {'', generation, 0} end
-          return {owner, generation, remaining}
-        end
-
         local function attend(keys, args)
           local call, now, span = redis.call, milliseconds(), tonumber(args[2])
           call('ZREMRANGEBYSCORE', keys[1], '-inf', string.format('%d', now))
@@ -72,6 +55,29 @@ extension FunctionLibrary {
           if lease[1] ~= args[3] or lease[2] ~= args[4] then return {0, tonumber(lease[2] or 0)} end
           redis.call('HSET', keys[1], args[1], args[2])
           return {1, 0}
+        end
+        """
+
+    /// The server's time, and what stands in a lease.
+    static let leaseState = """
+        local function milliseconds()
+          local time = redis.call('TIME')
+          return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+        end
+
+        local function lease_state(key)
+          local lease = redis.call('HMGET', key, 'owner', 'generation', 'until', 'span')
+          return lease[1] or '', tonumber(lease[2] or 0), tonumber(lease[3] or 0), tonumber(lease[4] or 0)
+        end
+        """
+
+    /// Who holds a lease, and for how long.
+    static let leaseRead = """
+        local function lease_read(keys, args)
+          local owner, generation, till, span = lease_state(keys[1])
+          local remaining = till - milliseconds()
+          if owner == '' or remaining <= 0 or remaining > span then return {'', generation, 0} end
+          return {owner, generation, remaining}
         end
         """
 }

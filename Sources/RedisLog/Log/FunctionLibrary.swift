@@ -4,43 +4,89 @@
 /// A library that is newer than ours is left in place: newer versions keep what older ones answer, so
 /// that processes of both versions run side by side during a deploy.
 enum FunctionLibrary {
-    static let version = 6
+    static let version = 7
 
     static let source = """
         #!lua name=reel
         local function version() return \(version) end
 
+        \(counters)
+        \(streamFacts)
         \(append)
+        \(takeBack)
         \(groups)
+        \(count)
+        \(leaseState)
         \(leases)
+        \(leaseRead)
         \(archive)
+        \(order)
+        \(holds)
+        \(trim)
+        \(recordSegments)
+        \(shrink)
+        \(history)
         \(rates)
 
-        redis.register_function{function_name='reel_version', callback=version, flags={'no-writes'}}
-        redis.register_function('reel_create', create)
-        redis.register_function('reel_raise', raise)
-        redis.register_function('reel_append', append)
-        redis.register_function('reel_append_all', append_all)
-        redis.register_function('reel_park', park)
-        redis.register_function('reel_unpark', unpark)
-        redis.register_function('reel_claim', claim)
-        redis.register_function('reel_touch', touch)
-        redis.register_function('reel_forget', forget)
-        redis.register_function('reel_checkpoint', checkpoint)
-        redis.register_function('reel_attend', attend)
-        redis.register_function('reel_lease_acquire', lease_acquire)
-        redis.register_function('reel_lease_renew', lease_renew)
-        redis.register_function('reel_lease_release', lease_release)
-        redis.register_function{function_name='reel_lease_read', callback=lease_read, flags={'no-writes'}}
-        redis.register_function('reel_append_new', append_new)
-        redis.register_function('reel_trim', trim)
-        redis.register_function('reel_record_segments', record_segments)
-        redis.register_function('reel_shrink', shrink)
-        redis.register_function('reel_restore', restore)
-        redis.register_function('reel_rate', rate)
-        redis.register_function{function_name='reel_holds', callback=holds, flags={'no-writes'}}
-        redis.register_function{function_name='reel_history', callback=history, flags={'no-writes'}}
-        redis.register_function{function_name='reel_count', callback=count, flags={'no-writes'}}
+        \(registrations)
+        """
+
+    /// What grows the log, or whoever works on it, is refused by a server that is at its maxmemory. What
+    /// keeps books of a fixed size goes on there, so that work that needs no room does.
+    ///
+    /// The last line has what earlier versions call; `ServerScript` has taken its place.
+    private static let registrations = """
+        local function growing(name, callback) redis.register_function(name, callback) end
+        local function bookkeeping(name, callback)
+          redis.register_function{function_name=name, callback=callback, flags={'allow-oom'}}
+        end
+        local function reading(name, callback)
+          redis.register_function{function_name=name, callback=callback, flags={'no-writes'}}
+        end
+
+        reading('reel_version', version)
+        growing('reel_create', create)
+        growing('reel_begin', begin)
+        bookkeeping('reel_raise', raise)
+        growing('reel_append', append)
+        growing('reel_append_new', append_new)
+        growing('reel_append_all', append_all)
+        growing('reel_restore', restore)
+        growing('reel_take_back', take_back)
+        growing('reel_park', park)
+        growing('reel_unpark', unpark)
+        growing('reel_rate', rate)
+        bookkeeping('reel_claim', claim)
+        bookkeeping('reel_touch', touch)
+        bookkeeping('reel_forget', forget)
+        bookkeeping('reel_checkpoint', checkpoint)
+        bookkeeping('reel_attend', attend)
+        bookkeeping('reel_lease_acquire', lease_acquire)
+        bookkeeping('reel_lease_renew', lease_renew)
+        bookkeeping('reel_lease_release', lease_release)
+
+        bookkeeping('reel_trim', trim)
+        bookkeeping('reel_shrink', shrink)
+        bookkeeping('reel_record_segments', record_segments)
+        reading('reel_lease_read', lease_read)
+        reading('reel_holds', holds)
+        reading('reel_history', history)
+        reading('reel_count', count)
+        """
+
+    /// Counters among the ranks of a partition.
+    static let counters = """
+        local function evicted(ranks)
+          return -(redis.call('ZSCORE', ranks, 'evicted') or 0)
+        end
+        """
+
+    /// How many entries stand after one, up to another one.
+    static let count = """
+        local function count(keys, args)
+          local call = redis.call
+          return #call('XRANGE', keys[1], '(' .. args[1], args[2], 'COUNT', args[3])
+        end
         """
 
     private static let groups = """
@@ -103,11 +149,6 @@ enum FunctionLibrary {
           if #call('XPENDING', keys[1], args[1], '-', '+', 1, args[2]) > 0 then return 0 end
           call('XGROUP', 'DELCONSUMER', keys[1], args[1], args[2])
           return 1
-        end
-
-        local function count(keys, args)
-          local call = redis.call
-          return #call('XRANGE', keys[1], '(' .. args[1], args[2], 'COUNT', args[3])
         end
         """
 }

@@ -1,4 +1,5 @@
 public import EventSourcing
+internal import Synchronization
 
 /// What happened behind a subscription or a connection and was dealt with: for logs and counters.
 public enum RedisLogNotice: Sendable, Hashable {
@@ -22,6 +23,20 @@ public enum RedisLogNotice: Sendable, Hashable {
     case partitionHalted(Int, String)
     /// Somebody has lifted a partition's halt; the text says who, and why.
     case partitionLifted(Int, String)
+    /// Another log stands where this one was, or none; nothing is appended to it or read from it.
+    case logReplaced(String)
+    /// The log that was expected stands there again.
+    case logReturned
+    /// So many events that the archive has and the server lacked behind a position were put back.
+    case takenBack(Int, events: Int, from: LogPosition)
+    /// Why the server takes no writes; nil when it takes them again.
+    case serverRefuses(String?)
+    /// Why nothing is appended to the server as it is set now; nil when it is set right again.
+    case settingsObjected(String?)
+    /// What an acknowledged append has survived, now that the server's settings have changed.
+    case durabilityChanged(String, isDurable: Bool)
+    /// What a partition says of its archive was damaged, and was put right: it was archived up to a position.
+    case archiveMended(Int, through: LogPosition)
 }
 
 /// The event log in Redis, as the whole process sees it. Each opened view has a connection of its own.
@@ -40,6 +55,9 @@ public final class RedisEventLog: EventLog {
         public var durability = Durability()
         /// Where closed segments of the log are archived; nil when this process has no access to them.
         public var archive: (any SegmentStore)?
+        /// Whether nothing is demanded of the server's settings, because nobody means to append: who looks
+        /// at a log that is in trouble must be able to.
+        public var onlyLooks = false
         /// Told what was dealt with. Called on the thread that noticed.
         public var notify: @Sendable (RedisLogNotice) -> Void = { _ in }
 
@@ -57,18 +75,29 @@ public final class RedisEventLog: EventLog {
     let history: HistoryWatch
     let levels: LevelWatch
     let archive: Archive?
+    private let board = Mutex(LogCondition())
+
+    /// How the log is, as of the last look of this process's `LogWatch`.
+    public var condition: LogCondition { board.withLock { $0 } }
+
+    func keep(_ condition: LogCondition) { board.withLock { $0 = condition } }
 
     private init(
         _ address: RedisLocation, _ partitioning: Partitioning, _ epoch: String, _ levels: LevelWatch,
         _ options: Options
     ) {
         self.levels = levels
-        history = HistoryWatch(partitions: partitioning.count)
+        let archive = options.archive.map { Archive($0, epoch: epoch) }
+        history = HistoryWatch(
+            partitions: partitioning.count,
+            recovery: archive.map {
+                PartitionRecovery(address, partitioning, epoch: epoch, $0, levels, options)
+            })
         self.address = address
         self.partitioning = partitioning
         self.epoch = epoch
         self.options = options
-        archive = options.archive.map { Archive($0, epoch: epoch) }
+        self.archive = archive
     }
 
     /// Finds the log, or creates it where there is none. Blocks.
@@ -91,32 +120,79 @@ public final class RedisEventLog: EventLog {
         }
         try options.durability.requireSensible(commandMilliseconds: options.commandMilliseconds)
         let client = RedisClient(address, options: options, epoch: nil, name: "reel/open")
-        for (place, settings) in try ServerSettings.read(client) {
-            try settings.requireSuitable(at: "\(place)")
+        if !options.onlyLooks {
+            for (place, settings) in try ServerSettings.read(client) {
+                try settings.requireSuitable(at: "\(place)")
+            }
         }
         let levels = LevelWatch()
         let (partitioning, epoch) = try found(client, partitions, levels)
         let log = RedisEventLog(address, partitioning, epoch, levels, options)
         try RedisHalts(client, log.history).refresh()
+        try log.takeBack()
         return log
+    }
+
+    /// The epoch of the log at a URL; nil where there is none. Blocks, and writes nothing.
+    public static func epoch(
+        at url: String, options: Options = Options()
+    ) throws(LogFailure) -> String? {
+        let address = try RedisLocation(url: url)
+        let client = RedisClient(address, options: options, epoch: nil, name: "reel/open")
+        return try client.command("open", LogKeys.meta, ["HGET", LogKeys.meta, "epoch"]).text
+    }
+
+    /// Makes a log that was lost again where there is none, empty: what its archive has is taken back when it
+    /// is opened.
+    public static func recreate(
+        _ url: String, epoch: String, partitions: Int, options: Options = Options()
+    ) throws(LogFailure) {
+        let address = try RedisLocation(url: url)
+        guard Partitioning(count: partitions) != nil, !epoch.isEmpty else {
+            throw LogFailure(
+                .invalid, operation: "recreate", key: "\(address)", text: "a log has 1...4096 partitions")
+        }
+        let client = RedisClient(address, options: options, epoch: nil, name: "reel/open")
+        for (place, settings) in try ServerSettings.read(client) {
+            try settings.requireSuitable(at: "\(place)")
+        }
+        let reply = try client.call(
+            "recreate", LogKeys.meta, "reel_create", [LogKeys.meta],
+            [
+                LogKeys.format, String(partitions), SystemClock().now().rfc3339, epoch,
+                "\(FormatLevel.newest)",
+            ])
+        guard reply.elements.count > 2, reply.elements[2].text == epoch else {
+            throw LogFailure(
+                .unsuitable, operation: "recreate", key: "\(address)", text: "there is another log by now")
+        }
     }
 
     private static func found(
         _ client: RedisClient, _ partitions: Int?, _ levels: LevelWatch
     ) throws(LogFailure) -> (Partitioning, String) {
-        let now = SystemClock().now()
-        let reply = try client.command(
-            "open", LogKeys.meta,
-            [
-                "FCALL", "reel_create", "1", LogKeys.meta, LogKeys.format,
-                partitions.map(String.init) ?? "", now.rfc3339, ULID.make(at: now),
-                "\(FormatLevel.newest)",
-            ])
-        let meta = reply.elements
+        // Looked at first: a server that refuses writes can be opened all the same.
+        var meta = try client.command(
+            "open", LogKeys.meta, ["HMGET", LogKeys.meta, "format", "partitions", "epoch", LevelWatch.field]
+        ).elements
+        if meta.allSatisfy({ $0.text == nil }) {
+            guard let partitions else {
+                throw LogFailure(
+                    .unsuitable, operation: "open", key: "\(client.address)",
+                    text: "there is no log; 'reel up' or 'reel serve' makes one")
+            }
+            let now = SystemClock().now()
+            meta = try client.call(
+                "open", LogKeys.meta, "reel_create", [LogKeys.meta],
+                [
+                    LogKeys.format, String(partitions), now.rfc3339, ULID.make(at: now),
+                    "\(FormatLevel.newest)",
+                ]
+            ).elements
+        }
         guard meta.count >= 3 else {
             throw LogFailure(
-                .unsuitable, operation: "open", key: "\(client.address)",
-                text: "there is no log; create one first")
+                .corrupt, operation: "open", key: LogKeys.meta, text: "an answer of another form")
         }
         guard meta[0].text == LogKeys.format else {
             throw LogFailure(
@@ -133,6 +209,22 @@ public final class RedisEventLog: EventLog {
         // A library of an earlier version answers without the level.
         try levels.learn(meta.count > 3 ? meta[3].text : nil)
         return (partitioning, epoch)
+    }
+
+    /// Takes back what the archive has and the server lacks, before anybody appends.
+    private func takeBack() throws(LogFailure) {
+        guard let recovery = history.recovery else { return }
+        let client = client("recovery")
+        if case .cluster = address {
+            return try client.halt(try recovery.run(Array(0..<partitioning.count)))
+        }
+        for isLast in [false, true] {
+            // Connecting looks, and says once that partitions turned out to be halted.
+            do throws(LogFailure) {
+                _ = try client.command("open", LogKeys.meta, ["HGET", LogKeys.meta, "epoch"])
+                return
+            } catch { guard error.kind == .refusingWrites, !isLast else { throw error } }
+        }
     }
 
     /// The log's format level, as far as this process knows.
@@ -157,7 +249,7 @@ public final class RedisEventLog: EventLog {
 
     /// A store for the calling thread; it connects at its first call.
     public func open() throws(LogFailure) -> any EventStore {
-        RedisEventStore(client("store"), partitioning, levels, archive)
+        RedisEventStore(client("store"), epoch: epoch, partitioning, levels, archive)
     }
 
     /// A member of a consumer group for the calling thread. Connects, and creates the group where it is

@@ -6,7 +6,9 @@ final class RedisEventStore: EventStore {
     var level: FormatLevel { levels.level }
     private let levels: LevelWatch
     private let client: RedisClient
+    private let epoch: String
     private let archive: ArchiveAccess
+    private var isInspected = false
     private var commands = CommandBuffer()
     private var decoder = EntryDecoder()
 
@@ -14,16 +16,19 @@ final class RedisEventStore: EventStore {
     private static let bytesPerPipeline = 4 << 20
 
     init(
-        _ client: RedisClient, _ partitioning: Partitioning, _ levels: LevelWatch, _ archive: Archive?
+        _ client: RedisClient, epoch: String, _ partitioning: Partitioning, _ levels: LevelWatch,
+        _ archive: Archive?
     ) {
         self.levels = levels
         self.client = client
+        self.epoch = epoch
         self.partitioning = partitioning
         self.archive = ArchiveAccess(client, archive)
     }
 
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
         for batch in batches { try batch.requireWithinLimits(partitioning) }
+        try requireSuitable(batches)
         let liftings = client.history?.liftings ?? 0
         try requireIntact(batches)
         var answers: [Answer?] = Array(repeating: nil, count: batches.count)
@@ -31,7 +36,7 @@ final class RedisEventStore: EventStore {
         // The server knows nothing of some keys: they are looked up in the archive, and asked again.
         var tries = 0
         while true {
-            let unknown = answers.indices.filter { answers[$0]?.evicted != nil }
+            let unknown = answers.indices.filter { answers[$0]?.isUnsettled == true }
             if unknown.isEmpty { break }
             tries += 1
             guard tries < 100 else {
@@ -39,7 +44,8 @@ final class RedisEventStore: EventStore {
                     .timedOut, operation: "append", key: batches[unknown[0]].partitionKey,
                     text: "the archive changed at every look")
             }
-            try lookUp(unknown, batches, answers)
+            try begin(unknown.filter { answers[$0]?.evicted == nil }, batches)
+            try lookUp(unknown.filter { answers[$0]?.evicted != nil }, batches, answers)
             try send(unknown, batches, &answers)
         }
         var outcomes: [AppendOutcome] = []
@@ -52,6 +58,19 @@ final class RedisEventStore: EventStore {
                 if case .appended(let events) = $0 { events.last?.position } else { nil }
             }, liftings: liftings)
         return outcomes
+    }
+
+    /// Refuses appends to a server whose settings have changed so that it may lose them.
+    private func requireSuitable(_ batches: [AppendBatch]) throws(LogFailure) {
+        if client.options.onlyLooks, !isInspected {
+            // Whoever opened the log to look has not looked at this.
+            _ = client.history?.note(objection: try ServerSettings.weakest(client).objection)
+            isInspected = true
+        }
+        guard let objection = client.history?.objection else { return }
+        throw LogFailure(
+            .unsuitable, operation: "append", key: batches.first?.partitionKey ?? "\(client.address)",
+            text: objection)
     }
 
     private func requireIntact(_ batches: [AppendBatch]) throws(LogFailure) {
@@ -70,17 +89,26 @@ final class RedisEventStore: EventStore {
             commands.removeAll()
             var sent: [AppendCall] = []
             while let call = rest.first, commands.bytes.count < Self.bytesPerPipeline {
-                call.encode(batches, looked: { answers[$0]?.evicted }, into: &commands)
+                call.encode(batches, epoch: epoch, looked: { answers[$0]?.evicted }, into: &commands)
                 sent.append(call)
                 rest.removeFirst()
             }
+            var losses: [PartitionLoss] = []
             try client.pipeline("append", "\(client.address)", commands, confirming: true) {
                 offset, reply throws(LogFailure) in
                 let call = sent[offset]
                 for (place, index) in call.batches.enumerated() {
-                    answers[index] = try self.answer(to: batches[index], call.partition, reply[place])
+                    let answer = try self.answer(to: batches[index], call.partition, reply[place])
+                    if case .damaged(let text) = answer {
+                        losses.append(PartitionLoss(partition: call.partition, text: text, missing: nil))
+                    }
+                    answers[index] = answer
                 }
             }
+            guard let loss = losses.first else { continue }
+            try client.halt(losses)
+            try client.history?.requireIntact(loss.partition, "append")
+            throw LogFailure(.lostHistory, operation: "append", key: "\(client.address)", text: loss.text)
         }
     }
 
@@ -88,6 +116,7 @@ final class RedisEventStore: EventStore {
     private func lookUp(
         _ indexes: [Int], _ batches: [AppendBatch], _ answers: [Answer?]
     ) throws(LogFailure) {
+        if indexes.isEmpty { return }
         try archive.ask(
             Set(indexes.map { partitioning.partition(of: batches[$0].partitionKey) }).sorted(), "append")
         var looked: Set<String> = []
@@ -100,6 +129,25 @@ final class RedisEventStore: EventStore {
         }
     }
 
+    /// Says of the partitions of some batches, to which nobody has appended yet, that they belong to this
+    /// log: unless the server was emptied, or is another one.
+    private func begin(_ indexes: [Int], _ batches: [AppendBatch]) throws(LogFailure) {
+        for partition in Set(indexes.map { partitioning.partition(of: batches[$0].partitionKey) }).sorted() {
+            commands.removeAll()
+            commands.command("HGET", LogKeys.meta, "epoch")
+            try client.pipeline("append", LogKeys.meta, commands) { _, reply throws(LogFailure) in
+                try self.client.requireEpoch(reply, "append")
+            }
+            let keys = [LogKeys.ranks(partition), LogKeys.archive(partition)]
+            let reply = try client.call(
+                "append", LogKeys.ranks(partition), "reel_begin",
+                client.readsStreamsTogether ? keys + [LogKeys.meta] : keys, [epoch])
+            guard reply.elements.first?.integer == 0 else {
+                throw client.otherLog(found: reply.elements.last?.text ?? "", "append")
+            }
+        }
+    }
+
     /// What the server says to an append.
     private enum Answer {
         case outcome(AppendOutcome)
@@ -107,6 +155,18 @@ final class RedisEventStore: EventStore {
         case archived([AppendedEvent])
         /// The server knows nothing of the partition key; its history may be archived.
         case unknown(evicted: Int)
+        /// The partition does not say that it belongs to this log, and the partition key is new there.
+        case unclaimed
+        /// What the server has of the partition key is not whole.
+        case damaged(String)
+
+        /// Whether the same append has to be made again.
+        var isUnsettled: Bool {
+            switch self {
+            case .outcome, .archived, .damaged: false
+            case .unknown, .unclaimed: true
+            }
+        }
 
         /// The counter that a look into the archive has to be based on, where one is needed.
         var evicted: Int? {
@@ -121,7 +181,7 @@ final class RedisEventStore: EventStore {
         switch answer {
         case .outcome(let outcome): return outcome
         case .archived(let found): events = found
-        case .unknown: throw missing("append", batch.partitionKey, "no outcome")
+        case .unknown, .unclaimed, .damaged: throw missing("append", batch.partitionKey, "no outcome")
         }
         let partition = partitioning.partition(of: batch.partitionKey)
         var settled = events
@@ -142,13 +202,26 @@ final class RedisEventStore: EventStore {
     ) throws(LogFailure) {
         commands.removeAll()
         commands.begin(8 + fields.count)
+        commands.beginCall("reel_restore", keys: 3)
         for word in [
-            "FCALL", "reel_restore", "3", LogKeys.index(partition, key), LogKeys.ids(partition, key),
-            LogKeys.ranks(partition), String(evicted), String(version),
+            LogKeys.index(partition, key), LogKeys.ids(partition, key), LogKeys.ranks(partition),
+            String(evicted), String(version),
         ] { commands.add(word) }
         for field in fields { commands.add(field) }
         // Whether it was this call or another one that did it makes no difference.
         try client.pipeline("restore", key, commands) { _, _ in }
+    }
+
+    /// Brings back version and ids of a partition key that the server knows nothing of, where the archive has
+    /// all of its events.
+    func bringBack(_ key: String, in partition: Int) throws(LogFailure) {
+        guard try history(key, partition, after: 0, limit: 0, "restore").base == nil else { return }
+        try archive.ask([partition], "restore")
+        let (version, fields) = try archive.idFields(key, in: partition)
+        guard version > 0 else { return }
+        let ranks = LogKeys.ranks(partition)
+        let evicted = try client.command("restore", ranks, ["ZSCORE", ranks, "evicted"])
+        try restore(key, partition, -(evicted.integer ?? 0), version, fields)
     }
 
     private func missing(_ operation: String, _ key: String, _ text: String) -> LogFailure {
@@ -165,9 +238,10 @@ final class RedisEventStore: EventStore {
             return .outcome(.idTaken(eventID: batch.events[detail - 1].id))
         case 3: return .outcome(.fenced(generation: UInt64(detail)))
         case 4: return .unknown(evicted: detail)
+        case 6: return .unclaimed
         case 5:
-            throw ServerError.failure(
-                reply?[1]?.string ?? "", operation: "append", key: batch.partitionKey)
+            let text = reply?[1]?.string ?? ""
+            return .damaged(ServerError.failure(text, operation: "append", key: batch.partitionKey).text)
         case 0 where reply?.count == 1 + 2 * batch.events.count:
             var appended: [AppendedEvent] = []
             appended.reserveCapacity(batch.events.count)
@@ -207,7 +281,10 @@ final class RedisEventStore: EventStore {
             events = try archive.load(
                 partitionKey, in: partition, after: sequence, limit: min(limit, Int(base - sequence)))
             guard events.count == min(limit, Int(base - sequence)) else {
-                throw missing("load", partitionKey, "the archive lacks events up to sequence \(base)")
+                throw .unreadable(
+                    "load", archive.known(partition),
+                    "the archive has \(partitionKey) up to sequence \(sequence + UInt64(events.count)) instead "
+                        + "of \(base): what comes behind it is lost")
             }
         }
         let entries = history.entries.prefix(limit - events.count)
@@ -224,14 +301,23 @@ final class RedisEventStore: EventStore {
         var gone: [String] = []
         let log = LogKeys.log(partition)
         var rest = entries
+        var next = sequence + 1
         while !rest.isEmpty {
             let page = Array(rest.prefix(1000))
             rest = rest.dropFirst(1000)
             commands.removeAll()
             for entry in page { commands.command("XRANGE", log, entry, entry) }
             try client.pipeline("load", key, commands) { offset, reply throws(LogFailure) in
+                defer { next += 1 }
                 guard let entry = reply[0] else { return gone.append(page[offset]) }
-                events.append(try decoder.decode(entry, partition: partition, operation: "load"))
+                let event = try decoder.decode(entry, partition: partition, operation: "load")
+                guard event.partitionKey == key, event.sequence == next else {
+                    throw .unreadable(
+                        "load", event.position,
+                        "it is sequence \(event.sequence) of \(event.partitionKey), and stands for sequence "
+                            + "\(next) of \(key)")
+                }
+                events.append(event)
             }
         }
         guard let last = gone.last else { return events }
@@ -242,6 +328,7 @@ final class RedisEventStore: EventStore {
         }
         if position > known {
             let lost = gone.compactMap { LogPosition(partition: partition, entryID: $0) }.first { $0 > known }
+            try noteLoss(in: partition)
             throw .unreadable("load", lost ?? position, "the stream \(log) lacks it")
         }
         let archived = try archive.load(key, in: partition, after: sequence, limit: gone.count)
@@ -251,22 +338,41 @@ final class RedisEventStore: EventStore {
         return archived + events
     }
 
+    /// Halts a partition from which something is gone, unless that was accepted. Who reads goes on with what
+    /// there is.
+    private func noteLoss(in partition: Int) throws(LogFailure) {
+        do throws(LogFailure) { try client.requireWhole([partition], "load") } catch {
+            guard error.kind == .lostHistory else { throw error }
+        }
+    }
+
     /// What the server knows of a partition key: how many events only the archive has (nil when it may have
     /// all of them), the version, and entries.
     private func history(
         _ key: String, _ partition: Int, after sequence: UInt64, limit: Int, _ operation: String
     ) throws(LogFailure) -> (base: UInt64?, version: UInt64, entries: [String]) {
         commands.removeAll()
-        commands.command(
-            "FCALL_RO", "reel_history", "3", LogKeys.index(partition, key), LogKeys.ids(partition, key),
-            LogKeys.ranks(partition), String(sequence), String(limit))
+        commands.run(
+            .history,
+            [LogKeys.index(partition, key), LogKeys.ids(partition, key), LogKeys.ranks(partition)],
+            [String(sequence), String(limit)])
+        commands.command("HGET", LogKeys.meta, "epoch")
         var base = 0
         var version = 0
         var entries: [String] = []
-        try client.pipeline(operation, key, commands) { _, reply throws(LogFailure) in
-            base = reply[0]?.integer ?? 0
-            version = reply[1]?.integer ?? 0
-            reply[2]?.forEach { entries.append($0.string ?? "") }
+        do throws(LogFailure) {
+            try client.pipeline(operation, key, commands) { index, reply throws(LogFailure) in
+                // Who is not there may be in the log that was.
+                if index == 1 { return try self.client.requireEpoch(reply, operation) }
+                base = reply[0]?.integer ?? 0
+                version = reply[1]?.integer ?? 0
+                reply[2]?.forEach { entries.append($0.string ?? "") }
+            }
+        } catch {
+            if error.kind == .lostHistory {
+                try client.halt([PartitionLoss(partition: partition, text: error.text, missing: nil)])
+            }
+            throw error
         }
         return (base < 0 ? nil : UInt64(base), UInt64(version), entries)
     }
@@ -287,11 +393,15 @@ final class RedisEventStore: EventStore {
             commands.command("XRANGE", key, "(" + position.entryID, "+", "COUNT", String(limit))
             // Asked afterwards: whatever was trimmed before the range was read shows up here.
             commands.command("HGET", LogKeys.archive(partition), "through")
+            commands.command("HGET", LogKeys.meta, "epoch")
             var events: [RecordedEvent] = []
             try client.pipeline("read", key, commands) { index, reply throws(LogFailure) in
-                if index == 1 {
+                switch index {
+                case 1:
                     try self.archive.learn(partition, reply, "read")
                     return
+                case 2: return try self.client.requireEpoch(reply, "read")
+                default: break
                 }
                 events.reserveCapacity(reply.count)
                 try reply.forEach { entry throws(LogFailure) in

@@ -91,8 +91,8 @@ public final class RedisFormatLevel {
         let laggards = try laggards()
         let reached = laggards.map(\.level).min() ?? .newest
         if reached > watch.level {
-            let reply = try client.command(
-                "raise level", LogKeys.meta, ["FCALL", "reel_raise", "1", LogKeys.meta, "\(reached)"])
+            let reply = try client.call(
+                "raise level", LogKeys.meta, "reel_raise", [LogKeys.meta], ["\(reached)"])
             try watch.learn(reply.integer.map(String.init))
         }
         _ = try client.command("raise level", Self.pendingKey, ["DEL", Self.pendingKey])

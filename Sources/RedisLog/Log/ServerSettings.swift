@@ -1,8 +1,8 @@
 internal import EventSourcing
 
-/// Settings of the server that decide what an append is worth.
+/// What a server is set to, and how it is, as far as that decides what an append is worth.
 public struct ServerSettings: Sendable, Hashable {
-    /// The server's version, such as `7.0.15`.
+    /// The server's version, such as `7.0.15`; empty when the server does not tell.
     public var version: String
     /// `yes` or `no`; empty when the server does not tell.
     public var appendOnly: String
@@ -12,6 +12,14 @@ public struct ServerSettings: Sendable, Hashable {
     public var maxmemoryPolicy: String
     /// Limit of memory in bytes, 0 for none.
     public var maxmemoryBytes: Int
+    /// Bytes that it uses, 0 when it does not tell.
+    public var usedBytes: Int
+    /// Good replicas that it wants before it takes a write, 0 for none.
+    public var minReplicasToWrite: Int
+    /// What it says when it is asked to write something; nil when it takes writes.
+    public var refusal: String?
+    /// Commands that it does not let this user ask, so that what they would tell is not known.
+    public var untold: [String] = []
 
     /// What is demanded of an append, and what the places it goes to add to it.
     public var demands = Durability()
@@ -36,13 +44,15 @@ public struct ServerSettings: Sendable, Hashable {
                 + "last snapshot (set appendonly yes and appendfsync always)"
         default:
             "unknown: the server does not tell appendonly and appendfsync"
+                + (untold.isEmpty ? "" : " (its user may not call \(untold.joined(separator: ", ")))")
         }
     }
 
-    private var isDurable: Bool { appendOnly == "yes" && appendFsync == "always" }
+    /// Whether an append is on disk when it is acknowledged.
+    public var isDurable: Bool { appendOnly == "yes" && appendFsync == "always" }
 
     /// How much is on disk, for comparing servers: 3 everything, 2 all but a second, 1 less, 0 unknown.
-    private var rank: Int {
+    var rank: Int {
         switch (appendOnly, appendFsync) {
         case ("yes", "always"): 3
         case ("yes", "everysec"): 2
@@ -51,24 +61,28 @@ public struct ServerSettings: Sendable, Hashable {
         }
     }
 
-    /// Refuses a server that would throw events away to make room.
+    /// Why nothing may be appended to a server that is set like this; nil when it may. At the start such a
+    /// server is refused; when its settings change later, appends wait until they are right again.
+    public var objection: String? {
+        if !maxmemoryPolicy.isEmpty, maxmemoryPolicy != "noeviction" {
+            return "maxmemory-policy is \(maxmemoryPolicy): the server may evict events; "
+                + "set maxmemory-policy noeviction"
+        }
+        guard demands.level == .durable, !isDurable else { return nil }
+        return "durable appends are demanded, and the server has appendonly "
+            + "\(appendOnly.isEmpty ? "unknown" : appendOnly) and appendfsync "
+            + "\(appendFsync.isEmpty ? "unknown" : appendFsync); set appendonly yes and appendfsync always, "
+            + "or REEL_DURABILITY=unconfirmed"
+            + (untold.isEmpty ? "" : "; its user may not call \(untold.joined(separator: ", "))")
+    }
+
+    /// Refuses a server that would throw events away to make room, or does not give what is demanded.
     func requireSuitable(at address: String) throws(LogFailure) {
-        guard maxmemoryPolicy.isEmpty || maxmemoryPolicy == "noeviction" else {
-            throw LogFailure(
-                .unsuitable, operation: "open", key: address,
-                text: "maxmemory-policy is \(maxmemoryPolicy): the server may evict events; "
-                    + "set maxmemory-policy noeviction")
+        if let objection {
+            throw LogFailure(.unsuitable, operation: "open", key: address, text: objection)
         }
-        guard demands.level == .unconfirmed || isDurable else {
-            throw LogFailure(
-                .unsuitable, operation: "open", key: address,
-                text: "durable appends are demanded, and the server has appendonly "
-                    + "\(appendOnly.isEmpty ? "unknown" : appendOnly) and appendfsync "
-                    + "\(appendFsync.isEmpty ? "unknown" : appendFsync); set appendonly yes and appendfsync "
-                    + "always, or REEL_DURABILITY=unconfirmed")
-        }
-        let major = Int(version.prefix { $0 != "." }) ?? 0
-        guard major >= 7 else {
+        // A server that does not tell its version shows with the first function what it can do.
+        if let major = Int(version.prefix { $0 != "." }), major < 7 {
             throw LogFailure(
                 .unsuitable, operation: "open", key: address,
                 text: "Redis \(version) has no functions; 7.0 or later is needed")
@@ -79,35 +93,56 @@ public struct ServerSettings: Sendable, Hashable {
     static func read(_ client: RedisClient) throws(LogFailure) -> [(RedisAddress, ServerSettings)] {
         var commands = CommandBuffer()
         commands.command("INFO")
-        commands.command("CONFIG", "GET", "appendfsync")
-        // CONFIG is often forbidden on managed servers; what INFO knows is enough to go on.
-        let masters = try client.onEachMaster(
-            "inspect", commands, accepting: { $0.hasPrefix("NOPERM") || $0.contains("unknown") })
-        return masters.map { address, replies in
-            (address, ServerSettings(info: replies[0].text ?? "", replies[1].elements, client))
+        commands.command("CONFIG", "GET", "appendfsync", "min-replicas-to-write")
+        // Runs and writes nothing, but could: whoever takes no writes refuses it.
+        commands.run(.probe, [], [])
+        // INFO and CONFIG are often forbidden on managed servers; what is known without them is enough.
+        let masters = try client.onEachMaster("inspect", commands) { text in
+            text.hasPrefix("NOPERM") || text.contains("unknown")
+                || ServerError.kind(of: text) == .refusingWrites
         }
+        return masters.map { address, replies in (address, ServerSettings(replies, client)) }
     }
 
-    /// The settings of the master whose appends are worth least.
+    /// The settings of the master whose appends are worth least, or who takes none.
     static func weakest(_ client: RedisClient) throws(LogFailure) -> ServerSettings {
-        guard let weakest = try read(client).map(\.1).min(by: { $0.rank < $1.rank }) else {
+        let all = try read(client).map(\.1)
+        guard let weakest = all.min(by: { $0.worth < $1.worth }) else {
             throw LogFailure(
                 .unreachable, operation: "inspect", key: "\(client.address)", text: "there is no master")
         }
         return weakest
     }
 
-    private init(info: String, _ config: [Reply], _ client: RedisClient) {
+    private var worth: (Int, Int, Int) { (objection == nil ? 1 : 0, refusal == nil ? 1 : 0, rank) }
+
+    private init(_ replies: [Reply], _ client: RedisClient) {
         var facts: [Substring: Substring] = [:]
-        for line in info.split(whereSeparator: \.isNewline) {
+        for line in (replies[0].text ?? "").split(whereSeparator: \.isNewline) {
             guard let colon = line.firstIndex(of: ":") else { continue }
             facts[line[..<colon]] = line[line.index(after: colon)...]
         }
+        var config: [String: String] = [:]
+        let pairs = replies[1].elements
+        for index in stride(from: 0, to: pairs.count - 1, by: 2) {
+            if let name = pairs[index].text { config[name] = pairs[index + 1].text }
+        }
+        for (reply, command) in zip(replies, ["INFO", "CONFIG GET", "EVAL"]) {
+            guard case .error(let text) = reply, ServerError.kind(of: text) != .refusingWrites else {
+                continue
+            }
+            untold.append(command)
+        }
         version = String(facts["redis_version"] ?? "")
         appendOnly = facts["aof_enabled"].map { $0 == "1" ? "yes" : "no" } ?? ""
-        appendFsync = config.count == 2 ? config[1].text ?? "" : ""
+        appendFsync = config["appendfsync"] ?? ""
+        minReplicasToWrite = config["min-replicas-to-write"].flatMap { Int($0) } ?? 0
         maxmemoryPolicy = String(facts["maxmemory_policy"] ?? "")
-        maxmemoryBytes = Int(facts["maxmemory"] ?? "") ?? 0
+        maxmemoryBytes = facts["maxmemory"].flatMap { Int($0) } ?? 0
+        usedBytes = facts["used_memory"].flatMap { Int($0) } ?? 0
+        if case .error(let text) = replies[2], ServerError.kind(of: text) == .refusingWrites {
+            refusal = ServerError.failure(text, operation: "", key: "").text
+        }
         demands = client.options.durability
         if case .single = client.address { isReplicated = false } else { isReplicated = true }
     }

@@ -19,6 +19,15 @@ extension RedisEventLog {
             .corrupt, operation: "memory", key: "\(address)", text: "the server does not say what it uses")
     }
 
+    /// The share of its memory that the fullest server uses; 0 where none has a limit, or tells.
+    public func memoryShare() throws(LogFailure) -> Double {
+        let settings = try ServerSettings.read(client("memory"))
+        return settings.map {
+            $0.1.maxmemoryBytes > 0 ? Double($0.1.usedBytes) / Double($0.1.maxmemoryBytes) : 0
+        }
+        .max() ?? 0
+    }
+
     /// Adds up what the log's keys take in the server, or in all masters of a cluster: for measurements, it
     /// asks for each key. Blocks.
     public func memory() throws(LogFailure) -> LogMemory {

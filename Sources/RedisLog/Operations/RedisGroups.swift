@@ -120,9 +120,7 @@ public final class RedisGroups {
     private func count(_ ranges: [(LogPosition, String)], limit: Int) throws(LogFailure) -> [Int] {
         var commands = CommandBuffer()
         for (position, end) in ranges {
-            commands.command(
-                "FCALL_RO", "reel_count", "1", LogKeys.log(position.partition), position.entryID, end,
-                String(limit))
+            commands.run(.count, [LogKeys.log(position.partition)], [position.entryID, end, String(limit)])
         }
         var counts = Array(repeating: 0, count: ranges.count)
         try client.pipeline("count", "\(client.address)", commands) { index, reply throws(LogFailure) in

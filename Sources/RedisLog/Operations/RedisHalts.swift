@@ -47,27 +47,109 @@ public final class RedisHalts {
         for lifted in book.lifted where change.lifted.contains(lifted.partition) {
             notify(.partitionLifted(lifted.partition, "\(lifted.by): \(lifted.reason)"))
         }
-        // A failover may lose the mark like anything else; whoever noticed the loss knows it still.
+        // A failover may lose the mark like anything else; whoever noticed the loss knows it still. And who
+        // knows a newer position than the mark says adds it.
+        var fields: [String] = []
         for partition in change.unmarked.sorted() {
             guard let reason = history.reason(partition) else { continue }
-            _ = try client.command(
-                "halt", LogPosition.partitionName(partition), HaltBook.halt(partition, reason))
+            fields += HaltBook.halt(partition, reason, missing: history.newest(partition))
+        }
+        for (partition, reason) in book.marks.sorted(by: { $0.key < $1.key }) {
+            guard let marked = book.missing[partition], let known = history.newest(partition), known > marked
+            else { continue }
+            fields += HaltBook.halt(partition, reason, missing: known)
+        }
+        if !fields.isEmpty, !client.options.onlyLooks { try write(fields, "halt") }
+    }
+
+    /// Writes marks. Refused by a server that takes no writes: the next look tries again.
+    private func write(_ fields: [String], _ operation: String) throws(LogFailure) {
+        do throws(LogFailure) {
+            _ = try client.run(operation, LogKeys.halted, .set, [LogKeys.halted], fields)
+        } catch { guard error.kind == .refusingWrites || error.kind == .denied else { throw error } }
+    }
+
+    /// Takes back what the archive has of halted partitions, and opens those that lack nothing any more: the
+    /// server's data were restored, or the archive had it all.
+    /// - Returns: the partitions that go on.
+    public func mend() throws(LogFailure) -> [Int] {
+        let book = try book()
+        try releaseHere()
+        // What an earlier version halted does not say what is missing: people decide.
+        let candidates = book.marks.keys.filter { book.missing[$0] != nil }.sorted()
+        guard !candidates.isEmpty, !client.options.onlyLooks else { return [] }
+        let losses = try history.recovery?.run(candidates) ?? []
+        let inspector = PartitionInspector(client: client)
+        var mended: [Int] = []
+        for state in try inspector.states(candidates) {
+            let partition = state.partition
+            guard state.findings.isEmpty, !losses.contains(where: { $0.partition == partition }) else {
+                continue
+            }
+            let known = max(
+                history.newest(partition) ?? .start(of: partition),
+                book.missing[partition] ?? .start(of: partition))
+            guard known <= state.end else { continue }
+            if known > state.through, known.milliseconds > 0,
+                try !inspector.absent([known], in: partition).isEmpty
+            {
+                continue
+            }
+            let lifting = LiftedHalt(
+                partition: partition, at: SystemClock().now(), by: "reel",
+                reason: "nothing is missing any more",
+                halt: book.marks[partition] ?? "")
+            try write(HaltBook.lift(lifting), "mend")
+            mended.append(partition)
+        }
+        if !mended.isEmpty { try refresh() }
+        return mended
+    }
+
+    /// Goes on in partitions that others had to put right, once they have.
+    private func releaseHere() throws(LogFailure) {
+        let here = history.haltedHere
+        guard !here.isEmpty else { return }
+        let losses = try history.recovery?.run(here) ?? []
+        for state in try PartitionInspector(client: client).states(here) where state.findings.isEmpty {
+            guard !losses.contains(where: { $0.partition == state.partition }) else { continue }
+            history.release(state.partition)
+            notify(.partitionLifted(state.partition, "reel: nothing is missing any more"))
         }
     }
 
+    /// Takes back what the archive has of a halted partition, also what nobody has vouched for.
+    /// - Returns: why that can't be; nil when it is done, or there was nothing.
+    public func takeBack(_ partition: Int) throws(LogFailure) -> String? {
+        guard let recovery = history.recovery else { return "this process was given no archive" }
+        return try recovery.run([partition], byHand: true).first?.text
+    }
+
     /// Accepts the loss: the partition is open again, to processes that run (within a second or so, see
-    /// `refresh`) and to those that start. Checkpoints beside the log that are ahead of it are forgotten.
-    /// What was derived elsewhere from the lost events must be put right before.
+    /// `refresh`) and to those that start. Checkpoints beside the log that are ahead of it are forgotten, and
+    /// segments of the archive that contradict it are set aside. What was derived elsewhere from the lost
+    /// events must be put right before.
     /// - Returns: nil when the partition is not halted.
     public func lift(
         _ partition: Int, by actor: String, because reason: String
     ) throws(LogFailure) -> LiftedHalt? {
         let name = LogPosition.partitionName(partition)
-        guard let halt = try book().marks[partition] else { return nil }
+        let book = try book()
+        guard let halt = book.marks[partition] else { return nil }
+        try history.recovery?.setAsideWhatDoesNotJoin(partition)
         try forgetCheckpoints(partition)
+        let newest = max(
+            history.newest(partition) ?? .start(of: partition),
+            book.missing[partition] ?? .start(of: partition))
+        _ = try client.run(
+            "lift halt", name, .acceptLoss,
+            [
+                LogKeys.log(partition), LogKeys.archive(partition), LogKeys.ranks(partition),
+                LogKeys.segments(partition),
+            ], [newest.entryID])
         let lifting = LiftedHalt(
             partition: partition, at: SystemClock().now(), by: actor, reason: reason, halt: halt)
-        _ = try client.command("lift halt", name, HaltBook.lift(lifting))
+        _ = try client.run("lift halt", name, .set, [LogKeys.halted], HaltBook.lift(lifting))
         return lifting
     }
 
@@ -75,18 +157,8 @@ public final class RedisHalts {
     /// and pass over what they have handled.
     private func forgetCheckpoints(_ partition: Int) throws(LogFailure) {
         let key = LogKeys.checkpoints(partition)
-        let log = LogKeys.log(partition)
-        let saved = try client.command("lift halt", key, ["HGETALL", key]).elements
-        for index in stride(from: 0, to: saved.count - 1, by: 2) {
-            guard let name = saved[index].text, let entry = saved[index + 1].text,
-                let position = LogPosition(partition: partition, entryID: entry), position.milliseconds > 0,
-                try client.command("lift halt", log, ["XRANGE", log, entry, entry]).elements.isEmpty
-            else { continue }
-            let stream = try client.command(
-                "lift halt", log, ["XINFO", "STREAM", log], accepting: HistoryCheck.missingKey)
-            if HistoryCheck.end(of: stream, without: position) != nil {
-                _ = try client.command("lift halt", key, ["HDEL", key, name])
-            }
+        for state in try PartitionInspector(client: client).states([partition]) {
+            for name in state.strays.keys { _ = try client.command("lift halt", key, ["HDEL", key, name]) }
         }
     }
 }

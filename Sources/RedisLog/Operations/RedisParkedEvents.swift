@@ -79,12 +79,10 @@ public final class RedisParkedEvents {
     /// Gives a parked event back to its group: it is delivered again, its tries counted anew.
     public func retry(group: String, _ position: LogPosition) throws(LogFailure) -> Outcome {
         let nobody = ConsumerName(instance: "parked", number: 0)
-        let reply = try client.command(
-            "retry parked", "\(position)",
-            [
-                "FCALL", "reel_unpark", "2", LogKeys.log(position.partition),
-                LogKeys.parked(position.partition, group), group, position.entryID, nobody.description,
-            ])
+        let reply = try client.call(
+            "retry parked", "\(position)", "reel_unpark",
+            [LogKeys.log(position.partition), LogKeys.parked(position.partition, group)],
+            [group, position.entryID, nobody.description])
         switch reply.integer {
         case 1: return .done
         case -1: return .entryMissing

@@ -37,12 +37,11 @@ public final class RedisRateCounter: RateCounter {
     public func take(_ count: Int, of subject: String, under rule: RateRule) throws(LogFailure) -> RateGrant {
         let key = LogKeys.rate(rule.name, subject)
         let client = borrow()
-        let reply = try client.command(
-            "count", key,
+        let reply = try client.call(
+            "count", key, "reel_rate", [key],
             [
-                "FCALL", "reel_rate", "1", key, String(max(1, count)), String(rule.limit),
-                String(RateRule.slotMilliseconds), String(RateRule.slots),
-                clock.map { String($0.now().milliseconds) } ?? "",
+                String(max(1, count)), String(rule.limit), String(RateRule.slotMilliseconds),
+                String(RateRule.slots), clock.map { String($0.now().milliseconds) } ?? "",
             ])
         // A client that failed is dropped, so that the next call doesn't wait out its pause.
         giveBack(client)

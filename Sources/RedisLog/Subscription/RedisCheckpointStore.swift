@@ -30,12 +30,11 @@ final class RedisCheckpointStore: CheckpointStore {
         for position in positions {
             let key = LogKeys.checkpoints(position.partition)
             if let fence = fences.first(where: { $0.partition == position.partition }) {
-                commands.command(
-                    "FCALL", "reel_checkpoint", "2", key,
-                    LogKeys.lease(position.partition, fence.subscription), subscription, position.entryID,
-                    fence.owner, String(fence.generation))
+                commands.call(
+                    "reel_checkpoint", [key, LogKeys.lease(position.partition, fence.subscription)],
+                    [subscription, position.entryID, fence.owner, String(fence.generation)])
             } else {
-                commands.command("HSET", key, subscription, position.entryID)
+                commands.run(.set, [key], [subscription, position.entryID])
             }
         }
         var refused: LogFailure?

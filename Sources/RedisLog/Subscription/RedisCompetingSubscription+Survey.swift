@@ -71,9 +71,9 @@ extension RedisCompetingSubscription {
         from: String, _ partition: Int, idle: Int, limit: Int
     ) throws(LogFailure) -> Int {
         commands.removeAll()
-        commands.command(
-            "FCALL", "reel_claim", "1", LogKeys.log(partition), group, from, consumer.description,
-            String(idle), String(limit))
+        commands.call(
+            "reel_claim", [LogKeys.log(partition)],
+            [group, from, consumer.description, String(idle), String(limit)])
         var deliveries: [LogPosition: Int] = [:]
         var moved = 0
         var malformed: [UnreadableEntry] = []
@@ -92,7 +92,7 @@ extension RedisCompetingSubscription {
             }
         }
         // What was pending and did not come along is no longer in the log.
-        dismiss(deliveries.keys.sorted())
+        try dismiss(deliveries.keys.sorted())
         if moved > 0 {
             client.options.notify(
                 .claimed(group: group, from: from.isEmpty ? "members that are stuck" : from, entries: moved))
@@ -107,9 +107,9 @@ extension RedisCompetingSubscription {
         guard !waiting.isEmpty else { return }
         commands.removeAll()
         for (partition, positions) in waiting {
-            commands.command(
-                ["FCALL", "reel_touch", "1", LogKeys.log(partition), group, consumer.description]
-                    + positions.map(\.entryID))
+            commands.call(
+                "reel_touch", [LogKeys.log(partition)],
+                [group, consumer.description] + positions.map(\.entryID))
         }
         var lost: [LogPosition] = []
         try run("touch") { index, reply throws(LogFailure) in
@@ -145,7 +145,7 @@ extension RedisCompetingSubscription {
         guard !names.isEmpty else { return }
         commands.removeAll()
         for member in names {
-            commands.command("FCALL", "reel_forget", "1", LogKeys.log(member.partition), group, member.name)
+            commands.call("reel_forget", [LogKeys.log(member.partition)], [group, member.name])
         }
         var removed: Set<String> = []
         try run("remove names") { index, reply throws(LogFailure) in

@@ -117,13 +117,10 @@ final class RedisCompetingSubscription: CompetingSubscription {
 
     func park(_ record: ParkedEvent) throws(LogFailure) {
         let position = record.position
-        _ = try client.command(
-            "park", "\(position)",
-            [
-                "FCALL", "reel_park", "2", LogKeys.log(position.partition),
-                LogKeys.parked(position.partition, group), group, position.entryID, record.json,
-                consumer.description,
-            ])
+        _ = try client.call(
+            "park", "\(position)", "reel_park",
+            [LogKeys.log(position.partition), LogKeys.parked(position.partition, group)],
+            [group, position.entryID, record.json, consumer.description])
     }
 
     /// Runs what is in `commands`, the outstanding acknowledgements before it, in one round trip.
@@ -179,8 +176,11 @@ final class RedisCompetingSubscription: CompetingSubscription {
         }
     }
 
-    /// Acknowledges entries that are pending and no longer in the log.
-    func dismiss(_ missing: [LogPosition]) {
+    /// Acknowledges entries that are pending and no longer in the log: unless they were lost, so that their
+    /// partition halts.
+    func dismiss(_ missing: [LogPosition]) throws(LogFailure) {
+        guard !missing.isEmpty else { return }
+        try client.requireWhole(Set(missing.map(\.partition)).sorted(), "read group")
         for position in missing {
             acknowledgements.append(position)
             book.remove(position)
@@ -214,7 +214,10 @@ final class RedisCompetingSubscription: CompetingSubscription {
         repeat {
             commands.removeAll()
             command.encode(intact.map { ($0, ">") }, together: together, into: &commands)
-            try run("read group") { _, reply throws(LogFailure) in
+            let reads = commands.count
+            commands.command("HGET", LogKeys.meta, "epoch")
+            try run("read group") { index, reply throws(LogFailure) in
+                guard index < reads else { return try self.client.requireEpoch(reply, "read group") }
                 try reply.forEach { stream throws(LogFailure) in
                     let partition = try self.partition(of: stream)
                     try stream[1]?.forEach { entry throws(LogFailure) in
@@ -270,7 +273,7 @@ final class RedisCompetingSubscription: CompetingSubscription {
                 if reply.isNil { cursors.removeAll() }
             }
             generation = client.generation
-            dismiss(missing)
+            try dismiss(missing)
             try recover(found)
         }
         joinedGeneration = generation
@@ -299,10 +302,13 @@ final class RedisCompetingSubscription: CompetingSubscription {
         try setAside(malformed)
     }
 
-    /// Creates the group where it is missing, at the start of the log: nothing is skipped.
+    /// Creates the group where it is missing, at the start of the log: nothing is skipped. Looked at first,
+    /// because a server at its maxmemory takes no new group, and works with those that there are.
     private func createGroups() throws(LogFailure) -> Int {
+        let missing = try partitionsWithoutGroup()
+        guard !missing.isEmpty else { return 0 }
         commands.removeAll()
-        for partition in 0..<partitioning.count {
+        for partition in missing {
             commands.command("XGROUP", "CREATE", LogKeys.log(partition), group, "0", "MKSTREAM")
         }
         var created = 0
@@ -311,6 +317,26 @@ final class RedisCompetingSubscription: CompetingSubscription {
             if reply.errorText == nil { created += 1 }
         }
         return created
+    }
+
+    private func partitionsWithoutGroup() throws(LogFailure) -> [Int] {
+        commands.removeAll()
+        for partition in 0..<partitioning.count {
+            commands.command("XINFO", "GROUPS", LogKeys.log(partition))
+        }
+        commands.command("HGET", LogKeys.meta, "epoch")
+        var missing: [Int] = []
+        try client.pipeline("look for group", group, commands, accepting: HistoryCheck.missingKey) {
+            partition, reply throws(LogFailure) in
+            guard partition < self.partitioning.count else {
+                // In another log there is nothing of ours, and nothing is made there.
+                return try self.client.requireEpoch(reply, "look for group")
+            }
+            var isThere = false
+            reply.forEach { if $0[1]?.string == self.group { isThere = true } }
+            if !isThere { missing.append(partition) }
+        }
+        return missing
     }
 
     private func recreateGroups() throws(LogFailure) {

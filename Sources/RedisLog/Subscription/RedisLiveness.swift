@@ -14,7 +14,7 @@ final class RedisLiveness: Liveness {
     func beat(_ mark: String, forMilliseconds: Int) throws(LogFailure) {
         let key = LogKeys.alive(mark)
         var commands = CommandBuffer()
-        commands.command("SET", key, LevelWatch.mark, "PX", String(max(1, forMilliseconds)))
+        commands.run(.mark, [key], [LevelWatch.mark, String(max(1, forMilliseconds))])
         commands.command("HGET", LogKeys.meta, LevelWatch.field)
         let levels = levels
         try client.pipeline("beat", key, commands) { index, reply throws(LogFailure) in

@@ -14,6 +14,8 @@ final class RedisOrderedFeed: OrderedFeed {
     private var places: [Int: Int] = [:]
     private var commands = CommandBuffer()
     private let liftings: Int
+    /// When what a partition says of itself was looked at last.
+    private var inspected: [Int: Int] = [:]
     private var decoder = EntryDecoder()
 
     init(_ client: RedisClient, _ positions: [LogPosition], _ archive: Archive?) throws(LogFailure) {
@@ -45,8 +47,9 @@ final class RedisOrderedFeed: OrderedFeed {
         guard !events.isEmpty || !unreadable.isEmpty else { return [] }
         // Asked afterwards: whatever was trimmed before the events were read shows up here. A partition of
         // which nothing came has nothing behind its position: its newest event is never trimmed.
-        let touched = events.map(\.position.partition) + unreadable.keys
-        try archive.ask(Set(touched).sorted(), "follow")
+        let touched = Set(events.map(\.position.partition) + unreadable.keys).sorted()
+        try archive.ask(touched, "follow")
+        try requireWhole(touched)
         for (partition, failure) in unreadable.sorted(by: { $0.key < $1.key })
         where !isArchived(partition) && !events.contains(where: { $0.position.partition == partition }) {
             // Nothing was passed over: what came of other partitions comes again.
@@ -56,6 +59,18 @@ final class RedisOrderedFeed: OrderedFeed {
         for event in live { seek(to: event.position) }
         client.history?.witness(live.lazy.map(\.position), liftings: liftings)
         return live.isEmpty ? try nextArchived(limit: limit) : live
+    }
+
+    /// Milliseconds between two looks at whether something is gone from a partition that events come from.
+    private static let inspectionMilliseconds = 1_000
+
+    /// Looks whether something is gone from partitions: what came stands behind it, and would pass it over.
+    private func requireWhole(_ partitions: [Int]) throws(LogFailure) {
+        let now = monotonicMilliseconds()
+        let due = partitions.filter { inspected[$0].map { now - $0 >= Self.inspectionMilliseconds } ?? true }
+        guard !due.isEmpty, client.readsStreamsTogether else { return }
+        try client.requireWhole(due, "follow")
+        for partition in due { inspected[partition] = now }
     }
 
     private func isArchived(_ partition: Int) -> Bool {
@@ -128,6 +143,7 @@ final class RedisOrderedFeed: OrderedFeed {
     private func requireIntact() throws(LogFailure) {
         try requireKnownTimes()
         try client.verify(positions)
+        try client.requireWhole(positions.map(\.partition), "follow")
         client.history?.witness(positions, liftings: liftings)
     }
 

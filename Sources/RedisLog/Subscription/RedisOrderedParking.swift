@@ -106,12 +106,10 @@ final class RedisOrderedParking: OrderedParking {
             _ = try client.command(operation, key, ["HSET", key, position.entryID, value])
             return
         }
-        let reply = try client.command(
-            operation, key,
-            [
-                "FCALL", "reel_checkpoint", "2", key, LogKeys.lease(position.partition, fence.subscription),
-                position.entryID, value, fence.owner, String(fence.generation),
-            ])
+        let reply = try client.call(
+            operation, key, "reel_checkpoint",
+            [key, LogKeys.lease(position.partition, fence.subscription)],
+            [position.entryID, value, fence.owner, String(fence.generation)])
         guard reply.elements.first?.integer == 1 else {
             throw .fenced(
                 operation, "\(position)", generation: UInt64(reply.elements.last?.integer ?? 0))

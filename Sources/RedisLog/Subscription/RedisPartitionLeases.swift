@@ -15,9 +15,8 @@ final class RedisPartitionLeases: PartitionLeases {
         _ subscription: String, as member: String, forMilliseconds: Int
     ) throws(LogFailure) -> [String] {
         let key = LogKeys.members(subscription)
-        let reply = try client.command(
-            "attend", subscription,
-            ["FCALL", "reel_attend", "1", key, member, String(max(1, forMilliseconds))])
+        let reply = try client.call(
+            "attend", subscription, "reel_attend", [key], [member, String(max(1, forMilliseconds))])
         return reply.elements.compactMap(\.text).sorted()
     }
 
@@ -28,8 +27,7 @@ final class RedisPartitionLeases: PartitionLeases {
     func holders(_ subscription: String) throws(LogFailure) -> [LeaseHolder] {
         var commands = CommandBuffer()
         for partition in 0..<partitioning.count {
-            commands.command(
-                "FCALL_RO", "reel_lease_read", "1", LogKeys.lease(partition, subscription))
+            commands.run(.leaseRead, [LogKeys.lease(partition, subscription)], [])
         }
         var holders: [LeaseHolder] = []
         try client.pipeline("holders", subscription, commands) { partition, reply throws(LogFailure) in
@@ -47,9 +45,9 @@ final class RedisPartitionLeases: PartitionLeases {
     ) throws(LogFailure) -> [Fence] {
         var commands = CommandBuffer()
         for partition in partitions {
-            commands.command(
-                "FCALL", "reel_lease_acquire", "1", LogKeys.lease(partition, subscription), member,
-                String(max(1, forMilliseconds)))
+            commands.call(
+                "reel_lease_acquire", [LogKeys.lease(partition, subscription)],
+                [member, String(max(1, forMilliseconds))])
         }
         var fences: [Fence] = []
         try client.pipeline("acquire", subscription, commands) { index, reply throws(LogFailure) in
@@ -65,9 +63,9 @@ final class RedisPartitionLeases: PartitionLeases {
     func renew(_ fences: [Fence], forMilliseconds: Int) throws(LogFailure) -> [Fence] {
         var commands = CommandBuffer()
         for fence in fences {
-            commands.command(
-                "FCALL", "reel_lease_renew", "1", LogKeys.lease(fence.partition, fence.subscription),
-                fence.owner, String(fence.generation), String(max(1, forMilliseconds)))
+            commands.call(
+                "reel_lease_renew", [LogKeys.lease(fence.partition, fence.subscription)],
+                [fence.owner, String(fence.generation), String(max(1, forMilliseconds))])
         }
         var held: [Fence] = []
         try client.pipeline("renew", fences.first?.subscription ?? "", commands) {
@@ -80,9 +78,9 @@ final class RedisPartitionLeases: PartitionLeases {
     func release(_ fences: [Fence]) throws(LogFailure) {
         var commands = CommandBuffer()
         for fence in fences {
-            commands.command(
-                "FCALL", "reel_lease_release", "1", LogKeys.lease(fence.partition, fence.subscription),
-                fence.owner, String(fence.generation))
+            commands.call(
+                "reel_lease_release", [LogKeys.lease(fence.partition, fence.subscription)],
+                [fence.owner, String(fence.generation)])
         }
         try client.pipeline("release", fences.first?.subscription ?? "", commands) { _, _ in }
     }

@@ -4,6 +4,9 @@ internal import Synchronization
 /// Segments in memory, and damage to them.
 public final class InMemorySegmentStore: SegmentStore {
     private let shelves = Mutex<[ArchiveShelf: [SegmentName: StoredSegment]]>([:])
+    /// Hashes of the segments that were vouched for.
+    private let vouched = Mutex<[ArchiveShelf: [SegmentName: String]]>([:])
+    private let aside = Mutex<[SegmentName]>([])
 
     /// An empty store.
     public init() {}
@@ -49,6 +52,35 @@ public final class InMemorySegmentStore: SegmentStore {
         return (
             SegmentFront(header: segment.header, index: segment.index, hash: segment.frontHash), segment.hash
         )
+    }
+
+    /// It has.
+    public var hasKey: Bool { true }
+
+    /// Remembers that somebody has vouched for a segment.
+    public func vouch(for name: SegmentName, hash: String, on shelf: ArchiveShelf) {
+        vouched.withLock { $0[shelf, default: [:]][name] = hash }
+    }
+
+    /// Whether somebody has.
+    public func isVouched(_ name: SegmentName, hash: String, on shelf: ArchiveShelf) -> Bool? {
+        vouched.withLock { $0[shelf]?[name] }.map { $0 == hash }
+    }
+
+    /// Forgets what was vouched for, as in an archive of an earlier build.
+    public func forgetVouchers() { vouched.withLock { $0 = [:] } }
+
+    /// Takes a segment off its shelf.
+    public func setAside(_ name: SegmentName, on shelf: ArchiveShelf) {
+        if remove(name, on: shelf) != nil { aside.withLock { $0.append(name) } }
+    }
+
+    /// Segments that were set aside.
+    public var setAside: [SegmentName] { aside.withLock { $0 } }
+
+    /// Epochs of the shelves that hold something.
+    public func epochs() -> [String] {
+        shelves.withLock { Set($0.filter { !$0.value.isEmpty }.keys.map(\.epoch)).sorted() }
     }
 
     /// Changes the last byte of a segment's payload.

@@ -8,8 +8,8 @@ enum ArchiveStatusCommand: Command {
     static let declaration = CommandDeclaration(
         "archive", "status", summary: "Show how much of the event log is archived",
         details:
-            "For each partition: events in the archive alone, events in Redis, and what keeps the oldest "
-            + "of these there.",
+            "For each partition: events in the archive alone, events in Redis, what keeps the oldest of these "
+            + "there, and why the archiver can't go on where it can't.",
         options: [Common.json.declaration] + Common.places,
         examples: ["reel archive status", "reel archive status --json"],
         statuses: [Common.usageStatus, Common.dependencyStatus])
@@ -27,10 +27,14 @@ enum ArchiveStatusCommand: Command {
                     Quantity.grouped(partition.archivedEvents), Quantity.grouped(partition.liveEvents),
                     partition.hold.map { "\($0.kind) of \($0.name)" } ?? "")
             }
+            let stuck = partitions.filter { !$0.stuck.isEmpty }.map {
+                "STUCK  \(LogPosition.partitionName($0.partition)) since \($0.stuck)"
+            }
             let total =
                 "\(Quantity.grouped(archived)) events in \(system.endpoints.archive), "
                 + "\(Quantity.grouped(live)) in Redis"
-            try Output.line((table.isEmpty ? [] : table.render() + [""]).joined(separator: "\n") + total)
+            let rows = table.isEmpty ? [] : table.render() + [""]
+            try Output.line((rows + (stuck.isEmpty ? [] : stuck + [""]) + [total]).joined(separator: "\n"))
             return .success
         }
         var writer = JSONWriter()
@@ -47,6 +51,7 @@ enum ArchiveStatusCommand: Command {
                         json.member("archived_events", partition.archivedEvents)
                         json.member("live_events", partition.liveEvents)
                         json.member("held_by", partition.hold.map { "\($0)" })
+                        if !partition.stuck.isEmpty { json.member("stuck", partition.stuck) }
                     }
                 }
             }
@@ -76,7 +81,7 @@ enum ArchiveRunCommand: Command {
         ])
 
     static func run(_ settings: Settings) throws -> ExitStatus {
-        let system = try RunningSystem(settings)
+        let system = try RunningSystem(settings, for: .changing)
         let archiver = try system.log.archiver(try ArchivePolicy(settings))
         let progress = ReadModelProgress(
             views: MongoReadModels(try system.mongo()), epoch: system.log.epoch)

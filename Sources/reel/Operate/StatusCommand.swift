@@ -98,6 +98,7 @@ final class StatusProbe {
 struct SystemStatus {
     private let endpoints: Endpoints
     private let server: ServerSettings
+    private let condition: LogCondition
     private let redis: String
     private let mongodb: String
     private let partitions: Int
@@ -108,7 +109,6 @@ struct SystemStatus {
     private let spoolLimit: Int?
     private let disk: DiskSpace
     private let guarded: DiskGuardFigures
-    private let halts: [HaltedPartition]
     private let level: FormatLevel
     private let laggards: [RedisFormatLevel.Laggard]
     private let shortcoming: ReadModelShortcoming?
@@ -119,9 +119,9 @@ struct SystemStatus {
     init(_ probe: StatusProbe, _ settings: Settings) throws {
         let log = probe.system.log
         endpoints = probe.system.endpoints
-        server = try log.inspect()
+        condition = try log.survey()
+        server = try condition.settings ?? log.inspect()
         redis = "\(log.address)"
-        halts = try log.halts().list()
         let formatLevel = log.formatLevel()
         level = try formatLevel.refresh()
         laggards = level < .newest ? try formatLevel.laggards() : []
@@ -171,6 +171,10 @@ struct SystemStatus {
             "reel      \(Program.version)" + endpoints.processText,
             "redis     \(redis), version \(server.version), \(partitions) partitions",
             "          \(server.durability)",
+        ]
+        lines += [server.objection, server.refusal].compactMap { $0.map { "          TROUBLE: \($0)" } }
+        lines += [
+            "archive   \(archiveText)",
             "level     \(level)" + levelNote,
             "mongodb   \(mongodb)" + (shortcoming.map { "; read models \($0); a projector mends it" } ?? ""),
             "spool     \(Quantity.bytes(spool.bytes))"
@@ -183,10 +187,7 @@ struct SystemStatus {
                 + (tagCounts ? "; those with the tag \(HoldTag.name) are being taken over" : ""),
             "recorded  \(Quantity.bytes(totals.sizeBytes)) in \(Quantity.grouped(totals.chunks)) chunks", "",
         ]
-        lines +=
-            halts.map { "HALTED    partition \($0.partition): \($0.reason)" }
-            + (halts.isEmpty ? [] : ["          what to do: 'reel partitions lift --help'", ""])
-        lines += held.lines
+        lines += troubleLines + held.lines
         lines += LagReport.table(stages + subscriptions).render() + [""]
         if whole {
             let table = LagReport.partitionTable(stages + subscriptions)
@@ -196,6 +197,26 @@ struct SystemStatus {
         for (status, count) in sessionCounts { sessions.add(status.rawValue, Quantity.grouped(count)) }
         lines += sessions.isEmpty ? ["no sessions"] : sessions.render()
         return lines.joined(separator: "\n")
+    }
+
+    private var archiveText: String {
+        let events = condition.unarchived.reduce(0) { $0 + $1.events }
+        let age = condition.oldestUnarchivedMilliseconds
+        return "\(Quantity.grouped(events)) events in Redis"
+            + (age > 0 ? ", the oldest for \(Quantity.age(milliseconds: age))" : "")
+            + "; \(endpoints.archive)"
+    }
+
+    /// Partitions that are halted, and those in which the archiver is stuck.
+    private var troubleLines: [String] {
+        var lines = condition.halted.map { "HALTED    partition \($0.partition): \($0.reason)" }
+        if !lines.isEmpty { lines += ["          what to do: 'reel partitions lift --help'", ""] }
+        let stuck = condition.unarchived.filter { !$0.stuck.isEmpty }
+        lines += stuck.map { "STUCK     archiver, partition \($0.partition), since \($0.stuck)" }
+        if !stuck.isEmpty {
+            lines += ["          what to do: 'reel archive status', 'reel archive verify'", ""]
+        }
+        return lines
     }
 
     var json: JSONWriter {
@@ -212,6 +233,24 @@ struct SystemStatus {
                 json.member("maxmemory_policy", server.maxmemoryPolicy)
                 json.member("partitions", partitions)
                 json.member("durability", server.durability)
+                json.member("takes_writes", server.refusal == nil)
+                json.member("trouble", server.objection ?? server.refusal)
+                json.member("used_bytes", server.usedBytes)
+                json.member("maxmemory_bytes", server.maxmemoryBytes)
+            }
+            json.member("archive") { json in
+                json.member("path", endpoints.archive)
+                json.member("unarchived_events", condition.unarchived.reduce(0) { $0 + $1.events })
+                json.member("oldest_unarchived_seconds", condition.oldestUnarchivedMilliseconds / 1000)
+                json.key("stuck")
+                json.array { list in
+                    for stuck in condition.unarchived where !stuck.stuck.isEmpty {
+                        list.object {
+                            $0.member("partition", stuck.partition)
+                            $0.member("reason", stuck.stuck)
+                        }
+                    }
+                }
             }
             json.member("format_level") { json in
                 json.member("level", level.number)
@@ -221,7 +260,7 @@ struct SystemStatus {
             }
             json.key("halted_partitions")
             json.array { list in
-                for halt in halts {
+                for halt in condition.halted {
                     list.object {
                         $0.member("partition", halt.partition)
                         $0.member("reason", halt.reason)

@@ -168,7 +168,7 @@ private enum ParkedSettling {
         _ settle: (ParkedDesk, ParkedEvent) throws -> ParkedDesk.Verdict
     ) throws -> ExitStatus {
         let events = try picked(settings, command)
-        let desk = try ParkedOptions.desk(try RunningSystem(settings))
+        let desk = try ParkedOptions.desk(try RunningSystem(settings, for: .changing))
         var count = 0
         var refused: [(ParkedID, String)] = []
         let settleOne = { (event: ParkedEvent) in

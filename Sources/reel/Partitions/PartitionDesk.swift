@@ -17,6 +17,9 @@ final class PartitionDesk {
         var shownEvents: UInt64?
         /// Events that the log has.
         var loggedEvents: UInt64
+        /// Events in the midst of its history that are gone: what is left of it can be looked at, and no
+        /// more.
+        var gaps = 0
         /// Numbers of the chunks whose sealed files no event describes any more; they were set aside.
         var chunks: [Int]
         /// Cases that held it as far as the read models had seen, and that the log knows nothing of.
@@ -43,15 +46,45 @@ final class PartitionDesk {
         self.chunks = chunks
     }
 
+    /// Takes back what the archive has of a halted partition, on the word of whoever asks.
+    /// - Returns: the lifting, which the log made because nothing is missing any more; nil when the partition
+    ///   is not halted.
+    /// - Throws: `CommandFailure`, when it is still missing something.
+    func takeBack(_ partition: Int) throws -> Outcome? {
+        guard try halts.list().contains(where: { $0.partition == partition }) else { return nil }
+        if let text = try halts.takeBack(partition) {
+            throw CommandFailure(.no, "partition \(LogPosition.partitionName(partition)): \(text)")
+        }
+        if let outcome = try mended(partition) { return outcome }
+        let halt = try halts.list().first { $0.partition == partition }
+        throw CommandFailure(
+            .no, "what the archive has was taken back, and something is missing still: \(halt?.reason ?? "")")
+    }
+
+    /// The outcome for a partition that lacks nothing any more; nil when it does.
+    private func mended(_ partition: Int) throws -> Outcome? {
+        guard try halts.mend().contains(partition) else { return nil }
+        return try halts.lifted().first { $0.partition == partition }.map {
+            Outcome(lifting: $0, sessions: [], auditRecords: 0)
+        }
+    }
+
     /// - Returns: nil when the partition is not halted.
     func lift(_ partition: Int, by actor: Actor, because reason: String) throws -> Outcome? {
         guard try halts.list().contains(where: { $0.partition == partition }) else { return nil }
+        // Nothing is given up that the archive has, or that is there again.
+        if let outcome = try mended(partition) { return outcome }
         var lost: [String: LostSession] = [:]
+        var damaged: [String: LostSession] = [:]
         let held = try views.heldSessions(ofPartition: partition)
-        for shown in try views.sessions(ofPartition: partition) where try isLost(shown) {
-            lost[shown.sessionID] = LostSession(
-                sessionID: shown.sessionID, shownEvents: shown.version,
-                loggedEvents: try store.version(of: shown.sessionID), chunks: [])
+        for shown in try views.sessions(ofPartition: partition) {
+            let session = shown.sessionID
+            var found = LostSession(
+                sessionID: session, shownEvents: shown.version,
+                loggedEvents: try store.version(of: session), chunks: [])
+            if try isLost(shown) { lost[session] = found; continue }
+            found.gaps = try gaps(in: session)
+            if found.gaps > 0 { damaged[session] = found }
         }
         // The read models may have been behind when it happened. Files of sessions that neither the log nor
         // the read models know are somebody else's.
@@ -68,7 +101,9 @@ final class PartitionDesk {
         }
         for (session, cases) in held {
             let known = try logged(session).legalHolds
-            lost[session]?.lostHolds = cases.filter { !known.contains($0) }
+            let gone = cases.filter { !known.contains($0) }
+            lost[session]?.lostHolds = gone
+            damaged[session]?.lostHolds = gone
         }
         let sessions = lost.values.sorted { $0.sessionID < $1.sessionID }
         let records = try lostRecords(partition)
@@ -77,7 +112,9 @@ final class PartitionDesk {
             partition: partition, upTo: try store.end(of: partition),
             without: sessions.filter { $0.shownEvents != nil }.map(\.sessionID))
         return try halts.lift(partition, by: actor.id, because: reason).map {
-            Outcome(lifting: $0, sessions: sessions, auditRecords: records.count)
+            Outcome(
+                lifting: $0, sessions: sessions + damaged.values.sorted { $0.sessionID < $1.sessionID },
+                auditRecords: records.count)
         }
     }
 
@@ -106,6 +143,13 @@ final class PartitionDesk {
             if page[record.position] != record.auditID { lost.append(record.auditID) }
         }
         return lost
+    }
+
+    /// Events of a session's history that cannot be read any more.
+    private func gaps(in session: String) throws -> Int {
+        var count = 0
+        try store.forEachEntry(of: session) { entry in if entry.event == nil { count += 1 } }
+        return count
     }
 
     /// Whether the newest event that the read models have of a session is not the one that the log has.

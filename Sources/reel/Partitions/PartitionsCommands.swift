@@ -57,7 +57,12 @@ enum PartitionsLiftCommand: Command {
         PartitionsLiftCommand.number($0) == nil ? nil : $0
     }
     static let accept = Flag(
-        "accept-loss", help: "Yes: the lost events are given up for good. Nothing is done without it")
+        "accept-loss", help: "Yes: the lost events are given up for good. Nothing is given up without it")
+    static let fromArchive = Flag(
+        "from-archive",
+        help:
+            "Take back what the archive has of the partition, also what nobody has vouched for; gives up nothing"
+    )
     static let reason = Setting(
         "reason", "TEXT", .text(upTo: 500), isRequired: true,
         help: "Why, kept beside the log with who and when")
@@ -66,21 +71,32 @@ enum PartitionsLiftCommand: Command {
         "partitions", "lift", summary: "Go on in a halted partition, without the events that were lost",
         details:
             "First try to bring the lost events back: where an old master or a backup has them, stop "
-            + "everything, put that server in place, and nothing is lost. Lifting gives them up for good. It "
+            + "everything, put that server in place, and nothing is lost. What the archive has is taken back by "
+            + "itself as far as somebody with a key has vouched for it, and with --from-archive all of it. A "
+            + "partition that lacks nothing any more goes on without being lifted. Lifting gives up what neither "
+            + "has, for good. It "
             + "accepts that events which were acknowledged never happened: chunks whose recording was lost "
             + "are no part of their sessions any more, even if they were shown as stored; sessions may be "
             + "gone; recordings that were cut off end as incomplete.\n"
             + "Sealed files that no event describes are moved to .lost in the chunk store, but for those of "
             + "sessions that a case holds or held. What was stored "
             + "and lost only that event is found again and needs nothing. The read models of the sessions "
-            + "concerned are built again from the log. Running processes go on within seconds.",
+            + "concerned are built again from the log. A session that lost events in its midst stays as it is: "
+            + "what is left of it can be looked at. Segments of the archive that contradict the log are kept "
+            + "beside it, with names that end in .lost. Running processes go on within seconds.",
         positionals: [Positional("PARTITION", partition, help: "Number or name of the partition")],
-        options: [accept.declaration, reason.declaration, Common.json.declaration] + Common.places,
+        options: [
+            accept.declaration, fromArchive.declaration, reason.declaration, Common.json.declaration,
+        ] + Common.places,
         examples: [
             "reel partitions lift p003 --accept-loss --reason 'the old master burnt down'",
             "reel partitions lift 3 --accept-loss --reason 'ticket 4711' --json",
+            "reel partitions lift 3 --from-archive --reason 'written by the build before vouchers'",
         ],
-        statuses: ["1  the partition is not halted", Common.usageStatus, Common.dependencyStatus])
+        statuses: [
+            "1  the partition is not halted; with --from-archive also: something is missing still",
+            Common.usageStatus, Common.dependencyStatus,
+        ])
 
     static func number(_ text: String) -> Int? {
         let digits = text.hasPrefix("p") ? text.dropFirst() : text[...]
@@ -95,19 +111,26 @@ enum PartitionsLiftCommand: Command {
             throw UsageError(["PARTITION is missing"], command: declaration.name)
         }
         let reason = try settings.require(reason)
-        guard settings[accept] else {
+        guard settings[accept] != settings[fromArchive] else {
             throw UsageError(
-                ["lifting gives up events that were acknowledged: add --accept-loss if that is meant"],
-                command: declaration.name)
+                [
+                    settings[accept]
+                        ? "--accept-loss and --from-archive exclude each other"
+                        : "lifting gives up events that were acknowledged: add --accept-loss if that is meant, or "
+                            + "--from-archive to take back what the archive has"
+                ], command: declaration.name)
         }
-        let system = try RunningSystem(settings)
+        let system = try RunningSystem(settings, for: .changing)
         let name = LogPosition.partitionName(partition)
         guard (0..<system.log.partitioning.count).contains(partition) else {
             throw CommandFailure(.no, "the log has no partition \(name)")
         }
         let chunks = try system.chunks()
         let desk = try PartitionDesk(system.log, MongoReadModels(try system.mongo()), chunks)
-        guard let outcome = try desk.lift(partition, by: CurrentUser.actor, because: reason) else {
+        let found =
+            try settings[fromArchive]
+            ? desk.takeBack(partition) : desk.lift(partition, by: CurrentUser.actor, because: reason)
+        guard let outcome = found else {
             throw CommandFailure(.no, "partition \(name) is not halted")
         }
         try CommandTrail(system.log).keep(
@@ -119,14 +142,21 @@ enum PartitionsLiftCommand: Command {
     }
 
     private static func text(_ outcome: PartitionDesk.Outcome, _ chunks: ChunkStore) -> String {
+        let isMended = outcome.lifting.by == "reel"
         var lines = [
-            "partition \(outcome.lifting.partition) goes on", "accepted: \(outcome.lifting.halt)", "",
+            "partition \(outcome.lifting.partition) goes on",
+            isMended
+                ? "nothing is missing any more, and nothing was given up"
+                : "accepted: \(outcome.lifting.halt)",
         ]
-        var table = Table("SESSION", ">EVENTS SHOWN", ">IN THE LOG", ">FILES SET ASIDE")
+        if isMended { return lines.joined(separator: "\n") }
+        lines.append("")
+        var table = Table("SESSION", ">EVENTS SHOWN", ">IN THE LOG", ">GONE AMONG THEM", ">FILES SET ASIDE")
         for session in outcome.sessions {
             table.add(
                 session.sessionID, session.shownEvents.map { Quantity.grouped(Int($0)) } ?? "-",
-                Quantity.grouped(Int(session.loggedEvents)), Quantity.grouped(session.chunks.count))
+                Quantity.grouped(Int(session.loggedEvents)), Quantity.grouped(session.gaps),
+                Quantity.grouped(session.chunks.count))
         }
         lines += table.isEmpty ? ["no session is known to have lost anything"] : table.render()
         if outcome.sessions.contains(where: { !$0.chunks.isEmpty }) {
@@ -159,6 +189,7 @@ enum PartitionsLiftCommand: Command {
                         json.key("shown_events")
                         if let shown = session.shownEvents { json.value(Int(shown)) } else { json.null() }
                         json.member("logged_events", Int(session.loggedEvents))
+                        json.member("gone_among_them", session.gaps)
                         json.key("files_set_aside")
                         json.array { list in for number in session.chunks { list.value(number) } }
                         json.member("lost_holds", session.lostHolds)

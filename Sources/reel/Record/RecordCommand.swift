@@ -3,6 +3,7 @@ import EventSourcing
 import Glibc
 import Pipeline
 import Recording
+import RedisLog
 import Supervision
 import Vault
 
@@ -44,13 +45,16 @@ enum RecordCommand: Command {
                 command: "record")
         }
         // A system that is just being started again is no reason to lose a recording.
-        let system = try RunningSystem(settings, patienceMilliseconds: 10_000)
+        let system = try RunningSystem(settings, for: .changing, patienceMilliseconds: 10_000)
         if settings[RecordSettings.session] == nil {
             session.sessionID = try system.newSessionID(instead: session.sessionID)
         }
         let stop = StopSignal()
         try SignalWatcher.start(stop)
 
+        let ending = StopSignal()
+        defer { ending.set() }
+        try watch(system.log, until: ending)
         let report = RecordingReport(settings, session.sessionID, totalBytes: source.totalBytes)
         let vault = try system.vault(spoolLimitBytes: try Common.spoolLimit(settings))
         var options = RecordingOptions(session: session)
@@ -96,6 +100,15 @@ enum RecordCommand: Command {
             return .interrupted
         }
         return status == .completed ? .success : .no
+    }
+
+    /// Looks after the log while the recording lasts: whether it is still the same, what is halted, whether
+    /// it keeps what is appended.
+    private static func watch(_ log: RedisEventLog, until ending: StopSignal) throws {
+        _ = try OwnThread(name: "log-watch") {
+            let watch = log.watch()
+            while !ending.wait(milliseconds: 1_000) { watch.look() }
+        }
     }
 
     private static func kept(_ summary: RecordingSummary) -> String {

@@ -38,7 +38,7 @@ struct ArchiverRole {
     init(_ system: OpenSystem) { self.system = system }
 
     func run(stop: StopSignal) throws {
-        var told: [Int: String] = [:]
+        var trouble = ArchiverTrouble(system)
         let progress = ReadModelProgress(views: system.views, epoch: system.log.epoch)
         let archiver = try system.log.archiver(system.archiving)
         sweep()
@@ -46,16 +46,22 @@ struct ArchiverRole {
             var isIdle = true
             do {
                 let limits = try progress.limits(system.log.partitioning.count)
+                // A server that runs out of memory gets rid of whatever may go, however young and few.
+                let isShort = try system.log.memoryShare() > Self.tightShare
                 for (partition, limit) in limits.enumerated() where !stop.isSet {
-                    if archive(partition, limit, archiver, &told) { isIdle = false }
+                    if archive(partition, limit, all: isShort, archiver, &trouble) { isIdle = false }
                 }
+                trouble.end(of: nil, archiver)
             } catch {
-                report(-1, "the read models do not say how far they are: \(error)", &told)
+                trouble.note("what may be archived cannot be found out: \(error)", of: nil, archiver)
             }
             // While there is something to do, more came meanwhile.
             if isIdle { stop.wait(milliseconds: system.archivePause) }
         }
     }
+
+    /// Share of its memory that a server may use before it is short of it.
+    private static let tightShare = 0.85
 
     /// Removes what a killed predecessor was writing. It costs space, not truth.
     private func sweep() {
@@ -67,26 +73,72 @@ struct ArchiverRole {
 
     /// Whether something was archived.
     private func archive(
-        _ partition: Int, _ limit: LogPosition, _ archiver: RedisArchiver, _ told: inout [Int: String]
+        _ partition: Int, _ limit: LogPosition, all: Bool, _ archiver: RedisArchiver,
+        _ trouble: inout ArchiverTrouble
     ) -> Bool {
         do throws(LogFailure) {
-            let run = try archiver.run(partition: partition, upTo: limit)
-            told[partition] = nil
+            let run = try archiver.run(partition: partition, upTo: limit, all: all)
+            trouble.end(of: partition, archiver)
             guard run.segments > 0 else { return false }
             system.report(
                 .info, "archiver", "archived \(LogPosition.partitionName(partition))",
                 [("events", "\(run.events)"), ("segments", "\(run.segments)")])
             return true
         } catch {
-            report(partition, "\(LogPosition.partitionName(partition)): \(error)", &told)
+            // A halted partition is told of as such.
+            if error.kind == .lostHistory {
+                trouble.end(of: partition, archiver)
+            } else {
+                trouble.note("\(error)", of: partition, archiver)
+            }
             return false
         }
     }
+}
 
-    /// Says what is wrong, once until it changes.
-    private func report(_ partition: Int, _ text: String, _ told: inout [Int: String]) {
-        guard told[partition] != text else { return }
-        told[partition] = text
-        system.report(.error, "archiver", text)
+/// What keeps the archiver from going on: said in the log once until it changes, and beside the partition for
+/// `reel status` and the figures of every process. One thread.
+struct ArchiverTrouble {
+    private let system: OpenSystem
+    private var told: [Int: String] = [:]
+    /// Partitions that may still carry what an earlier run has written down.
+    private var unknown: Set<Int>
+    /// Stands for all partitions together.
+    private static let all = -1
+
+    init(_ system: OpenSystem) {
+        self.system = system
+        unknown = Set(0..<system.log.partitioning.count)
+    }
+
+    /// - Parameter partition: nil for all of them.
+    mutating func note(_ text: String, of partition: Int?, _ archiver: RedisArchiver) {
+        let key = partition ?? Self.all
+        guard told[key] != text else { return }
+        told[key] = text
+        let name = partition.map { "\(LogPosition.partitionName($0)): " } ?? ""
+        system.report(.error, "archiver", name + text)
+        if let partition { write(text, partition, archiver) }
+    }
+
+    mutating func end(of partition: Int?, _ archiver: RedisArchiver) {
+        let key = partition ?? Self.all
+        let wasTold = told.removeValue(forKey: key) != nil
+        if wasTold {
+            system.report(.info, "archiver", "goes on", partition.map { [("partition", "\($0)")] } ?? [])
+        }
+        guard let partition, wasTold || unknown.contains(partition) else { return }
+        write("", partition, archiver)
+    }
+
+    /// A server that takes no writes is told later, when the text changes or ends.
+    private mutating func write(_ text: String, _ partition: Int, _ archiver: RedisArchiver) {
+        do throws(LogFailure) {
+            try archiver.note(stuck: text, since: SystemClock().now(), in: partition)
+            unknown.remove(partition)
+        } catch {
+            unknown.insert(partition)
+            system.report(.debug, "archiver", "what it waits for could not be written down: \(error)")
+        }
     }
 }

@@ -43,7 +43,8 @@ struct FormatLevelService: Service {
                     break
                 }
             } catch {
-                guard error.isTransient else { throw error }
+                // A log that is ahead of this program ends it; what an operator can put right does not.
+                guard error.mayEnd, error.kind != .unsuitable else { throw error }
                 system.report(.debug, name, "\(error)")
             }
             attempt += isAdmitted ? 1 : 0

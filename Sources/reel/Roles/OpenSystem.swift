@@ -73,18 +73,23 @@ final class OpenSystem: Sendable {
         (workers, chaining, levels) = (plan.workers, plan.chaining, plan.levels)
         (archiving, archivePause) = (plan.archiving, plan.archivePause)
         retentionPause = plan.retentionPause
-        archive = FileSegmentStore(root: places.archive)
-        log = try Self.openLog(plan, places, command)
+        // Before the log: what its archive alone has is taken back by whoever has the keys that vouch for it.
+        let ring = choice.needsVault ? try KeyRing.open(folder: places.keys) : nil
+        archive = FileSegmentStore(root: places.archive, ring: ring)
         let mongo = try MongoPool(MongoSettings(url: places.mongodbURL))
         views = MongoReadModels(mongo)
         passwords = MongoPasswordRecords(mongo)
         try views.queries.ping()
         report(.info, command, "read models open", [("mongodb", mongo.host)])
-        if choice.needsVault {
+        let expectation = try LogExpectation(
+            data: plan.data, archive: archive, chunks: places.chunks, views)
+        log = try Self.openLog(plan, archive, places, expectation, command)
+        try expectation.setAsideReadModels(of: log.epoch, views, report, command)
+        Self.remember(log, in: plan.data, report, command)
+        if let ring {
             openedVault = VaultAccess(
                 spool: try Spool(root: places.spool, limitBytes: plan.spoolLimitBytes),
-                chunks: try ChunkStore(root: places.chunks),
-                ring: try KeyRing.open(folder: places.keys), archive: MongoKeyArchive(mongo))
+                chunks: try ChunkStore(root: places.chunks), ring: ring, archive: MongoKeyArchive(mongo))
             report(
                 .info, command, "vault open",
                 [("spool", places.spool), ("chunks", places.chunks), ("keys", places.keys)])
@@ -111,22 +116,30 @@ final class OpenSystem: Sendable {
     }
 
     private static func openLog(
-        _ plan: SystemPlan, _ places: Places, _ command: String
+        _ plan: SystemPlan, _ archive: FileSegmentStore, _ places: Places, _ expectation: LogExpectation,
+        _ command: String
     ) throws -> RedisEventLog {
         let report = plan.log
         var options = RedisEventLog.Options()
         options.durability = plan.durability
-        options.archive = FileSegmentStore(root: places.archive)
+        options.archive = archive
         options.notify = { notice in
             let (level, text) = notice.line
             report(level, "log", text)
         }
+        let found = try RedisEventLog.epoch(at: places.redisURL, options: options)
+        try expectation.require(found, at: "\(try RedisLocation(url: places.redisURL))", plan.decision)
+        if found == nil, plan.decision == .fromArchive {
+            let lost = try expectation.archived(partitions: plan.partitions)
+            try RedisEventLog.recreate(
+                places.redisURL, epoch: lost.epoch, partitions: lost.partitions, options: options)
+            report(.warning, command, "making the log again from its archive", [("epoch", lost.epoch)])
+        }
         let log = try RedisEventLog.open(
             places.redisURL, createWith: plan.partitions ?? usualPartitions, options: options)
         let server = try log.inspect()
-        let isDurable = server.appendOnly == "yes" && server.appendFsync == "always"
         report(
-            isDurable ? .info : .warning, command, "event log open",
+            server.isDurable ? .info : .warning, command, "event log open",
             [
                 ("redis", "\(log.address)"), ("version", server.version),
                 ("partitions", "\(log.partitioning.count)"), ("durability", server.durability),
@@ -137,6 +150,19 @@ final class OpenSystem: Sendable {
                 [("partitions", "\(log.partitioning.count)"), ("asked", "\(asked)")])
         }
         return log
+    }
+}
+
+extension OpenSystem {
+    /// Writes down, where there is a data folder, which log belongs to it.
+    private static func remember(
+        _ log: RedisEventLog, in data: String, _ report: Log, _ command: String
+    ) {
+        let now = RememberedLog(log)
+        guard DataFolder(existing: data) != nil, RememberedLog(in: data) != now else { return }
+        do throws(SystemFailure) { try now.write(in: data) } catch {
+            report(.warning, command, "which log belongs to the data folder cannot be written down: \(error)")
+        }
     }
 }
 
@@ -161,6 +187,31 @@ extension RedisLogNotice {
             (.error, "partition \(partition) is halted: \(reason); see 'reel partitions lift --help'")
         case .partitionLifted(let partition, let text):
             (.warning, "partition \(partition) goes on: its halt was lifted by \(text)")
+        case .logReplaced(let text):
+            (
+                .error,
+                "\(text); nothing is read from it or written to it until the right one is back: look at the "
+                    + "server and at REDIS_URL, and restore a backup of Redis' data if it is lost"
+            )
+        case .logReturned: (.info, "the right log is back")
+        case .takenBack(let partition, let events, let from):
+            (
+                .warning,
+                "partition \(partition): \(events) events behind \(from.entryID) were only in the archive and "
+                    + "were taken back into the log"
+            )
+        case .serverRefuses(let text?): (.error, "\(text); what is there is read all the same")
+        case .serverRefuses(nil): (.info, "the server takes writes again")
+        case .settingsObjected(let text?): (.error, "\(text); nothing is appended until then")
+        case .settingsObjected(nil): (.info, "the server's settings are right again")
+        case .durabilityChanged(let text, let isDurable):
+            (isDurable ? .info : .error, "the server's settings have changed: \(text)")
+        case .archiveMended(let partition, let through):
+            (
+                .warning,
+                "partition \(partition): what Redis says of its archive was damaged and was put right: archived "
+                    + "up to \(through.entryID)"
+            )
         case .memberRemoved(let group, let member): (.debug, "group \(group): removed member \(member)")
         }
     }

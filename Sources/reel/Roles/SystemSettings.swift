@@ -54,7 +54,7 @@ enum SystemSettings {
             Common.spoolQuota.declaration,
             archive.declaration, archiveAfterEvents.declaration, archiveAfterHours.declaration,
             archiveEvery.declaration, retentionEvery.declaration, service.declaration, logLevel.declaration,
-        ] + DurabilitySettings.declarations
+        ] + DurabilitySettings.declarations + LogDecision.declarations
 }
 
 /// The checked values that say how roles run in one process.
@@ -73,6 +73,8 @@ struct SystemPlan {
     /// What may lie in the spool; nil when nobody has said.
     var spoolLimitBytes: Int?
     var durability: Durability
+    /// What to do where another log is expected.
+    var decision: LogDecision
     var archive: String?
     var archiving: ArchivePolicy
     /// Milliseconds between two looks at what may be archived.
@@ -92,6 +94,7 @@ struct SystemPlan {
         diskReserveBytes = settings[Common.diskReserve].map { $0 << 20 }
         spoolLimitBytes = try Common.spoolLimit(settings)
         durability = try DurabilitySettings.durability(settings)
+        decision = try LogDecision(settings)
         archive = settings[SystemSettings.archive]
         archiving = try ArchivePolicy(settings)
         archivePause = try settings.require(SystemSettings.archiveEvery) * 1000

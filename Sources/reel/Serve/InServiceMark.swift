@@ -113,7 +113,7 @@ struct InServiceFile: Equatable {
             return "process \(pid) last wrote it at \(time.rfc3339): it was killed, or it hangs"
         }
         if question == .ready, state == .cutOff {
-            return "process \(pid) runs, but does not reach the event log"
+            return "process \(pid) runs, but does not reach the event log, or may not write there"
         }
         return nil
     }

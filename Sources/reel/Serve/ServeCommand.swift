@@ -62,7 +62,7 @@ enum ServeCommand: Command {
         _ = Unmanaged.passRetained(system)
         let beats = LivenessService(system)
         var services: [any Service] = [
-            beats, FormatLevelService(system, after: beats), HaltWatchService(system),
+            beats, FormatLevelService(system, after: beats), LogWatchService(system),
         ]
         if plan.choice.needsVault {
             services += [SweepService(system, ownsChunkStore: false), DiskWatchService(system)]

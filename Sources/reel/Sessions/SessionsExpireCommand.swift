@@ -34,7 +34,7 @@ enum SessionsExpireCommand: Command {
         if time != nil, !isDry {
             throw UsageError(["--at shows what would happen: it needs --dry-run"], command: declaration.name)
         }
-        let system = try RunningSystem(settings)
+        let system = try RunningSystem(settings, for: isDry ? .looking : .changing)
         let now = try time ?? RetentionClock(groups: system.log.groups()).now()
         let candidates = ReadModelCandidates(MongoReadModels(try system.mongo()))
         let takeover = system.log.holdTagTakeover

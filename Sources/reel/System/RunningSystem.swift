@@ -11,14 +11,25 @@ struct RunningSystem {
     let endpoints: Endpoints
     let log: RedisEventLog
 
+    /// What a command means to do with the system.
+    enum Purpose {
+        /// To look: that is possible on a log that takes no writes, or is in trouble.
+        case looking
+        /// To change something: the log has to be what is demanded of it.
+        case changing
+    }
+
     /// Finds the system that `settings` name and opens its log. A server that is loading its data is
     /// waited for.
     /// - Parameter patienceMilliseconds: how long to wait for one that cannot be reached.
-    init(_ settings: Settings, patienceMilliseconds: Int = 0) throws {
+    init(_ settings: Settings, for purpose: Purpose = .looking, patienceMilliseconds: Int = 0) throws {
         endpoints = try Endpoints.find(settings)
         var options = RedisEventLog.Options()
         options.durability = try DurabilitySettings.durability(settings)
-        options.archive = FileSegmentStore(root: endpoints.archive)
+        options.onlyLooks = purpose == .looking
+        // Whoever changes something may have to take back what the archive alone has; the keys vouch for it.
+        let ring = purpose == .changing ? try? KeyRing.open(folder: endpoints.keys) : nil
+        options.archive = FileSegmentStore(root: endpoints.archive, ring: ring)
         let began = ContinuousClock.now
         var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 1000)
         let pause = StopSignal()

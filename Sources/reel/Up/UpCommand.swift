@@ -68,7 +68,7 @@ enum UpCommand: Command {
         let beats = LivenessService(system)
         let group = ServiceGroup(
             servers.services + [
-                beats, FormatLevelService(system, after: beats), HaltWatchService(system),
+                beats, FormatLevelService(system, after: beats), LogWatchService(system),
                 SweepService(system, ownsChunkStore: plan.system.chunkStore == nil),
                 DiskWatchService(system),
             ] + roles + web.services + [

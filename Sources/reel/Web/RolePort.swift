@@ -23,6 +23,7 @@ struct RolePort: Sendable {
         _ authenticator: TokenAuthenticator, command: String, figures: (MetricsRegistry) -> Void
     ) throws {
         let metrics = MetricsRegistry()
+        LogHealth.figures(of: system, in: metrics)
         figures(metrics)
         var paths = ServicePaths(
             probes: HealthProbe.all(of: role, in: system), metrics: metrics,

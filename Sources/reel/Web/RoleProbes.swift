@@ -11,23 +11,25 @@ extension HealthProbe {
     static func all(of role: RoleName, in system: OpenSystem) -> [HealthProbe] {
         var probes = [
             HealthProbe(
-                .service, "event_log", failed: .unhealthy, message: "the event log cannot be reached"
-            ) { _ = try system.log.inspect() },
+                .service, "event_log", failed: .unhealthy, message: "the event log cannot be reached",
+                finding: { try LogHealth.finding(of: system) }),
+            HealthProbe(
+                .service, "roles", failed: .degraded, message: "",
+                finding: { LogHealth.waiting(system.report.outages) }),
             HealthProbe(
                 .database, "read_models", failed: role == .projector ? .unhealthy : .degraded,
-                message: "the read models cannot be reached"
-            ) { try system.views.queries.ping() },
+                message: "the read models cannot be reached", check: { try system.views.queries.ping() }),
         ]
         if role != .projector {
             probes.append(
                 HealthProbe(
                     .storage, "disks", failed: .degraded,
-                    message: "there is too little room for new recordings"
-                ) {
-                    if let room = try system.diskGuard.tightest(), room.state != .open {
-                        throw DiskShortage(room)
-                    }
-                })
+                    message: "there is too little room for new recordings",
+                    check: {
+                        if let room = try system.diskGuard.tightest(), room.state != .open {
+                            throw DiskShortage(room)
+                        }
+                    }))
         }
         return probes
     }

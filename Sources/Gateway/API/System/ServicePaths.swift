@@ -13,13 +13,27 @@ public struct HealthProbe: Sendable {
         case storage
     }
 
+    /// What is wrong with something that answers.
+    public struct Finding: Sendable, Hashable {
+        /// How it is.
+        public var status: HealthStatus
+        /// What is said to everybody; holds no secret, and names nobody.
+        public var message: String
+
+        /// A finding from its parts.
+        public init(_ status: HealthStatus, _ message: String) {
+            self.status = status
+            self.message = message
+        }
+    }
+
     let kind: Kind
     let name: String
     let failed: HealthStatus
     let message: String
-    let check: @Sendable () throws -> Void
+    let look: @Sendable () throws -> Finding?
 
-    /// A probe.
+    /// A probe of something that works, or does not.
     /// - Parameters:
     ///   - failed: what the service is without it.
     ///   - message: what is said then; what `check` throws is said to nobody.
@@ -27,21 +41,37 @@ public struct HealthProbe: Sendable {
         _ kind: Kind, _ name: String, failed: HealthStatus, message: String,
         check: @escaping @Sendable () throws -> Void
     ) {
+        self.init(kind, name, failed: failed, message: message) { () throws -> Finding? in
+            try check()
+            return nil
+        }
+    }
+
+    /// A probe that may find something wrong with what answers.
+    /// - Parameters:
+    ///   - failed: what the service is when nothing answers.
+    ///   - message: what is said then; what `finding` throws is said to nobody.
+    ///   - finding: finds out how it is; nil when all is well.
+    public init(
+        _ kind: Kind, _ name: String, failed: HealthStatus, message: String,
+        finding: @escaping @Sendable () throws -> Finding?
+    ) {
         self.kind = kind
         self.name = name
         self.failed = failed
         self.message = message
-        self.check = check
+        look = finding
     }
 
     fileprivate func look(at time: Timestamp) -> ServiceHealth {
         let began = ContinuousClock.now
-        let works = (try? check()) != nil
+        let finding: Finding?
+        do { finding = try look() } catch { finding = Finding(failed, message) }
         let took = (ContinuousClock.now - began).components
         return ServiceHealth(
-            works ? .healthy : failed, at: time,
+            finding?.status ?? .healthy, at: time,
             response_ms: Double(took.seconds) * 1000 + Double(took.attoseconds / 1_000_000_000_000) / 1000,
-            errorMessage: works ? nil : message)
+            errorMessage: finding?.message)
     }
 }
 

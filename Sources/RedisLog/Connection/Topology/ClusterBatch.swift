@@ -50,6 +50,9 @@ struct ClusterBatch {
         waiting = parts.indices.map { Item(index: $0) }
     }
 
+    /// Whether a command calls a function, which must be there.
+    var callsFunctions: Bool { commands.callsFunctions }
+
     /// Nothing is left to send.
     var isSettled: Bool { waiting.isEmpty }
 

@@ -146,7 +146,7 @@ final class ClusterRouter {
                     continue
                 }
                 // A replica that was promoted has its functions from its master; a new node may have none.
-                try node.seeToFunctions()
+                if batch.callsFunctions { try node.seeToFunctions() }
                 try batch.send(group, to: node)
                 sent.append((node, group, isNew))
             } catch {
@@ -180,7 +180,7 @@ final class ClusterRouter {
             if let failure = batch.failure { throw failure }
             for index in batch.replies.indices {
                 guard let reply = batch.replies[index] else { continue }
-                if let text = reply.errorText, !HistoryCheck.missingKey(text) {
+                if let text = reply.errorText, !HistoryCheck.isAnswer(text) {
                     throw ServerError.failure(text, operation: "connect", key: check.place)
                 }
                 try reply.lend { view throws(LogFailure) in try body(index, view) }

@@ -30,8 +30,8 @@ struct CommandScan {
         var left = count - 1
         var key: ArraySlice<UInt8>?
         switch String(decoding: name, as: UTF8.self) {
-        case "FCALL", "FCALL_RO":
-            // FCALL name numkeys key …
+        case "FCALL", "FCALL_RO", "EVAL", "EVAL_RO":
+            // FCALL name numkeys key …, EVAL script numkeys key …
             _ = argument()
             let keys = argument()
             left -= 2

@@ -1,0 +1,146 @@
+public import EventSourcing
+internal import Synchronization
+
+/// How the log is, as of the last look (`LogWatch`).
+public struct LogCondition: Sendable {
+    /// What of a partition is only in the server.
+    public struct Unarchived: Sendable, Hashable {
+        /// The partition.
+        public var partition: Int
+        /// Its events in the server.
+        public var events: Int
+        /// Milliseconds since the oldest of them was appended; 0 where there is but the newest event, which
+        /// is never archived.
+        public var oldestMilliseconds: Int
+        /// Since when the archiver can't go on there, and why; empty where it can.
+        public var stuck: String
+    }
+
+    /// Why the log could not be looked at; nil when it could.
+    public var failure: LogFailure?
+    /// How the server is set, and whether it takes writes; nil before the first look.
+    public var settings: ServerSettings?
+    /// What an acknowledged append has survived, where that is less than it once was since this process
+    /// looks; nil otherwise.
+    public var worsened: String?
+    /// Partitions that are halted.
+    public var halted: [HaltedPartition] = []
+    /// The partitions that were looked at.
+    public var unarchived: [Unarchived] = []
+
+    /// Milliseconds since the oldest event was appended that could be archived and is not.
+    public var oldestUnarchivedMilliseconds: Int { unarchived.map(\.oldestMilliseconds).max() ?? 0 }
+}
+
+/// Looks again and again whether the log still is what it was, for the whole process: the same log, its
+/// halted partitions, nothing gone from a partition, and a server that takes writes and keeps them. One
+/// thread; call `look` about once a second.
+public final class LogWatch {
+    private let log: RedisEventLog
+    private let client: RedisClient
+    private let halts: RedisHalts
+    private var looks = 0
+    private var next = 0
+    private var told: ServerSettings?
+    private var best = 0
+
+    /// Looks between two looks at the server's settings, and at whether something halted may go on.
+    private static let seldom = 2
+    /// Partitions of one look: all of them within eight looks, and never more than the server notices.
+    private static let leastPartitions = 32
+
+    init(_ log: RedisEventLog) {
+        self.log = log
+        client = log.client("watch")
+        halts = log.halts()
+    }
+
+    /// Looks, and halts or opens what has to be.
+    @discardableResult
+    public func look() -> LogCondition {
+        var condition = log.condition
+        do throws(LogFailure) {
+            try halts.refresh()
+            if looks.isMultiple(of: Self.seldom) { try lookAtServer(&condition) }
+            try lookAtPartitions(&condition)
+            if looks.isMultiple(of: Self.seldom), log.history.hasHalted { _ = try halts.mend() }
+            condition.halted = try halts.list()
+            condition.failure = nil
+        } catch {
+            condition.failure = error
+        }
+        looks += 1
+        log.keep(condition)
+        return condition
+    }
+
+    private func lookAtServer(_ condition: inout LogCondition) throws(LogFailure) {
+        let settings = try ServerSettings.weakest(client)
+        condition.settings = settings
+        _ = log.history.note(objection: settings.objection)
+        best = max(best, settings.rank)
+        condition.worsened =
+            settings.rank < best ? "the server's settings have changed: \(settings.durability)" : nil
+        defer { told = settings }
+        guard let told else { return }
+        if told.refusal != settings.refusal { log.options.notify(.serverRefuses(settings.refusal)) }
+        if told.objection != settings.objection { log.options.notify(.settingsObjected(settings.objection)) }
+        if told.durability != settings.durability {
+            log.options.notify(.durabilityChanged(settings.durability, isDurable: settings.isDurable))
+        }
+    }
+
+    private func lookAtPartitions(_ condition: inout LogCondition) throws(LogFailure) {
+        let count = log.partitioning.count
+        let size = min(count, max(Self.leastPartitions, (count + 7) / 8))
+        let partitions = (0..<size).map { (next + $0) % count }
+        next = (next + size) % count
+        let states = try log.states(of: partitions, client)
+        condition.unarchived.removeAll { partitions.contains($0.partition) }
+        condition.unarchived += states.map(\.unarchived)
+        let odd = states.filter { !$0.findings.isEmpty && log.history.reason($0.unarchived.partition) == nil }
+        guard !odd.isEmpty else { return }
+        do throws(LogFailure) { try client.halt(odd.map(\.unarchived.partition), "look") } catch {
+            guard error.kind == .lostHistory else { throw error }
+        }
+    }
+}
+
+extension RedisEventLog {
+    /// What looks after the log for this process.
+    public func watch() -> LogWatch { LogWatch(self) }
+
+    /// How the log is now, all of its partitions, halted ones or not. Writes nothing, and halts nothing.
+    public func survey() throws(LogFailure) -> LogCondition {
+        let client = client("survey")
+        var condition = LogCondition()
+        condition.settings = try ServerSettings.weakest(client)
+        condition.halted = try halts().list()
+        let states = try states(of: Array(0..<partitioning.count), client)
+        condition.unarchived = states.map(\.unarchived)
+        let known = Set(condition.halted.map(\.partition))
+        for state in states where !known.contains(state.unarchived.partition) {
+            let partition = state.unarchived.partition
+            let reason =
+                history.reason(partition)
+                ?? (state.findings.isEmpty ? nil : state.findings.joined(separator: "; "))
+            if let reason { condition.halted.append(HaltedPartition(partition: partition, reason: reason)) }
+        }
+        return condition
+    }
+
+    fileprivate func states(
+        of partitions: [Int], _ client: RedisClient
+    ) throws(LogFailure) -> [(unarchived: LogCondition.Unarchived, findings: [String])] {
+        let now = Int(clamping: try groups().time().milliseconds)
+        return try PartitionInspector(client: client).states(partitions).map { state in
+            var age = 0
+            if let first = state.first, state.length > 1 {
+                age = max(0, now - Int(clamping: first.milliseconds))
+            }
+            let unarchived = LogCondition.Unarchived(
+                partition: state.partition, events: state.length, oldestMilliseconds: age, stuck: state.stuck)
+            return (unarchived, state.findings)
+        }
+    }
+}

@@ -1,0 +1,437 @@
+internal import EventSourcing
+internal import Synchronization
+
+/// Takes back into the log what the archive has and the server lacks.
+///
+/// Redis and the archive together are the log. A server that comes back without its newest events (an old
+/// copy of its data, a replica that lagged) may find them in the archive: segments that begin where the
+/// server was trimmed, join by their hashes, agree with everything that the server has, and go on beyond its
+/// end. Their events are put back where they stood, with their ids, sequences and entries. Nobody else may
+/// append there meanwhile: an append that comes between contradicts the archive, and the partition is halted.
+///
+/// Only what somebody with a key has vouched for is taken back (`SegmentStore.isVouched`): whoever can write
+/// the archive's folder must not be able to write events.
+final class PartitionRecovery: Sendable {
+    let location: RedisLocation
+    let options: RedisEventLog.Options
+    let epoch: String
+    let partitioning: Partitioning
+    let archive: Archive
+    private let levels: LevelWatch
+    /// One thread at a time; the server that was looked at last, by its run.
+    private let lastRun = Mutex<String?>(nil)
+
+    init(
+        _ location: RedisLocation, _ partitioning: Partitioning, epoch: String, _ archive: Archive,
+        _ levels: LevelWatch, _ options: RedisEventLog.Options
+    ) {
+        self.location = location
+        self.partitioning = partitioning
+        self.epoch = epoch
+        self.archive = archive
+        self.levels = levels
+        self.options = options
+    }
+
+    /// Looks at all partitions, unless it was done since the server began to run.
+    /// - Parameter serverRun: id of the server's run; nil where it does not tell.
+    func run(onServer serverRun: String?) throws(LogFailure) -> [PartitionLoss] {
+        try lastRun.withLock { last throws(LogFailure) in
+            if let serverRun, serverRun == last { return [] }
+            let losses = try recover(Array(0..<partitioning.count), byHand: false)
+            last = serverRun
+            return losses
+        }
+    }
+
+    /// Looks at some partitions, and takes back what can be.
+    /// - Parameter byHand: an operator has said that the archive is right: also what nobody vouches for.
+    /// - Returns: what the archive has and can't be taken back, and why.
+    func run(_ partitions: [Int], byHand: Bool = false) throws(LogFailure) -> [PartitionLoss] {
+        try lastRun.withLock { _ throws(LogFailure) in try recover(partitions, byHand: byHand) }
+    }
+
+    /// Sets aside segments that hold what a partition does not: its loss is accepted, and they are no part of
+    /// the log any more.
+    func setAsideWhatDoesNotJoin(_ partition: Int) throws(LogFailure) {
+        for name in try strangers(in: partition) {
+            do throws(SegmentFailure) { try archive.setAside(name) } catch {
+                throw error.asLogFailure("set aside")
+            }
+        }
+    }
+
+    /// Segments that are not trimmed in the log yet and hold what it does not.
+    func strangers(in partition: Int) throws(LogFailure) -> [SegmentName] {
+        let client = RedisClient(location, options: options, epoch: epoch, name: "reel/recovery")
+        let inspector = PartitionInspector(client: client)
+        var (found, before): ([SegmentName], PartitionState?) = ([], nil)
+        // Again where somebody has trimmed meanwhile.
+        for _ in 0..<5 {
+            guard let state = try inspector.states([partition]).first, state != before else { break }
+            before = state
+            found = try TakingBack(self, client, levels, isByHand: false).strangers(state)
+            if found.isEmpty { break }
+        }
+        return found
+    }
+
+    private func recover(_ partitions: [Int], byHand: Bool) throws(LogFailure) -> [PartitionLoss] {
+        // Its own client asks nobody what is known: that is what it is there to find out.
+        let client = RedisClient(location, options: options, epoch: epoch, name: "reel/recovery")
+        var losses: [PartitionLoss] = []
+        let inspector = PartitionInspector(client: client)
+        for state in try inspector.states(partitions) {
+            let recovery = TakingBack(self, client, levels, isByHand: byHand)
+            var loss = try recovery.run(state)
+            // Somebody else may have archived meanwhile, or taken the same back.
+            var (now, tries) = (state, 0)
+            while loss != nil, tries < 5, let next = try inspector.states([state.partition]).first,
+                next != now
+            {
+                (now, tries) = (next, tries + 1)
+                loss = try recovery.run(now)
+            }
+            if let loss { losses.append(loss) }
+        }
+        return losses
+    }
+}
+
+/// Taking back the events of one partition. One thread.
+final class TakingBack {
+    private let owner: PartitionRecovery
+    private let client: RedisClient
+    private let store: RedisEventStore
+    private let isByHand: Bool
+    private var decoder = EntryDecoder()
+
+    /// Events that are put back in one call.
+    private static let eventsPerCall = 100
+
+    fileprivate init(
+        _ owner: PartitionRecovery, _ client: RedisClient, _ levels: LevelWatch, isByHand: Bool
+    ) {
+        self.owner = owner
+        self.client = client
+        self.isByHand = isByHand
+        store = RedisEventStore(client, epoch: owner.epoch, owner.partitioning, levels, owner.archive)
+    }
+
+    /// - Returns: what can't be taken back; nil when there was nothing, or all of it was.
+    fileprivate func run(_ state: PartitionState) throws(LogFailure) -> PartitionLoss? {
+        var state = state
+        let names: [SegmentName]
+        do throws(SegmentFailure) { names = try owner.archive.names(state.partition) } catch {
+            // Without the archive nothing can be taken back, and nothing else depends on it here.
+            if case .storage(transient: true) = error.kind { throw error.asLogFailure("take back") }
+            return nil
+        }
+        if !state.findings.isEmpty {
+            guard let mended = try mend(state, names) else { return nil }
+            state = mended
+        }
+        let open = names.filter { $0.last > state.through }
+        guard let newest = open.map(\.last).max() else { return nil }
+        if newest > state.end, owner.options.onlyLooks || !owner.archive.hasKey {
+            var loss = loss(
+                state,
+                "the archive has events up to \(newest.entryID) that are not in it; 'reel up', or 'reel serve' "
+                    + "with a role that has the keys, takes them back")
+            loss.isLocal = true
+            return loss
+        }
+        return try takeBack(open, upTo: newest, state)
+    }
+
+    private func loss(_ state: PartitionState, _ text: String) -> PartitionLoss {
+        PartitionLoss(
+            partition: state.partition, text: "it ends at \(state.end.entryID), and \(text)", missing: nil)
+    }
+
+    // MARK: - What the archive has
+
+    private struct Segment {
+        let link: SegmentLink
+        let events: [RecordedEvent]
+    }
+
+    /// Goes along the segments that are not trimmed in the log yet, each joining one before it, and puts back
+    /// what of them the log lacks behind its end.
+    private func takeBack(
+        _ names: [SegmentName], upTo newest: LogPosition, _ state: PartitionState
+    ) throws(LogFailure) -> PartitionLoss? {
+        // Hashes of the segments that end at a place: one that begins there has to name the right one.
+        var hashes = try ends(of: state)
+        var (reached, end, taken) = (state.through, state.end, 0)
+        while reached < newest {
+            let next: Segment
+            switch try segment(after: reached, names, hashes) {
+            case .found(let segment): next = segment
+            case .none(let text): return loss(state, text)
+            }
+            hashes[next.link.name.last] = next.link.hash
+            let there = try entries(after: reached, through: next.link.name.last)
+            let events = next.events.filter { $0.position > reached }
+            if let text = contradiction(events, there, upTo: end) { return loss(state, text) }
+            reached = next.link.name.last
+            let missing = events.filter { $0.position > end }
+            guard !missing.isEmpty else { continue }
+            if !isByHand, let text = try doubt(next.link) { return loss(state, text) }
+            do throws(LogFailure) {
+                if let text = try putBack(missing, behind: end, state) { return loss(state, text) }
+            } catch {
+                // Nobody may append there before it is done, whoever has to make room or to allow it.
+                guard error.kind == .refusingWrites || error.remedy == .operators else { throw error }
+                return loss(
+                    state,
+                    "the events behind that are in the archive and can't be taken back now: \(error.text)")
+            }
+            taken += missing.count
+            end = reached
+        }
+        if taken > 0 { owner.options.notify(.takenBack(state.partition, events: taken, from: state.end)) }
+        return nil
+    }
+
+    private func ends(of state: PartitionState) throws(LogFailure) -> [LogPosition: String] {
+        var hashes = [LogPosition.start(of: state.partition): ""]
+        hashes[state.through] = state.hash
+        let records = try client.archiveRecords(of: state.partition, from: 0).records
+        var chain = SegmentChain(partition: state.partition)
+        chain.append(records, through: state.through)
+        // The records are believed as far as they lead to what the log names.
+        if chain.anchor.hash == state.hash { for link in chain.links { hashes[link.name.last] = link.hash } }
+        return hashes
+    }
+
+    private enum Next {
+        case found(Segment)
+        case none(String)
+    }
+
+    /// The segment that goes on from a place, and farthest.
+    private func segment(
+        after reached: LogPosition, _ names: [SegmentName], _ hashes: [LogPosition: String]
+    ) throws(LogFailure) -> Next {
+        var text =
+            "the archive goes on, and no segment joins where the log's archive ends, at \(reached.entryID)"
+        let candidates = names.filter { $0.after <= reached && $0.last > reached }.sorted {
+            $0.last > $1.last
+        }
+        for name in candidates {
+            do throws(SegmentFailure) {
+                let (link, events) = try owner.archive.waiting(name)
+                if let hash = hashes[name.after], link.previousHash == hash {
+                    return .found(Segment(link: link, events: events))
+                }
+                text =
+                    "the segment \(name) of the archive does not join: it names another one before it than the "
+                    + "log does"
+            } catch {
+                if case .storage(transient: true) = error.kind { throw error.asLogFailure("take back") }
+                text = "the segment that follows in the archive cannot be read: \(error)"
+            }
+        }
+        return .none(text)
+    }
+
+    /// Segments that are not trimmed in the log yet and hold what it does not.
+    fileprivate func strangers(_ state: PartitionState) throws(LogFailure) -> [SegmentName] {
+        let names: [SegmentName]
+        do throws(SegmentFailure) { names = try owner.archive.names(state.partition) } catch {
+            throw error.asLogFailure("set aside")
+        }
+        var strangers: [SegmentName] = []
+        for name in names where name.last > state.through {
+            let events = (try? owner.archive.waiting(name))?.events.filter { $0.position > state.through }
+            let there = try entries(after: max(name.after, state.through), through: name.last)
+            if there.map(\.event) != events.map({ $0.map(Optional.some) }) { strangers.append(name) }
+        }
+        return strangers
+    }
+
+    /// Why a segment that goes beyond the log's end is not believed; nil when it is.
+    private func doubt(_ link: SegmentLink) throws(LogFailure) -> String? {
+        let isVouched: Bool?
+        do throws(SegmentFailure) { isVouched = try owner.archive.isVouched(link) } catch {
+            throw error.asLogFailure("take back")
+        }
+        switch isVouched {
+        case true?: return nil
+        case false?:
+            return "the segment \(link.name) of the archive goes on from there, and is not the one that was "
+                + "vouched for: somebody has put it there"
+        case nil:
+            return "the segment \(link.name) of the archive goes on from there, and nobody with a key has "
+                + "vouched for it; 'reel partitions lift --from-archive' takes it back all the same"
+        }
+    }
+
+    /// What of the log is not what the archive has; nil when they agree up to the log's end.
+    private func contradiction(
+        _ archived: [RecordedEvent], _ there: [Entry], upTo end: LogPosition
+    ) -> String? {
+        var rest = there[...]
+        for event in archived where event.position <= end {
+            let entry = rest.popFirst()
+            if let entry, entry.event == event { continue }
+            var what = "goes on to \(end.entryID) without it"
+            if let entry {
+                what =
+                    "has \(entry.event.map { "\($0.type) of \($0.partitionKey)" } ?? "something else") at "
+                    + entry.position.entryID
+            }
+            return "it contradicts the archive: the archive has \(event.type) of \(event.partitionKey) at "
+                + "\(event.position.entryID), and the log \(what). One was written over the other; nothing is "
+                + "merged"
+        }
+        guard let entry = rest.first else { return nil }
+        return
+            "it contradicts the archive: the log has \(entry.position.entryID), where the archive has nothing. "
+            + "One was written over the other; nothing is merged"
+    }
+
+    private struct Entry {
+        let position: LogPosition
+        /// Nil when it cannot be read.
+        let event: RecordedEvent?
+    }
+
+    private func entries(after: LogPosition, through: LogPosition) throws(LogFailure) -> [Entry] {
+        let key = LogKeys.log(after.partition)
+        var entries: [Entry] = []
+        while true {
+            var commands = CommandBuffer()
+            let from = entries.last?.position ?? after
+            commands.command("XRANGE", key, "(" + from.entryID, through.entryID, "COUNT", "1000")
+            var count = 0
+            try client.pipeline("take back", key, commands) { _, reply throws(LogFailure) in
+                count = reply.count
+                try reply.forEach { entry throws(LogFailure) in
+                    let position = try EntryCoding.position(
+                        entry[0], partition: after.partition, operation: "take back")
+                    entries.append(Entry(position: position, event: readable(entry, after.partition)))
+                }
+            }
+            if count < 1000 { return entries }
+        }
+    }
+
+    private func readable(_ entry: ReplyView, _ partition: Int) -> RecordedEvent? {
+        do throws(LogFailure) {
+            return try decoder.decode(entry, partition: partition, operation: "take back")
+        } catch { return nil }
+    }
+
+    // MARK: - Putting back
+
+    /// - Returns: why it can't be; nil when it is done.
+    private func putBack(
+        _ events: [RecordedEvent], behind end: LogPosition, _ state: PartitionState
+    ) throws(LogFailure) -> String? {
+        var (end, rest) = (end, events[...])
+        while !rest.isEmpty {
+            let some = Array(rest.prefix(Self.eventsPerCall))
+            rest = rest.dropFirst(some.count)
+            for key in Set(some.map(\.partitionKey)) { try store.bringBack(key, in: state.partition) }
+            let reply = try call(some, behind: end, state)
+            switch reply.elements.first?.integer {
+            case 0: end = some.last?.position ?? end
+            case 2:
+                // Somebody else takes the same back, or has appended: the next look tells.
+                throw LogFailure(
+                    .timedOut, operation: "take back", key: LogKeys.log(state.partition),
+                    text: "the partition changed meanwhile")
+            case 5: return "\(reply.elements.last?.text ?? "its indexes are damaged")"
+            default:
+                let facts = reply.elements
+                let (key, version) = (facts.count > 2 ? facts[1].text ?? "" : "", facts[2].integer ?? 0)
+                return
+                    "the archive goes on with an event of \(key) that does not follow what the log has of it, "
+                    + "which is \(version) events"
+            }
+        }
+        return nil
+    }
+
+    private func call(
+        _ events: [RecordedEvent], behind end: LogPosition, _ state: PartitionState
+    ) throws(LogFailure) -> Reply {
+        let partition = state.partition
+        var places: [String: Int] = [:]
+        var keys = [LogKeys.log(partition), LogKeys.ranks(partition), LogKeys.archive(partition)]
+        for event in events where places[event.partitionKey] == nil {
+            places[event.partitionKey] = places.count + 1
+            keys += [
+                LogKeys.index(partition, event.partitionKey), LogKeys.ids(partition, event.partitionKey),
+            ]
+        }
+        var commands = CommandBuffer()
+        let width = EntryCoding.argumentsPerEvent + 4
+        commands.begin(3 + keys.count + 3 + events.count * width)
+        commands.beginCall("reel_take_back", keys: keys.count)
+        for key in keys { commands.add(key) }
+        commands.add(end.entryID)
+        commands.add(state.through.entryID)
+        commands.add(events.count)
+        for event in events {
+            commands.add(places[event.partitionKey] ?? 0)
+            commands.add(event.partitionKey)
+            commands.add(event.position.entryID)
+            commands.add(String(event.sequence))
+            EntryCoding.encode(event.event, into: &commands)
+        }
+        var reply = Reply.null
+        try client.pipeline("take back", LogKeys.log(partition), commands) { _, view in reply = Reply(view) }
+        return reply
+    }
+
+    // MARK: - What it says of its archive
+
+    /// Puts right what a partition says of its archive, where a chain of segments from the first on has just
+    /// the entries that have left its stream.
+    /// - Returns: the partition as it is then; nil when that is not what is wrong.
+    private func mend(_ state: PartitionState, _ names: [SegmentName]) throws(LogFailure) -> PartitionState? {
+        let archived = state.gone - state.lost
+        guard archived > 0, state.trimmed == nil || state.trimmed == archived, !owner.options.onlyLooks else {
+            return nil
+        }
+        var anchor = ArchiveAnchor(through: .start(of: state.partition))
+        while anchor.count < archived {
+            var next: ArchiveAnchor?
+            for name in names where name.after == anchor.through && next == nil {
+                guard let link = try? owner.archive.waiting(name).link, link.previousHash == anchor.hash,
+                    link.countBefore == anchor.count, try doubtless(link)
+                else { continue }
+                next = link.anchor
+            }
+            guard let next else { return nil }
+            anchor = next
+        }
+        let said = ArchiveAnchor(through: state.through, count: state.count, hash: state.hash)
+        guard anchor.count == archived, anchor != said, anchor.through <= state.end,
+            state.first.map({ $0 > anchor.through }) ?? true
+        else { return nil }
+        let reply = try client.run(
+            "mend archive", LogKeys.archive(state.partition), .mend,
+            [
+                LogKeys.archive(state.partition), LogKeys.ranks(state.partition),
+                LogKeys.log(state.partition),
+            ],
+            [
+                anchor.through.entryID, String(anchor.count), anchor.hash, state.end.entryID,
+                String(state.gone),
+            ])
+        guard reply.integer == 1 else { return nil }
+        owner.options.notify(.archiveMended(state.partition, through: anchor.through))
+        return try PartitionInspector(client: client).states([state.partition]).first
+    }
+
+    /// Nobody has vouched for another segment in its place.
+    private func doubtless(_ link: SegmentLink) throws(LogFailure) -> Bool {
+        do throws(SegmentFailure) { return try owner.archive.isVouched(link) != false } catch {
+            throw error.asLogFailure("mend archive")
+        }
+    }
+}
