@@ -67,7 +67,9 @@ let package = Package(
         library("Gateway", ["Access", "EventSourcing", "HTTPServer", "Metrics", "Recording", "Vault"]),
 
         // The gateway's followers on the runtime's reader of the log.
-        library("GatewayFeed", ["EventSourcing", "Gateway", "HTTPServer", "Pipeline", "Supervision"]),
+        library(
+            "GatewayFeed",
+            ["EventSourcing", "Gateway", "HTTPServer", "Pipeline", "Recording", "Supervision"]),
 
         // The command line as such: arguments, settings, help, tables, progress. No I/O.
         library("Console", ["EventSourcing"]),

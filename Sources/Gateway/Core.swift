@@ -7,8 +7,11 @@ final class Core: Sendable {
     let settings: GatewaySettings
     let store: StorePool
     let versions: SessionVersions
+    let access: SessionAccess
+    let contradictions: Contradictions
     let desk: SessionDesk
     let reads: SessionReads
+    let lists: SessionLists
     let chunks: ChunkReads
     let media: MediaShelf
     let marks: RecorderMarks
@@ -21,8 +24,13 @@ final class Core: Sendable {
         self.settings = settings
         store = try StorePool(parts.log)
         versions = SessionVersions(store, follower: parts.follower)
-        desk = SessionDesk(store, parts.clock, versions)
-        reads = SessionReads(parts.queries, store, versions, answersKept: settings.answersKept)
+        let folds = SessionFolds(store)
+        access = SessionAccess(parts.directory, folds)
+        contradictions = Contradictions(parts.onContradiction)
+        desk = SessionDesk(store, parts.clock, versions, access)
+        reads = SessionReads(
+            parts.queries, versions, access, folds, contradictions, answersKept: settings.answersKept)
+        lists = SessionLists(parts.queries, access, folds, contradictions)
         chunks = ChunkReads(
             parts.queries, store, reads, versions, listBytesKept: settings.chunkListBytesKept)
         media = MediaShelf(chunks, streamsAtOnce: settings.mediaStreams)

@@ -153,18 +153,28 @@ struct Call: Sendable {
     }
 
     /// The session in the path, as it is answered, for somebody who may do what is asked.
-    func session() throws -> SessionAnswer {
-        guard let answer = try core.reads.answer(try sessionID()) else { throw SessionRejection.notFound }
-        try require(answer.ownership)
-        return answer
+    func session() throws -> AdmittedSession {
+        let id = try sessionID()
+        // In this order: what decides is never older than what is answered.
+        guard let answer = try core.reads.answer(id), let facts = try core.access.facts(of: id) else {
+            throw SessionRejection.notFound
+        }
+        let session = AdmittedSession(answer, facts)
+        try require(session.ownership)
+        return session
     }
 
     /// The same where that takes no question to anybody; nil where it does.
-    func keptSession() throws -> SessionAnswer? {
-        guard let answer = core.reads.kept(try sessionID()) else { return nil }
-        try require(answer.ownership)
-        return answer
+    func keptSession() throws -> AdmittedSession? {
+        let id = try sessionID()
+        guard let answer = core.reads.kept(id), let facts = core.access.known(of: id) else { return nil }
+        let session = AdmittedSession(answer, facts)
+        try require(session.ownership)
+        return session
     }
+
+    /// From where details of a single session are read for the subject.
+    var source: ReadSource { subject.may(operation) ? .models : .log }
 
     /// The query's items.
     var parameters: [(name: String, value: String)] { request.query.items.map { ($0.name, $0.value) } }

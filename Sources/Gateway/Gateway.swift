@@ -1,5 +1,6 @@
 public import EventSourcing
 public import HTTPServer
+public import Metrics
 
 /// The services that sessions are worked with over.
 public enum GatewayService: String, Sendable, CaseIterable {
@@ -24,6 +25,15 @@ public final class Gateway: Sendable {
     /// Looks after open streams of events: goes on with those whose clients were slow, and ends those whose
     /// tokens have expired. To be called some twenty times in a second, by one thread; never blocks.
     public func tend() { core.streams.tend(now: core.now()) }
+
+    /// Adds figures of what the services have met to what a port's `/metrics` answers.
+    public func addFigures(to metrics: MetricsRegistry) {
+        let contradictions = core.contradictions
+        metrics.reading(
+            "reel_read_model_contradictions",
+            "Times that the read models showed what the log does not say, and were not believed."
+        ) { Double(contradictions.count) }
+    }
 
     /// Every route of a service.
     public func routes(of service: GatewayService) -> [Route] {

@@ -18,6 +18,10 @@ public struct GatewayParts: Sendable {
     public var queries: any RecordingQueries
     /// Who follows the log and knows how far each session has come; nil: the log is asked at each read.
     public var follower: (any LatestVersions)?
+    /// Whose every session is; nil: the log is asked at each read.
+    public var directory: (any SessionFactsDirectory)?
+    /// Is told, once for each session, that the read models contradict the log.
+    public var onContradiction: @Sendable (String) -> Void = { _ in }
     /// Who follows the log for those who want its events; nil: nobody, and there are no streams.
     public var events: (any EventFollowing)?
     /// Who is who.

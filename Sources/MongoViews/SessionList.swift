@@ -57,6 +57,14 @@ struct SessionList {
 
     func field(_ name: String) -> String { isOfFolds ? "session.\(name)" : name }
 
+    /// The newest first; of equal age, the one with the greater id.
+    var order: BSONDocument {
+        BSONDocument { builder in
+            builder.append(field("created_at"), int32: -1)
+            builder.append(field("session_id"), int32: -1)
+        }
+    }
+
     /// Those that come behind one in the list's order.
     func shown(behind time: Int64, _ id: String) -> BSONDocument {
         BSONDocument(extending: shown) { builder in

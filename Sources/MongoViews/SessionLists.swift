@@ -5,9 +5,32 @@ public import Recording
 // list is written down in ops/ARCHITECTURE.md, "Lists".
 
 extension MongoQueries {
-    /// Sessions, the newest first.
-    public func sessions(_ filter: SessionFilter, _ page: Page) throws(QueryFailure) -> [SessionView] {
-        try sessions(filter, .offset(page.offset), most: page.limit)
+    /// Sessions from a place on, the newest first.
+    public func sessions(
+        _ filter: SessionFilter, from start: ListStart, limit: Int
+    ) throws(QueryFailure) -> [SessionView] {
+        try sessions(filter, start, most: limit)
+    }
+
+    /// The places of sessions, by the keys of an index alone where whose sessions are shown is asked about.
+    public func sessionPlaces(
+        _ filter: SessionFilter, behind place: ListCursor.Place?, limit: Int
+    ) throws(QueryFailure) -> [ListCursor.Place] {
+        let list = SessionList(filter, collections)
+        if limit <= 0 || list.isEmpty { return [] }
+        var query = MongoFind(filter: list.shown, limit: Int64(limit), hint: list.hint)
+        if case .session(let time, let id) = place { query.filter = list.shown(behind: time, id) }
+        query.sort = list.order
+        query.projection = BSONDocument { builder in
+            builder.append("_id", int32: 0)
+            builder.append(list.field("created_at"), int32: 1)
+            builder.append(list.field("session_id"), int32: 1)
+        }
+        return try find(query, in: list.name) { (fields) throws(BSONError) in
+            let fields = list.isOfFolds ? try fields.document("session") : fields
+            return .session(
+                created_ms: try fields.date_ms("created_at"), id: try fields.string("session_id"))
+        }
     }
 
     /// A page of sessions, the newest first, and where it lies.
@@ -28,8 +51,7 @@ extension MongoQueries {
         }
         var next: String?
         if hasNext, let last = found.last {
-            let place = ListCursor.Place.session(created_ms: last.createdAt.milliseconds, id: last.sessionID)
-            next = ListCursor(place, shown: shown, total: total).text(of: filter.listName)
+            next = ListCursor(last.listPlace, shown: shown, total: total).text(of: filter.listName)
         }
         return SessionListResponse(
             sessions: found,
@@ -75,10 +97,7 @@ extension MongoQueries {
         } else {
             query.skip = Int64(start.offset)
         }
-        query.sort = BSONDocument { builder in
-            builder.append(list.field("created_at"), int32: -1)
-            builder.append(list.field("session_id"), int32: -1)
-        }
+        query.sort = list.order
         return try find(query, list)
     }
 

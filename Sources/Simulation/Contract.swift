@@ -35,6 +35,13 @@ func expectEqual<T: Equatable>(_ found: T, _ wanted: T, _ what: String) throws {
     try expect(found == wanted, "\(what): expected \(wanted), found \(found)")
 }
 
+func expectFenced(_ body: () throws(LogFailure) -> Void) throws {
+    do { try body() } catch {
+        return try expectEqual(error.kind, .fenced, "kind of \(error)")
+    }
+    throw ContractViolation(description: "a late owner was heard")
+}
+
 /// Events for tests: small, valid, told apart by their id.
 public enum SampleEvents {
     /// An event with the given id; its payload is derived from `number`.

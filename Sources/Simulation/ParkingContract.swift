@@ -82,11 +82,4 @@ public enum ParkingContract {
             return try store.load("key-\(key)", after: 0, limit: each)
         }
     }
-
-    private static func expectFenced(_ body: () throws(LogFailure) -> Void) throws {
-        do { try body() } catch {
-            return try expectEqual(error.kind, .fenced, "kind of \(error)")
-        }
-        throw ContractViolation(description: "a late owner was heard")
-    }
 }

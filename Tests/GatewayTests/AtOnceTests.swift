@@ -54,10 +54,13 @@ private final class MovableClock: WallClock {
 @Suite("Answers at once")
 struct AtOnceTests {
     private let versions = ToldVersions()
+    private let directory = ToldDirectory()
     private let limiter = WatchedLimiter()
 
     private func gateway() throws -> TestGateway {
-        try TestGateway { parts, _ in (parts.follower, parts.limiter) = (versions, limiter) }
+        try TestGateway { parts, _ in
+            (parts.follower, parts.limiter, parts.directory) = (versions, limiter, directory)
+        }
     }
 
     @Test("What is known to be as new as the log is answered without asking anybody")
@@ -99,6 +102,31 @@ struct AtOnceTests {
         let refused = try gateway.ask("GET", "/sessions/\(id)")
         #expect(refused.status == 429)
         #expect(refused[header: "Retry-After"] == "3")
+    }
+
+    @Test(
+        "Whose a session is, is asked again each time: what is kept lets nobody see it who may not any more")
+    func ownership() throws {
+        let gateway = try gateway()
+        let id = try gateway.makeSession(as: "olga")
+        let facts = try #require(directory.facts(of: id))
+        #expect(try gateway.ask("GET", "/sessions/\(id)", as: "olga").status == 200)
+        // Somebody else's now, as another gateway has decided; the answer that is kept is none of it.
+        var given = facts
+        given.ownership = Ownership(owner: "otto", project: nil)
+        given.version += 1
+        directory.learn(given, of: id)
+        let asked = gateway.queries.sessionQuestions
+        #expect(try gateway.ask("GET", "/sessions/\(id)", as: "olga").status == 404)
+        #expect(try gateway.ask("GET", "/sessions/\(id)", as: "otto").status == 200)
+        #expect(gateway.queries.sessionQuestions == asked)
+        // Where nothing is known any more, the session's history says it.
+        directory.forget(id)
+        #expect(try gateway.ask("GET", "/sessions/\(id)", as: "otto").status == 404)
+        #expect(try gateway.ask("GET", "/sessions/\(id)", as: "olga").status == 200)
+        directory.learn(given, of: id)
+        directory.isCurrent = false
+        #expect(try gateway.ask("GET", "/sessions/\(id)", as: "otto").status == 404)
     }
 
     @Test("What another gateway has changed is shown as soon as its event is known of")

@@ -39,6 +39,8 @@ final class FailingLog: EventLog {
     func liveness() throws(LogFailure) -> any Liveness { try inner.liveness() }
     func checkpoints() throws(LogFailure) -> any CheckpointStore { try inner.checkpoints() }
     func orderedParking() throws(LogFailure) -> any OrderedParking { try inner.orderedParking() }
+    func index(_ name: String) throws(LogFailure) -> any LogIndex { try inner.index(name) }
+    var liftings: Int { inner.liftings }
     func leases() throws(LogFailure) -> any PartitionLeases { try inner.leases() }
 }
 

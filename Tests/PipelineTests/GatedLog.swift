@@ -64,6 +64,8 @@ final class GatedLog: EventLog {
     }
     func leases() throws(LogFailure) -> any PartitionLeases { GatedLeases(try inner.leases(), self) }
     func orderedParking() throws(LogFailure) -> any OrderedParking { try inner.orderedParking() }
+    func index(_ name: String) throws(LogFailure) -> any LogIndex { try inner.index(name) }
+    var liftings: Int { inner.liftings }
 }
 
 private final class GatedStore: EventStore {

@@ -212,6 +212,8 @@ private final class HaltedLog: EventLog {
     func checkpoints() throws(LogFailure) -> any CheckpointStore { try inner.checkpoints() }
     func leases() throws(LogFailure) -> any PartitionLeases { try inner.leases() }
     func orderedParking() throws(LogFailure) -> any OrderedParking { try inner.orderedParking() }
+    func index(_ name: String) throws(LogFailure) -> any LogIndex { try inner.index(name) }
+    var liftings: Int { inner.liftings }
 }
 
 private final class HaltedStore: EventStore {

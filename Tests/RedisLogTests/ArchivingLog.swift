@@ -39,6 +39,8 @@ final class ArchivingLog: EventLog {
     func checkpoints() throws(LogFailure) -> any CheckpointStore { try log.checkpoints() }
     func leases() throws(LogFailure) -> any PartitionLeases { try log.leases() }
     func orderedParking() throws(LogFailure) -> any OrderedParking { try log.orderedParking() }
+    func index(_ name: String) throws(LogFailure) -> any LogIndex { try log.index(name) }
+    var liftings: Int { log.liftings }
 }
 
 final class ArchivingStore: EventStore {

@@ -60,6 +60,9 @@ struct ClusterContractTests {
             #expect(try log.inspect().durability.contains("a failover loses"))
         }
     }
+
+    @Test("index", arguments: LogIndexContract.cases)
+    func index(_ contract: ContractCase) throws { try check(contract, partitions: 4) }
 }
 
 @Suite("Redis Cluster")

@@ -39,6 +39,9 @@ struct RedisContractTests {
 
     @Test("parking", arguments: ParkingContract.cases)
     func parking(_ contract: ContractCase) throws { try contract.check(try freshLog()) }
+
+    @Test("index", arguments: LogIndexContract.cases)
+    func index(_ contract: ContractCase) throws { try contract.check(try freshLog()) }
 }
 
 @Suite("Contracts in memory")
@@ -62,4 +65,7 @@ struct InMemoryContractTests {
 
     @Test("parking", arguments: ParkingContract.cases)
     func parking(_ contract: ContractCase) throws { try contract.check(InMemoryEventLog()) }
+
+    @Test("index", arguments: LogIndexContract.cases)
+    func index(_ contract: ContractCase) throws { try contract.check(InMemoryEventLog()) }
 }

@@ -31,6 +31,9 @@ struct SentinelContractTests {
 
     @Test("parking", arguments: ParkingContract.cases)
     func parking(_ contract: ContractCase) throws { try contract.check(try fresh(4)) }
+
+    @Test("index", arguments: LogIndexContract.cases)
+    func index(_ contract: ContractCase) throws { try contract.check(try fresh(4)) }
 }
 
 @Suite("Sentinel")

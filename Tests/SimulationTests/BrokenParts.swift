@@ -28,6 +28,8 @@ class RelayLog: EventLog, @unchecked Sendable {
     func checkpoints() throws(LogFailure) -> any CheckpointStore { try inner.checkpoints() }
     func leases() throws(LogFailure) -> any PartitionLeases { try inner.leases() }
     func orderedParking() throws(LogFailure) -> any OrderedParking { try inner.orderedParking() }
+    func index(_ name: String) throws(LogFailure) -> any LogIndex { try inner.index(name) }
+    var liftings: Int { inner.liftings }
 }
 
 /// Acknowledges what it delivers before anything has been done about it.

@@ -13,7 +13,7 @@ private let layers: [String: Set<String>] = [
         "EventSourcing", "Recording", "Vault", "HTTPServer", "Access", "Metrics", "Supervision", "Glibc",
         "Synchronization",
     ],
-    "GatewayFeed": ["EventSourcing", "Gateway", "HTTPServer", "Pipeline", "Supervision"],
+    "GatewayFeed": ["EventSourcing", "Gateway", "HTTPServer", "Pipeline", "Recording", "Supervision"],
     "Metrics": ["Synchronization"],
     "HTTPServer": [
         "EventSourcing", "Metrics", "Supervision", "CMicrohttpd", "CGnuTLS", "CZlib", "Glibc",

@@ -163,4 +163,11 @@ public protocol EventLog: Sendable {
 
     /// What ordered subscriptions hold back, for the calling thread.
     func orderedParking() throws(LogFailure) -> any OrderedParking
+
+    /// Values that a subscription of this name keeps beside the log, for the calling thread.
+    func index(_ name: String) throws(LogFailure) -> any LogIndex
+
+    /// How often somebody has accepted, while this process ran, that the log has lost events. What was read
+    /// before may not have happened.
+    var liftings: Int { get }
 }

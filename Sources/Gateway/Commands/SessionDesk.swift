@@ -40,12 +40,16 @@ final class SessionDesk: Sendable {
     private let store: StorePool
     private let clock: any WallClock
     private let versions: SessionVersions
+    private let access: SessionAccess
     private let places = Shelf<String, Place>(limit: sessionsKept)
 
-    init(_ store: StorePool, _ clock: any WallClock, _ versions: SessionVersions) {
+    init(
+        _ store: StorePool, _ clock: any WallClock, _ versions: SessionVersions, _ access: SessionAccess
+    ) {
         self.store = store
         self.clock = clock
         self.versions = versions
+        self.access = access
     }
 
     /// Carries out commands in order, all or none.
@@ -61,9 +65,25 @@ final class SessionDesk: Sendable {
             if !isNew { try handler.catchUp() }
             try admit(handler.state)
             let facts = try handler.handle(commands, id: mark, context: context)
+            // Whose it is, before its being newer: nobody is let see what is new by what was before.
+            learn(facts, handler.state, version: handler.version, of: session)
             versions.note(handler.version, of: session)
             return Outcome(
                 state: handler.state, version: handler.version, facts: facts, events: handler.appended)
+        }
+    }
+
+    private func learn(
+        _ facts: [RecordingEvent], _ state: SessionState, version: UInt64, of session: String
+    ) {
+        for case .session(let event) in facts {
+            switch event {
+            case .created(let created): access.learn(created)
+            case .updated:
+                guard let description = state.description else { continue }
+                access.learn(description, of: session, version: version)
+            default: continue
+            }
         }
     }
 

@@ -53,7 +53,8 @@ struct StreamWatch: Sendable {
     let subject: Subject
     /// Until when its token holds; nil for ever.
     let expires: Timestamp?
-    /// The version of the session at which access was granted; nil when everything is followed.
+    /// The sequence up to which it was known whose the session is when access was granted; nil when
+    /// everything is followed.
     let admittedAt: UInt64?
 
     /// Whether an event is none of the follower's business: which cases hold a session.

@@ -1,10 +1,11 @@
 internal import EventSourcing
 internal import Recording
 
-/// Reads the chunks of sessions: from the read models where these are not behind, else from the log.
+/// Reads the chunks of sessions: from the read models where these are not behind and whoever asks may see
+/// every session, else from the log.
 final class ChunkReads: Sendable {
     private let queries: any RecordingQueries
-    private let store: StorePool
+    private let folds: ChunkFolds
     private let sessions: SessionReads
     private let versions: SessionVersions
     private let lists: Shelf<String, KeptList>
@@ -29,7 +30,7 @@ final class ChunkReads: Sendable {
         _ versions: SessionVersions, listBytesKept: Int
     ) {
         self.queries = queries
-        self.store = store
+        folds = ChunkFolds(store)
         self.sessions = sessions
         self.versions = versions
         lists = Shelf(limit: listBytesKept) { $0.weight }
@@ -38,47 +39,55 @@ final class ChunkReads: Sendable {
     /// The JSON text of a page of a session's chunks.
     /// - Parameter parameters: what `query` was read from.
     func listAnswer(
-        of session: String, _ query: ChunkListQuery, _ parameters: [(name: String, value: String)]
+        of session: String, _ query: ChunkListQuery, _ parameters: [(name: String, value: String)],
+        from source: ReadSource
     ) throws -> [UInt8] {
         let version = try versions.version(of: session)
-        let list = try list(of: session, query)
+        let list = try list(of: session, query, from: source)
         var writer = JSONWriter(reserving: 512 * (list.chunks.count + 1))
         list.encode(into: &writer)
-        let key = Self.key(session, parameters)
+        let key = Self.key(session, parameters, source)
         lists[key] = KeptList(version, writer.bytes, key: key)
         return writer.bytes
     }
 
     /// The same where nothing has happened to the session since somebody was answered; nil where that is
     /// not so, or not known. Never blocks.
-    func keptList(of session: String, _ parameters: [(name: String, value: String)]) -> [UInt8]? {
-        guard let version = versions.known(of: session), let kept = lists[Self.key(session, parameters)],
-            kept.version >= version
+    func keptList(
+        of session: String, _ parameters: [(name: String, value: String)], from source: ReadSource
+    ) -> [UInt8]? {
+        guard let version = versions.known(of: session),
+            let kept = lists[Self.key(session, parameters, source)], kept.version >= version
         else { return nil }
         return kept.body
     }
 
     /// No name or value in a query holds a NUL.
-    private static func key(_ session: String, _ parameters: [(name: String, value: String)]) -> String {
-        parameters.reduce(into: session) { key, item in key += "\0\(item.name)\0\(item.value)" }
+    private static func key(
+        _ session: String, _ parameters: [(name: String, value: String)], _ source: ReadSource
+    ) -> String {
+        let start = source == .log ? "\0\(session)" : session
+        return parameters.reduce(into: start) { key, item in key += "\0\(item.name)\0\(item.value)" }
     }
 
     /// One chunk of a session; nil when it has none of this id.
-    func chunk(_ chunkID: String, of session: String) throws -> ChunkView? {
-        guard try sessions.areModelsCurrent(for: session) else {
-            return try logged(session).first { $0.chunkID == chunkID }
+    func chunk(_ chunkID: String, of session: String, from source: ReadSource) throws -> ChunkView? {
+        guard source == .models, try sessions.areModelsCurrent(for: session) else {
+            return try folds.chunks(of: session).first { $0.chunkID == chunkID }
         }
         let chunk = try queries.chunk(chunkID)
         return chunk?.sessionID == session ? chunk : nil
     }
 
     /// A page of a session's chunks.
-    func list(of session: String, _ query: ChunkListQuery) throws -> ChunkListResponse {
-        if try sessions.areModelsCurrent(for: session) {
+    func list(
+        of session: String, _ query: ChunkListQuery, from source: ReadSource
+    ) throws -> ChunkListResponse {
+        if source == .models, try sessions.areModelsCurrent(for: session) {
             return try queries.chunkList(
                 ofSession: session, query.filter, limit: query.limit, from: query.start)
         }
-        let all = try logged(session).filter { chunk in
+        let all = try folds.chunks(of: session).filter { chunk in
             (query.filter.status.map { chunk.status == $0 } ?? true)
                 && (query.filter.from.map { chunk.timestamp >= $0 } ?? true)
                 && (query.filter.to.map { chunk.timestamp <= $0 } ?? true)
@@ -88,7 +97,7 @@ final class ChunkReads: Sendable {
 
     /// Every chunk of a session, in the order of their numbers.
     func all(of session: String) throws -> [ChunkView] {
-        guard try sessions.areModelsCurrent(for: session) else { return try logged(session) }
+        guard try sessions.areModelsCurrent(for: session) else { return try folds.chunks(of: session) }
         var chunks: [ChunkView] = []
         var start = ListStart.offset(0)
         while true {
@@ -124,19 +133,5 @@ final class ChunkReads: Sendable {
             pagination: PaginationInfo(
                 total: total, limit: query.limit, offset: query.start.offset, hasNext: hasNext,
                 nextCursor: next))
-    }
-
-    private func logged(_ session: String) throws -> [ChunkView] {
-        var chunks: [Int: ChunkView] = [:]
-        try store.forEach(of: session) { event in
-            guard case .chunk(let fact) = try RecordingEvent(event) else { return }
-            let number = fact.chunk.sequenceNumber
-            if chunks[number] == nil {
-                chunks[number] = ChunkView(fact, EventStamp(event))
-            } else {
-                chunks[number]?.evolve(fact, EventStamp(event))
-            }
-        }
-        return chunks.values.sorted { $0.sequenceNumber < $1.sequenceNumber }
     }
 }

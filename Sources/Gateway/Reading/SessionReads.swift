@@ -5,22 +5,25 @@ internal import Synchronization
 
 /// A session as it is answered, ready to be sent.
 struct SessionAnswer: Sendable {
-    /// Sequence of the last event in it.
+    /// Sequence of the last event that is sure to be in it.
     let version: UInt64
     /// Where it is in its life.
     let status: SessionStatus
-    /// Whose it is.
-    let ownership: Ownership
+    /// The facts that it agrees with.
+    let facts: SessionFacts
     /// The version of what is answered.
     let etag: EntityTag
     /// The JSON text for those who may not know which cases hold the session.
     private let body: [UInt8]
     private let withHolds: BodyWithHolds
 
-    init(_ view: SessionView) {
-        version = view.version
+    /// - Parameters:
+    ///   - facts: that it agrees with; nil for those that are in it, when it comes from the log.
+    ///   - version: up to which it is sure to be complete; nil for its own, when it comes from the log.
+    init(_ view: SessionView, facts: SessionFacts? = nil, version: UInt64? = nil) {
+        self.version = version ?? view.version
         status = view.status
-        ownership = Ownership(view.metadata)
+        self.facts = facts ?? SessionFacts(view)
         etag = SessionTag(version: view.version, description: SessionDescription(view).tag).etag
         var writer = JSONWriter(reserving: 1536)
         view.encode(into: &writer)
@@ -59,20 +62,26 @@ private final class BodyWithHolds: Sendable {
 }
 
 /// Reads single sessions: from memory while nothing has happened to them, from the read models where
-/// these are not behind, else from the log. So whoever has changed a session here sees the change at once;
-/// what another gateway has changed is seen when the process's reader of the log has come to it.
+/// these are not behind and describe the session as the log does, else from the log. So whoever has changed a
+/// session here sees the change at once; what another gateway has changed is seen when the process's reader
+/// of the log has come to it.
 final class SessionReads: Sendable {
     private let queries: any RecordingQueries
     private let versions: SessionVersions
-    private let folds: FoldShelf
+    private let access: SessionAccess
+    private let folds: SessionFolds
+    private let contradictions: Contradictions
     private let answers: Shelf<String, SessionAnswer>
 
     init(
-        _ queries: any RecordingQueries, _ store: StorePool, _ versions: SessionVersions, answersKept: Int
+        _ queries: any RecordingQueries, _ versions: SessionVersions, _ access: SessionAccess,
+        _ folds: SessionFolds, _ contradictions: Contradictions, answersKept: Int
     ) {
         self.queries = queries
         self.versions = versions
-        folds = FoldShelf(store)
+        self.access = access
+        self.folds = folds
+        self.contradictions = contradictions
         answers = Shelf(limit: answersKept)
     }
 
@@ -80,12 +89,16 @@ final class SessionReads: Sendable {
     func answer(_ session: String) throws -> SessionAnswer? {
         let version = try versions.version(of: session)
         if let kept = answers[session], kept.version >= version { return kept }
-        guard version > 0, let view = try view(session, atLeast: version), view.status != .deleted else {
-            return nil
-        }
-        let answer = SessionAnswer(view)
+        guard version > 0, let answer = try make(session, atLeast: version) else { return nil }
         answers[session] = answer
         return answer
+    }
+
+    private func make(_ session: String, atLeast version: UInt64) throws -> SessionAnswer? {
+        if let (view, facts) = try shown(session, atLeast: version) {
+            return SessionAnswer(view, facts: facts, version: version)
+        }
+        return try logged(session).map { SessionAnswer($0) }
     }
 
     /// The session, ready to be sent, where that takes no question to anybody; never blocks.
@@ -102,16 +115,15 @@ final class SessionReads: Sendable {
             var fold = SessionFold(try RecordingEvent(first), EventStamp(first))
         else { return }
         for event in history.dropFirst() { fold.evolve(try RecordingEvent(event), EventStamp(event)) }
-        answers[fold.sessionID] = SessionAnswer(fold.session)
+        // What the command has made known need not be made again.
+        answers[fold.sessionID] = SessionAnswer(fold.session, facts: access.known(of: fold.sessionID))
     }
 
     /// The session; nil when there is none, or no longer.
     func session(_ id: String) throws -> SessionView? {
         let version = try versions.version(of: id)
-        guard version > 0, let view = try view(id, atLeast: version), view.status != .deleted else {
-            return nil
-        }
-        return view
+        guard version > 0 else { return nil }
+        return try shown(id, atLeast: version)?.view ?? logged(id)
     }
 
     /// The session as the log has it; nil when there is none, or no longer.
@@ -121,17 +133,19 @@ final class SessionReads: Sendable {
     }
 
     /// The session's pipeline.
-    func pipeline(_ session: String) throws -> PipelineView? {
+    func pipeline(_ session: String, from source: ReadSource) throws -> PipelineView? {
         let version = try versions.version(of: session)
-        if let view = modelled({ try queries.pipeline(ofSession: session) }), view.version >= version {
+        if source == .models, let view = modelled({ try queries.pipeline(ofSession: session) }),
+            view.version >= version
+        {
             return view
         }
         return try folds.fold(of: session)?.pipeline.view
     }
 
     /// The session's statistics.
-    func statistics(_ session: String) throws -> SessionStatisticsResponse? {
-        if try areModelsCurrent(for: session),
+    func statistics(_ session: String, from source: ReadSource) throws -> SessionStatisticsResponse? {
+        if source == .models, try areModelsCurrent(for: session),
             let statistics = modelled({ try queries.statistics(ofSession: session) })
         {
             return statistics
@@ -145,40 +159,18 @@ final class SessionReads: Sendable {
         return (modelled { try queries.session(session) }?.version ?? 0) >= version
     }
 
-    private func view(_ session: String, atLeast version: UInt64) throws -> SessionView? {
-        if let view = modelled({ try queries.session(session) }), view.version >= version { return view }
-        return try folds.fold(of: session)?.session
+    /// What the read models show of a session, where that is not behind and the log's facts say the same.
+    private func shown(
+        _ session: String, atLeast version: UInt64
+    ) throws -> (view: SessionView, facts: SessionFacts)? {
+        guard let facts = access.known(of: session),
+            let view = modelled({ try queries.session(session) }), view.version >= version
+        else { return nil }
+        if view.sessionID == session, facts.agreement(with: view) == .same { return (view, facts) }
+        contradictions.note(view, asked: session, try folds.fold(of: session)?.session)
+        return nil
     }
 
     /// What the read models say; nil also while they cannot be asked, because the log can.
     private func modelled<View>(_ query: () throws -> View?) -> View? { (try? query()) ?? nil }
-}
-
-/// Folds of sessions whose read model was behind when somebody asked.
-final class FoldShelf: Sendable {
-    private static let sessionsKept = 256
-
-    private final class Place: Sendable {
-        let fold = Mutex<SessionFold?>(nil)
-    }
-
-    private let store: StorePool
-    private let places = Shelf<String, Place>(limit: sessionsKept)
-
-    init(_ store: StorePool) { self.store = store }
-
-    /// The fold of all of the session's events; nil when there is none.
-    func fold(of session: String) throws -> SessionFold? {
-        let place = places.value(of: session) { Place() }
-        let fold = try place.fold.withLock { fold in
-            try store.forEach(of: session, after: fold?.version ?? 0) { event in
-                let fact = try RecordingEvent(event)
-                let stamp = EventStamp(event)
-                if fold == nil { fold = SessionFold(fact, stamp) } else { fold?.evolve(fact, stamp) }
-            }
-            return fold
-        }
-        if fold == nil { places[session] = nil }
-        return fold
-    }
 }

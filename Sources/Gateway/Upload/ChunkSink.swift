@@ -79,7 +79,9 @@ final class ChunkSink: BodySink, @unchecked Sendable {
             var isNew = true
             if case .present = outcome {
                 isNew = false
-                view = try call.core.chunks.chunk(chunk.chunk.chunkID, of: chunk.chunk.sessionID) ?? view
+                view =
+                    try call.core.chunks.chunk(
+                        chunk.chunk.chunkID, of: chunk.chunk.sessionID, from: call.source) ?? view
             }
             var writer = JSONWriter()
             view?.encode(into: &writer)

@@ -49,11 +49,16 @@ public final class LiveFeed: Service {
     private let limits: Limits
     private let report: RoleLog
     private let ready = StopSignal()
+    private let directory: SessionDirectory?
 
     /// A feed that takes followers once `run` has reached the log.
-    public init(log: any EventLog, limits: Limits = Limits(), report: RoleLog) {
+    /// - Parameter directory: hears of everything before anybody else does.
+    public init(
+        log: any EventLog, limits: Limits = Limits(), directory: SessionDirectory? = nil, report: RoleLog
+    ) {
         self.log = log
         self.limits = limits
+        self.directory = directory
         self.report = report
         hub = LiveHub(limits)
     }
@@ -101,32 +106,61 @@ public final class LiveFeed: Service {
             let filler = LiveFiller(log: log, hub: hub, page: limits.page, report: report)
             fillers.append(try OwnThread(name: "live fill \(number)") { filler.run(stop: stop) })
         }
+        var knownLiftings = log.liftings
         try waitingOutFailures(of: name, stop: stop, report: report) { succeeded in
             defer { hub.isFollowing = false }
-            let feed = try log.follow(after: try beginning())
-            hub.isFollowing = true
+            let liftings = log.liftings
+            if liftings != knownLiftings {
+                hub.startOver()
+                knownLiftings = liftings
+            }
+            let ends = try ends()
+            var places = beginning(ends)
+            let feed = try log.follow(after: places)
+            // Whoever relies on what is known here must not miss what was there at the beginning.
+            hub.isFollowing = Self.has(places, reached: ends)
             ready.set()
             while !stop.isSet {
-                do throws(LogFailure) {
-                    let events = try feed.next(limit: limits.batch, waitMilliseconds: 1_000)
-                    hub.deliver(events.map(LogEntry.event))
-                } catch {
-                    guard let position = error.unreadableEntry else { throw error }
-                    report(.error, "live: \(error); going on behind it")
-                    feed.seek(to: position)
-                    let hole = UnreadableHole(position: position, sequence: 0, text: error.text)
-                    hub.deliver([.unreadable(hole)])
+                let entries = try entries(of: feed)
+                directory?.take(entries)
+                hub.note(entries)
+                if !hub.isFollowing {
+                    for entry in entries { places[entry.position.partition] = entry.position }
+                    // Of a halted partition nothing comes.
+                    hub.isFollowing = entries.isEmpty || Self.has(places, reached: ends)
                 }
+                hub.deliver(entries)
                 succeeded()
             }
         }
     }
 
-    /// Where to go on: after what was delivered, at first at the log's end.
-    private func beginning() throws -> [LogPosition] {
-        if let places = hub.places { return places }
+    private static func has(_ places: [LogPosition], reached ends: [LogPosition]) -> Bool {
+        zip(places, ends).allSatisfy { $0 >= $1 }
+    }
+
+    private func entries(of feed: any OrderedFeed) throws(LogFailure) -> [LogEntry] {
+        do throws(LogFailure) {
+            return try feed.next(limit: limits.batch, waitMilliseconds: 1_000).map(LogEntry.event)
+        } catch {
+            guard let position = error.unreadableEntry else { throw error }
+            report(.error, "live: \(error); going on behind it")
+            feed.seek(to: position)
+            return [.unreadable(UnreadableHole(position: position, sequence: 0, text: error.text))]
+        }
+    }
+
+    private func ends() throws(LogFailure) -> [LogPosition] {
         let store = try log.open()
-        let ends = try (0..<store.partitioning.count).map { try store.end(of: $0) }
+        var ends: [LogPosition] = []
+        for partition in 0..<store.partitioning.count { ends.append(try store.end(of: partition)) }
+        return ends
+    }
+
+    /// Where to go on: after what was delivered, at first at the log's end.
+    private func beginning(_ ends: [LogPosition]) -> [LogPosition] {
+        if let places = hub.places { return places }
+        directory?.begin(at: ends)
         hub.begin(at: ends)
         return ends
     }

@@ -42,6 +42,17 @@ final class LiveHub: Sendable {
 
     func begin(at places: [LogPosition]) { state.withLock { $0.places = places } }
 
+    /// Forgets where the reader was and what it has met: events of it may be lost. Followers come back with
+    /// the place that they have, and are told whether it is one.
+    func startOver() {
+        lastSeen.removeAll()
+        let all = state.update { state in
+            state.places = nil
+            return state.everything + state.sessions.values.flatMap { $0 }
+        }
+        for follower in all { follower.end(.stopping) }
+    }
+
     // MARK: - Followers
 
     func follow(
@@ -118,10 +129,14 @@ final class LiveHub: Sendable {
 
     // MARK: - Delivering
 
+    /// Notes how far sessions have come, before anybody is handed what has happened to them.
+    func note(_ entries: [LogEntry]) {
+        for case .event(let event) in entries { lastSeen.note(event.partitionKey, event.sequence) }
+    }
+
     /// Hands events to those who follow them, and what cannot be read to those who follow everything: whose
     /// it is, others see when the next event of their session comes. The reader's thread alone.
     func deliver(_ entries: [LogEntry]) {
-        for case .event(let event) in entries { lastSeen.note(event.partitionKey, event.sequence) }
         let (sessions, everything, steps) = state.withLock { state in
             var sessions: [String: [LiveFollower]] = [:]
             var steps: [LiveStep] = []
@@ -224,6 +239,10 @@ final class LastSeen: Sendable {
 
     func value(_ session: String) -> UInt64? {
         state.withLock { $0.young[session] ?? $0.old[session] }
+    }
+
+    func removeAll() {
+        state.withLock { $0 = State() }
     }
 
     func note(_ session: String, _ sequence: UInt64) {

@@ -16,15 +16,15 @@ enum LivePlace {
         var bytes: [UInt8] = [1]
         bytes.reserveCapacity(8 + positions.count * 5)
         let base = positions.lazy.map(\.milliseconds).filter { $0 > 0 }.min() ?? 0
-        append(UInt64(positions.count), to: &bytes)
-        append(base, to: &bytes)
+        VariableInteger.append(UInt64(positions.count), to: &bytes)
+        VariableInteger.append(base, to: &bytes)
         for position in positions {
             guard position.milliseconds > 0 else {
                 bytes.append(0)
                 continue
             }
-            append(position.milliseconds - base + 1, to: &bytes)
-            append(position.counter, to: &bytes)
+            VariableInteger.append(position.milliseconds - base + 1, to: &bytes)
+            VariableInteger.append(position.counter, to: &bytes)
         }
         return Base64URL.encode(bytes)
     }
@@ -34,41 +34,23 @@ enum LivePlace {
         guard text.utf8.count <= 8 + partitions * 28, let bytes = Base64URL.decode(text), bytes.first == 1
         else { return nil }
         var rest = bytes.dropFirst()
-        guard number(&rest) == UInt64(partitions), let base = number(&rest) else { return nil }
+        guard VariableInteger.take(from: &rest) == UInt64(partitions),
+            let base = VariableInteger.take(from: &rest)
+        else { return nil }
         var positions: [LogPosition] = []
         positions.reserveCapacity(partitions)
         for partition in 0..<partitions {
-            guard let above = number(&rest) else { return nil }
+            guard let above = VariableInteger.take(from: &rest) else { return nil }
             guard above > 0 else {
                 positions.append(.start(of: partition))
                 continue
             }
             let (milliseconds, isTooLarge) = base.addingReportingOverflow(above - 1)
-            guard !isTooLarge, let counter = number(&rest) else { return nil }
+            guard !isTooLarge, let counter = VariableInteger.take(from: &rest) else { return nil }
             positions.append(
                 LogPosition(partition: partition, milliseconds: milliseconds, counter: counter))
         }
         return rest.isEmpty && encode(positions) == text ? positions : nil
-    }
-
-    private static func append(_ value: UInt64, to bytes: inout [UInt8]) {
-        var value = value
-        while value >= 0x80 {
-            bytes.append(UInt8(value & 0x7F) | 0x80)
-            value >>= 7
-        }
-        bytes.append(UInt8(value))
-    }
-
-    private static func number(_ bytes: inout ArraySlice<UInt8>) -> UInt64? {
-        var value: UInt64 = 0
-        for shift in stride(from: UInt64(0), to: 64, by: 7) {
-            guard let byte = bytes.popFirst() else { return nil }
-            if shift == 63, byte > 1 { return nil }
-            value |= UInt64(byte & 0x7F) << shift
-            if byte < 0x80 { return value }
-        }
-        return nil
     }
 }
 

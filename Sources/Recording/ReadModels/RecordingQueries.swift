@@ -99,8 +99,15 @@ public struct QueryFailure: TransientFailure, Sendable, Hashable, CustomStringCo
 /// What dashboards and the API ask the read models. Calls block and may come from several threads; what
 /// they answer can lag behind the log.
 public protocol RecordingQueries: Sendable {
-    /// Sessions, the newest first.
-    func sessions(_ filter: SessionFilter, _ page: Page) throws(QueryFailure) -> [SessionView]
+    /// Sessions from a place on, the newest first.
+    func sessions(
+        _ filter: SessionFilter, from start: ListStart, limit: Int
+    ) throws(QueryFailure) -> [SessionView]
+    /// The places of the sessions that `sessions` answers, for whoever only counts or goes past them.
+    /// - Parameter place: of a session, behind which they begin; nil for the first.
+    func sessionPlaces(
+        _ filter: SessionFilter, behind place: ListCursor.Place?, limit: Int
+    ) throws(QueryFailure) -> [ListCursor.Place]
     /// A page of sessions, the newest first, and where it lies.
     func sessionList(
         _ filter: SessionFilter, limit: Int, from start: ListStart
@@ -129,4 +136,39 @@ public protocol RecordingQueries: Sendable {
     func totals() throws(QueryFailure) -> RecordingTotals
     /// Whether the server answers; throws why not.
     func ping() throws(QueryFailure)
+}
+
+extension RecordingQueries {
+    /// Sessions, the newest first.
+    public func sessions(_ filter: SessionFilter, _ page: Page) throws(QueryFailure) -> [SessionView] {
+        try sessions(filter, from: .offset(page.offset), limit: page.limit)
+    }
+}
+
+extension SessionView {
+    /// Its place in lists.
+    public var listPlace: ListCursor.Place { .session(created_ms: createdAt.milliseconds, id: sessionID) }
+}
+
+extension SessionFilter {
+    /// Whether a session's ownership is one that is asked for and may be shown.
+    public func admits(_ ownership: Ownership) -> Bool {
+        (owner == nil || ownership.owner == owner) && (project == nil || ownership.project == project)
+            && (audience?.sees(ownership) ?? true)
+    }
+
+    /// Whether a session is one of those that are asked for.
+    public func matches(_ session: SessionView) -> Bool {
+        (status == nil ? session.status != .deleted : session.status == status)
+            && (environment == nil || session.metadata.environment == environment)
+            && (tag.map(session.metadata.tags.contains) ?? true)
+            && (isHeld == nil || isHeld == !session.holds.isEmpty)
+            && (caseName == nil || session.holds.contains { $0.caseName == caseName })
+            && admits(Ownership(session.metadata))
+    }
+
+    /// Whether nothing but ownership is asked about.
+    public var isOfOwnershipAlone: Bool {
+        status == nil && environment == nil && tag == nil && isHeld == nil && caseName == nil
+    }
 }

@@ -4,7 +4,7 @@
 /// A library that is newer than ours is left in place: newer versions keep what older ones answer, so
 /// that processes of both versions run side by side during a deploy.
 enum FunctionLibrary {
-    static let version = 7
+    static let version = 8
 
     static let source = """
         #!lua name=reel
@@ -27,6 +27,7 @@ enum FunctionLibrary {
         \(shrink)
         \(history)
         \(rates)
+        \(index)
 
         \(registrations)
         """
@@ -60,6 +61,7 @@ enum FunctionLibrary {
         bookkeeping('reel_touch', touch)
         bookkeeping('reel_forget', forget)
         bookkeeping('reel_checkpoint', checkpoint)
+        bookkeeping('reel_index', index)
         bookkeeping('reel_attend', attend)
         bookkeeping('reel_lease_acquire', lease_acquire)
         bookkeeping('reel_lease_renew', lease_renew)

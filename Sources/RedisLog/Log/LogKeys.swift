@@ -41,6 +41,11 @@ enum LogKeys {
 
     static func checkpoints(_ partition: Int) -> String { "\(prefix(partition)):checkpoints" }
 
+    /// Values that a subscription keeps beside the partition, by key, and the place that they are as of.
+    static func index(_ partition: Int, named name: String) -> String {
+        "\(prefix(partition)):index:\(name)"
+    }
+
     /// How far the partition was trimmed: `through`, `count` and `hash` of the last trimmed segment, and
     /// `shrunk`, up to where indexes have followed.
     static func archive(_ partition: Int) -> String { "\(prefix(partition)):archive" }

@@ -285,6 +285,14 @@ public final class RedisEventLog: EventLog {
         RedisOrderedParking(client("parking"))
     }
 
+    /// Values that a subscription keeps beside the log, for the calling thread.
+    public func index(_ name: String) throws(LogFailure) -> any LogIndex {
+        RedisLogIndex(name, client("index"), partitioning)
+    }
+
+    /// How many halts were lifted while this process ran: what was read before may have been lost.
+    public var liftings: Int { history.liftings }
+
     /// Events that were set aside, for operators.
     public func parkedEvents() -> RedisParkedEvents { RedisParkedEvents(client("parked"), partitioning) }
 

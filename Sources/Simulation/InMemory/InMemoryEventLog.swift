@@ -142,6 +142,26 @@ public final class InMemoryEventLog: EventLog {
     /// What ordered subscriptions hold back, for the calling thread.
     public func orderedParking() throws(LogFailure) -> any OrderedParking { InMemoryOrderedParking(self) }
 
+    /// Values that a subscription keeps beside the log, for the calling thread.
+    public func index(_ name: String) throws(LogFailure) -> any LogIndex { InMemoryLogIndex(name, self) }
+
+    /// How often somebody has accepted that the log has lost events.
+    public var liftings: Int { state.with { $0.liftings } }
+
+    /// Loses a session's newest events, as a server does that an older one takes the place of; somebody has
+    /// accepted that.
+    public func lose(newest count: Int, of partitionKey: String) {
+        state.with { state in
+            let history = state.histories[partitionKey] ?? []
+            let lost = Set(history.suffix(count).map(\.position))
+            state.histories[partitionKey] = Array(history.dropLast(count))
+            for event in history.suffix(count) { state.ids[partitionKey]?[event.id] = nil }
+            let partition = partitioning.partition(of: partitionKey)
+            state.partitions[partition].removeAll { lost.contains($0.position) }
+            state.liftings += 1
+        }
+    }
+
     /// From now on an entry cannot be read; nil mends it.
     public func spoil(_ position: LogPosition, _ spoiling: Spoiling?) {
         state.with { $0.spoiled[position] = spoiling }

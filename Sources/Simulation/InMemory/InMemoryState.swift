@@ -40,6 +40,8 @@ struct InMemoryState {
     var checkpoints: [String: [Int: LogPosition]] = [:]
     var leases: [String: [Int: Lease]] = [:]
     var members: [String: [String: Timestamp]] = [:]
+    var indexes: [String: [Int: InMemoryIndexPart]] = [:]
+    var liftings = 0
     var fault: (@Sendable (String) -> InMemoryEventLog.Fault?)?
 
     init(_ partitioning: Partitioning) {

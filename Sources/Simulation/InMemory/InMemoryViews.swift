@@ -53,10 +53,12 @@ final class InMemoryEventStore: EventStore {
 final class InMemoryFeed: OrderedFeed {
     private let log: InMemoryEventLog
     private var positions: [LogPosition]
+    private let liftings: Int
 
     init(_ log: InMemoryEventLog, _ positions: [LogPosition]) throws(LogFailure) {
         self.log = log
         self.positions = positions
+        liftings = log.liftings
         try log.call("follow") { state throws(LogFailure) in
             guard Set(positions.map(\.partition)).count == positions.count else {
                 throw LogFailure(.invalid, operation: "follow", key: "", text: "a partition stands twice")
@@ -89,6 +91,10 @@ final class InMemoryFeed: OrderedFeed {
     private func look(_ limit: Int, _ waitMilliseconds: Int) throws(LogFailure) -> [RecordedEvent] {
         // Faults strike a call once, not each look while it waits.
         try log.faulty("follow") { _ in }
+        guard liftings == log.liftings else {
+            throw LogFailure(
+                .lostHistory, operation: "follow", key: "", text: "what was read before may be lost")
+        }
         let positions = positions
         let wait = log.blocks ? min(waitMilliseconds, 1000) : 0
         var unreadable: LogPosition?

@@ -36,12 +36,14 @@ final class PartitionDesk {
 
     private let halts: RedisHalts
     private let store: any EventStore
+    private let facts: any LogIndex
     private let views: MongoReadModels
     private let chunks: ChunkStore
 
     init(_ log: RedisEventLog, _ views: MongoReadModels, _ chunks: ChunkStore) throws {
         halts = log.halts()
         store = try log.open()
+        facts = try log.index(SessionFacts.indexName)
         self.views = views
         self.chunks = chunks
     }
@@ -111,6 +113,7 @@ final class PartitionDesk {
         try views.startOver(
             partition: partition, upTo: try store.end(of: partition),
             without: sessions.filter { $0.shownEvents != nil }.map(\.sessionID))
+        try facts.clear(partition)
         return try halts.lift(partition, by: actor.id, because: reason).map {
             Outcome(
                 lifting: $0, sessions: sessions + damaged.values.sorted { $0.sessionID < $1.sessionID },

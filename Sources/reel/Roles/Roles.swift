@@ -15,7 +15,9 @@ enum Roles {
         if names.contains(.storage) {
             roles += [archiver(system), try removal(system), retention(system), holdTags(system)]
         }
-        if names.contains(.projector) { roles += [projector(system), rebuilder(system)] }
+        if names.contains(.projector) {
+            roles += [projector(system), sessionFacts(system), rebuilder(system)]
+        }
         return roles
     }
 
@@ -101,6 +103,14 @@ enum Roles {
                 projection: projection, log: system.log, member: member(of: system),
                 report: system.report.roles
             ).run(stop: stop)
+        }
+    }
+
+    private static func sessionFacts(_ system: OpenSystem) -> Role {
+        Role(name: SessionFactsWorker.subscription) { stop in
+            let worker = SessionFactsWorker(
+                log: system.log, member: member(of: system), report: system.report.roles)
+            try worker.run(stop: stop)
         }
     }
 

@@ -29,10 +29,7 @@ struct WebRoles {
             services = [web]
             return
         }
-        // Whose requests are few asks the log how far a session has come.
-        let feed =
-            system.choice.names.contains(.api)
-            ? LiveFeed(log: system.log, report: system.report.roles) : nil
+        let reading = LogReading(system)
         let trail = AuditTrail(
             log: system.log, source: "/reel/\(system.choice.listening[0].rawValue)", writer: system.instance,
             report: system.report.roles)
@@ -40,8 +37,10 @@ struct WebRoles {
         var parts = GatewayParts(
             log: system.log, queries: system.views.queries, authenticator: authenticator,
             keys: SharedSessionKeys(vault), spool: vault.spool, chunks: vault.chunks, clock: SystemClock())
-        parts.follower = feed.map(LiveVersions.init)
-        parts.events = feed.map(FeedFollowing.init)
+        parts.follower = reading.map { LiveVersions($0.feed) }
+        parts.events = reading.map { FeedFollowing($0.feed) }
+        parts.directory = reading.map { FeedDirectory($0.directory, $0.feed) }
+        parts.onContradiction = { system.report(.warning, "gateway", $0) }
         parts.diskGuard = system.diskGuard
         parts.limiter = SharedRateLimiter(
             system.log.rateCounter(),
@@ -63,11 +62,13 @@ struct WebRoles {
             system, plan, authenticator, command: command,
             figures: { role, metrics in
                 Self.figures(of: role, system, in: metrics)
-                if role == .api, let feed { Self.figures(of: feed, in: metrics) }
+                if role == .api || role == .recorder, let reading {
+                    reading.addFigures(to: metrics)
+                    gateway.addFigures(to: metrics)
+                }
             },
             routes: { $0.service.map(gateway.routes) ?? [] })
-        let reading: [any Service] = feed.map { [$0] } ?? []
-        services = reading + [trail, StreamTending(gateway), web]
+        services = (reading?.services ?? []) + [trail, StreamTending(gateway), web]
     }
 
     /// Figures of the read models, at the port of who makes them; no number while they cannot be asked.
@@ -78,16 +79,6 @@ struct WebRoles {
             var filter = SessionFilter()
             filter.isHeld = true
             return (try? queries.sessionCount(filter)).map(Double.init) ?? .nan
-        }
-    }
-
-    private static func figures(of feed: LiveFeed, in metrics: MetricsRegistry) {
-        metrics.reading("reel_live_followers", "Followers of live events.") { Double(feed.counts.followers) }
-        metrics.reading("reel_live_filling", "Followers that wait to be filled from the history.") {
-            Double(feed.counts.filling)
-        }
-        metrics.reading("reel_live_events", "Events that the reader of the log has met.") {
-            Double(feed.counts.events)
         }
     }
 

@@ -54,20 +54,32 @@ final class LogQueries: RecordingQueries {
     }
 
     private func matching(_ filter: SessionFilter) throws(QueryFailure) -> [SessionView] {
-        try folds().map(\.fold.session).filter { session in
-            (filter.status == nil ? session.status != .deleted : session.status == filter.status)
-                && (filter.project == nil || session.metadata.project == filter.project)
-                && (filter.environment == nil || session.metadata.environment == filter.environment)
-                && (filter.owner == nil || session.metadata.owner == filter.owner)
-                && (filter.isHeld == nil || filter.isHeld == !session.holds.isEmpty)
-                && (filter.caseName == nil || session.holds.contains { $0.caseName == filter.caseName })
-                && (filter.tag.map(session.metadata.tags.contains) ?? true)
-                && (filter.audience?.sees(Ownership(session.metadata)) ?? true)
+        try folds().map(\.fold.session).filter(filter.matches).sorted {
+            ($0.createdAt, $0.sessionID) > ($1.createdAt, $1.sessionID)
         }
     }
 
-    func sessions(_ filter: SessionFilter, _ page: Page) throws(QueryFailure) -> [SessionView] {
-        Array(try matching(filter).dropFirst(page.offset).prefix(page.limit))
+    func sessions(
+        _ filter: SessionFilter, from start: ListStart, limit: Int
+    ) throws(QueryFailure) -> [SessionView] {
+        switch start {
+        case .offset(let offset): Array(try matching(filter).dropFirst(offset).prefix(limit))
+        case .after(let cursor):
+            Array(try matching(filter).filter { isBehind($0, cursor.place) }.prefix(limit))
+        }
+    }
+
+    func sessionPlaces(
+        _ filter: SessionFilter, behind place: ListCursor.Place?, limit: Int
+    ) throws(QueryFailure) -> [ListCursor.Place] {
+        let all = try matching(filter)
+        return (place.map { place in all.filter { isBehind($0, place) } } ?? all).prefix(limit).map(
+            \.listPlace)
+    }
+
+    private func isBehind(_ session: SessionView, _ place: ListCursor.Place) -> Bool {
+        guard case .session(let time, let id) = place else { return false }
+        return (session.createdAt.milliseconds, session.sessionID) < (time, id)
     }
 
     func sessionList(

@@ -89,8 +89,12 @@ final class TestGateway {
         var parts = GatewayParts(
             log: log, queries: queries, authenticator: tokens, keys: try LockedKeys(vault),
             spool: vault.spool, chunks: vault.chunks, clock: SystemClock())
-        let feed = LiveFeed(log: log, report: .silent)
-        if isLive { parts.events = FeedFollowing(feed) }
+        let directory = SessionDirectory(log: log, report: .silent)
+        let feed = LiveFeed(log: log, directory: directory, report: .silent)
+        if isLive {
+            parts.events = FeedFollowing(feed)
+            parts.directory = FeedDirectory(directory, feed)
+        }
         var settings = GatewaySettings()
         change(&parts, &settings)
         let gateway = try Gateway(parts, settings)
@@ -112,9 +116,11 @@ final class TestGateway {
         guard isLive else { return }
         let stop = stop
         threads.append(try OwnThread(name: "live") { try feed.run(stop: stop) })
+        threads.append(try OwnThread(name: "directory") { try directory.run(stop: stop) })
         let tending = StreamTending(gateway)
         threads.append(try OwnThread(name: "streams") { tending.run(stop: stop) })
         feed.waitUntilReady(stop: stop)
+        directory.waitUntilReady(stop: stop)
     }
 
     deinit {

@@ -32,13 +32,15 @@ enum ChunkResource {
         let session = try call.sessionID()
         let query = try ChunkListQuery(call.parameters, ofSession: session)
         _ = try call.session()
-        return .json(try call.core.chunks.listAnswer(of: session, query, call.parameters))
+        return .json(try call.core.chunks.listAnswer(of: session, query, call.parameters, from: call.source))
     }
 
     /// What was answered before to the same question was a good question.
     private static func keptList(_ call: Call) throws -> Response? {
         guard try call.keptSession() != nil else { return nil }
-        return call.core.chunks.keptList(of: try call.sessionID(), call.parameters).map { .json($0) }
+        return call.core.chunks.keptList(of: try call.sessionID(), call.parameters, from: call.source).map {
+            .json($0)
+        }
     }
 
     private static func read(_ call: Call) throws -> Response {
@@ -137,7 +139,9 @@ extension Call {
     func chunk() throws -> ChunkView {
         let session = try sessionID()
         _ = try self.session()
-        guard let id = identifier("chunk_id"), let chunk = try core.chunks.chunk(id, of: session) else {
+        guard let id = identifier("chunk_id"),
+            let chunk = try core.chunks.chunk(id, of: session, from: source)
+        else {
             throw ErrorInfo(.chunkNotFound, "the session has no such chunk")
         }
         return chunk

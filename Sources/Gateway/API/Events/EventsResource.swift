@@ -26,7 +26,7 @@ enum EventsResource {
             }
             after = sequence
         }
-        if query.isStream { return try stream(call, query, .session(id), admittedAt: answer.version) }
+        if query.isStream { return try stream(call, query, .session(id), admittedAt: answer.decidedAt) }
         let entries = try call.core.store.entries(of: id, after: after ?? 0, limit: query.limit).entries
         let holes = entries.compactMap { if case .unreadable(let hole) = $0 { hole } else { nil } }
         let events = entries.compactMap(\.event)

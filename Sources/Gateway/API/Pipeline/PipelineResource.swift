@@ -35,7 +35,7 @@ enum PipelineResource {
     }
 
     private static func present(_ call: Call, _ id: String) throws -> Response {
-        guard let pipeline = try call.core.reads.pipeline(id) else {
+        guard let pipeline = try call.core.reads.pipeline(id, from: call.source) else {
             throw SessionRejection.notFound
         }
         var writer = JSONWriter(reserving: 2048)

@@ -103,7 +103,7 @@ enum PipelineManager {
         _ call: Call, _ id: String, status: Int = 200, headers: [HeaderField] = []
     ) throws -> Response {
         // The log is looked at last: what is answered is never older than its ETag.
-        guard let pipeline = try call.core.reads.pipeline(id),
+        guard let pipeline = try call.core.reads.pipeline(id, from: call.source),
             let answer = PipelineStatusResponse(pipeline, try call.core.desk.look(at: id))
         else { throw SessionRejection.notFound }
         var writer = JSONWriter(reserving: 2048)

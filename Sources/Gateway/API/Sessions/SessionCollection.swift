@@ -50,7 +50,7 @@ enum SessionCollection {
         if query.filter.isHeld != nil || query.filter.caseName != nil, !call.subject.may(.readHolds) {
             throw ErrorInfo(.notAllowed, "your role does not allow \(Operation.readHolds.rawValue)")
         }
-        return try call.core.queries.sessionList(query.filter, limit: query.limit, from: query.start)
+        return try call.core.lists.page(query.filter, limit: query.limit, from: query.start)
     }
 
     private static func list(_ call: Call) throws -> Response {

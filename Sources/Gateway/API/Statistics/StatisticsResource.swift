@@ -17,7 +17,8 @@ enum StatisticsResource {
     private static func session(_ call: Call) throws -> Response {
         try call.requireNoParameters()
         _ = try call.session()
-        guard let statistics = try call.core.reads.statistics(try call.sessionID()) else {
+        guard let statistics = try call.core.reads.statistics(try call.sessionID(), from: call.source)
+        else {
             throw SessionRejection.notFound
         }
         var writer = JSONWriter(reserving: 2048)

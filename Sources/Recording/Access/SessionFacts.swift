@@ -1,0 +1,148 @@
+public import EventSourcing
+
+/// What decides who may see a session, and what tells its description from any other: a fold of the few
+/// events that make, change and delete sessions.
+///
+/// Read models show sessions; these facts, which come from the log alone, say who is shown them, and whether
+/// what is shown is what the log says.
+public struct SessionFacts: Sendable, Hashable {
+    /// Whose it is.
+    public var ownership: Ownership
+    /// What it is described as.
+    public var description: DescriptionDigest
+    /// A sequence of the session up to which everything that concerns these facts is contained.
+    public var version: UInt64
+
+    /// Facts from their parts.
+    public init(ownership: Ownership, description: DescriptionDigest, version: UInt64) {
+        self.ownership = ownership
+        self.description = description
+        self.version = version
+    }
+
+    /// The facts of a session that has just been made.
+    public init(_ created: SessionEvent.Created, version: UInt64 = 1) {
+        ownership = Ownership(created.metadata)
+        description = DescriptionDigest(SessionDescription(created), created.rdp)
+        self.version = version
+    }
+
+    /// The facts of a session as it is shown.
+    public init(_ view: SessionView) {
+        ownership = Ownership(view.metadata)
+        description = DescriptionDigest(SessionDescription(view), view.rdp)
+        version = view.version
+    }
+
+    /// The facts after a change, of which the whole new description is known.
+    public func changed(to description: SessionDescription, version: UInt64) -> SessionFacts {
+        guard version > self.version else { return self }
+        var digest = DescriptionDigest(description, nil)
+        digest.desktop = self.description.desktop
+        return SessionFacts(ownership: Ownership(description.metadata), description: digest, version: version)
+    }
+
+    /// What a session that is shown has to do with these facts.
+    public func agreement(with view: SessionView) -> FactsAgreement {
+        guard view.status != .deleted else { return .contradicting }
+        if DescriptionDigest(SessionDescription(view), view.rdp) == description { return .same }
+        return view.version < version ? .behind : .contradicting
+    }
+}
+
+/// How what is shown of a session stands to its facts.
+public enum FactsAgreement: Sendable, Hashable {
+    /// It is described alike.
+    case same
+    /// It is described otherwise, and says that it is older.
+    case behind
+    /// It is described otherwise, and claims to be as new, or newer.
+    case contradicting
+}
+
+/// Tells one description of a session from another: of each part the first eight bytes of the SHA-256 of its
+/// JSON text. They stand beside the log: whoever changes how a part is written makes them another name
+/// (`SessionFacts.indexName`), so that they are made again.
+public struct DescriptionDigest: Sendable, Hashable {
+    /// Of its name.
+    public var name: UInt64
+    /// Of the desktop that is recorded, which never changes.
+    public var desktop: UInt64
+    /// Of how it is recorded.
+    public var recording: UInt64
+    /// Of how it is kept.
+    public var storage: UInt64
+    /// Of what people say about it.
+    public var metadata: UInt64
+
+    /// The digests of a description; 0 stands for a desktop that is not known.
+    init(_ description: SessionDescription, _ desktop: RDPConfig?) {
+        name = Self.digest { $0.value(description.name) }
+        self.desktop = desktop.map { desktop in Self.digest { desktop.encode(into: &$0) } } ?? 0
+        recording = Self.digest { description.recording.encode(into: &$0) }
+        storage = Self.digest { description.storage.encode(into: &$0) }
+        metadata = Self.digest { description.metadata.encode(into: &$0) }
+    }
+
+    init(name: UInt64, desktop: UInt64, recording: UInt64, storage: UInt64, metadata: UInt64) {
+        self.name = name
+        self.desktop = desktop
+        self.recording = recording
+        self.storage = storage
+        self.metadata = metadata
+    }
+
+    mutating func apply(_ change: SessionEvent.Updated) {
+        if let new = change.name { name = Self.digest { $0.value(new) } }
+        if let new = change.recording { recording = Self.digest { new.encode(into: &$0) } }
+        if let new = change.storage { storage = Self.digest { new.encode(into: &$0) } }
+        if let new = change.metadata { metadata = Self.digest { new.encode(into: &$0) } }
+    }
+
+    var parts: [UInt64] { [name, desktop, recording, storage, metadata] }
+
+    private static func digest(_ write: (inout JSONWriter) -> Void) -> UInt64 {
+        var writer = JSONWriter(reserving: 256)
+        write(&writer)
+        return SHA256.digest(of: writer.bytes).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+    }
+}
+
+/// What an event does to the facts of its session.
+public enum FactsChange: Sendable, Hashable {
+    /// Nothing.
+    case none
+    /// They are these now.
+    case become(SessionFacts)
+    /// There are none any more: the session was deleted, or its facts can't be told from here on and have to
+    /// be asked of its history.
+    case remove
+}
+
+extension SessionFacts {
+    /// Under which name they are kept beside the log. Another form, of digests or of coding, is another name.
+    public static let indexName = "session-facts-1"
+
+    /// The types of events that make facts; others change nothing.
+    public static let eventTypes: Set<String> = ["SessionCreated", "SessionUpdated", "SessionDeleted"]
+
+    /// What an event does. One that was taken in before does nothing.
+    /// - Parameter facts: of its session; nil where none are known.
+    public static func change(_ facts: SessionFacts?, by event: RecordedEvent) -> FactsChange {
+        guard eventTypes.contains(event.type) else { return .none }
+        if let facts, event.sequence <= facts.version { return .none }
+        // What this release can't read may have given the session to somebody else.
+        guard case .session(let fact)? = try? RecordingEvent(event) else { return .remove }
+        switch fact {
+        case .created(let created): return .become(SessionFacts(created, version: event.sequence))
+        case .updated(let change):
+            guard var facts else { return .none }
+            facts.description.apply(change)
+            if let metadata = change.metadata { facts.ownership = Ownership(metadata) }
+            facts.version = event.sequence
+            return .become(facts)
+        case .deleted: return .remove
+        default: return .none
+        }
+    }
+}
