@@ -15,6 +15,7 @@ final class Core: Sendable {
     let chunks: ChunkReads
     let media: MediaShelf
     let marks: RecorderMarks
+    let viewings = Viewings()
     let totals = Totals()
     let streams = LiveStreams()
     let openStreams = OpenStreams()

@@ -117,6 +117,8 @@ struct Call: Sendable {
     /// Until when the token holds; nil for ever.
     let expires: Timestamp?
     let operation: Operation
+    /// What the record of it says; nil where there is one of denials alone.
+    let notes: RequestNotes?
 
     /// The session in the path. What can't be an id is the id of no session.
     func sessionID() throws -> String {
@@ -194,7 +196,7 @@ struct Call: Sendable {
         admit: (SessionState) throws -> Void = { _ in }
     ) throws -> SessionDesk.Outcome {
         let id = try session ?? sessionID()
-        return try core.desk.carryOut(
+        let outcome = try core.desk.carryOut(
             commands, on: id, mark: "\(id)/\(ULID.make(at: core.now()))", context: context
         ) { state in
             guard let description = state.description, state.status != .deleted else {
@@ -203,6 +205,8 @@ struct Call: Sendable {
             try require(Ownership(description.metadata))
             try admit(state)
         }
+        notes?.note { $0.sessionSequence = outcome.version }
+        return outcome
     }
 
     /// Refuses the parameters of a request that has none.

@@ -43,14 +43,6 @@ private final class WatchedLimiter: RateLimiter {
     }
 }
 
-private final class MovableClock: WallClock {
-    private let time = Mutex(Timestamp(milliseconds: 1_700_000_000_000))
-    func now() -> Timestamp { time.withLock { $0 } }
-    func move(seconds: Int64) {
-        time.withLock { $0 = Timestamp(milliseconds: $0.milliseconds + seconds * 1000) }
-    }
-}
-
 @Suite("Answers at once")
 struct AtOnceTests {
     private let versions = ToldVersions()

@@ -9,9 +9,14 @@ import Testing
 /// Keeps records in memory.
 final class MemoryDesk: AuditDesk {
     private let kept = Mutex<[AuditRecord]>([])
-    private let isAway: Bool
+    private let away: Mutex<Bool>
 
-    init(isAway: Bool = false) { self.isAway = isAway }
+    init(isAway: Bool = false) { away = Mutex(isAway) }
+
+    var isAway: Bool {
+        get { away.withLock { $0 } }
+        set { away.withLock { $0 = newValue } }
+    }
 
     var records: [AuditRecord] { kept.withLock { $0 } }
 

@@ -11,6 +11,7 @@ import pymongo
 
 from formats import Schemas, cloud_event
 from kit import SCHEMAS, Checks, System, Workspace, eventually, mixed, seed_of
+from web_http import Web
 
 checks = Checks("audit")
 USER = pwd.getpwuid(os.getuid()).pw_name
@@ -36,6 +37,8 @@ def without_nulls(view):
     data = {name: value for name, value in view.items() if value is not None}
     for name in ("audit_id", "time", "version", "log_position"):
         data.pop(name)
+    if not data["changed"]:
+        del data["changed"]
     data["details"] = {item["name"]: item["value"] for item in data["details"]}
     data["actor"] = {name: value for name, value in data["actor"].items() if value is not None}
     return data
@@ -60,7 +63,10 @@ def main():
                      json.loads(system.reel("sessions", "show", "one", "--json").stdout)["version"])
         check_records(system, key)
         check_options(system)
+        check_purposes(system, folder)
+        check_content(system)
         check_retention(system)
+        check_schemas(system)
 
 
 def check_retention(system):
@@ -83,11 +89,75 @@ def check_retention(system):
                  done.stderr)
 
 
-def check_records(system, key):
+def check_purposes(system, folder):
+    """What is taken out on the machine may carry a case and a reason."""
+    purpose = ("--case", "2026-117", "--reason", "court order of 3 March")
+    checks.equal("a key for a case", system.reel("keys", "export", "two", *purpose).returncode, 0)
+    checks.equal("bytes for a case",
+                 system.reel("export", "two", "-o", str(folder / "two"), *purpose).returncode, 0)
+    checks.equal("a key of no session", system.reel("keys", "export", "no-such", *purpose).returncode, 1)
+    checks.check("all three are shown", eventually(lambda: audit(system, "--session", "no-such")["records"]))
+    records = {r["action"]: r for r in audit(system, "--session", "two", "--limit", "2")["records"]}
+    checks.equal("both", sorted(records), ["key.export", "session.export"])
+    for action, record in records.items():
+        checks.equal(f"{action} says what for", (record["case"], record["reason"]), (purpose[1], purpose[3]))
+    version = json.loads(system.reel("sessions", "show", "two", "--json").stdout)["version"]
+    checks.equal("the key's record names its event", records["key.export"]["session_sequence"], version)
+    failed = audit(system, "--session", "no-such")["records"][0]
+    checks.check("what failed says why it did, and what for",
+                 failed["case"] == purpose[1] and failed["reason"] != purpose[3]
+                 and {"name": "given_reason", "value": purpose[3]} in failed["details"], failed)
+    for options in (["--case", " x"], ["--reason", ""], ["--case", "x" * 101]):
+        done = system.reel("keys", "export", "two", *options)
+        checks.check(f"{options[0]} is refused by name", done.returncode == 2 and options[0] in done.stderr,
+                     done.stderr)
+
+
+def check_content(system):
+    """What is changed and taken out over HTTP."""
+    token = system.reel("token", "--subject", "ida", "--role", "admin").stdout.decode().strip()
+    web = Web(system.endpoints["api_url"], token)
+    for first in (0, 1000, 39_000, 5):
+        part = web("GET", "/sessions/two/media?case=2026-117&reason=a%20look",
+                   headers={"Range": f"bytes={first}-{first + 9}"})
+        checks.equal("a part is a part", (part.status, len(part.body)), (206, 10))
+    checks.equal("all is all", len(web("GET", "/sessions/two/media").body), 40_000)
+    changed = web("PUT", "/sessions/two", {"name": "very-secret", "metadata": {"project": "very-secret"}})
+    checks.equal("changed", changed.status, 200)
+    shown = lambda: [r for r in audit(system, "--actor", "ida", "--session", "two")["records"]]
+    checks.check("a viewing is one record, a download another, a change a third",
+                 eventually(lambda: [r["action"] for r in shown()] == [
+                     "session.update", "media.download", "media.download"]), shown())
+    update, whole, viewing = shown()
+    checks.equal("the change names its fields", update["changed"], ["name", "metadata.project"])
+    checks.equal("and its event", update["session_sequence"],
+                 json.loads(system.reel("sessions", "show", "two", "--json").stdout)["version"])
+    checks.check("and no values", "very-secret" not in json.dumps(update), update)
+    checks.equal("the viewing says what was answered first",
+                 (viewing["status_code"], viewing["range"], viewing["case"], viewing["reason"]),
+                 (206, {"first": 0, "last": 9, "length": 40_000}, "2026-117", "a look"))
+    checks.equal("the download was of everything", (whole["status_code"], whole["range"]), (200, None))
+
+
+def check_schemas(system):
+    """Everything that the log holds by now, and everything that is shown."""
     events = records_of_log(system.redis())
     schemas = Schemas()
     problems = [problem for event in events for problem in schemas.problems(event)]
     checks.equal("records follow their schema", problems, [])
+    checks.equal("all of the newest version", {event["dataschema"] for event in events},
+                 {"urn:reel:event:AuditRecorded:2"})
+    validator = jsonschema.Draft202012Validator(json.loads((SCHEMAS / "read-models" / "audit.json").read_text()))
+    views = audit(system)["records"]
+    checks.equal("views follow theirs to the end",
+                 [e.message for view in views for e in validator.iter_errors(view)], [])
+    data = {event["id"]: event["data"] for event in events}
+    checks.check("views say what the events say to the end",
+                 all(without_nulls(view) == data[view["audit_id"]] for view in views))
+
+
+def check_records(system, key):
+    events = records_of_log(system.redis())
     views = audit(system)["records"]
     checks.check("everything in the log is shown, and nothing else",
                  sorted(view["audit_id"] for view in views) == sorted(event["id"] for event in events))

@@ -20,6 +20,10 @@ private func sampleRecord(_ number: Int) -> AuditRecord {
             ? .unauthenticated
             : AuditActor(type: .user, subject: "user-\(number % 3)", roles: ["admin", "auditor"]),
         address: "192.0.2.\(number % 250)", requestID: "req-\(number)", userAgent: "test",
+        changed: (0..<number % 3).map { "metadata.\($0)" },
+        sessionSequence: number % 4 == 0 ? nil : UInt64(number),
+        range: number % 5 == 2 ? AuditRange(first: 0, last: UInt64(number), length: 1 << 40) : nil,
+        caseName: number % 6 == 1 ? "case \(number)" : nil,
         details: ["a.b": "\(number)", "$c": "d"])
 }
 

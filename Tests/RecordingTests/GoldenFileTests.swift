@@ -52,7 +52,7 @@ struct GoldenFileTests {
         }
         // The audit trail's records stand in no session's history: AuditRecordTests has them.
         let expected = Set(TypeVersion.all.map { "\($0.type).v\($0.version).json" })
-            .union(["AuditRecorded.v1.json"])
+            .union(["AuditRecorded.v1.json", "AuditRecorded.v2.json"])
         #expect(try names(in: Repository.golden) == expected)
         #expect(try names(in: Repository.events) == expected.union(["golden", "cloudevent.json"]))
     }

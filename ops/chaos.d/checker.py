@@ -236,6 +236,10 @@ def compare(kind, name, document, wanted, findings):
         (findings.duplicated if numbers and found > value else findings.skipped).append(text)
 
 
+# What a record says is shown as it stands in the log; empty and absent are the same.
+RECORD_FIELDS = ("action", "session_id", "outcome", "reason", "changed", "session_sequence", "range", "case")
+
+
 def check_trail(trail, evidence, findings):
     """Records of who did what: without gaps in each history, and each shown once, as the log has it."""
     shown = collections.defaultdict(list)
@@ -253,7 +257,7 @@ def check_trail(trail, evidence, findings):
             findings.duplicated.append(f"audit {name}: {len(found)} documents")
         elif not found:
             findings.skipped.append(f"audit {name}: no document")
-        elif any(found[0][field] != event["data"].get(field) for field in ("action", "session_id", "outcome")):
+        elif any((found[0].get(field) or None) != event["data"].get(field) for field in RECORD_FIELDS):
             findings.skipped.append(f"audit {name}: the document is another than the log's event")
 
 

@@ -66,7 +66,7 @@ struct Gate: Sendable {
         let admission: Admission
         do { admission = try core.parts.authenticator.admission(of: request) } catch {
             try countStranger(request)
-            note(request, nil, .denied, ErrorAnswers.answer(error))
+            note(request, nil, nil, .denied, ErrorAnswers.answer(error))
             throw error
         }
         let call = call(request, admission)
@@ -80,7 +80,7 @@ struct Gate: Sendable {
         Call(
             core: core, mount: mount, request: request, subject: admission.subject,
             expires: admission.expires,
-            operation: endpoint.operation)
+            operation: endpoint.operation, notes: endpoint.trace == .denials ? nil : RequestNotes())
     }
 
     private func requireReach(_ call: Call, _ headers: [HeaderField]) throws {
@@ -127,7 +127,7 @@ struct Gate: Sendable {
             ErrorInfo(
                 .rateLimit, "more than \(decision.limit) requests of the kind \(kind.rawValue) in a minute",
                 retryAfter: max(1, decision.resetSeconds)), headers: headers)
-        note(request, subject, .denied, error)
+        note(request, subject, nil, .denied, error)
         throw error
     }
 
@@ -137,7 +137,9 @@ struct Gate: Sendable {
         answer.headers += headers
         let isDenied = answer.status == 401 || answer.status == 403 || answer.status == 429
         if isDenied || endpoint.trace != .denials {
-            note(call.request, call.subject, isDenied || answer.status < 500 ? .denied : .failed, answer)
+            note(
+                call.request, call.subject, call.notes,
+                isDenied || answer.status < 500 ? .denied : .failed, answer)
         }
         return answer
     }
@@ -152,24 +154,45 @@ struct Gate: Sendable {
             let parts = location.value.dropFirst(mount.prefix.count).split(separator: "/")
             place = AuditResource(place.type, id: parts.dropFirst().first.map(String.init))
         }
-        let record = record(call.request, call.subject, outcome, status, nil, place)
+        let notes = call.notes?.content ?? RequestNotes.Content()
+        func record(_ status: Int?, _ range: AuditRange? = nil, request: String?) -> AuditRecord {
+            self.record(
+                call.request, call.subject, outcome, status, notes.purpose.reason, place, notes, range,
+                request)
+        }
         let trace = call.request.trace.traceparent
         switch endpoint.trace {
         case .denials: return
-        case .noted: desk.note(record, traceparent: trace)
+        case .noted: desk.note(record(status, request: call.request.id), traceparent: trace)
         // What is late is written later; the command's own events say who gave it.
-        case .command: try? desk.keep(record, traceparent: trace)
+        case .command: try? desk.keep(record(status, request: call.request.id), traceparent: trace)
         case .content:
-            // Bytes that nobody knows to have been taken are not given out.
-            do { try desk.keep(record, traceparent: trace) } catch {
-                throw ErrorInfo(
-                    .dependencyUnavailable, "the record of this download cannot be kept now", retryAfter: 1)
+            // What is said to be sent is what will be.
+            let sent = try response.outcome(for: call.request)
+            var key = record(nil, request: nil)
+            if !sent.sendsBody { key = record(sent.status, request: nil) }
+            let isPart = sent.status == 206 || !sent.sendsBody
+            try core.viewings.record(key, isPart: isPart, at: core.now()) {
+                let taken = record(sent.status, AuditRange(sent), request: call.request.id)
+                // Bytes that nobody knows to have been taken are not given out.
+                do { try desk.keep(taken, traceparent: trace) } catch {
+                    throw ErrorInfo(
+                        .dependencyUnavailable, "the record of this download cannot be kept now",
+                        retryAfter: 1)
+                }
             }
         }
     }
 
-    private func note(_ request: Request, _ subject: Subject?, _ outcome: AuditOutcome, _ error: HTTPError) {
-        let record = record(request, subject, outcome, error.status, error.message, resource(request))
+    private func note(
+        _ request: Request, _ subject: Subject?, _ told: RequestNotes?, _ outcome: AuditOutcome,
+        _ error: HTTPError
+    ) {
+        var notes = told?.content ?? RequestNotes.Content()
+        notes.details["given_reason"] = notes.purpose.reason
+        let record = record(
+            request, subject, outcome, error.status, error.message, resource(request), notes, nil,
+            request.id)
         let trace = request.trace.traceparent
         // Floods of refusals must not wait for the log.
         if endpoint.trace == .command, subject != nil, error.status != 429 {
@@ -180,8 +203,8 @@ struct Gate: Sendable {
     }
 
     private func record(
-        _ request: Request, _ subject: Subject?, _ outcome: AuditOutcome, _ status: Int, _ reason: String?,
-        _ resource: AuditResource
+        _ request: Request, _ subject: Subject?, _ outcome: AuditOutcome, _ status: Int?, _ reason: String?,
+        _ resource: AuditResource, _ notes: RequestNotes.Content, _ range: AuditRange?, _ requestID: String?
     ) -> AuditRecord {
         let actor = subject.map {
             AuditActor(type: .user, subject: $0.id, roles: $0.roles.map(\.rawValue).sorted())
@@ -192,8 +215,10 @@ struct Gate: Sendable {
                 ? request.parameter("id") : resource.type == .session ? resource.id : nil,
             outcome: outcome,
             statusCode: status, reason: reason, actor: actor ?? .unauthenticated,
-            address: request.peer.address, requestID: request.id,
-            userAgent: request.headers["User-Agent"])
+            address: request.peer.address, requestID: requestID,
+            userAgent: request.headers["User-Agent"], changed: notes.changed,
+            sessionSequence: notes.sessionSequence, range: range, caseName: notes.purpose.caseName,
+            details: notes.details)
     }
 
     private func resource(_ request: Request) -> AuditResource {
@@ -203,6 +228,16 @@ struct Gate: Sendable {
         if endpoint.operation == .readAudit { return AuditResource(.audit) }
         if endpoint.operation == .readConfiguration { return AuditResource(.configuration) }
         return AuditResource(endpoint.limit == .statistics ? .statistics : .session)
+    }
+}
+
+extension AuditRange {
+    /// The part that is sent; nil where it is all, or nothing.
+    fileprivate init?(_ sent: ResponseOutcome) {
+        guard sent.status == 206, let length = sent.length, let last = sent.range.last else {
+            return nil
+        }
+        self.init(first: sent.range.lowerBound, last: last, length: length)
     }
 }
 

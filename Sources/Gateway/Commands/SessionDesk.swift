@@ -15,6 +15,16 @@ final class SessionDesk: Sendable {
         var facts: [RecordingEvent]
         /// The same as it stands in the log, where nothing came between.
         var events: [RecordedEvent]
+        /// What was changed; nil where there was nothing before, or something came between.
+        var before: SessionDescription?
+
+        /// Names of the fields that were given other values.
+        var changedFields: [String] {
+            facts.flatMap { fact -> [String] in
+                guard case .session(.updated(let change)) = fact else { return [] }
+                return change.changedFields(from: before)
+            }
+        }
     }
 
     /// One session's handler; a session's commands come one after the other.
@@ -64,12 +74,15 @@ final class SessionDesk: Sendable {
         try withHandler(of: session) { handler in
             if !isNew { try handler.catchUp() }
             try admit(handler.state)
+            let (before, known) = (handler.state.description, handler.version)
             let facts = try handler.handle(commands, id: mark, context: context)
             // Whose it is, before its being newer: nobody is let see what is new by what was before.
             learn(facts, handler.state, version: handler.version, of: session)
             versions.note(handler.version, of: session)
+            let isAlone = handler.version == known + UInt64(facts.count)
             return Outcome(
-                state: handler.state, version: handler.version, facts: facts, events: handler.appended)
+                state: handler.state, version: handler.version, facts: facts, events: handler.appended,
+                before: isAlone ? before : nil)
         }
     }
 

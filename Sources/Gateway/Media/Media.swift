@@ -27,7 +27,8 @@ enum Media {
     ]
 
     private static func media(_ call: Call) throws -> Response {
-        try call.requireNoParameters()
+        let query = try MediaQuery(call.parameters)
+        call.notes?.note { $0.purpose = query.purpose }
         let session = try call.session()
         let id = try call.sessionID()
         guard session.status == .completed || session.status == .processing || session.status == .stopped

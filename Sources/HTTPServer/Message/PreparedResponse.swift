@@ -14,17 +14,11 @@ struct PreparedResponse {
 
     /// Applies what the request asks for. A failing `ranged` body throws.
     init(_ response: Response, to request: Request?, compressFrom threshold: Int) throws {
-        status = response.status
+        let outcome = try response.outcome(for: request)
+        // With 304 the body stays: libmicrohttpd sends its length alone, which must be that of a 200.
+        status = outcome.status
         headers = response.headers
         body = response.body
-        let isRead = request?.method == "GET" || request?.method == "HEAD"
-        if isRead, status == 200, let etag = response.etag, let request,
-            let list = request.headers.list("If-None-Match"),
-            EntityTag.list(list).matches(etag, weakly: true)
-        {
-            // The body stays: libmicrohttpd sends its length alone, which must be that of a 200.
-            status = 304
-        }
         var etag = response.etag
         if let contentType = response.contentType {
             headers.append(HeaderField("Content-Type", contentType))
@@ -49,51 +43,23 @@ struct PreparedResponse {
             let rule = etag != nil && isText ? "private, no-cache" : "no-store"
             headers.append(HeaderField("Cache-Control", rule))
         }
-        try applyRange(response, isRead ? request : nil)
+        try apply(outcome)
     }
 
-    /// Ranges are for GET and HEAD of files and ranged streams.
-    private mutating func applyRange(_ response: Response, _ request: Request?) throws {
-        let length: UInt64
-        switch body {
-        case .file(let file, _): length = file.byteCount
-        case .ranged(let count, _): length = count
-        default: return
-        }
+    private mutating func apply(_ outcome: ResponseOutcome) throws {
+        guard let length = outcome.length else { return }
+        let range = outcome.range
         headers.append(HeaderField("Accept-Ranges", "bytes"))
-        var wanted = WantedRange.all
-        if status == 200, let request {
-            wanted = WantedRange(request.headers["Range"], length: length)
-            if let condition = request.headers["If-Range"] {
-                let isSame = response.etag.map {
-                    EntityTag.list(condition) != .any && EntityTag.list(condition).matches($0, weakly: false)
-                }
-                if isSame != true { wanted = .all }
-            }
-        }
-        var range = 0..<length
-        switch wanted {
-        case .all: break
-        case .part(let part):
-            range = part
-            status = 206
+        if status == 206 {
             headers.append(
-                HeaderField("Content-Range", "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(length)"))
-        case .unsatisfiable:
-            throw HTTPError(
-                .rangeNotSatisfiable, "the body has \(length) bytes",
-                headers: [HeaderField("Content-Range", "bytes */\(length)")])
+                HeaderField("Content-Range", "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(length)"))
         }
         switch body {
         case .file(let file, _): body = .file(file, range)
         case .ranged(_, let open):
-            let size = UInt64(range.count)
-            if request?.method == "HEAD" || status == 304 || size == 0 {
-                // Nobody reads the body, but its length is told.
-                body = .stream(NoBytes(), length: size)
-            } else {
-                body = .stream(try open(range), length: size)
-            }
+            // Where nobody reads the body, its length is told.
+            let stream: any ByteStream = outcome.sendsBody ? try open(range) : NoBytes()
+            body = .stream(stream, length: UInt64(range.count))
         default: break
         }
     }

@@ -24,6 +24,18 @@ extension BSONDocument {
             builder.append("address", record.address)
             builder.append("request_id", record.requestID)
             builder.append("user_agent", record.userAgent)
+            builder.append("changed", array: record.changed)
+            builder.append("session_sequence", int64: record.sessionSequence.map { Int64(clamping: $0) })
+            if let range = record.range {
+                builder.append("range") { builder in
+                    builder.append("first", int64: Int64(clamping: range.first))
+                    builder.append("last", int64: Int64(clamping: range.last))
+                    builder.append("length", int64: Int64(clamping: range.length))
+                }
+            } else {
+                builder.appendNull("range")
+            }
+            builder.append("case", record.caseName)
             // Names may hold anything, dots and dollars too, so that they are no names of fields.
             let details = record.details.sorted { $0.key < $1.key }
             builder.append("details", array: details) { builder, key, detail in
@@ -60,11 +72,26 @@ extension AuditView {
                 roles: try actor.strings("roles")),
             address: try fields.optionalString("address"),
             requestID: try fields.optionalString("request_id"),
-            userAgent: try fields.optionalString("user_agent"), details: details)
+            userAgent: try fields.optionalString("user_agent"),
+            // Documents of version 0.1.0 have none of these.
+            changed: fields.isNull("changed") ? [] : try fields.strings("changed"),
+            sessionSequence: try fields.optionalInt("session_sequence").map { UInt64(clamping: $0) },
+            range: fields.isNull("range") ? nil : try AuditRange(fields.document("range")),
+            caseName: try fields.optionalString("case"), details: details)
         self.init(
             id: try fields.string("audit_id"), record: record,
             stamp: EventStamp(
                 time: try fields.time("time"), sequence: UInt64(clamping: try fields.int("version")),
                 position: try fields.position("log_position")))
+    }
+}
+
+extension AuditRange {
+    fileprivate init(_ fields: BSONFields) throws(BSONError) {
+        let range = AuditRange(
+            first: UInt64(clamping: try fields.int("first")), last: UInt64(clamping: try fields.int("last")),
+            length: UInt64(clamping: try fields.int("length")))
+        guard let range else { throw .field("range") }
+        self = range
     }
 }

@@ -1,6 +1,6 @@
 public import EventSourcing
 
-/// `AuditRecorded`: somebody did something, or tried to. Schema: `schemas/events/AuditRecorded.v1.json`.
+/// `AuditRecorded`: somebody did something, or tried to. Schema: `schemas/events/AuditRecorded.v2.json`.
 ///
 /// A record is bounded and free of control characters from the moment it is made, so that whatever a
 /// client sends can't bloat the log or reach a terminal. It never holds a secret: details whose name says
@@ -29,6 +29,16 @@ public struct AuditRecord: Event, Hashable {
     public let requestID: String?
     /// What the client says it is; at most 256 characters.
     public let userAgent: String?
+    /// The fields of the session that were changed, such as `metadata.owner`: names and no values, so that
+    /// the record can stay when the session is forgotten. At most 32, each of at most 64 characters.
+    public let changed: [String]
+    /// Sequence of the session's last event when it was done, so that what it did can be found; nil where it
+    /// is not known, or nothing was done to a session.
+    public let sessionSequence: UInt64?
+    /// Which bytes were given out first; nil where none were, or all of them.
+    public let range: AuditRange?
+    /// The case for which it was done, as whoever did it called it; at most 100 characters.
+    public let caseName: String?
     /// More about it, by name: at most 16, each of at most 256 characters.
     public let details: [String: String]
 
@@ -36,7 +46,9 @@ public struct AuditRecord: Event, Hashable {
     public init(
         _ action: AuditAction, on resource: AuditResource, session: String? = nil, outcome: AuditOutcome,
         statusCode: Int? = nil, reason: String? = nil, actor: AuditActor, address: String? = nil,
-        requestID: String? = nil, userAgent: String? = nil, details: [String: String] = [:]
+        requestID: String? = nil, userAgent: String? = nil, changed: [String] = [],
+        sessionSequence: UInt64? = nil, range: AuditRange? = nil, caseName: String? = nil,
+        details: [String: String] = [:]
     ) {
         self.action = action
         self.resource = AuditResource(resource.type, id: AuditText.bounded(resource.id, 100))
@@ -50,15 +62,21 @@ public struct AuditRecord: Event, Hashable {
         self.address = AuditText.bounded(address, 64)
         self.requestID = AuditText.bounded(requestID, 128)
         self.userAgent = AuditText.bounded(userAgent, 256)
+        self.changed = changed.prefix(32).compactMap { AuditText.bounded($0, 64) }
+        self.sessionSequence = sessionSequence.flatMap {
+            (1...AuditRange.greatestNumber).contains($0) ? $0 : nil
+        }
+        self.range = range
+        self.caseName = AuditText.bounded(caseName, 100)
         self.details = AuditText.bounded(details)
     }
 
     /// `AuditRecorded`.
     public var typeName: String { Self.typeName }
-    /// The newest version at a level: there is one at each.
+    /// The newest version at a level: version 2 has come with level 2.
     public func version(at level: FormatLevel) -> Int? { Self.version(at: level) }
     /// The newest version of the type's schema at a level.
-    public static func version(at level: FormatLevel) -> Int { 1 }
+    public static func version(at level: FormatLevel) -> Int { level > .first ? 2 : 1 }
     /// Id of the resource, or of the session, or the action where neither is known; cut to the log's bound.
     public var subject: String {
         AuditText.cut(resource.id ?? sessionID ?? action.rawValue, bytes: LogLimits.bytesPerIdentifier)
@@ -210,6 +228,25 @@ public struct AuditResource: Sendable, Hashable {
     public init(_ type: Kind, id: String? = nil) {
         self.type = type
         self.id = id
+    }
+}
+
+/// A part of what can be given out, as in `Content-Range` (RFC 9110, section 14.4).
+public struct AuditRange: Sendable, Hashable {
+    /// Offset of the first byte, from 0.
+    public let first: UInt64
+    /// Offset of the last byte.
+    public let last: UInt64
+    /// Bytes of the whole.
+    public let length: UInt64
+
+    /// The greatest number that every reader of JSON keeps exactly (RFC 8259, section 6).
+    static let greatestNumber: UInt64 = (1 << 53) - 1
+
+    /// Nil unless it is a part of a whole that a record can name.
+    public init?(first: UInt64, last: UInt64, length: UInt64) {
+        guard first <= last, last < length, length <= Self.greatestNumber else { return nil }
+        (self.first, self.last, self.length) = (first, last, length)
     }
 }
 

@@ -1,8 +1,9 @@
 public import EventSourcing
 
 extension AuditRecord {
-    /// Writes the payload.
+    /// Writes the payload. What version 1 has no members for stands among its details.
     public func encode(_ version: Int, into writer: inout JSONWriter) {
+        let details = version == 1 ? detailsOfVersion1 : details
         writer.object { json in
             json.member("action", action.rawValue)
             json.member("resource_type", resource.type.rawValue)
@@ -21,6 +22,7 @@ extension AuditRecord {
             json.member("address", address)
             json.member("request_id", requestID)
             json.member("user_agent", userAgent)
+            if version > 1 { encodeSecond(into: &json) }
             json.member(
                 "details",
                 object: { json in
@@ -32,16 +34,36 @@ extension AuditRecord {
         }
     }
 
+    /// The members that came with version 2.
+    private func encodeSecond(into json: inout JSONWriter) {
+        if !changed.isEmpty { json.member("changed", changed) }
+        json.member("session_sequence", sessionSequence)
+        if let range { json.member("range", object: range.encode) }
+        json.member("case", caseName)
+    }
+
+    private var detailsOfVersion1: [String: String] {
+        var all = details
+        if !changed.isEmpty { all["changed"] = changed.joined(separator: " ") }
+        if let sessionSequence { all["session_sequence"] = "\(sessionSequence)" }
+        if let range { all["range"] = "\(range.first)-\(range.last)/\(range.length)" }
+        if let caseName { all["case"] = caseName }
+        return AuditText.bounded(all)
+    }
+
     /// Reads a payload.
     public init(type: String, version: Int, data: JSONValue) throws(MalformedEvent) {
         guard type == Self.typeName else { throw MalformedEvent(type: type, text: "unknown type") }
-        guard version == 1 else { throw MalformedEvent(type: type, text: "unknown version \(version)") }
+        guard version == 1 || version == 2 else {
+            throw MalformedEvent(type: type, text: "unknown version \(version)")
+        }
         let json = try FieldReader(type: type, data)
         let word = try json.string("action")
         guard let action = AuditAction(rawValue: word) else {
             throw MalformedEvent(type: type, text: "action is no word of the audit trail")
         }
         let actor = try json.object("actor")
+        let isSecond = version > 1
         self.init(
             action,
             on: AuditResource(try json.choice("resource_type"), id: try json.optionalString("resource_id")),
@@ -51,7 +73,12 @@ extension AuditRecord {
                 type: try actor.choice("type"), subject: try actor.optionalString("subject"),
                 roles: try actor.requiredStrings("roles")),
             address: try json.optionalString("address"), requestID: try json.optionalString("request_id"),
-            userAgent: try json.optionalString("user_agent"), details: try json.texts("details"))
+            userAgent: try json.optionalString("user_agent"),
+            changed: isSecond ? try json.strings("changed") : [],
+            sessionSequence: isSecond ? try json.optionalInteger("session_sequence") : nil,
+            range: isSecond ? try AuditRange(json.optionalObject("range")) : nil,
+            caseName: isSecond ? try json.optionalString("case") : nil,
+            details: try json.texts("details"))
     }
 
     /// Reads what stands in the log.
@@ -61,5 +88,24 @@ extension AuditRecord {
             throw MalformedEvent(type: recorded.type, text: "data: \(error)")
         }
         try self.init(type: recorded.type, version: recorded.event.version, data: json)
+    }
+}
+
+extension AuditRange {
+    func encode(into json: inout JSONWriter) {
+        json.member("first", first)
+        json.member("last", last)
+        json.member("length", length)
+    }
+
+    /// Nil where there is none.
+    init?(_ json: FieldReader?) throws(MalformedEvent) {
+        guard let json else { return nil }
+        let (first, last): (UInt64, UInt64) = (try json.integer("first"), try json.integer("last"))
+        let length: UInt64 = try json.integer("length")
+        guard let range = AuditRange(first: first, last: last, length: length) else {
+            throw MalformedEvent(type: AuditRecord.typeName, text: "range is no part of a whole")
+        }
+        self = range
     }
 }

@@ -49,6 +49,12 @@ public struct AuditView: Sendable, Hashable {
             text(&json, "address", record.address)
             text(&json, "request_id", record.requestID)
             text(&json, "user_agent", record.userAgent)
+            json.member("changed", record.changed)
+            json.key("session_sequence")
+            if let sequence = record.sessionSequence { json.value(sequence) } else { json.null() }
+            json.key("range")
+            if let range = record.range { json.object(range.encode) } else { json.null() }
+            text(&json, "case", record.caseName)
             json.key("details")
             json.array { json in
                 for (name, value) in record.details.sorted(by: { $0.key < $1.key }) {

@@ -19,7 +19,7 @@ enum ExportCommand: Command {
             + "one that was there, only when it is whole and durable; when a chunk is damaged nothing is "
             + "left behind and nothing replaced.",
         positionals: [Common.session],
-        options: [output.declaration] + Common.places,
+        options: [output.declaration] + HoldOptions.purpose + Common.places,
         examples: [
             "reel export sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D -o desktop.mkv",
             "reel export sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D -o - | ffplay -",
@@ -46,18 +46,21 @@ enum ExportCommand: Command {
             store: try system.log.open(), chunks: try system.chunks(), keys: try system.vault().openKeys())
         let trail = CommandTrail(system.log)
         let resource = AuditResource(.session, id: session)
+        let purpose = HoldOptions.purpose(settings)
         var isRecorded = false
         // Nothing is handed out before it stands in the log who took it.
         func record() throws {
             guard !isRecorded else { return }
-            try trail.keep(.sessionExport, on: resource, session: session)
+            try trail.keep(
+                .sessionExport, on: resource, session: session, reason: purpose.reason,
+                caseName: purpose.caseName)
             isRecorded = true
         }
         var done = 0
         var meter = StepMeter("exporting", unit: "bytes")
         defer { meter.clear() }
         do {
-            try trail.recordingFailure(of: .sessionExport, on: resource, session: session) {
+            try trail.recordingFailure(of: .sessionExport, on: resource, session: session, for: purpose) {
                 try exporter.export(session) { bytes, total in
                     if stop.isSet {
                         throw CommandFailure(.interrupted, "interrupted; nothing was written to \(path)")

@@ -40,11 +40,12 @@ struct CommandTrail {
     /// Writes a record; it is durable when this returns.
     func keep(
         _ action: AuditAction, on resource: AuditResource, session: String? = nil,
-        _ outcome: AuditOutcome = .allowed, reason: String? = nil, details: [String: String] = [:]
+        _ outcome: AuditOutcome = .allowed, reason: String? = nil, sessionSequence: UInt64? = nil,
+        caseName: String? = nil, details: [String: String] = [:]
     ) throws {
         let record = AuditRecord(
             action, on: resource, session: session, outcome: outcome, reason: reason,
-            actor: actor, details: details)
+            actor: actor, sessionSequence: sessionSequence, caseName: caseName, details: details)
         let now = clock.now()
         let event = ProposedEvent(
             record, id: ULID.make(at: now), time: now,
@@ -79,10 +80,14 @@ struct CommandTrail {
     /// Does something whose failure is recorded. That this cannot be recorded is no news beside it.
     func recordingFailure<Answer>(
         of action: AuditAction, on resource: AuditResource, session: String? = nil,
-        _ body: () throws -> Answer
+        for purpose: Purpose = Purpose(), _ body: () throws -> Answer
     ) throws -> Answer {
         do { return try body() } catch {
-            try? keep(action, on: resource, session: session, .failed, reason: "\(error)")
+            var details: [String: String] = [:]
+            details["given_reason"] = purpose.reason
+            try? keep(
+                action, on: resource, session: session, .failed, reason: "\(error)",
+                caseName: purpose.caseName, details: details)
             throw error
         }
     }

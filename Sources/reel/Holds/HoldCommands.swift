@@ -32,7 +32,7 @@ enum HoldSetCommand: Command {
         let name = try settings.require(caseName)
         let reason = try settings.require(reason)
         return try HoldChange(settings).carryOut(
-            .hold(caseName: name, reason: reason), .holdSet, reason: reason)
+            .hold(caseName: name, reason: reason), .holdSet, for: Purpose(caseName: name, reason: reason))
     }
 }
 
@@ -60,7 +60,8 @@ enum HoldLiftCommand: Command {
     static func run(_ settings: Settings) throws -> ExitStatus {
         let reason = try settings.require(HoldSetCommand.reason)
         return try HoldChange(settings).carryOut(
-            .liftHold(caseName: settings[caseName], reason: reason), .holdLift, reason: reason)
+            .liftHold(caseName: settings[caseName], reason: reason), .holdLift,
+            for: Purpose(caseName: settings[caseName], reason: reason))
     }
 }
 
@@ -79,13 +80,17 @@ private struct HoldChange {
         asJSON = settings[Common.json]
     }
 
-    func carryOut(_ command: SessionCommand, _ action: AuditAction, reason: String) throws -> ExitStatus {
+    func carryOut(
+        _ command: SessionCommand, _ action: AuditAction, for purpose: Purpose
+    ) throws -> ExitStatus {
         let trail = CommandTrail(system.log)
         let resource = AuditResource(.session, id: session)
-        let view = try trail.recordingFailure(of: action, on: resource, session: session) {
+        let view = try trail.recordingFailure(of: action, on: resource, session: session, for: purpose) {
             try changed(command)
         }
-        try trail.keep(action, on: resource, session: session, reason: reason)
+        try trail.keep(
+            action, on: resource, session: session, reason: purpose.reason, sessionSequence: view.version,
+            caseName: purpose.caseName)
         guard asJSON else {
             let cases = view.holds.map { Table.printable($0.caseName) }
             try Output.line(

@@ -19,4 +19,12 @@ enum HoldOptions {
     /// Why something is taken out, and for which case: both may be left out.
     static let takenFor = Setting("case", "CASE", caseRule, help: "For which case, for the audit trail")
     static let takenBecause = Setting("reason", "TEXT", reasonRule, help: "Why, for the audit trail")
+
+    /// Both, for the declaration of a command that takes something out.
+    static let purpose = [takenFor.declaration, takenBecause.declaration]
+
+    /// What was given of them.
+    static func purpose(_ settings: Settings) -> Purpose {
+        Purpose(caseName: settings[takenFor], reason: settings[takenBecause])
+    }
 }

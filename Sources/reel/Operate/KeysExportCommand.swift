@@ -12,8 +12,12 @@ enum KeysExportCommand: Command {
         "keys", "export", summary: "Print a session's data key for an investigator",
         details: "With the key anyone can read the session's sealed files. A KeyExported event that names "
             + "you is durable in the log before the key is printed.",
-        positionals: [Common.session], options: [Common.json.declaration] + Common.places,
-        examples: ["reel keys export sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D --json"],
+        positionals: [Common.session],
+        options: HoldOptions.purpose + [Common.json.declaration] + Common.places,
+        examples: [
+            "reel keys export sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D --json",
+            "reel keys export sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D --case 2026-117 --reason 'court order of 3 March'",
+        ],
         statuses: [
             "1  there is no such session, or it has no key", Common.usageStatus, Common.dependencyStatus,
         ])
@@ -23,17 +27,24 @@ enum KeysExportCommand: Command {
         let system = try RunningSystem(settings)
         let trail = CommandTrail(system.log)
         let resource = AuditResource(.key)
-        let key = try trail.recordingFailure(of: .keyExport, on: resource, session: session) {
+        let purpose = HoldOptions.purpose(settings)
+        let (key, sequence) = try trail.recordingFailure(
+            of: .keyExport, on: resource, session: session, for: purpose
+        ) {
             try taken(session, system)
         }
         // Nobody gets a key before it stands in the log who took it.
-        try trail.keep(.keyExport, on: AuditResource(.key, id: key.keyID), session: session)
+        try trail.keep(
+            .keyExport, on: AuditResource(.key, id: key.keyID), session: session, reason: purpose.reason,
+            sessionSequence: sequence, caseName: purpose.caseName)
         try print(key, session, asJSON: settings[Common.json])
         return .success
     }
 
-    /// The key, once the session's history says that it was taken out.
-    private static func taken(_ session: String, _ system: RunningSystem) throws -> SessionKey {
+    /// The key, once the session's history says that it was taken out, and up to where it does.
+    private static func taken(
+        _ session: String, _ system: RunningSystem
+    ) throws -> (key: SessionKey, sequence: UInt64) {
         let clock = SystemClock()
         let handler = CommandHandler(session: session, store: try system.log.open(), clock: clock)
         do {
@@ -43,7 +54,7 @@ enum KeysExportCommand: Command {
             let context = EventContext(source: "/reel/cli", actor: CurrentUser.actor)
             let command = "\(session)/export-key/\(ULID.make(at: clock.now()))"
             try handler.handle(.exportKey(keyID: key.keyID), id: command, context: context)
-            return key
+            return (key, handler.version)
         } catch let error as CommandError<SessionRejection> {
             throw SessionErrors.plain(error, session)
         } catch SessionRejection.notFound {

@@ -53,12 +53,16 @@ enum ChunkResource {
 
     /// The bytes as they were recorded, or the sealed file, which is of no use without the key.
     private static func download(_ call: Call) throws -> Response {
-        let form = try DownloadForm(call.parameters)
+        let query = try ChunkDownloadQuery(call.parameters)
+        call.notes?.note { notes in
+            notes.purpose = query.purpose
+            notes.details["form"] = query.form.rawValue
+        }
         let chunk = try call.chunk()
         guard chunk.storagePath != nil, let hash = chunk.merkleHash else {
             throw ErrorInfo(.wrongState, "chunk \(chunk.chunkID) is \(chunk.status.rawValue), not stored yet")
         }
-        switch form {
+        switch query.form {
         case .sealed:
             let path = try call.core.parts.chunks.path(
                 session: chunk.sessionID, sequence: chunk.sequenceNumber)
@@ -105,24 +109,6 @@ enum ChunkResource {
             json.member("root", root.hex)
         }
         return .json(writer.bytes, etag: EntityTag("proof-\(root.hex)-\(index)"))
-    }
-}
-
-/// What of a chunk is downloaded.
-enum DownloadForm: String, CaseIterable {
-    case original
-    case sealed
-
-    init(_ parameters: [(name: String, value: String)]) throws {
-        var wrong = parameters.filter { $0.name != "form" }.prefix(20).map {
-            Violation(String($0.name.prefix(64)), "is not a parameter of this request")
-        }
-        let forms = parameters.filter { $0.name == "form" }
-        let form = forms.first.map { DownloadForm(rawValue: $0.value) } ?? .original
-        if form == nil { wrong.append(Violation("form", "must be one of: original, sealed")) }
-        if forms.count > 1 { wrong.append(Violation("form", "must be given once")) }
-        guard let form, wrong.isEmpty else { throw RequestFailure.invalid(wrong) }
-        self = form
     }
 }
 

@@ -16,6 +16,9 @@ enum HoldResource {
     private static func set(_ call: Call) throws -> Response {
         try call.requireNoParameters()
         let request = try HoldRequest(json: call.request.body)
+        call.notes?.note {
+            $0.purpose = Purpose(caseName: request.caseName, reason: request.reason)
+        }
         try call.command([.hold(caseName: request.caseName, reason: request.reason)])
         return try present(call)
     }
@@ -23,6 +26,9 @@ enum HoldResource {
     private static func lift(_ call: Call) throws -> Response {
         try call.requireNoParameters()
         let request = try LiftHoldRequest(json: call.request.body)
+        call.notes?.note {
+            $0.purpose = Purpose(caseName: request.caseName, reason: request.reason)
+        }
         try call.command([.liftHold(caseName: request.caseName, reason: request.reason)])
         return try present(call)
     }

@@ -37,6 +37,7 @@ enum SessionCollection {
         let outcome = try core.desk.carryOut(
             [.create(creation)], on: id, mark: "\(id)/create", context: call.context,
             isNew: request.sessionID == nil)
+        call.notes?.note { $0.sessionSequence = outcome.version }
         try core.reads.adopt(outcome.events)
         // After the session is there, so that nobody replaces the password of another's; whoever is told of a
         // failure here deletes the session and makes another.

@@ -38,7 +38,7 @@ enum SessionResource {
             try call.require(Ownership(description.metadata))
             tag = try Preconditions.descriptionTag(call.request, present: description.tag)
         }
-        try call.command([.change(change, ifTag: tag)]) { state in
+        let outcome = try call.command([.change(change, ifTag: tag)]) { state in
             guard let before = state.description else { throw SessionRejection.notFound }
             var after = before
             if let event = change.event(sessionID: id, on: before) {
@@ -49,6 +49,7 @@ enum SessionResource {
             }
             try requireHoldTag(call, before.metadata, after.metadata)
         }
+        call.notes?.note { $0.changed = outcome.changedFields }
         return try call.present(id)
     }
 
