@@ -49,8 +49,11 @@ let package = Package(
         library("Vault", ["CZstd", "CLZ4", "CZlib", "CSodium", "CCrypto"]),
         library("MongoViews", ["EventSourcing", "Recording", "CMongo"]),
 
+        // What a session's log says and what its files hold, each checked against the other.
+        library("SessionContent", ["EventSourcing", "Recording", "Vault"]),
+
         // The runtime of workers and the stages.
-        library("Pipeline", ["EventSourcing", "Recording", "Vault", "Supervision"]),
+        library("Pipeline", ["EventSourcing", "Recording", "SessionContent", "Vault", "Supervision"]),
 
         // Threads, child processes, locks on folders, signals.
         library("Supervision", ["CPosix", "CStart"]),
@@ -64,7 +67,9 @@ let package = Package(
         library("HTTPLoad", ["CPosix", "Supervision"]),
 
         // The services' HTTP interfaces, over ports; adapters are put together in `reel`.
-        library("Gateway", ["Access", "EventSourcing", "HTTPServer", "Metrics", "Recording", "Vault"]),
+        library(
+            "Gateway",
+            ["Access", "EventSourcing", "HTTPServer", "Metrics", "Recording", "SessionContent", "Vault"]),
 
         // The gateway's followers on the runtime's reader of the log.
         library(
@@ -75,13 +80,16 @@ let package = Package(
         library("Console", ["EventSourcing"]),
 
         // In-memory back ends, contract suites, real servers for tests.
-        library("Simulation", ["EventSourcing", "Recording", "Pipeline", "Supervision", "Vault"]),
+        library(
+            "Simulation",
+            ["EventSourcing", "Recording", "Pipeline", "SessionContent", "Supervision", "Vault"]),
         library("TestServers", ["Supervision"]),
 
         .executableTarget(
             name: "reel",
             dependencies: [
-                "EventSourcing", "Recording", "RedisLog", "Vault", "Pipeline", "MongoViews", "Supervision",
+                "EventSourcing", "Recording", "RedisLog", "SessionContent", "Vault", "Pipeline", "MongoViews",
+                "Supervision",
                 "Console", "Access", "Gateway", "GatewayFeed", "HTTPLoad", "HTTPServer", "Metrics",
             ],
             swiftSettings: strict),
@@ -92,7 +100,10 @@ let package = Package(
         tests("VaultTests", ["Vault"]),
         tests(
             "PipelineTests",
-            ["EventSourcing", "Recording", "Pipeline", "Vault", "Simulation", "RedisLog", "TestServers"]),
+            [
+                "EventSourcing", "Recording", "Pipeline", "SessionContent", "Vault", "Simulation", "RedisLog",
+                "TestServers",
+            ]),
         tests(
             "MongoViewsTests",
             [
@@ -108,13 +119,13 @@ let package = Package(
             "GatewayTests",
             [
                 "Access", "EventSourcing", "Gateway", "GatewayFeed", "HTTPServer", "Metrics", "Pipeline",
-                "Recording", "Simulation", "Supervision", "Vault",
+                "Recording", "SessionContent", "Simulation", "Supervision", "Vault",
             ]),
         tests(
             "ReelTests",
             [
-                "reel", "Console", "EventSourcing", "HTTPServer", "Recording", "RedisLog", "Simulation",
-                "Supervision", "Pipeline", "TestServers", "Vault",
+                "reel", "Console", "EventSourcing", "HTTPServer", "Recording", "RedisLog", "SessionContent",
+                "Simulation", "Supervision", "Pipeline", "TestServers", "Vault",
             ]),
         tests("SupervisionTests", ["Supervision", "TestServers"]),
         tests("SimulationTests", ["EventSourcing", "Pipeline", "Recording", "Simulation", "Vault"]),

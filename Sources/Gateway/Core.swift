@@ -13,7 +13,8 @@ final class Core: Sendable {
     let reads: SessionReads
     let lists: SessionLists
     let chunks: ChunkReads
-    let media: MediaShelf
+    let content: SessionContentCache
+    let streamsOfContent: ContentStreams
     let marks: RecorderMarks
     let viewings = Viewings()
     let totals = Totals()
@@ -34,7 +35,8 @@ final class Core: Sendable {
         lists = SessionLists(parts.queries, access, folds, contradictions)
         chunks = ChunkReads(
             parts.queries, store, reads, versions, listBytesKept: settings.chunkListBytesKept)
-        media = MediaShelf(chunks, streamsAtOnce: settings.mediaStreams)
+        content = SessionContentCache(store, bytesKept: settings.contentBytesKept)
+        streamsOfContent = ContentStreams(limit: settings.mediaStreams)
         marks = RecorderMarks(
             parts.log, parts.clock, lifetimeMilliseconds: settings.uploaderSeconds * 1000)
     }

@@ -94,6 +94,8 @@ public struct GatewaySettings: Sendable {
     public var answersKept = 20_000
     /// Bytes of lists of chunks that are kept in memory.
     public var chunkListBytesKept = 64 << 20
+    /// Bytes of what the log says of sessions' content that are kept in memory.
+    public var contentBytesKept = 64 << 20
     /// Recordings that are sent at once; each holds a chunk in memory.
     public var mediaStreams = 32
     /// A recording whose uploader is not heard of for so long is taken for lost, and stopped as incomplete

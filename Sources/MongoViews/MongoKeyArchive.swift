@@ -38,7 +38,7 @@ final class MongoKeyRecords: KeyRecords {
     }
 
     func keep(_ record: KeyRecord) throws -> KeyRecord {
-        try pool.withClient { (client) throws(MongoFailure) in
+        let found = try pool.withClient { (client) throws(MongoFailure) in
             _ = try client.bulkWrite([.insert(BSONDocument(record))], to: name)
             // Whether it was inserted or refused, what counts is what is there now.
             guard let kept = try find(record.sessionID, client) else {
@@ -47,10 +47,21 @@ final class MongoKeyRecords: KeyRecords {
             }
             return kept
         }
+        return try Self.readable(found, record.sessionID)
     }
 
     func record(ofSession sessionID: String) throws -> KeyRecord? {
-        try pool.withClient { (client) throws(MongoFailure) in try find(sessionID, client) }
+        let found = try pool.withClient { (client) throws(MongoFailure) in try find(sessionID, client) }
+        return try found.map { try Self.readable($0, sessionID) }
+    }
+
+    private static func readable(
+        _ found: Result<KeyRecord, BSONError>, _ sessionID: String
+    ) throws(UnreadableKeyRecord) -> KeyRecord {
+        switch found {
+        case .success(let record): return record
+        case .failure(let error): throw UnreadableKeyRecord(sessionID: sessionID, text: "\(error)")
+        }
     }
 
     func destroy(ofSession sessionID: String) throws {
@@ -61,10 +72,12 @@ final class MongoKeyRecords: KeyRecords {
 
     private func find(
         _ sessionID: String, _ client: borrowing MongoClient
-    ) throws(MongoFailure) -> KeyRecord? {
+    ) throws(MongoFailure) -> Result<KeyRecord, BSONError>? {
         var query = MongoFind(filter: BSONDocument { $0.append("session_id", sessionID) })
         query.majority = true
-        return try client.findOne(query, in: name, KeyRecord.init)
+        return try client.findOne(query, in: name) { fields in
+            do throws(BSONError) { return .success(try KeyRecord(fields)) } catch { return .failure(error) }
+        }
     }
 }
 

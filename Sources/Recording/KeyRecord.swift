@@ -29,11 +29,29 @@ public struct KeyRecord: Sendable, Hashable {
     }
 }
 
+/// A session's kept key is not what was written: somebody or something has changed it. Waiting does not help.
+public struct UnreadableKeyRecord: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The session.
+    public var sessionID: String
+    /// What is wrong with it.
+    public var text: String
+
+    /// What is wrong, and with what.
+    public init(sessionID: String, text: String) {
+        self.sessionID = sessionID
+        self.text = text
+    }
+
+    /// One line.
+    public var description: String { "the kept key of session \(sessionID) cannot be read: \(text)" }
+}
+
 /// Where wrapped keys are kept, apart from everything that can be rebuilt. Calls block; one thread.
 public protocol KeyRecords: AnyObject {
     /// Keeps a record durably unless the session has one; answers the one that is kept.
     func keep(_ record: KeyRecord) throws -> KeyRecord
     /// The record of a session; nil when there is none.
+    /// - Throws: `UnreadableKeyRecord`; what keeps the place from answering.
     func record(ofSession sessionID: String) throws -> KeyRecord?
     /// Removes a session's record for ever, durably: what the key sealed can't be opened by anybody again.
     /// One that is not there is no error.

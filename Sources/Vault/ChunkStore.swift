@@ -102,13 +102,23 @@ public struct ChunkStore: Sendable {
     /// - Parameters:
     ///   - expectedBytes: its length as the log has it; nil while the log does not describe it.
     ///   - maximumBytes: of a longer file nothing is read.
-    public func read(
-        session: String, sequence: Int, into buffer: ScratchBuffer, expectedBytes: Int? = nil,
-        maximumBytes: Int = (1 << 30) + 8192
+    func read(
+        session: String, sequence: Int, into buffer: ScratchBuffer, expectedBytes: Int?, maximumBytes: Int
     ) throws(StorageFailure) {
         let name = try Self.name(sequence)
         try folders.folder(session, with: name).read(
             name, into: buffer, expectedBytes: expectedBytes, maximumBytes: maximumBytes)
+    }
+
+    /// Replaces the contents of `buffer` with the beginning of a chunk's file, as much as it has room for.
+    /// - Returns: the file's length.
+    func readStart(
+        session: String, sequence: Int, into buffer: ScratchBuffer
+    ) throws(StorageFailure) -> Int {
+        let name = try Self.name(sequence)
+        let file = try folders.folder(session, with: name).openForReading(name)
+        buffer.setCount(try file.read(into: buffer.base, count: buffer.capacity, at: 0))
+        return try file.status().bytes
     }
 
     /// Length of a chunk's file in bytes; nil when there is none.

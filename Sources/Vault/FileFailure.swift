@@ -30,6 +30,9 @@ public struct FileFailure: Error, Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// True when this process or the machine is short of memory or descriptors.
+    public var isShortage: Bool { [EMFILE, ENFILE, ENOMEM, EINTR, EAGAIN].contains(code) }
+
     /// True when there is no such file or folder.
     public var isMissing: Bool { code == ENOENT }
 

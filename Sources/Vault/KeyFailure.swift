@@ -20,6 +20,15 @@ public enum KeyFailure: Error, Hashable, Sendable, CustomStringConvertible {
         if case .file(let failure) = self { failure.isTransient } else { false }
     }
 
+    /// Whether it is the kept key of a session that is not what was written, or was wrapped by a key that
+    /// this machine does not have: nothing is away that might come back by itself.
+    public var isOfRecord: Bool {
+        switch self {
+        case .invalid, .unknownKeyEncryptionKey, .unwrapFailed: true
+        case .exposed, .foreignOwner, .damagedFile, .file: false
+        }
+    }
+
     /// One line for people.
     public var description: String {
         switch self {

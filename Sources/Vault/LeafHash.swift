@@ -20,18 +20,25 @@ public final class LeafHasher {
 
     /// The leaf hash of a file that a person has named, read in pieces of 256 KiB; links are followed, and
     /// what comes through a pipe is taken. Call on a thread of its own.
-    /// - Returns: the hash and the number of bytes read.
-    public func hash(fileAt path: String) throws(StorageFailure) -> (hash: Digest, bytes: Int) {
+    /// - Returns: the hash, the number of bytes read, and the file's header; nil where it is no sealed file.
+    public func hash(
+        fileAt path: String
+    ) throws(StorageFailure) -> (hash: Digest, bytes: Int, header: SealedHeader?) {
         let file = try Files.openGiven(path)
         hasher.reset()
         hasher.update(byte: MerkleTree.leafPrefix)
+        let start = ScratchBuffer(capacity: SealedLayout.fixedBytes + SealedHeader.maximumBytes)
         var total = 0
         while true {
             let size = try file.readOn(into: piece.base, count: Self.pieceBytes)
             if size == 0 { break }
-            hasher.update(UnsafeRawBufferPointer(start: piece.base, count: size))
+            let bytes = UnsafeRawBufferPointer(start: piece.base, count: size)
+            hasher.update(bytes)
+            let wanted = SealedLayout.fixedBytes + SealedHeader.maximumBytes - start.count
+            if wanted > 0 { start.append(UnsafeRawBufferPointer(rebasing: bytes.prefix(wanted))) }
             total += size
         }
-        return (hasher.finish(), total)
+        let header = start.withBytes { try? SealedParts(inspecting: $0, fileBytes: total).header }
+        return (hasher.finish(), total, header)
     }
 }

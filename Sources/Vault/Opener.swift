@@ -1,22 +1,22 @@
 /// The parts of a sealed file, found without a key.
-public struct SealedParts: Hashable, Sendable {
+struct SealedParts: Hashable, Sendable {
     /// The header, decoded strictly.
-    public let header: SealedHeader
+    let header: SealedHeader
     /// Where the header ends and the nonce (or the plain payload) begins.
     let headerEnd: Int
 
     /// Where the payload begins, in bytes from the start of the file.
-    public var payloadStart: Int { headerEnd + SealedLayout.nonceBytes(header.cipher) }
+    var payloadStart: Int { headerEnd + SealedLayout.nonceBytes(header.cipher) }
 
     /// Length of the codec's output in a file of `fileBytes` bytes.
-    public func payloadBytes(inFileOf fileBytes: Int) -> Int {
+    func payloadBytes(inFileOf fileBytes: Int) -> Int {
         fileBytes - payloadStart - SealedLayout.tagBytes(header.cipher)
     }
 
     /// Reads the parts that stand before the payload. `bytes` is the file, or its beginning when `fileBytes`
     /// says how long the whole file is.
     /// - Throws: `notASealedFile`, `truncated`, `invalidHeader`.
-    public init(
+    init(
         inspecting bytes: UnsafeRawBufferPointer, fileBytes: Int? = nil
     ) throws(SealFailure) {
         let magic = SealedLayout.magic
@@ -45,35 +45,32 @@ public struct SealedParts: Hashable, Sendable {
     }
 }
 
-/// Verifies sealed chunk files and gives back what was recorded. One thread; keeps its memory between chunks.
-public final class Opener {
-    /// Largest original that is restored unless the caller says otherwise: 1 GiB.
-    public static let defaultMaximumOriginalBytes = 1 << 30
-
+/// Decrypts and decompresses sealed files in memory, for `SealedFileReader`, which checks them against the
+/// log. One thread; keeps its memory between chunks.
+final class Opener {
     private let cipherContext = XChaCha20Poly1305()
     private let decompressor = Decompressor()
     private let decrypted = ScratchBuffer()
 
     /// An opener without state of any chunk.
-    public init() {}
+    init() {}
 
     /// Replaces the contents of `output` with the original bytes of a sealed file.
     /// - Parameters:
     ///   - image: the whole file; not inside `output`.
-    ///   - key: the session's key; may be nil when the file has no cipher.
-    ///   - chunk: when given, the file must be this chunk's.
-    ///   - contentDigest: when given, the original must have this HMAC under the key.
+    ///   - key: the session's key.
+    ///   - chunk: the file must be this chunk's.
+    ///   - contentDigest: the original must have this HMAC under the key.
     /// - Throws: what is damaged; `output` is empty then.
     @discardableResult
-    public func open(
-        _ image: UnsafeRawBufferPointer, key: SessionKey?, expecting chunk: ChunkIdentity? = nil,
-        contentDigest: Digest? = nil, maximumOriginalBytes: Int = Opener.defaultMaximumOriginalBytes,
-        into output: ScratchBuffer
+    func open(
+        _ image: UnsafeRawBufferPointer, key: SessionKey, expecting chunk: ChunkIdentity,
+        contentDigest: Digest, maximumOriginalBytes: Int, into output: ScratchBuffer
     ) throws(SealFailure) -> SealedHeader {
         output.removeAll()
         let parts = try SealedParts(inspecting: image)
         let header = parts.header
-        if let chunk, chunk != header.chunk {
+        guard chunk == header.chunk else {
             throw .otherChunk(expected: chunk, found: header.chunk)
         }
         guard header.originalBytes <= maximumOriginalBytes else {
@@ -81,37 +78,29 @@ public final class Opener {
         }
         try Self.check(key, against: header)
         try restore(image, parts: parts, key: key, into: output)
-        if let contentDigest {
-            guard let key else { throw .keyMissing(keyID: header.keyID) }
-            let found = output.withBytes { key.contentDigester().authenticate($0) }
-            guard found == contentDigest else {
-                output.removeAll()
-                throw .digestMismatch(expected: contentDigest, found: found)
-            }
+        let found = output.withBytes { key.contentDigester().authenticate($0) }
+        guard found == contentDigest else {
+            output.removeAll()
+            throw .digestMismatch(expected: contentDigest, found: found)
         }
         return header
     }
 
-    private static func check(_ key: SessionKey?, against header: SealedHeader) throws(SealFailure) {
-        guard let key else {
-            guard header.cipher == .none else { throw .keyMissing(keyID: header.keyID) }
-            return
-        }
+    private static func check(_ key: SessionKey, against header: SealedHeader) throws(SealFailure) {
         guard key.sessionID == header.chunk.sessionID else {
             throw .otherSession(expected: header.chunk.sessionID, found: key.sessionID)
         }
-        if header.cipher == .none, header.keyID.isEmpty { return }
         guard key.keyID == header.keyID, key.commitment.hex == header.keyCommitment else {
             throw .wrongKey(expected: header.keyID, found: key.keyID)
         }
     }
 
     private func restore(
-        _ image: UnsafeRawBufferPointer, parts: SealedParts, key: SessionKey?, into output: ScratchBuffer
+        _ image: UnsafeRawBufferPointer, parts: SealedParts, key: SessionKey, into output: ScratchBuffer
     ) throws(SealFailure) {
         let header = parts.header
         var payload = UnsafeRawBufferPointer(rebasing: image[parts.payloadStart...])
-        if let key, header.cipher != .none {
+        if header.cipher != .none {
             let bytes = payload.count - XChaCha20Poly1305.tagBytes
             if header.codec == .none {
                 // The decrypted payload is the original: no second copy.

@@ -9,8 +9,6 @@ public enum SealFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case invalidHeader(reason: String)
     /// The file is another chunk's than the one asked for.
     case otherChunk(expected: ChunkIdentity, found: ChunkIdentity)
-    /// Sealing or opening needs the session's key, and none was given.
-    case keyMissing(keyID: String)
     /// The key given is another one than the header commits to.
     case wrongKey(expected: String, found: String)
     /// The key given belongs to another session.
@@ -35,7 +33,6 @@ public enum SealFailure: Error, Hashable, Sendable, CustomStringConvertible {
             "sealed file belongs to another chunk: expected \(expected.sessionID) number "
                 + "\(expected.sequenceNumber) (\(expected.chunkID)), found \(found.sessionID) number "
                 + "\(found.sequenceNumber) (\(found.chunkID))"
-        case .keyMissing(let keyID): "the key \(keyID.isEmpty ? "of the session" : keyID) is needed"
         case .wrongKey(let expected, let found):
             "wrong key: the file was sealed with \(expected), given is \(found)"
         case .otherSession(let expected, let found):

@@ -49,10 +49,10 @@ public final class Sealer {
     /// Seals a payload that a codec has made already; replaces the contents of `image` with the file.
     /// - Parameters:
     ///   - payload: the codec's output, or the original for codec `none`; not inside `image`.
-    ///   - key: the session's key; may be nil without a cipher.
+    ///   - key: the session's key; without a cipher it is committed to all the same.
     public func seal(
         _ payload: UnsafeRawBufferPointer, of chunk: ChunkIdentity, codec: Codec, originalBytes: Int,
-        cipher: Cipher, key: SessionKey?, into image: ScratchBuffer
+        cipher: Cipher, key: SessionKey, into image: ScratchBuffer
     ) throws(SealFailure) -> SealedImage {
         guard codec != .none || payload.count == originalBytes else {
             throw .payload(.wrongSize(.none, declared: originalBytes, found: payload.count))
@@ -67,7 +67,7 @@ public final class Sealer {
     /// chunk is never copied. The same bytes, but for the nonce, as `Compressor.compress` and then `seal`.
     public func compressAndSeal(
         _ original: UnsafeRawBufferPointer, of chunk: ChunkIdentity, with compressor: Compressor,
-        cipher: Cipher, key: SessionKey?, into image: ScratchBuffer
+        cipher: Cipher, key: SessionKey, into image: ScratchBuffer
     ) throws(SealFailure) -> SealedImage {
         let header = try Self.header(
             chunk, codec: compressor.codec, cipher: cipher, originalBytes: original.count, key: key)
@@ -96,15 +96,14 @@ public final class Sealer {
     }
 
     private static func header(
-        _ chunk: ChunkIdentity, codec: Codec, cipher: Cipher, originalBytes: Int, key: SessionKey?
+        _ chunk: ChunkIdentity, codec: Codec, cipher: Cipher, originalBytes: Int, key: SessionKey
     ) throws(SealFailure) -> SealedHeader {
-        if let key, key.sessionID != chunk.sessionID {
+        guard key.sessionID == chunk.sessionID else {
             throw .otherSession(expected: chunk.sessionID, found: key.sessionID)
         }
-        guard cipher == .none || key != nil else { throw .keyMissing(keyID: "") }
         return try SealedHeader(
-            chunk: chunk, codec: codec, cipher: cipher, originalBytes: originalBytes,
-            keyID: key?.keyID ?? "", keyCommitment: key?.commitment.hex ?? "")
+            chunk: chunk, codec: codec, cipher: cipher, originalBytes: originalBytes, keyID: key.keyID,
+            keyCommitment: key.commitment.hex)
     }
 
     /// Writes everything before the payload and makes room for the rest.
@@ -127,12 +126,12 @@ public final class Sealer {
 
     /// Encrypts (or copies) the payload to its place and hashes the file on the way.
     private func finish(
-        _ header: SealedHeader, payload: UnsafeRawBufferPointer, at start: Int, key: SessionKey?,
+        _ header: SealedHeader, payload: UnsafeRawBufferPointer, at start: Int, key: SessionKey,
         image: ScratchBuffer
     ) -> SealedImage {
         let prefix = UnsafeRawBufferPointer(start: image.base, count: start)
         let isEncrypted = header.cipher != .none
-        if let key, isEncrypted {
+        if isEncrypted {
             let nonce = UnsafeRawBufferPointer(rebasing: prefix[(start - XChaCha20Poly1305.nonceBytes)...])
             cipherContext.begin(.sealing, key: key.encryptionKey, nonce: nonce, associatedData: prefix)
         }

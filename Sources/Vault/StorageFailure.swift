@@ -28,6 +28,14 @@ public enum StorageFailure: Error, Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// True when this process or the machine is short of memory or descriptors: it says nothing of the file.
+    public var isShortage: Bool {
+        switch self {
+        case .file(let failure): failure.isShortage
+        default: false
+        }
+    }
+
     /// True when there is no such file.
     public var isMissing: Bool {
         switch self {

@@ -3,6 +3,7 @@ import Gateway
 import HTTPServer
 import Pipeline
 import Recording
+import SessionContent
 import Simulation
 import Supervision
 import Testing
@@ -75,7 +76,7 @@ struct ChunkTests {
         let leaf = sealed.body.withUnsafeBytes { LeafHasher().hash($0) }
         #expect(file.json["merkle_hash"]?.string == leaf.hex)
         let proof = try gateway.ask("GET", "/sessions/\(id)/chunks/\(chunk)/proof")
-        let read = try #require(ChunkProof(proof.json))
+        let read = try ChunkProof(parsing: proof.body)
         #expect(read.isValid)
         #expect(read.leafHash == leaf)
     }

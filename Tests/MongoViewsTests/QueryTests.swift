@@ -134,6 +134,32 @@ struct QueryTests {
         }
     }
 
+    @Test("a kept key that somebody has changed is named as that, not as a server that is away")
+    func changedKeys() throws {
+        let server = try TestMongo.shared
+        let pool = try MongoPool(MongoSettings(url: server.url))
+        let database = server.freshDatabaseName("vault")
+        let name = MongoNamespace(database: database, collection: "keys")
+        let records = try MongoKeyArchive(pool, database: database).open()
+        for field in ["key_id", "kek_id", "nonce", "ciphertext", "created_at"] {
+            let session = "s-\(field)"
+            _ = try records.keep(
+                KeyRecord(
+                    sessionID: session, keyID: "k-\(field)", keyEncryptionKeyID: "kek-1",
+                    nonce: [UInt8](repeating: 1, count: 24), ciphertext: [UInt8](repeating: 2, count: 48),
+                    createdAt: Timestamp(milliseconds: 1)))
+            try pool.withClient { (client) throws(MongoFailure) in
+                let filter = BSONDocument { $0.append("session_id", session) }
+                let change = BSONDocument { $0.append("$set") { $0.append(field, true) } }
+                _ = try client.bulkWrite([.update(filter: filter, with: change, upsert: false)], to: name)
+            }
+            let refused = #expect(throws: UnreadableKeyRecord.self) {
+                try records.record(ofSession: session)
+            }
+            #expect(refused?.sessionID == session && refused?.text.contains(field) == true, "\(field)")
+        }
+    }
+
     @Test("the first key of a session is kept, and answered ever after")
     func keys() throws {
         let server = try TestMongo.shared

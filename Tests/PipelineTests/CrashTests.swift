@@ -3,6 +3,7 @@ import Foundation
 import Pipeline
 import Recording
 import Synchronization
+import SessionContent
 import Testing
 import Vault
 

@@ -1,6 +1,7 @@
 import EventSourcing
 import Pipeline
 import Recording
+import SessionContent
 import Simulation
 import Supervision
 import Synchronization

@@ -1,5 +1,6 @@
 import EventSourcing
 import Recording
+import SessionContent
 import Testing
 import Vault
 

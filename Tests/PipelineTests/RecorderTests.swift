@@ -2,6 +2,7 @@ import EventSourcing
 import Foundation
 import Pipeline
 import Recording
+import SessionContent
 import Simulation
 import Supervision
 import Synchronization

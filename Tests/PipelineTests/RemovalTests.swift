@@ -2,6 +2,7 @@ import EventSourcing
 import Foundation
 import Pipeline
 import Recording
+import SessionContent
 import Simulation
 import Supervision
 import Synchronization
@@ -143,7 +144,7 @@ struct RemovalTests {
         #expect(try plant.audit("kept").isSound)
         #expect(try setPassword(plant, "kept"))
         // Asking for it says what happened.
-        #expect(throws: ExportFailure.self) { try plant.export("gone") }
+        #expect(throws: ContentFailure.self) { try plant.export("gone") }
         let report = try plant.audit("gone")
         #expect(report.findings.map(\.kind) == [.deleted])
         #expect(report.merkleRoot == root)

@@ -110,6 +110,29 @@ struct ForgedArchiveTests {
         }
     }
 
+    @Test("verifying a session reads every segment of its partition, also those that hold nothing of it")
+    func verified() throws {
+        let archived = try ArchivedLog.ofSegments { log in
+            _ = try log.open().append(
+                [SampleEvents.event("x", subject: "early")], to: "early", expecting: .absent)
+        }
+        try archived.reopened().open().verifyArchive(of: "early")
+        for (place, name) in try archived.names(0).enumerated() {
+            let whole = try archived.store.read(name, on: archived.shelf)
+            try archived.forge(name) { $0[3] = Self.changed($0[3]) }
+            let store = try archived.reopened().open()
+            let failure = #expect(throws: LogFailure.self) { try store.verifyArchive(of: "early") }
+            #expect(failure?.kind == .corrupt && failure?.key == "\(name)", "segment \(place)")
+            if place > 0 { #expect(try store.load("early", after: 0, limit: 10).count == 1) }
+            archived.store.remove(name, on: archived.shelf)
+            #expect(throws: LogFailure.self, "segment \(place) is gone") {
+                try archived.reopened().open().verifyArchive(of: "early")
+            }
+            archived.store.put(whole, as: name, on: archived.shelf)
+        }
+        try archived.reopened().open().verifyArchive(of: "early")
+    }
+
     @Test("what a process has read before it was exchanged is no reason to believe the new segment")
     func exchangedLater() throws {
         let archived = try ArchivedLog.ofSegments()

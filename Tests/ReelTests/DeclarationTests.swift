@@ -31,8 +31,9 @@ import Vault
     @Test func defaultsFollowTheirRules() throws {
         for command in Program.commands
         where ![
-            "record", "serve", "serve check", "proof", "proof check", "partitions lift", "token",
-            "bench bare", "bench live", "hold set", "hold lift",
+            "record", "serve", "serve check", "proof", "proof check", "proof consistency",
+            "proof consistency check", "partitions lift", "token", "bench bare", "bench live",
+            "hold set", "hold lift",
         ].contains(command.declaration.name) {
             let places = command.declaration.name == "export" ? ["sess-1", "-o", "-"] : ["sess-1"]
             let takesPlace = ["sessions show", "chunks", "verify", "export", "keys export", "events"]
@@ -48,6 +49,8 @@ import Vault
         _ = try settings(["hold", "lift", "sess-1", "--reason", "r"])
         _ = try settings(["partitions", "lift", "p003", "--reason", "r"])
         _ = try settings(["proof", "check", "proof.json", "7.reel"])
+        _ = try settings(["proof", "consistency", "sess-1", "--from", "7"])
+        _ = try settings(["proof", "consistency", "check", "proof.json"])
         _ = try settings(["serve", "pipeline", "--redis-url", "redis://h", "--mongodb-url", "mongodb://h"])
         _ = try settings(["serve", "check", "--ready-file", "f"])
     }

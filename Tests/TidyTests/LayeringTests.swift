@@ -8,10 +8,13 @@ private let layers: [String: Set<String>] = [
     "RedisLog": ["EventSourcing", "CHiredis", "Glibc", "Synchronization"],
     "Vault": ["CZstd", "CLZ4", "CZlib", "CSodium", "CCrypto", "Glibc", "Synchronization"],
     "MongoViews": ["EventSourcing", "Recording", "CMongo", "Glibc", "Synchronization"],
-    "Pipeline": ["EventSourcing", "Recording", "Vault", "Supervision", "Glibc", "Synchronization"],
+    "SessionContent": ["EventSourcing", "Recording", "Vault"],
+    "Pipeline": [
+        "EventSourcing", "Recording", "SessionContent", "Vault", "Supervision", "Glibc", "Synchronization",
+    ],
     "Gateway": [
-        "EventSourcing", "Recording", "Vault", "HTTPServer", "Access", "Metrics", "Supervision", "Glibc",
-        "Synchronization",
+        "EventSourcing", "Recording", "SessionContent", "Vault", "HTTPServer", "Access", "Metrics",
+        "Supervision", "Glibc", "Synchronization",
     ],
     "GatewayFeed": ["EventSourcing", "Gateway", "HTTPServer", "Pipeline", "Recording", "Supervision"],
     "Metrics": ["Synchronization"],
@@ -24,8 +27,8 @@ private let layers: [String: Set<String>] = [
     "Supervision": ["CPosix", "CStart", "Glibc", "Synchronization"],
     "Console": ["EventSourcing", "Glibc"],
     "Simulation": [
-        "EventSourcing", "Recording", "Pipeline", "Supervision", "Vault", "Foundation", "Glibc",
-        "Synchronization", "Dispatch",
+        "EventSourcing", "Recording", "Pipeline", "SessionContent", "Supervision", "Vault", "Foundation",
+        "Glibc", "Synchronization", "Dispatch",
     ],
     "TestServers": ["Supervision", "Foundation", "Glibc", "Synchronization"],
 ]

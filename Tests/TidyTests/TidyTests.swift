@@ -131,6 +131,57 @@ struct BannedCallTests {
             #"\b(JSONEncoder|JSONDecoder|JSONSerialization|DateFormatter|ISO8601DateFormatter)\b"#, in: files)
     }
 
+    private func named(_ paths: String...) -> (SourceFile) -> Bool {
+        { file in paths.contains { file.path == "Sources/\($0)" || file.path.hasPrefix("Sources/\($0)/") } }
+    }
+
+    @Test("Sealed files are opened in one place, which checks them")
+    func sealedFiles() throws {
+        // What decrypts and decompresses is not public; here it has one user.
+        try find(#"\bOpener\("#, in: sources, unless: named("Vault/SealedFileReader.swift"))
+        try find(
+            #"\bXChaCha20Poly1305\(\)"#, in: sources,
+            unless: named(
+                "Vault/Opener.swift", "Vault/Sealer.swift", "Vault/KeyEncryptionKey.swift",
+                "Vault/SealedPassword.swift"))
+        // Nobody finds a chunk's file by its path, which is for people.
+        try find(#"\bchunks\.path\("#, in: sources)
+        try find(
+            #"\bSealedFileReader\("#, in: sources,
+            unless: named(
+                "SessionContent", "Pipeline/Stages/ChunkWorkshop.swift", "Gateway/Media/Media.swift"))
+        // What it is checked against comes from the log, not from what is derived of it.
+        try find(
+            #"\bSealedChunk\(|\bRecordedChunk\("#, in: sources,
+            unless: named("Vault", "SessionContent", "Pipeline/Stages/ChunkWorkshop.swift"))
+    }
+
+    @Test("The vault's folders are worked in by descriptor")
+    func descriptors() throws {
+        try find(
+            #"\bO_[A-Z]+\b|\b(fopen|creat|lstat|unlink|rmdir|opendir|symlink)\("#,
+            in: SourceTree.swift(under: "Sources/Vault"),
+            unless: named(
+                "Vault/Files.swift", "Vault/Folder.swift",
+                // Measures what the bare libraries do.
+                "Vault/BareSealing.swift"))
+    }
+
+    @Test("Archived segments are read along the chain of hashes alone")
+    func segments() throws {
+        try find(
+            #"\.(readFront|readSealed)\(|\bstore\.read\("#, in: SourceTree.swift(under: "Sources/RedisLog"),
+            unless: named("RedisLog/Archive/Archive.swift"))
+        try find(
+            #"\.(readFront|readSealed)\("#, in: sources,
+            unless: named(
+                "RedisLog/Archive/Archive.swift", "Pipeline/Archive/FileSegmentStore.swift",
+                "Simulation/InMemory/InMemorySegmentStore.swift"))
+        try find(
+            #"\bSegmentCursor\(|\bSegmentCoding\.decode\("#, in: sources,
+            unless: named("RedisLog/Archive", "EventSourcing/Archive"))
+    }
+
     @Test("The scanner sees calls, and no comments or literals")
     func scanner() {
         let cases: [(String, String)] = [

@@ -5,9 +5,13 @@ import Testing
 
 @Suite("Sealed chunk files")
 struct SealTests {
+    /// The digest of what was sealed last.
+    private final class Recorded { var digest = SHA256.hash([]) }
+
     let key: SessionKey
     let image = ScratchBuffer()
     let output = ScratchBuffer()
+    private let recorded = Recorded()
 
     init() throws { key = try SessionKey.generate(sessionID: "sess-A") }
 
@@ -15,6 +19,7 @@ struct SealTests {
         _ original: [UInt8], codec: Codec = .zstd, cipher: Cipher = .xchacha20poly1305, sequence: Int = 1
     ) throws -> SealedImage {
         let compressor = try Compressor(codec: codec)
+        recorded.digest = original.withUnsafeBytes { key.contentDigester().authenticate($0) }
         return try original.withUnsafeBytes {
             try Sealer().compressAndSeal(
                 $0, of: identity(sequence), with: compressor, cipher: cipher, key: key, into: image)
@@ -22,11 +27,13 @@ struct SealTests {
     }
 
     private func open(
-        _ file: [UInt8], key: SessionKey?, chunk: ChunkIdentity? = nil, digest: Digest? = nil
+        _ file: [UInt8], key: SessionKey, chunk: ChunkIdentity? = nil, digest: Digest? = nil
     ) throws -> [UInt8] {
         do {
             try file.withUnsafeBytes {
-                _ = try Opener().open($0, key: key, expecting: chunk, contentDigest: digest, into: output)
+                _ = try Opener().open(
+                    $0, key: key, expecting: try chunk ?? identity(),
+                    contentDigest: digest ?? recorded.digest, maximumOriginalBytes: 1 << 30, into: output)
             }
         } catch {
             #expect(output.isEmpty, "an error leaves no bytes behind")
@@ -208,24 +215,16 @@ struct SealTests {
         let foreign = try SessionKey.generate(sessionID: "sess-B")
         let digest = SHA256.hash(original)
         let found = original.withUnsafeBytes { key.contentDigester().authenticate($0) }
-        func error(_ key: SessionKey?, _ chunk: ChunkIdentity? = nil, _ digest: Digest? = nil) -> SealFailure?
+        func error(_ key: SessionKey, _ chunk: ChunkIdentity? = nil, _ digest: Digest? = nil) -> SealFailure?
         {
             failure(SealFailure.self) { _ = try open(file, key: key, chunk: chunk, digest: digest) }
         }
         #expect(error(other) == .wrongKey(expected: key.keyID, found: other.keyID))
         #expect(error(same) == .wrongKey(expected: key.keyID, found: key.keyID))
         #expect(error(foreign) == .otherSession(expected: "sess-A", found: "sess-B"))
-        #expect(error(nil) == .keyMissing(keyID: key.keyID))
         #expect(error(key, try identity(2)) == .otherChunk(expected: try identity(2), found: try identity(1)))
         #expect(error(key, nil, digest) == .digestMismatch(expected: digest, found: found))
         #expect(error(key) == nil)
-        #expect(throws: SealFailure.keyMissing(keyID: "")) {
-            try original.withUnsafeBytes {
-                _ = try Sealer().seal(
-                    $0, of: identity(), codec: .none, originalBytes: 6, cipher: .xchacha20poly1305, key: nil,
-                    into: image)
-            }
-        }
         #expect(throws: SealFailure.otherSession(expected: "sess-A", found: "sess-B")) {
             try original.withUnsafeBytes {
                 _ = try Sealer().seal(
@@ -241,7 +240,9 @@ struct SealTests {
         #expect(sealed.fileBytes < 2000)
         _ = image.withBytes { file in
             #expect(throws: SealFailure.tooLarge(bytes: 5_000_000, limit: 4_999_999)) {
-                try Opener().open(file, key: key, maximumOriginalBytes: 4_999_999, into: output)
+                try Opener().open(
+                    file, key: key, expecting: identity(), contentDigest: recorded.digest,
+                    maximumOriginalBytes: 4_999_999, into: output)
             }
         }
         let bomb = try [UInt8](repeating: 0, count: 5_000_000).withUnsafeBytes { original in
@@ -259,15 +260,17 @@ struct SealTests {
         }
     }
 
-    @Test("without cipher and key the fields are empty and nothing is lost")
+    @Test("a header without a key is one of the format's, and no key opens the file")
     func keyless() throws {
-        let original = [UInt8]("public".utf8)
-        let sealed = try original.withUnsafeBytes {
-            try Sealer().seal(
-                $0, of: identity(), codec: .none, originalBytes: 6, cipher: .none, key: nil, into: image)
+        let header = try SealedHeader(
+            chunk: identity(), codec: .none, cipher: .none, originalBytes: 6, keyID: "", keyCommitment: "")
+        let encoded = header.encoded()
+        let length = withUnsafeBytes(of: UInt32(encoded.count).littleEndian) { [UInt8]($0) }
+        let file = [UInt8]("REELCHK1".utf8) + length + encoded + [UInt8]("public".utf8)
+        #expect(try file.withUnsafeBytes { try SealedParts(inspecting: $0).header } == header)
+        let digest = [UInt8]("public".utf8).withUnsafeBytes { key.contentDigester().authenticate($0) }
+        #expect(throws: SealFailure.wrongKey(expected: "", found: key.keyID)) {
+            _ = try open(file, key: key, digest: digest)
         }
-        #expect(sealed.header.keyID.isEmpty && sealed.header.keyCommitment.isEmpty)
-        #expect(try open(image.copyBytes(), key: nil) == original)
-        #expect(try open(image.copyBytes(), key: key) == original)
     }
 }

@@ -87,7 +87,13 @@ private struct Scene {
     var calls: [(String, () throws -> Void)] {
         let bytes: [UInt8] = [9, 9, 9]
         return [
-            ("read", { try store.read(session: "sess-A", sequence: 1, into: buffer, expectedBytes: 3) }),
+            (
+                "read",
+                {
+                    try store.read(
+                        session: "sess-A", sequence: 1, into: buffer, expectedBytes: 3, maximumBytes: 100)
+                }
+            ),
             ("size", { _ = try store.size(session: "sess-A", sequence: 1) }),
             (
                 "store",
@@ -117,7 +123,8 @@ struct SpecialFileTests {
             #expect(found == .notAFile(path: path, planted.kind), "\(what)")
         }
         refused("read") {
-            try scene.store.read(session: "sess-A", sequence: 1, into: scene.buffer, expectedBytes: 3)
+            try scene.store.read(
+                session: "sess-A", sequence: 1, into: scene.buffer, expectedBytes: 3, maximumBytes: 100)
         }
         refused("size") { _ = try scene.store.size(session: "sess-A", sequence: 1) }
         refused("store") {
@@ -125,7 +132,8 @@ struct SpecialFileTests {
                 try scene.store.store($0, session: "sess-A", sequence: 1)
             }
         }
-        try scene.store.read(session: "sess-A", sequence: 2, into: scene.buffer, expectedBytes: 3)
+        try scene.store.read(
+            session: "sess-A", sequence: 2, into: scene.buffer, expectedBytes: 3, maximumBytes: 100)
         #expect(scene.buffer.copyBytes() == [1, 2, 3])
         let listing = try scene.store.list(session: "sess-A")
         #expect(listing.files.map(\.sequenceNumber) == [2])
@@ -203,12 +211,14 @@ struct SpecialFileTests {
         try #require(truncate(path, 1 << 30) == 0)
         #expect(
             failure(StorageFailure.self) {
-                try scene.store.read(session: "sess-A", sequence: 1, into: scene.buffer, expectedBytes: 3)
+                try scene.store.read(
+                    session: "sess-A", sequence: 1, into: scene.buffer, expectedBytes: 3, maximumBytes: 100)
             } == .wrongSize(path: path, expected: 3, found: 1 << 30))
         #expect(
             failure(StorageFailure.self) {
                 try scene.store.read(
-                    session: "sess-A", sequence: 1, into: scene.buffer, maximumBytes: 1000)
+                    session: "sess-A", sequence: 1, into: scene.buffer, expectedBytes: nil, maximumBytes: 1000
+                )
             } == .tooLarge(path: path, bytes: 1 << 30, limit: 1000))
         #expect(scene.buffer.capacity < 1 << 20)
     }
@@ -230,7 +240,8 @@ struct SpecialFileTests {
         let link = scene.folder.path + "/link"
         try #require(symlink(scene.folder.path + "/chunks", link) == 0)
         let store = try ChunkStore(root: link + "/")
-        try store.read(session: "sess-A", sequence: 2, into: scene.buffer, expectedBytes: 3)
+        try store.read(
+            session: "sess-A", sequence: 2, into: scene.buffer, expectedBytes: 3, maximumBytes: 100)
         #expect(scene.buffer.copyBytes() == [1, 2, 3])
     }
 }

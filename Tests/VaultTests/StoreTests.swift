@@ -23,7 +23,8 @@ struct ChunkStoreTests {
     }
 
     private func get(_ sequence: Int = 1) throws -> [UInt8] {
-        try store.read(session: "sess-A", sequence: sequence, into: buffer)
+        try store.read(
+            session: "sess-A", sequence: sequence, into: buffer, expectedBytes: nil, maximumBytes: 1 << 20)
         return buffer.copyBytes()
     }
 
@@ -81,11 +82,13 @@ struct ChunkStoreTests {
         let path = try store.path(session: "sess-A", sequence: 1)
         #expect(
             failure(StorageFailure.self) {
-                try store.read(session: "sess-A", sequence: 1, into: buffer, maximumBytes: 3)
+                try store.read(
+                    session: "sess-A", sequence: 1, into: buffer, expectedBytes: nil, maximumBytes: 3)
             } == .tooLarge(path: path, bytes: 4, limit: 3))
         #expect(
             failure(StorageFailure.self) {
-                try store.read(session: "sess-A", sequence: 1, into: buffer, expectedBytes: 5)
+                try store.read(
+                    session: "sess-A", sequence: 1, into: buffer, expectedBytes: 5, maximumBytes: 100)
             } == .wrongSize(path: path, expected: 5, found: 4))
         #expect(
             failure(StorageFailure.self) { _ = try get(2) }

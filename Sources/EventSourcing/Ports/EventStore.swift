@@ -102,9 +102,18 @@ public protocol EventStore: AnyObject {
 
     /// The position of the last event of a partition; its start when it is empty.
     func end(of partition: Int) throws(LogFailure) -> LogPosition
+
+    /// Reads again all of what vouches for a partition key's events where these are not in the log's server:
+    /// every archived segment of its partition, whole, along the chain of hashes. What this process has read
+    /// so within the last ten minutes is not read again.
+    /// - Throws: `corrupt`, naming what is missing or is not what was written.
+    func verifyArchive(of partitionKey: String) throws(LogFailure)
 }
 
 extension EventStore {
+    /// For logs without an archive.
+    public func verifyArchive(of partitionKey: String) throws(LogFailure) {}
+
     /// Appends one batch.
     public func append(
         _ events: [ProposedEvent], to partitionKey: String, expecting expected: ExpectedVersion

@@ -1,6 +1,7 @@
 internal import EventSourcing
 public import HTTPServer
 internal import Recording
+internal import SessionContent
 internal import Vault
 
 /// The form that every error of the API has (DESIGN 3.7), and what failures become.
@@ -27,8 +28,11 @@ public enum ErrorAnswers {
         case let failure as QueryFailure: unavailable("the read models", failure.isTransient)
         case let failure as StorageFailure: storage(failure)
         case is DiskShortage: HTTPError(ErrorInfo(.storage, "\(error)", retryAfter: 60))
-        case is KeyFailure, is SealFailure:
-            HTTPError(ErrorInfo(.encryption, "the session's key or a sealed file cannot be used"))
+        case is KeyFailure, is KeyMissing:
+            HTTPError(ErrorInfo(.encryption, "the session's key cannot be used"))
+        case let fault as SealedFileFault: damaged(fault)
+        case let failure as ContentFailure: content(failure)
+        case let failure as ProofFailure: proof(failure)
         case let failure as any TransientFailure where failure.isTransient:
             unavailable("a server", true)
         default: HTTPError(ErrorInfo(.dependencyUnavailable, "something failed unexpectedly", status: 500))
@@ -61,6 +65,44 @@ public enum ErrorAnswers {
             ErrorInfo(
                 .dependencyUnavailable, "\(what) cannot be reached or used now",
                 retryAfter: isTransient ? 1 : nil))
+    }
+
+    /// A chunk that can't be given out as it was recorded: which one, and which check it failed.
+    private static func damaged(_ fault: SealedFileFault) -> HTTPError {
+        if fault.isTransient {
+            return HTTPError(ErrorInfo(.storage, "\(fault.subject) cannot be read now", retryAfter: 2))
+        }
+        // What a disk says may name its folders.
+        let text = fault.check == .disk ? "the file cannot be read" : fault.text
+        let code: ErrorCode = fault.check == .key || fault.check == .payload ? .encryption : .storage
+        let check = fault.check.rawValue
+        return HTTPError(
+            ErrorInfo(code, "\(fault.subject) is not given out (\(check)): \(text)", status: 500))
+    }
+
+    private static func content(_ failure: ContentFailure) -> HTTPError {
+        switch failure {
+        case .notFound, .deleted, .deletedMeanwhile: HTTPError(ErrorInfo(SessionRejection.notFound))
+        case .unended(_, let status):
+            HTTPError(
+                ErrorInfo(.wrongState, "the session is \(status.rawValue), not recorded to its end"))
+        case .failed: HTTPError(ErrorInfo(.wrongState, "\(failure)"))
+        case .unfinished: HTTPError(ErrorInfo(.wrongState, "\(failure)", retryAfter: 1))
+        case .unreadable, .contradiction: HTTPError(ErrorInfo(.storage, "\(failure)", status: 500))
+        case .damaged(let fault): damaged(fault)
+        }
+    }
+
+    private static func proof(_ failure: ProofFailure) -> HTTPError {
+        switch failure {
+        case .noSession, .deleted: HTTPError(ErrorInfo(SessionRejection.notFound))
+        case .noChunk: HTTPError(ErrorInfo(.chunkNotFound, "\(failure)"))
+        case .unfinished:
+            HTTPError(
+                ErrorInfo(.wrongState, "the session is not completed: its tree is not closed yet"))
+        case .noTree: HTTPError(ErrorInfo(.wrongState, "\(failure)"))
+        case .contradiction: HTTPError(ErrorInfo(.storage, "\(failure)", status: 500))
+        }
     }
 
     private static func storage(_ failure: StorageFailure) -> HTTPError {

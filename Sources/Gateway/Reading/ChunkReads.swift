@@ -95,22 +95,6 @@ final class ChunkReads: Sendable {
         return page(all, session, query)
     }
 
-    /// Every chunk of a session, in the order of their numbers.
-    func all(of session: String) throws -> [ChunkView] {
-        guard try sessions.areModelsCurrent(for: session) else { return try folds.chunks(of: session) }
-        var chunks: [ChunkView] = []
-        var start = ListStart.offset(0)
-        while true {
-            let page = try queries.chunkList(ofSession: session, ChunkFilter(), limit: 1000, from: start)
-            chunks += page.chunks
-            guard page.pagination.hasNext, let last = page.chunks.last else { return chunks }
-            start = .after(
-                ListCursor(
-                    .chunk(sequenceNumber: last.sequenceNumber), shown: chunks.count,
-                    total: page.pagination.total))
-        }
-    }
-
     private func page(_ all: [ChunkView], _ session: String, _ query: ChunkListQuery) -> ChunkListResponse {
         var rest = all[...]
         var total = all.count

@@ -55,4 +55,8 @@ final class StorePool: EventStore, @unchecked Sendable {
     func end(of partition: Int) throws(LogFailure) -> LogPosition {
         try lend { store throws(LogFailure) in try store.end(of: partition) }
     }
+
+    func verifyArchive(of partitionKey: String) throws(LogFailure) {
+        try lend { store throws(LogFailure) in try store.verifyArchive(of: partitionKey) }
+    }
 }

@@ -1,5 +1,6 @@
 public import EventSourcing
 internal import Recording
+internal import SessionContent
 public import Supervision
 internal import Vault
 

@@ -60,4 +60,9 @@ public final class FencedStore: EventStore {
 
     /// The position of the last event of a partition.
     public func end(of partition: Int) throws(LogFailure) -> LogPosition { try store.end(of: partition) }
+
+    /// All of what vouches for a partition key's events outside of the log's server.
+    public func verifyArchive(of partitionKey: String) throws(LogFailure) {
+        try store.verifyArchive(of: partitionKey)
+    }
 }

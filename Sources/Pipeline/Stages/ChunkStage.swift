@@ -1,5 +1,6 @@
 public import EventSourcing
 internal import Recording
+internal import SessionContent
 public import Vault
 
 /// A chain of chunk stages on one thread: reads a chunk once, hands it on in memory, writes it once.
@@ -68,6 +69,8 @@ public final class ChunkStage: Stage {
             where failure.isOutOfSpace || failure.isTransient
         {
             return .wait(milliseconds: 2000, reason: "\(failure)")
+        } catch let fault as SealedFileFault where fault.isTransient {
+            return .wait(milliseconds: 2000, reason: "\(fault)")
         } catch KeyFailure.unknownKeyEncryptionKey(let id, let folder) {
             // Another process wraps with a key that this one's folder lacks: it is put right by sharing
             // the folder, and no chunk is to blame.

@@ -1,4 +1,5 @@
 internal import Recording
+internal import SessionContent
 internal import Supervision
 internal import Vault
 
@@ -19,8 +20,7 @@ final class ChunkWorkshop {
     private let levels: [Codec: Int]
 
     private let sealer = Sealer()
-    private let opener = Opener()
-    private let leafHasher = LeafHasher()
+    private let reader = SealedFileReader()
     private var compressors: [Codec: Compressor] = [:]
     /// Recorded bytes, first as they came and then as they came back in validation.
     private let original = ScratchBuffer()
@@ -28,6 +28,8 @@ final class ChunkWorkshop {
     private let payload = ScratchBuffer()
     /// The sealed file.
     private let image = ScratchBuffer()
+    /// What the sealer said of the file in `image`; nil when that came from somewhere else.
+    private var fresh: SealedImage?
     /// What the last attempt at a chunk left in the spool, by chunk id. Not that of earlier ones: an attempt
     /// whose append had no answer may be the one that the log describes.
     private var handovers: [String: [String]] = [:]
@@ -43,6 +45,7 @@ final class ChunkWorkshop {
     /// is durable.
     func run(_ item: ChunkItem, through chain: [StageName]) throws -> [ChunkEvent] {
         handovers[item.chunk.chunkID] = nil
+        fresh = nil
         var events: [ChunkEvent] = []
         var stages = chain[...]
         var item = item
@@ -58,6 +61,7 @@ final class ChunkWorkshop {
             try loadImage(item)
         }
         guard case .sealed(var sealed) = item.form else { return events }
+        if stages.first != .validate, fresh == nil { try reader.verify(image, as: SealedChunk(sealed)) }
         if stages.first == .validate {
             stages.removeFirst()
             try validate(&sealed)
@@ -96,9 +100,14 @@ final class ChunkWorkshop {
     func restore(_ item: ChunkItem) throws -> ChunkItem? {
         let (session, sequence) = (item.chunk.sessionID, item.chunk.sequenceNumber)
         guard try chunks.size(session: session, sequence: sequence) != nil else { return nil }
-        try chunks.read(session: session, sequence: sequence, into: image)
-        let leaf = image.withBytes(leafHasher.hash)
-        _ = try open(item.chunk, item.content)
+        let key = try key(item)
+        if case .sealed(let sealed) = item.form {
+            try reader.open(
+                SealedChunk(sealed), from: chunks, key: key, image: image, into: original)
+        } else {
+            _ = try reader.adopt(
+                RecordedChunk(item.chunk, item.content), from: chunks, key: key, image: image, into: original)
+        }
         var restored = item
         switch item.form {
         case .raw:
@@ -112,10 +121,7 @@ final class ChunkWorkshop {
             let output = codec == .none ? original : payload
             restored.form = .payload(codec: codec.rawValue, bytes: output.count)
             restored.path = try handOver(output, from: .compress, item.chunk)
-        case .sealed(let sealed):
-            guard leaf.hex == sealed.merkleHash else {
-                throw ChunkDefect("the file of the chunk is another one than \(sealed.merkleHash)")
-            }
+        case .sealed:
             restored.path = try handOver(image, from: .encrypt, item.chunk)
         }
         return restored
@@ -183,6 +189,7 @@ final class ChunkWorkshop {
         _ events: inout [ChunkEvent]
     ) throws {
         var sealed = Self.sealed(item, image, milliseconds: milliseconds)
+        fresh = image
         if handsOver {
             sealed.path = try handOver(self.image, from: .encrypt, item.chunk)
         }
@@ -211,34 +218,24 @@ final class ChunkWorkshop {
             merkleHash: image.leafHash.hex, processingMilliseconds: milliseconds.rounded3, path: nil)
     }
 
-    /// Fetches a sealed file that another worker left in the spool, and checks that it is that file.
+    /// Fetches a sealed file that another worker left in the spool. It is checked with what comes next.
     private func loadImage(_ item: ChunkItem) throws {
         guard case .sealed(let sealed) = item.form else { throw ChunkDefect("\(item.path) is not sealed") }
         try spool.read(item.path, expectedBytes: sealed.sealedBytes, into: image)
-        let found = image.withBytes(leafHasher.hash)
-        guard found.hex == sealed.merkleHash else {
-            throw ChunkDefect("\(item.path) was changed: its hash is \(found.hex), not \(sealed.merkleHash)")
-        }
     }
 
     /// Decrypts and decompresses the sealed file in `image` and compares the digest with the recorded one.
     private func validate(_ sealed: inout ChunkEvent.Sealed) throws {
         let watch = Stopwatch()
-        _ = try open(sealed.chunk, sealed.content)
+        let key = try key(sealed.chunk, sealed.content)
+        if let fresh {
+            try reader.open(
+                image, sealedAs: fresh, of: RecordedChunk(sealed.chunk, sealed.content), key: key,
+                into: original)
+        } else {
+            try reader.open(image, as: SealedChunk(sealed), key: key, into: original)
+        }
         sealed.processingMilliseconds = watch.milliseconds.rounded3
-    }
-
-    private func open(_ chunk: ChunkReference, _ content: ChunkContent) throws -> SealedHeader {
-        guard let digest = Digest(hex: content.digest) else {
-            throw ChunkDefect("content_digest is not 64 hexadecimal digits")
-        }
-        let key = try keys.key(ofSession: chunk.sessionID)
-        let identity = try identity(chunk)
-        return try image.withBytes { bytes in
-            try opener.open(
-                bytes, key: key, expecting: identity, contentDigest: digest,
-                maximumOriginalBytes: content.sizeBytes, into: original)
-        }
     }
 
     /// Makes the file in `image` the chunk's file. When there is one already it stays and is adopted: a
@@ -253,16 +250,14 @@ final class ChunkWorkshop {
             try chunks.store(bytes, session: session, sequence: sequence)
         }
         if outcome != .stored {
-            try chunks.read(session: session, sequence: sequence, into: image)
-            let header = try open(item.chunk, item.content)
-            let leaf = image.withBytes(leafHasher.hash)
-            if leaf.hex != sealed.merkleHash {
-                stored.codec = header.codec.rawValue
-                stored.sealedBytes = image.count
-                stored.merkleHash = leaf.hex
-                stored.compressedBytes = try image.withBytes { bytes throws(SealFailure) in
-                    try SealedParts(inspecting: bytes).payloadBytes(inFileOf: bytes.count)
-                }
+            let found = try reader.adopt(
+                RecordedChunk(item.chunk, item.content), from: chunks, key: try key(item), image: image,
+                into: original)
+            if found.merkleHash.hex != sealed.merkleHash {
+                stored.codec = found.codec.rawValue
+                stored.sealedBytes = found.sealedBytes
+                stored.merkleHash = found.merkleHash.hex
+                stored.compressedBytes = found.compressedBytes
                 events = events.map { $0.adopting(stored) }
             }
         }
@@ -276,10 +271,12 @@ final class ChunkWorkshop {
             chunkID: chunk.chunkID, sessionID: chunk.sessionID, sequenceNumber: chunk.sequenceNumber)
     }
 
-    private func key(_ item: ChunkItem) throws -> SessionKey {
-        let key = try keys.key(ofSession: item.chunk.sessionID)
-        guard key.keyID == item.content.keyID else {
-            throw ChunkDefect("the session's key is \(key.keyID), not \(item.content.keyID)")
+    private func key(_ item: ChunkItem) throws -> SessionKey { try key(item.chunk, item.content) }
+
+    private func key(_ chunk: ChunkReference, _ content: ChunkContent) throws -> SessionKey {
+        let key = try keys.key(ofSession: chunk.sessionID)
+        guard key.keyID == content.keyID else {
+            throw ChunkDefect("the session's key is \(key.keyID), not \(content.keyID)")
         }
         return key
     }

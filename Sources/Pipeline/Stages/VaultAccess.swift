@@ -1,4 +1,5 @@
 public import Recording
+public import SessionContent
 public import Vault
 
 /// What a role needs to touch content: the folders, the key-encryption keys and the wrapped keys.

@@ -293,20 +293,25 @@ public enum SessionDecider: Decider {
 }
 
 extension RecordingEvent {
-    /// The event's id in the log. What can happen once to a session or a chunk has an id derived from
-    /// it, so that doing it again has no effect; the rest is told apart by the command that caused it.
-    public func eventID(command: String, index: Int) -> String {
+    /// The id of what can happen once to a session or a chunk, derived from it, so that doing it again has no
+    /// effect; nil for what is told apart by its cause.
+    public var derivedID: String? {
         switch self {
-        case .chunk(let event): return event.derivedID
+        case .chunk(.failed), .pipeline: nil
+        case .chunk(let event): event.derivedID
         case .session(let event):
             switch event {
             case .created, .stopped, .processing, .completed, .failed, .deleted, .merkleRootComputed:
-                return "\(event.sessionID)/\(event.typeName)"
-            case .updated, .started, .paused, .resumed, .keyExported, .legalHoldSet, .legalHoldLifted:
-                return "\(command)/\(index)"
+                "\(event.sessionID)/\(event.typeName)"
+            case .updated, .started, .paused, .resumed, .keyExported, .legalHoldSet, .legalHoldLifted: nil
             }
-        case .pipeline: return "\(command)/\(index)"
         }
+    }
+
+    /// The event's id in the log; what has none by itself is told apart by the command that caused it.
+    public func eventID(command: String, index: Int) -> String {
+        if case .chunk(let event) = self { return event.derivedID }
+        return derivedID ?? "\(command)/\(index)"
     }
 }
 

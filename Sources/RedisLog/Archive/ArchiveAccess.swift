@@ -91,6 +91,16 @@ final class ArchiveAccess {
         }
     }
 
+    /// Reads every segment of a partition whole, along the chain of hashes.
+    func verify(_ partition: Int) throws(LogFailure) {
+        try ask([partition], "verify archive")
+        guard known(partition).milliseconds > 0 else { return }
+        let (_, chain) = try open(partition, "verify archive", LogPosition.partitionName(partition))
+        do throws(SegmentFailure) { try archive?.verify(chain) } catch {
+            throw error.asLogFailure("verify archive")
+        }
+    }
+
     /// The archive's reader and the chain that it may read; what is asked for is there and nowhere else.
     private func open(
         _ partition: Int, _ operation: String, _ what: String

@@ -417,6 +417,10 @@ final class RedisEventStore: EventStore {
         return events
     }
 
+    func verifyArchive(of partitionKey: String) throws(LogFailure) {
+        try archive.verify(partitioning.partition(of: partitionKey))
+    }
+
     func end(of partition: Int) throws(LogFailure) -> LogPosition {
         let key = LogKeys.log(partition)
         let reply = try client.command("end", key, ["XREVRANGE", key, "+", "-", "COUNT", "1"])

@@ -2,6 +2,7 @@ internal import EventSourcing
 internal import Foundation
 internal import Pipeline
 internal import Recording
+internal import SessionContent
 internal import Vault
 
 /// What has to hold when faults have stopped and everything has come to rest.

@@ -1,7 +1,8 @@
-import RedisLog
 import Console
 import EventSourcing
 import Pipeline
+import RedisLog
+import SessionContent
 
 /// `reel verify`: reads a session again, every byte of it.
 enum VerifyCommand: Command {
@@ -10,14 +11,25 @@ enum VerifyCommand: Command {
 
     static let declaration = CommandDeclaration(
         "verify", summary: "Read and hash everything of a session again, and compare it with the log",
-        details: "Checks the log's sequence, every sealed file (present, unchanged, in its place), that each "
-            + "opens to the bytes that were recorded, that no file is there which the log does not know, and "
-            + "the Merkle root over all of them.",
+        details:
+            "Reads the session's events from the first to the last and checks that they can have come "
+            + "about lawfully: sequences without gaps, legal transitions, one event of each stage for each "
+            + "chunk, counts and sums, digests that are well formed, the Merkle root. Reads every archived "
+            + "segment of its partition along the chain of hashes. Reads every sealed file and compares "
+            + "its length, hash, header, key and content with what the log says, and names files that the "
+            + "log does not know. What is found is compared with the log as it is at the end, so that a "
+            + "session that goes on, or is deleted, meanwhile is no damage.\nIt proves that log and files "
+            + "agree and that nothing is missing from what the log tells of. It does not prove anything "
+            + "against somebody who can write both the log and the chunk store: whole sessions, and the "
+            + "end of one that is not encrypted or whose root nobody has kept, can be left out by them "
+            + "without a trace here. Keep roots elsewhere. ops/docs/trust.md says it all.",
         positionals: [Common.session],
         options: [withoutKey.declaration, Common.json.declaration] + Common.places,
         examples: ["reel verify sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D --json"],
         statuses: [
-            "1  something is wrong, and every finding was printed; or there is no such session",
+            "0  the session is completed, and everything holds",
+            "1  something is wrong, and every finding was printed; or the session is not completed (yet), "
+                + "has failed, or was deleted, which is said; or there is no such session",
             Common.usageStatus, Common.dependencyStatus,
         ])
 
@@ -32,52 +44,47 @@ enum VerifyCommand: Command {
             throw CommandFailure(.no, "there is no session \(session)")
         }
         meter.clear()
-        if settings[Common.json] { try Output.line(json(report)) } else { try text(report) }
+        if settings[Common.json] {
+            var writer = JSONWriter()
+            report.encode(into: &writer)
+            try Output.line(writer)
+        } else {
+            try text(report)
+        }
         return report.isSound ? .success : .no
     }
 
     private static func text(_ report: AuditReport) throws {
-        for finding in report.findings { try Output.line(Table.printable("FAIL  \(finding)")) }
-        let chunks = "\(Quantity.grouped(report.chunks)) \(report.chunks == 1 ? "chunk" : "chunks")"
-        let sealed = "\(chunks), \(Quantity.grouped(report.sealedBytes)) sealed bytes"
-        guard report.isSound else {
-            let count = report.findings.count
-            try Output.line(
-                "session \(report.sessionID): NOT sound: \(count) \(count == 1 ? "finding" : "findings") in \(sealed)"
-            )
-            return
+        for finding in report.findings {
+            let word = [.unfinished, .deleted].contains(finding.kind) ? "NOTE" : "FAIL"
+            try Output.line(Table.printable("\(word)  \(finding)"))
         }
+        if report.findingCount > report.findings.count {
+            let more = report.findingCount - report.findings.count
+            try Output.line("FAIL  and \(Quantity.grouped(more)) more findings")
+        }
+        try Output.line("session \(report.sessionID): \(summary(report))")
+        if report.isSound, let root = report.merkleRoot { try Output.line("merkle root \(root)") }
+    }
+
+    private static func summary(_ report: AuditReport) -> String {
+        let chunks = "\(Quantity.grouped(report.chunks)) \(report.chunks == 1 ? "chunk" : "chunks")"
+        let looked = "\(chunks), \(Quantity.grouped(report.sealedBytes)) sealed bytes"
         let content =
             report.contentChecked
             ? "\(Quantity.grouped(report.originalBytes)) recorded bytes" : "content not opened (no key)"
-        try Output.line("session \(report.sessionID): sound: \(sealed), \(content)")
-        if let root = report.merkleRoot { try Output.line("merkle root \(root)") }
-    }
-
-    private static func json(_ report: AuditReport) -> JSONWriter {
-        var writer = JSONWriter()
-        writer.object { json in
-            json.member("session_id", report.sessionID)
-            json.member("verified", report.isSound)
-            json.member("chunks_count", report.chunks)
-            json.member("sealed_bytes", report.sealedBytes)
-            json.member("original_bytes", report.originalBytes)
-            json.member("content_checked", report.contentChecked)
-            json.key("merkle_root")
-            if let root = report.merkleRoot { json.value(root) } else { json.null() }
-            json.key("computed_root")
-            if let root = report.computedRoot { json.value(root) } else { json.null() }
-            json.key("findings")
-            json.array { list in
-                for finding in report.findings {
-                    list.object { item in
-                        item.member("kind", finding.kind.rawValue)
-                        item.member("subject", finding.subject)
-                        item.member("text", finding.text)
-                    }
-                }
-            }
+        switch report.outcome {
+        case .sound:
+            let early = report.isIncomplete ? " (the recording ended early)" : ""
+            return "sound: \(looked), \(content)\(early)"
+        case .unsound:
+            let count = report.findingCount
+            return "NOT sound: \(count) \(count == 1 ? "finding" : "findings") in \(looked)"
+        case .unfinished:
+            return "NOT completed, so that nothing binds its chunks yet; no damage in \(looked), \(content)"
+        case .failed: return "NOT completed: it has failed; no damage in \(looked), \(content)"
+        case .deleted: return "deleted, and nothing of it is left but its history"
+        case .deletedMeanwhile: return "deleted meanwhile: what was found says nothing"
         }
-        return writer
     }
 }

@@ -4,6 +4,7 @@ import EventSourcing
 import Glibc
 import Pipeline
 import Recording
+import SessionContent
 import Vault
 
 /// `reel keys export`: takes out a session's data key, and leaves that in the log.

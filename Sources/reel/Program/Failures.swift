@@ -4,6 +4,7 @@ import Glibc
 import MongoViews
 import Pipeline
 import Recording
+import SessionContent
 import Supervision
 import Vault
 
@@ -45,6 +46,7 @@ enum Failures {
         case let failure as SourceFailure: failure.isBadInput ? .usage : .dependency
         case let failure as LogFailure where failure.kind == .unreadable: .no
         case is SessionRejection, is MalformedEvent, is KeyMissing: .no
+        case let failure as KeyFailure where failure.isOfRecord: .no
         case let failure as RecordingFailure:
             switch failure {
             case .rejected: .no

@@ -9,7 +9,7 @@ enum Program {
         UpCommand.self, ServeCommand.self, ServeCheckCommand.self, RecordCommand.self,
         SessionsListCommand.self, SessionsShowCommand.self, SessionsExpireCommand.self,
         ChunksCommand.self, EventsCommand.self, VerifyCommand.self, ProofCommand.self, ProofCheckCommand.self,
-        ExportCommand.self,
+        ProofConsistencyCommand.self, ProofConsistencyCheckCommand.self, ExportCommand.self,
         HoldSetCommand.self, HoldLiftCommand.self, HoldListCommand.self,
         KeysExportCommand.self, AuditCommand.self, StatusCommand.self, BenchSealCommand.self,
         BenchScaleCommand.self,

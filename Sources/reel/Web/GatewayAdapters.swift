@@ -2,6 +2,7 @@ import EventSourcing
 import Gateway
 import Pipeline
 import Recording
+import SessionContent
 import Supervision
 import Synchronization
 import Vault

@@ -10,6 +10,7 @@ import MongoViews
 import Pipeline
 import Recording
 import RedisLog
+import SessionContent
 import Supervision
 import Vault
 

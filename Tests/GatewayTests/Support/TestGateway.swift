@@ -7,6 +7,7 @@ import HTTPServer
 import Metrics
 import Pipeline
 import Recording
+import SessionContent
 import Simulation
 import Supervision
 import Synchronization

@@ -16,6 +16,11 @@ enum Repository {
         return try JSONValue(parsing: Array(try Data(contentsOf: file)))
     }
 
+    static func hasSchema(of type: String, version: Int) -> Bool {
+        FileManager.default.fileExists(
+            atPath: events.appendingPathComponent("\(type).v\(version).json").path)
+    }
+
     /// The lines of a golden file, each one CloudEvent.
     static func goldenLines(of type: String, version: Int = 1) throws -> [[UInt8]] {
         let file = golden.appendingPathComponent("\(type).v\(version).json")

@@ -1,6 +1,7 @@
 internal import EventSourcing
 internal import HTTPServer
 internal import Recording
+internal import SessionContent
 internal import Vault
 
 /// `/sessions/{id}/chunks`, and single chunks.
@@ -54,61 +55,33 @@ enum ChunkResource {
     /// The bytes as they were recorded, or the sealed file, which is of no use without the key.
     private static func download(_ call: Call) throws -> Response {
         let query = try ChunkDownloadQuery(call.parameters)
+        let form = query.form
         call.notes?.note { notes in
             notes.purpose = query.purpose
-            notes.details["form"] = query.form.rawValue
+            notes.details["form"] = form.rawValue
         }
-        let chunk = try call.chunk()
-        guard chunk.storagePath != nil, let hash = chunk.merkleHash else {
-            throw ErrorInfo(.wrongState, "chunk \(chunk.chunkID) is \(chunk.status.rawValue), not stored yet")
+        let id = call.identifier("chunk_id") ?? ""
+        let content = try call.content()
+        if form == .original { try call.require(try call.session().ownership, for: .readContent) }
+        guard let chunk = try content.history.chunk(id) else {
+            throw ErrorInfo(.chunkNotFound, "the session has no such chunk")
         }
-        switch query.form {
-        case .sealed:
-            let path = try call.core.parts.chunks.path(
-                session: chunk.sessionID, sequence: chunk.sequenceNumber)
-            guard let file = OpenFile(path: path) else {
-                throw ErrorInfo(.storage, "the file of chunk \(chunk.chunkID) is gone", status: 500)
-            }
-            return .file(
-                file, type: "application/octet-stream", etag: EntityTag(hash),
-                headers: [Attachment.header(named: "\(chunk.chunkID).reel")])
-        case .original:
-            try call.require(try call.session().ownership, for: .readContent)
-            let piece = MediaPiece(chunk)
-            return try Media.response(
-                call, [piece], etag: EntityTag("original-\(hash)"),
-                headers: [Attachment.header(named: "\(chunk.chunkID).bin")])
-        }
+        let name = form == .original ? "\(id).bin" : "\(id).reel"
+        let tag = form == .original ? "original-\(chunk.merkleHash)" : chunk.merkleHash.hex
+        return try Media.response(
+            call, [chunk], form, etag: EntityTag(tag), headers: [Attachment.header(named: name)])
     }
 
     private static func proof(_ call: Call) throws -> Response {
         try call.requireNoParameters()
-        let chunk = try call.chunk()
-        let state = try call.core.desk.look(at: chunk.sessionID)
-        guard let rootText = state.merkleRoot, let root = Digest(hex: rootText) else {
-            throw ErrorInfo(.wrongState, "the session is not completed: its tree is not closed yet")
-        }
-        let leaves = (state.orderedMerkleHashes ?? []).compactMap { Digest(hex: $0) }
-        let index = chunk.sequenceNumber - 1
-        guard leaves.indices.contains(index),
-            let inclusion = MerkleTree(leafHashes: leaves).inclusionProof(leafIndex: index),
-            inclusion.verifies(leafHash: leaves[index], root: root)
-        else {
-            throw ErrorInfo(.storage, "the session's log contradicts its own Merkle root", status: 500)
+        let id = call.identifier("chunk_id")
+        guard let proof = try call.content().tree().proof(where: { $0.chunkID == id }) else {
+            throw ErrorInfo(.chunkNotFound, "the session has no such chunk")
         }
         var writer = JSONWriter()
-        writer.object { json in
-            json.member("algorithm", "rfc9162-sha256")
-            json.member("session_id", chunk.sessionID)
-            json.member("chunk_id", chunk.chunkID)
-            json.member("storage_path", chunk.storagePath ?? "")
-            json.member("leaf_hash", leaves[index].hex)
-            json.member("leaf_index", inclusion.leafIndex)
-            json.member("tree_size", inclusion.treeSize)
-            json.member("path", inclusion.path.map(\.hex))
-            json.member("root", root.hex)
-        }
-        return .json(writer.bytes, etag: EntityTag("proof-\(root.hex)-\(index)"))
+        proof.encode(into: &writer)
+        return .json(
+            writer.bytes, etag: EntityTag("proof-\(proof.root.hex)-\(proof.inclusion.leafIndex)"))
     }
 }
 

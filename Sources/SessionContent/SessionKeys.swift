@@ -27,12 +27,15 @@ public final class SessionKeys {
     }
 
     /// A session's key.
-    /// - Throws: `KeyMissing` when there is none; whatever the records and the ring throw.
+    /// - Throws: `KeyMissing` when there is none; `KeyFailure` when it was changed or cannot be unwrapped;
+    ///   whatever else the records throw.
     public func key(ofSession session: String) throws -> SessionKey {
         if let key = kept[session] { return key }
-        guard let record = try records.record(ofSession: session) else {
-            throw KeyMissing(sessionID: session)
+        let found: KeyRecord?
+        do { found = try records.record(ofSession: session) } catch let error as UnreadableKeyRecord {
+            throw KeyFailure.invalid(what: "the kept key of session \(session)", reason: error.text)
         }
+        guard let record = found else { throw KeyMissing(sessionID: session) }
         let key = try unwrap(record)
         if kept.count >= Self.maximumKept { kept.removeAll(keepingCapacity: true) }
         kept[session] = key

@@ -1,0 +1,188 @@
+public import EventSourcing
+public import Recording
+internal import Vault
+
+/// Something that is wrong with a stored session.
+public struct Finding: Sendable, Hashable, CustomStringConvertible {
+    /// What kind of damage.
+    public enum Kind: String, Sendable, CaseIterable {
+        /// A file that the log describes is not there.
+        case missing
+        /// Something else than a regular file of the chunk store's own stands there.
+        case special
+        /// A file is shorter than the log says.
+        case truncated
+        /// A file is longer than the log says.
+        case extended
+        /// A file's bytes were changed: header, nonce, payload or tag.
+        case damaged
+        /// A file of this session stands in another chunk's place.
+        case swapped
+        /// A file of another session stands here.
+        case foreign
+        /// A file that the log does not know.
+        case extra
+        /// The file is as it was sealed, but does not open to what was recorded.
+        case unreadable
+        /// The root in the log is not the root of the files.
+        case root
+        /// The log itself contradicts itself.
+        case log
+        /// The session is not completed: nothing binds its chunks yet.
+        case unfinished
+        /// The session was deleted: its files and its key are removed, or will be.
+        case deleted
+    }
+
+    /// What kind of damage.
+    public var kind: Kind
+    /// The file, relative to the chunk store, or the session's id.
+    public var subject: String
+    /// What exactly.
+    public var text: String
+
+    /// A finding from its parts.
+    public init(kind: Kind, subject: String, text: String) {
+        self.kind = kind
+        self.subject = subject
+        self.text = text
+    }
+
+    /// `kind subject: text`.
+    public var description: String { "\(kind.rawValue) \(subject): \(text)" }
+
+    /// What is wrong with a chunk's file.
+    init(_ fault: SealedFileFault) {
+        let kind: Kind =
+            switch fault.check {
+            case .malformed: .log
+            case .missing: .missing
+            case .special: .special
+            case .truncated: .truncated
+            case .extended: .extended
+            case .swapped: .swapped
+            case .foreign: .foreign
+            case .damaged: .damaged
+            case .header, .key, .payload, .content, .disk: .unreadable
+            }
+        self.init(kind: kind, subject: fault.subject, text: fault.text)
+    }
+
+    /// What is wrong with the history.
+    init(_ finding: HistoryFinding) {
+        self.init(
+            kind: finding.rule == .root ? .root : .log, subject: finding.subject, text: "\(finding)")
+    }
+}
+
+/// What a verification of one session has come to.
+public enum VerificationOutcome: String, Sendable, CaseIterable {
+    /// The session is completed, and everything that can be checked holds.
+    case sound
+    /// Something is not as it was written: damage, or forgery.
+    case unsound
+    /// Nothing is wrong, and the session is not completed yet: nothing binds its chunks.
+    case unfinished
+    /// Nothing is wrong, and the session has failed: it will never be completed.
+    case failed
+    /// The session is deleted, and nothing of it is left but its history.
+    case deleted
+    /// The session was deleted while it was looked at: whatever was found says nothing.
+    case deletedMeanwhile = "deleted_meanwhile"
+}
+
+/// What an audit of one session found.
+public struct AuditReport: Sendable, Hashable {
+    /// The most findings that are kept; more are counted.
+    public static let maximumFindings = 1000
+
+    /// The session.
+    public var sessionID: String
+    /// What it has come to.
+    public var outcome = VerificationOutcome.unsound
+    /// Where the session was in its life when the look ended; nil where its history does not say.
+    public var status: SessionStatus?
+    /// Whether the recording ended early: everything that was recorded is there, and not everything was.
+    public var isIncomplete = false
+    /// Sequence of the last event that was taken into account.
+    public var version: UInt64 = 0
+    /// Chunks that the log describes as stored.
+    public var chunks = 0
+    /// Bytes of their files.
+    public var sealedBytes = 0
+    /// Recorded bytes that came back out of them.
+    public var originalBytes = 0
+    /// The root in the log.
+    public var merkleRoot: String?
+    /// The root of the files as they are now.
+    public var computedRoot: String?
+    /// Whether the files were opened, or only hashed because there is no key.
+    public var contentChecked = true
+    /// What is wrong, or keeps the session from being sound, at most `maximumFindings`; empty when all is
+    /// well.
+    public private(set) var findings: [Finding] = []
+    /// How many findings there are.
+    public private(set) var findingCount = 0
+
+    /// A report without findings.
+    public init(sessionID: String) { self.sessionID = sessionID }
+
+    /// Whether all is well.
+    public var isSound: Bool { outcome == .sound }
+
+    mutating func note(_ finding: Finding) {
+        findingCount += 1
+        if findings.count < Self.maximumFindings { findings.append(finding) }
+    }
+
+    mutating func note(_ kind: Finding.Kind, _ subject: String, _ text: String) {
+        note(Finding(kind: kind, subject: subject, text: text))
+    }
+
+    mutating func count(_ more: Int) { findingCount += more }
+
+    /// Takes over what a look at the files has found.
+    mutating func take(_ files: AuditReport) {
+        chunks = files.chunks
+        sealedBytes = files.sealedBytes
+        originalBytes = files.originalBytes
+        contentChecked = files.contentChecked
+        computedRoot = files.computedRoot
+        for finding in files.findings { note(finding) }
+        count(files.findingCount - files.findings.count)
+    }
+}
+
+extension AuditReport {
+    /// The report as a document.
+    public func encode(into writer: inout JSONWriter) {
+        writer.object { json in
+            json.member("session_id", sessionID)
+            json.member("outcome", outcome.rawValue)
+            json.member("verified", isSound)
+            json.key("status")
+            if let status { json.value(status.rawValue) } else { json.null() }
+            json.member("incomplete", isIncomplete)
+            json.member("version", Int(clamping: version))
+            json.member("chunks_count", chunks)
+            json.member("sealed_bytes", sealedBytes)
+            json.member("original_bytes", originalBytes)
+            json.member("content_checked", contentChecked)
+            json.key("merkle_root")
+            if let merkleRoot { json.value(merkleRoot) } else { json.null() }
+            json.key("computed_root")
+            if let computedRoot { json.value(computedRoot) } else { json.null() }
+            json.member("findings_count", findingCount)
+            json.key("findings")
+            json.array { list in
+                for finding in findings {
+                    list.object { item in
+                        item.member("kind", finding.kind.rawValue)
+                        item.member("subject", finding.subject)
+                        item.member("text", finding.text)
+                    }
+                }
+            }
+        }
+    }
+}
