@@ -39,37 +39,54 @@ let package = Package(
         system("CPosix"),
         // What has to happen before anything else in a process; not inline, because it is called by nobody.
         .target(name: "CStart", path: "Sources/System/CStart"),
+        system("CSandbox"),
+        // Loaded when a film is looked into, and never linked: see its shim.
+        system("CAvformat"),
+
+        // Numbers that were read: arithmetic that never traps.
+        library("Arithmetic"),
 
         // The core: vocabulary, ports and the domain. No I/O.
-        library("EventSourcing", ["CCrypto"]),
-        library("Recording", ["EventSourcing"]),
+        library("EventSourcing", ["Arithmetic", "CCrypto"]),
+        library("Recording", ["Arithmetic", "EventSourcing"]),
 
         // Adapters. They never import each other.
-        library("RedisLog", ["EventSourcing", "CHiredis"]),
-        library("Vault", ["CZstd", "CLZ4", "CZlib", "CSodium", "CCrypto"]),
-        library("MongoViews", ["EventSourcing", "Recording", "CMongo"]),
+        library("RedisLog", ["Arithmetic", "EventSourcing", "CHiredis"]),
+        library("Vault", ["Arithmetic", "CZstd", "CLZ4", "CZlib", "CSodium", "CCrypto"]),
+        library("MongoViews", ["Arithmetic", "EventSourcing", "Recording", "CMongo"]),
+
+        // Looks into films, in a process of its own.
+        library(
+            "MediaProbe",
+            ["Arithmetic", "CAvformat", "CPosix", "CSandbox", "EventSourcing", "Recording", "Supervision"]),
 
         // What a session's log says and what its files hold, each checked against the other.
-        library("SessionContent", ["EventSourcing", "Recording", "Vault"]),
+        library("SessionContent", ["Arithmetic", "EventSourcing", "Recording", "Vault"]),
 
         // The runtime of workers and the stages.
-        library("Pipeline", ["EventSourcing", "Recording", "SessionContent", "Vault", "Supervision"]),
+        library(
+            "Pipeline",
+            ["Arithmetic", "EventSourcing", "Recording", "SessionContent", "Vault", "Supervision"]),
 
         // Threads, child processes, locks on folders, signals.
-        library("Supervision", ["CPosix", "CStart"]),
+        library("Supervision", ["Arithmetic", "CPosix", "CStart"]),
 
         // HTTP: the server layer without any path of its own, figures for Prometheus, tokens.
         library("Metrics"),
         library(
-            "HTTPServer", ["EventSourcing", "Metrics", "Supervision", "CMicrohttpd", "CGnuTLS", "CZlib"]),
-        library("Access", ["EventSourcing", "CCrypto"]),
+            "HTTPServer",
+            ["Arithmetic", "EventSourcing", "Metrics", "Supervision", "CMicrohttpd", "CGnuTLS", "CZlib"]),
+        library("Access", ["Arithmetic", "EventSourcing", "CCrypto"]),
         // A client that measures such servers.
         library("HTTPLoad", ["CPosix", "Supervision"]),
 
         // The services' HTTP interfaces, over ports; adapters are put together in `reel`.
         library(
             "Gateway",
-            ["Access", "EventSourcing", "HTTPServer", "Metrics", "Recording", "SessionContent", "Vault"]),
+            [
+                "Access", "Arithmetic", "EventSourcing", "HTTPServer", "Metrics", "Recording",
+                "SessionContent", "Vault",
+            ]),
 
         // The gateway's followers on the runtime's reader of the log.
         library(
@@ -77,7 +94,7 @@ let package = Package(
             ["EventSourcing", "Gateway", "HTTPServer", "Pipeline", "Recording", "Supervision"]),
 
         // The command line as such: arguments, settings, help, tables, progress. No I/O.
-        library("Console", ["EventSourcing"]),
+        library("Console", ["Arithmetic", "EventSourcing"]),
 
         // In-memory back ends, contract suites, real servers for tests.
         library(
@@ -88,13 +105,13 @@ let package = Package(
         .executableTarget(
             name: "reel",
             dependencies: [
-                "EventSourcing", "Recording", "RedisLog", "SessionContent", "Vault", "Pipeline", "MongoViews",
-                "Supervision",
-                "Console", "Access", "Gateway", "GatewayFeed", "HTTPLoad", "HTTPServer", "Metrics",
+                "Arithmetic", "EventSourcing", "Recording", "RedisLog", "SessionContent", "Vault", "Pipeline",
+                "MongoViews", "Supervision", "Console", "Access", "Gateway", "MediaProbe", "GatewayFeed",
+                "HTTPLoad", "HTTPServer", "Metrics",
             ],
             swiftSettings: strict),
 
-        tests("EventSourcingTests", ["EventSourcing", "Simulation"]),
+        tests("EventSourcingTests", ["Arithmetic", "EventSourcing", "Simulation"]),
         tests("RecordingTests", ["EventSourcing", "Recording"]),
         tests("RedisLogTests", ["EventSourcing", "RedisLog", "Simulation", "TestServers"]),
         tests("VaultTests", ["Vault"]),
@@ -108,8 +125,7 @@ let package = Package(
             "MongoViewsTests",
             [
                 "EventSourcing", "Recording", "MongoViews", "Pipeline", "RedisLog", "Simulation",
-                "Supervision",
-                "TestServers",
+                "Supervision", "TestServers",
             ]),
         tests("ConsoleTests", ["Console"]),
         tests("MetricsTests", ["Metrics"]),
@@ -127,6 +143,7 @@ let package = Package(
                 "reel", "Console", "EventSourcing", "HTTPServer", "Recording", "RedisLog", "SessionContent",
                 "Simulation", "Supervision", "Pipeline", "TestServers", "Vault",
             ]),
+        tests("MediaProbeTests", ["MediaProbe", "Recording"]),
         tests("SupervisionTests", ["Supervision", "TestServers"]),
         tests("SimulationTests", ["EventSourcing", "Pipeline", "Recording", "Simulation", "Vault"]),
         tests("SystemTests", ["TestServers", "Supervision"]),

@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import EventSourcing
 
 /// What a token says about who holds it.
@@ -147,19 +148,19 @@ public struct TokenVerifier: Sendable {
     private func check(
         _ claims: JSONValue, _ key: TokenKey, _ now: Timestamp
     ) throws(TokenRefusal) -> Claims {
-        let leeway = policy.leewaySeconds * 1000
+        let leeway = policy.leewaySeconds *| 1000
         guard let subject = try text(claims, "sub"), !subject.isEmpty,
             let expires = try time(claims, "exp")
         else { throw .missingClaim }
-        guard now.milliseconds < expires.milliseconds + leeway else { throw .expired }
-        if let begins = try time(claims, "nbf"), now.milliseconds < begins.milliseconds - leeway {
+        guard now < expires.advanced(byMilliseconds: leeway) else { throw .expired }
+        if let begins = try time(claims, "nbf"), now < begins.advanced(byMilliseconds: -leeway) {
             throw .notYetValid
         }
         let issued = try time(claims, "iat")
-        if let issued, now.milliseconds < issued.milliseconds - leeway { throw .issuedInFuture }
+        if let issued, now < issued.advanced(byMilliseconds: -leeway) { throw .issuedInFuture }
         if let longest = policy.longestSeconds {
             guard let issued else { throw .missingClaim }
-            guard expires.milliseconds - issued.milliseconds <= longest * 1000 else { throw .livesTooLong }
+            guard expires.milliseconds(since: issued) <= longest *| 1000 else { throw .livesTooLong }
         }
         let issuer = try text(claims, "iss")
         if let wanted = policy.issuer {
@@ -200,7 +201,9 @@ public struct TokenVerifier: Sendable {
     /// Seconds since 1970, perhaps with a fraction. Times beyond the year 9999 are none.
     private func time(_ claims: JSONValue, _ name: String) throws(TokenRefusal) -> Timestamp? {
         guard let value = claims[name] else { return nil }
-        guard let seconds = value.number, (0...253_402_300_799).contains(seconds) else { throw .badClaims }
-        return Timestamp(milliseconds: Int64(seconds * 1000))
+        guard let seconds = value.number, seconds >= 0,
+            let time = Timestamp(exactly: Int64(saturating: seconds * 1000))
+        else { throw .badClaims }
+        return time
     }
 }

@@ -114,6 +114,9 @@ public struct RecordedEvent: Sendable, Hashable {
     /// Where it stands in the log.
     public var position: LogPosition
 
+    /// The numbers that an event may have in its history: as many as 12 digits tell apart.
+    public static let sequences: ClosedRange<UInt64> = 1...999_999_999_999
+
     /// A recorded event from its parts.
     public init(event: ProposedEvent, partitionKey: String, sequence: UInt64, position: LogPosition) {
         self.event = event

@@ -1,11 +1,14 @@
 /// How many partitions a log has, and which one a key belongs to. Fixed when the log is created.
 public struct Partitioning: Sendable, Hashable {
+    /// The most partitions that a log has.
+    public static let maximumCount = 4096
+
     /// Number of partitions, 1...4096.
     public let count: Int
 
     /// Nil outside 1...4096.
     public init?(count: Int) {
-        guard (1...4096).contains(count) else { return nil }
+        guard (1...Self.maximumCount).contains(count) else { return nil }
         self.count = count
     }
 
@@ -85,7 +88,8 @@ public struct LogPosition: Sendable, Hashable, Comparable, CustomStringConvertib
     /// Reads what `description` writes.
     public init?(_ text: String) {
         guard text.hasPrefix("p"), let slash = text.firstIndex(of: "/"),
-            let partition = Int(text[text.index(after: text.startIndex)..<slash]), partition >= 0
+            let partition = Int(text[text.index(after: text.startIndex)..<slash]),
+            (0..<Partitioning.maximumCount).contains(partition)
         else { return nil }
         self.init(partition: partition, entryID: text[text.index(after: slash)...])
     }

@@ -1,3 +1,5 @@
+internal import Arithmetic
+
 /// The counts of one subject under one rule: a sliding window of slots, as a value. The rules are those of
 /// the server-side function in `RedisLog`, and the contract holds both to the same answers.
 public struct RateWindow: Sendable, Hashable {
@@ -14,12 +16,13 @@ public struct RateWindow: Sendable, Hashable {
         let width = Int64(RateRule.slotMilliseconds)
         let slot = now.milliseconds / width
         forget(at: now)
-        let used = counts.values.reduce(0, +)
+        let used = counts.values.reduce(0, +|)
         let granted = max(0, min(count, limit - used))
         if granted > 0 { counts[slot, default: 0] += granted }
         var reset = 0
         if let oldest = counts.keys.min() {
-            reset = Int((oldest + Int64(RateRule.slots) + 1) * width - now.milliseconds)
+            let leaves = (oldest +| Int64(RateRule.slots) +| 1) *| width
+            reset = Int(clamping: leaves -| now.milliseconds)
         }
         return RateGrant(
             granted: granted, remaining: max(0, limit - used - granted), resetMilliseconds: reset)
@@ -30,6 +33,6 @@ public struct RateWindow: Sendable, Hashable {
         let slot = now.milliseconds / Int64(RateRule.slotMilliseconds)
         // A slot leaves when all of it is a window old. One that lies ahead was counted before the clock
         // was set back, and would stay for as long as it was.
-        counts = counts.filter { $0.key >= slot - Int64(RateRule.slots) && $0.key <= slot }
+        counts = counts.filter { $0.key >= slot -| Int64(RateRule.slots) && $0.key <= slot }
     }
 }

@@ -1,3 +1,4 @@
+internal import Arithmetic
 internal import Glibc
 
 /// The machine's clock (CLOCK_REALTIME).
@@ -9,6 +10,7 @@ public struct SystemClock: WallClock {
     public func now() -> Timestamp {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+        return Timestamp(milliseconds: 0)
+            .advanced(byMilliseconds: Int64(time.tv_sec) *| 1000 +| Int64(time.tv_nsec) / 1_000_000)
     }
 }

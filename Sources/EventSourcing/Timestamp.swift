@@ -1,3 +1,5 @@
+internal import Arithmetic
+
 /// A point in time: whole milliseconds since 1970-01-01T00:00:00Z.
 ///
 /// Inside Reel time is an integer; text (RFC 3339) exists only at the edges. Conversions are plain
@@ -12,6 +14,26 @@ public struct Timestamp: Sendable, Hashable, Comparable {
     /// Earlier comes first.
     public static func < (a: Timestamp, b: Timestamp) -> Bool { a.milliseconds < b.milliseconds }
 
+    /// The first moment that RFC 3339 has a text for: the year 0000 begins.
+    public static let earliest = Timestamp(milliseconds: -62_167_219_200_000)
+    /// The last millisecond that RFC 3339 has a text for: the year 9999 ends.
+    public static let latest = Timestamp(milliseconds: 253_402_300_799_999)
+
+    /// Makes a timestamp from milliseconds that somebody else wrote; nil outside the years 0000...9999.
+    public init?(exactly milliseconds: Int64) {
+        self.init(milliseconds: milliseconds)
+        guard self >= .earliest, self <= .latest else { return nil }
+    }
+
+    /// A moment so much later, or earlier; `latest` or `earliest` where it would lie beyond them.
+    public func advanced(byMilliseconds change: Int64) -> Timestamp {
+        let moved = Timestamp(milliseconds: milliseconds +| change)
+        return min(max(moved, .earliest), .latest)
+    }
+
+    /// Milliseconds from another moment to this one; negative where this one is earlier.
+    public func milliseconds(since other: Timestamp) -> Int64 { milliseconds -| other.milliseconds }
+
     /// RFC 3339 in UTC with milliseconds: `2026-01-31T23:59:59.123Z`.
     public var rfc3339: String {
         String(unsafeUninitializedCapacity: 24) { out in
@@ -22,7 +44,7 @@ public struct Timestamp: Sendable, Hashable, Comparable {
 
     /// Writes the 24 bytes of the RFC 3339 text. Years outside 0000...9999 are clamped.
     static func write(_ milliseconds: Int64, to out: UnsafeMutableBufferPointer<UInt8>) {
-        let clamped = min(max(milliseconds, -62_167_219_200_000), 253_402_300_799_999)
+        let clamped = min(max(milliseconds, earliest.milliseconds), latest.milliseconds)
         var days = clamped / 86_400_000
         var rest = clamped % 86_400_000
         if rest < 0 {
@@ -66,7 +88,8 @@ public struct Timestamp: Sendable, Hashable, Comparable {
     }
 
     /// Reads RFC 3339 text with `Z` or a numeric offset and any number of fraction digits; digits
-    /// beyond milliseconds are cut off. Answers nil for anything else, impossible dates included.
+    /// beyond milliseconds are cut off. Answers nil for anything else, impossible dates included, and for
+    /// moments whose year in UTC is beyond 0000...9999.
     public init?(rfc3339 text: String) {
         var text = text
         guard let time = text.withUTF8({ Timestamp(rfc3339: $0) }) else { return nil }
@@ -123,7 +146,7 @@ public struct Timestamp: Sendable, Hashable, Comparable {
         let doe = yoe * 365 + yoe / 4 - yoe / 100 + doy
         let days = era * 146_097 + doe - 719_468
         let time = ((hour * 60 + minute) * 60 + second) * 1000 + fraction
-        self.init(milliseconds: days * 86_400_000 + time - offset)
+        self.init(exactly: days * 86_400_000 + time - offset)
     }
 }
 

@@ -14,8 +14,8 @@ struct Checkpoints: Sendable {
     static let markerID = "read-models"
 
     /// What a database is marked with whose documents are all as this version of the program makes them.
-    /// In those of format 1 folds may lack sums that were not known then, and nothing is counted. Format 3
-    /// has the cases that hold sessions.
+    /// In those of format 1 folds may lack sums that were not known then, and nothing is counted; those of
+    /// format 2 take the time when chunks arrived for the time that is in them, and have no holds.
     static let format: Int32 = 3
 
     /// Makes indexes and marker where they are missing; answers the name of the database's present life.
@@ -129,7 +129,7 @@ struct Checkpoints: Sendable {
         let found = try wrap { () throws(MongoFailure) in
             try client.find(MongoFind(filter: filter), in: collections.checkpoints) {
                 (fields) throws(BSONError) in
-                (partition: Int(try fields.int("partition")), generation: try fields.int("generation"))
+                (partition: try fields.count("partition"), generation: try fields.int("generation"))
             }
         }
         let own = Dictionary(fences.map { ($0.partition, $0.generation) }, uniquingKeysWith: max)

@@ -1,3 +1,4 @@
+internal import Arithmetic
 internal import EventSourcing
 public import Recording
 
@@ -30,7 +31,7 @@ extension MongoQueries {
         var next: String?
         if hasNext, let last = found.last {
             let cursor = ListCursor(
-                .chunk(sequenceNumber: last.sequenceNumber), shown: start.offset + found.count, total: total)
+                .chunk(sequenceNumber: last.sequenceNumber), shown: start.offset +| found.count, total: total)
             next = cursor.text(of: filter.listName(ofSession: sessionID))
         }
         return ChunkListResponse(

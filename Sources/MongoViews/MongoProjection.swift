@@ -143,6 +143,11 @@ public final class MongoProjection: ResumableProjection {
         }
     }
 
+    /// Those among the events that can't be understood, whatever was applied before them.
+    public func malformed(among events: [RecordedEvent]) -> [any EventFailure] {
+        FoldFailure.malformed(among: events).map { ProjectionFailure.fold($0) }
+    }
+
     /// The session's documents and the sums cannot be written together: until both are, the sums say up to
     /// where they contain the session.
     private func resume(

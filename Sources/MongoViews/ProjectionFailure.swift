@@ -76,4 +76,9 @@ extension ProjectionFailure: EventFailure {
         case .checkpointsLost, .otherLog, .fenced, .held, .replaced, .database, .log: nil
         }
     }
+
+    /// Whether the event can't be understood.
+    public var isFinal: Bool {
+        if case .fold(let failure) = self { failure.isFinal } else { false }
+    }
 }

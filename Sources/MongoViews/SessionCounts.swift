@@ -1,3 +1,4 @@
+internal import Arithmetic
 internal import EventSourcing
 public import Recording
 
@@ -19,14 +20,14 @@ extension MongoQueries {
         if let only = shares.first, shares.count == 1, only.isEverything {
             if let kept = try keptBook() {
                 return kept.known.values.reduce(0) { sum, part in
-                    sum + only.statuses.reduce(0) { $0 + (part.sessions[$1] ?? 0) }
+                    sum +| only.statuses.reduce(0) { $0 +| (part.sessions[$1] ?? 0) }
                 }
             }
             return try count(only.statusDocument, in: collections.sessions, hint: SessionList.byStatus)
         }
         var total = 0
         for share in shares {
-            total += share.sign * (try count(share.document, in: collections.folds, hint: share.index))
+            total +|= share.sign * (try count(share.document, in: collections.folds, hint: share.index))
         }
         return max(0, total)
     }

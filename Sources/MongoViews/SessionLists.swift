@@ -1,3 +1,4 @@
+internal import Arithmetic
 internal import EventSourcing
 public import Recording
 
@@ -40,7 +41,7 @@ extension MongoQueries {
         var found = try sessions(filter, start, most: limit + 1)
         let hasNext = found.count > limit
         if hasNext { found.removeLast(found.count - limit) }
-        let shown = start.offset + found.count
+        let shown = start.offset +| found.count
         let total: Int
         if case .after(let cursor) = start {
             total = cursor.total
@@ -65,7 +66,7 @@ extension MongoQueries {
         let list = SessionList(filter, collections)
         if most <= 0 || list.isEmpty { return [] }
         if list.isOfFolds { return try sorted(list, list.hint, start, most) }
-        if let rare = try rareCriterion(list, start.offset + most) {
+        if let rare = try rareCriterion(list, start.offset +| most) {
             return try sorted(list, rare, start, most)
         }
         return try byAge(list, start, most)
@@ -84,7 +85,7 @@ extension MongoQueries {
         let all = Int(
             try ask { (client) throws(MongoFailure) in try client.estimatedCount(of: list.name) })
         // By age, one match is found in every all/matches sessions.
-        return best.matches * best.matches <= wanted * all ? best.index : nil
+        return best.matches *| best.matches <= wanted *| all ? best.index : nil
     }
 
     /// By an index that either has the whole order, or finds few enough to be put in order.

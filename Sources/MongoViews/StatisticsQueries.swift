@@ -1,3 +1,4 @@
+internal import Arithmetic
 internal import EventSourcing
 public import Recording
 
@@ -23,16 +24,16 @@ extension MongoQueries {
         return groups.reduce(into: RecordingTotals()) { sum, group in
             sum.work.add(group.work)
             guard group.sessions[.deleted] == nil else { return }
-            sum.sessions.merge(group.sessions) { $0 + $1 }
-            sum.chunks += group.chunks
-            sum.sizeBytes += group.sizeBytes
-            sum.durationSeconds += group.durationSeconds
-            sum.errors += group.errors
-            sum.startedCount += group.startedCount
-            sum.storedBytes += group.storedBytes
-            sum.storedChunks += group.storedChunks
-            sum.storedOriginalBytes += group.storedOriginalBytes
-            sum.storedPayloadBytes += group.storedPayloadBytes
+            sum.sessions.merge(group.sessions) { $0 +| $1 }
+            sum.chunks +|= group.chunks
+            sum.sizeBytes +|= group.sizeBytes
+            sum.durationSeconds +|= group.durationSeconds
+            sum.errors +|= group.errors
+            sum.startedCount +|= group.startedCount
+            sum.storedBytes +|= group.storedBytes
+            sum.storedChunks +|= group.storedChunks
+            sum.storedOriginalBytes +|= group.storedOriginalBytes
+            sum.storedPayloadBytes +|= group.storedPayloadBytes
         }
     }
 
@@ -102,21 +103,21 @@ extension RecordingTotals {
     /// The sums over the sessions of one status.
     fileprivate init(_ fields: BSONFields) throws(BSONError) {
         self.init()
-        sessions[try fields.choice("_id")] = try fields.count("sessions")
-        chunks = try fields.count("chunks")
-        sizeBytes = try fields.count("size_bytes")
-        durationSeconds = try fields.count("duration_seconds")
-        errors = try fields.count("errors")
-        startedCount = try fields.count("started")
-        storedBytes = try fields.count("stored_bytes")
-        storedChunks = try fields.count("stored_chunks")
-        storedOriginalBytes = try fields.count("stored_original_bytes")
-        storedPayloadBytes = try fields.count("stored_payload_bytes")
-        work.chunks = try fields.count("worked_chunks")
-        work.sum_ms = try fields.double("worked_ms")
-        work.steps = try fields.count("steps")
-        work.failures = try fields.count("failures")
-        work.minimum_ms = try fields.optionalDouble("minimum_ms")
-        work.maximum_ms = try fields.optionalDouble("maximum_ms")
+        sessions[try fields.choice("_id")] = try fields.sum("sessions")
+        chunks = try fields.sum("chunks")
+        sizeBytes = try fields.sum("size_bytes")
+        durationSeconds = try fields.sum("duration_seconds")
+        errors = try fields.sum("errors")
+        startedCount = try fields.sum("started")
+        storedBytes = try fields.sum("stored_bytes")
+        storedChunks = try fields.sum("stored_chunks")
+        storedOriginalBytes = try fields.sum("stored_original_bytes")
+        storedPayloadBytes = try fields.sum("stored_payload_bytes")
+        work.chunks = try fields.sum("worked_chunks")
+        work.sum_ms = try fields.amount("worked_ms")
+        work.steps = try fields.sum("steps")
+        work.failures = try fields.sum("failures")
+        work.minimum_ms = try fields.optionalAmount("minimum_ms")
+        work.maximum_ms = try fields.optionalAmount("maximum_ms")
     }
 }

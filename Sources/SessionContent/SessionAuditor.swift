@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import EventSourcing
 internal import Recording
 public import Vault
@@ -150,7 +151,7 @@ public final class SessionAuditor {
             do throws(SealedFileFault) {
                 if let key {
                     try reader.open(chunk, from: chunks, key: key, image: image, into: original)
-                    report.originalBytes += original.count
+                    report.originalBytes +|= original.count
                 } else {
                     try reader.read(chunk, from: chunks, into: image)
                 }
@@ -158,7 +159,7 @@ public final class SessionAuditor {
                 guard error.isBehindHash else { throw error }
                 report.note(Finding(error))
             }
-            report.sealedBytes += chunk.sealedBytes
+            report.sealedBytes +|= chunk.sealedBytes
             return chunk.merkleHash
         } catch {
             if let storage = error.storage, storage.isShortage { throw storage }

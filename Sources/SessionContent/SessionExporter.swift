@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import EventSourcing
 internal import Recording
 public import Vault
@@ -78,7 +79,7 @@ public final class SessionExporter {
             }
             try original.withBytes { try body($0, contents.sizeBytes) }
             report.exportedChunks += 1
-            report.exportedBytes += original.count
+            report.exportedBytes +|= original.count
         }
         return report
     }
@@ -131,7 +132,7 @@ public final class SessionExporter {
             }
             try original.withBytes { try body($0, total) }
             report.exportedChunks += 1
-            report.exportedBytes += original.count
+            report.exportedBytes +|= original.count
         }
         try requireNotDeleted(history)
         return report

@@ -1,3 +1,4 @@
+internal import Arithmetic
 internal import Glibc
 
 /// How much is kept free on the disks of the spool and the chunk store, and what happens below that.
@@ -83,9 +84,11 @@ extension DiskSpace {
     public static func of(_ path: String) throws(StorageFailure) -> DiskSpace {
         var status = statvfs()
         guard statvfs(path, &status) == 0 else { throw .file(FileFailure("statvfs", path)) }
-        let unit = Int(status.f_frsize)
+        // File systems over a network say whatever they like.
+        let unit = Int(clamping: status.f_frsize)
         return DiskSpace(
-            availableBytes: Int(status.f_bavail) * unit, totalBytes: Int(status.f_blocks) * unit)
+            availableBytes: Int(clamping: status.f_bavail) *| unit,
+            totalBytes: Int(clamping: status.f_blocks) *| unit)
     }
 }
 

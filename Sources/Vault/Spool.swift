@@ -1,3 +1,4 @@
+internal import Arithmetic
 internal import Glibc
 
 /// What a file in the spool holds.
@@ -113,7 +114,7 @@ public final class Spool: Sendable {
     public func requireRoom(for bytes: Int) throws(StorageFailure) {
         guard let limitBytes else { return }
         let used = try usage().bytes
-        guard used + bytes <= limitBytes else {
+        guard used +| bytes <= limitBytes else {
             throw .full(path: root, limitBytes: limitBytes, usedBytes: used, neededBytes: bytes)
         }
     }
@@ -123,9 +124,9 @@ public final class Spool: Sendable {
         taken bytes: Int, leaving rest: Int = 0, within limit: Int
     ) throws(StorageFailure) {
         let used = try usage().bytes
-        guard used + rest <= limit else {
+        guard used +| rest <= limit else {
             throw .full(
-                path: root, limitBytes: limit, usedBytes: used - bytes, neededBytes: bytes + rest)
+                path: root, limitBytes: limit, usedBytes: used -| bytes, neededBytes: bytes +| rest)
         }
     }
 
@@ -187,7 +188,7 @@ public final class Spool: Sendable {
         var files = 0
         for session in try folders.sessions() {
             let found = try usage(of: session)
-            bytes += found.bytes
+            bytes +|= found.bytes
             files += found.files
         }
         return SpoolUsage(bytes: bytes, files: files)
@@ -208,7 +209,7 @@ public final class Spool: Sendable {
                 }
                 // What is no file of the spool's takes none of its room.
                 guard status.kind == .regular else { continue }
-                bytes += status.bytes
+                bytes +|= status.bytes
                 files += 1
             }
             if isWhole { break }

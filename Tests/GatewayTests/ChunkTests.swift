@@ -190,32 +190,35 @@ struct ChunkTests {
 
     @Test("A session has no more bytes than its configuration allows, which is named")
     func sessionSize() throws {
-        let (gateway, id) = try recording()
-        // A gigabyte is not recorded for this: an event says that it was.
-        let size = 1 << 30
-        let chunk = ChunkEvent.Recorded(
-            chunk: ChunkReference(sessionID: id, sequenceNumber: 1),
-            content: ChunkContent(
-                sizeBytes: size * 10 - 100, digest: String(repeating: "0", count: 64), keyID: "k",
-                cipher: "none"),
-            codec: "none", capturedAt: Timestamp(milliseconds: 0), durationSeconds: 0, frameCount: 0,
-            spoolPath: "none")
+        let gateway = try TestGateway()
+        let id = try gateway.makeSession(as: "admin", #""storage_config":{"max_size_gb":1}"#)
+        try #require(try gateway.ask("POST", "/sessions/\(id)/start").status == 200)
+        // A gigabyte is not recorded for this: events say that it was.
+        let full = 100 << 20
+        func chunk(_ number: Int, _ bytes: Int) -> SessionCommand {
+            .recordChunk(
+                ChunkEvent.Recorded(
+                    chunk: ChunkReference(sessionID: id, sequenceNumber: number),
+                    content: ChunkContent(
+                        sizeBytes: bytes, digest: String(repeating: "0", count: 64), keyID: "k",
+                        cipher: "none"),
+                    codec: "none", capturedAt: Timestamp(milliseconds: 0), durationSeconds: 0,
+                    frameCount: 0, spoolPath: "none"))
+        }
         let handler = CommandHandler(session: id, store: try gateway.log.open(), clock: SystemClock())
+        let context = EventContext(source: "/t", actor: .system("t"))
         try handler.catchUp()
+        let sizes = Array(repeating: full, count: 10) + [(1 << 30) - 10 * full - 100]
         try handler.handle(
-            .recordChunk(chunk), id: "large", context: EventContext(source: "/t", actor: .system("t")))
-        #expect(try gateway.upload(sampleBytes(100), 2, to: id).status == 201)
-        let beyond = try gateway.upload([1], 3, to: id)
+            sizes.enumerated().map { chunk($0.offset + 1, $0.element) }, id: "large", context: context)
+        #expect(try gateway.upload(sampleBytes(100), 12, to: id).status == 201)
+        let beyond = try gateway.upload([1], 13, to: id)
         #expect(beyond.status == 413 && beyond.fields == ["storage_config.max_size_gb"])
         #expect(try gateway.vault.spool.usage().bytes == 100)
         // Of several that were let in at once, the log takes what has room.
-        var another = chunk
-        another.chunk = ChunkReference(sessionID: id, sequenceNumber: 3)
-        another.content.sizeBytes = 1
         try handler.catchUp()
         let failure = #expect(throws: CommandError<SessionRejection>.self) {
-            try handler.handle(
-                .recordChunk(another), id: "more", context: EventContext(source: "/t", actor: .system("t")))
+            try handler.handle(chunk(13, 1), id: "more", context: context)
         }
         guard case .rejected(.invalid(let violations)) = failure else {
             Issue.record("\(String(describing: failure))")

@@ -251,10 +251,11 @@ struct RecorderServiceTests {
         let (api, recorder) = try pair()
         let id = try recording(recorder)
         for (body, fields) in [
-            ("{}", ["name", "rdp_config"]), ("[]", ["body"]),
+            ("{}", ["name"]), ("[]", ["body"]),
             (#"{"session_id":"a b","source":"tape"}"#, ["session_id", "source"]),
             (#"{"session_id":"x","source":7}"#, ["source"]),
-            (#"{"source":"file"}"#, ["name", "rdp_config", "source"]),
+            (#"{"source":"file"}"#, ["name", "source"]), (#"{"source":"rdp"}"#, ["name", "rdp_config"]),
+            (#"{"name":"n","rdp_config":{"port":0}}"#, ["rdp_config.host", "rdp_config.port"]),
         ] {
             let answer = try recorder.ask("POST", "/recordings/start", body: body)
             #expect(answer.status == 422, "\(body)")

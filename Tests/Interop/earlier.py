@@ -39,6 +39,10 @@ def look(system, expected):
             f"{name}: what is shown of it",
             [found["name"], found["metadata"]["owner"], found["statistics"]["chunks_count"]],
             [session["name"], session["owner"], session["chunks"]])
+        said = events[0]["data"]
+        for part in ("rdp_config", "recording_config"):
+            shown = {k: v for k, v in (found[part] or {}).items() if v is not None}
+            checks.equal(f"{name}: {part} is what its first event says", shown, said.get(part, {}))
         done = system.reel("verify", name, "--json")
         checks.equal(f"{name}: verify", done.returncode, 0)
         checks.check(f"{name}: its Merkle root", session["root"].encode() in done.stdout, done.stdout)

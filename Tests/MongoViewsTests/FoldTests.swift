@@ -26,7 +26,7 @@ struct FoldTests {
             SessionEvent.Created(
                 sessionID: "s", name: "n", rdp: RDPConfig(host: "h", username: "u"),
                 recording: RecordingConfig(), storage: StorageConfig(), metadata: SessionMetadata(),
-                capture: CaptureConfig(source: .file, chunkSizeBytes: 4096))))
+                capture: CaptureConfig(source: .stream, chunkSizeBytes: 4096))))
     private static let starting = RecordingEvent.session(.started(sessionID: "s", status: .starting))
     private static let started = RecordingEvent.session(.started(sessionID: "s", status: .recording))
     private static let paused = RecordingEvent.session(.paused(sessionID: "s"))
@@ -36,29 +36,17 @@ struct FoldTests {
             SessionEvent.Stopped(
                 sessionID: "s", reason: .requested, incomplete: false, chunkCount: 0, sizeBytes: 0)))
 
-    @Test("pauses are taken out of the duration, to the millisecond")
-    func duration() throws {
-        let recording: [(Double, RecordingEvent)] = [
-            (0, Self.created), (5, Self.starting), (10, Self.started), (20.6, Self.paused),
-            (100, Self.resumed), (101.7, Self.paused), (200, Self.resumed),
-        ]
-        // 10.6 s, 1.7 s and 0.6 s: whole seconds of each alone would make 11.
-        let fold = try Self.fold(recording + [(200.7, Self.stopped), (900, Self.created)])
-        #expect(fold.session.statistics.durationSeconds == 13)
+    @Test("a session's moments are those of its events, and its duration is that of its chunks")
+    func moments() throws {
+        let fold = try Self.fold([
+            (0, Self.created), (5, Self.starting), (10, Self.started), (11, Self.recorded(1, 1)),
+            (20.6, Self.paused), (100, Self.resumed), (101, Self.recorded(2, 1)), (200.7, Self.stopped),
+            (900, Self.created),
+        ])
+        #expect(fold.session.statistics.durationSeconds == 2)
         #expect(fold.session.startedAt == Timestamp(milliseconds: 10_000))
         #expect(fold.session.stoppedAt == Timestamp(milliseconds: 200_700))
         #expect(fold.session.updatedAt == Timestamp(milliseconds: 900_000))
-    }
-
-    @Test("a running recording lasts until its last event, and no clock turns it back")
-    func running() throws {
-        let facts: [(Double, RecordingEvent)] = [(0, Self.created), (0, Self.starting), (10, Self.started)]
-        let update = RecordingEvent.session(.updated(SessionEvent.Updated(sessionID: "s")))
-        #expect(try Self.fold(facts + [(15, update)]).session.statistics.durationSeconds == 5)
-        let back = try Self.fold(facts + [(15, update), (12, update)])
-        #expect(back.session.statistics.durationSeconds == 5)
-        let earlier = try Self.fold(facts + [(15, update), (9, Self.stopped)])
-        #expect(earlier.session.statistics.durationSeconds == 5)
     }
 
     private static func sealed(_ number: Int, of size: Int, _ packed: Int) -> ChunkEvent.Sealed {

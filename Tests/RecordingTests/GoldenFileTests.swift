@@ -18,7 +18,9 @@ struct TypeVersion: Sendable, CustomTestStringConvertible {
     }
 
     /// Types that have more than one version.
-    private static let newest = ["ChunkFailed": 2, "ChunkRecorded": 2]
+    private static let newest = [
+        "ChunkFailed": 2, "ChunkRecorded": 2, "SessionCreated": 2, "SessionUpdated": 2,
+    ]
 
     static let all = types.flatMap { type in
         let newest = newest[type] ?? 1

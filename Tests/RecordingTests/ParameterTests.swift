@@ -157,10 +157,21 @@ struct CursorTests {
     func roundTrip() throws {
         let text = session.text(of: list)
         #expect(ListCursor(text, of: list) == session)
+        let most = 9_007_199_254_740_991
+        let last = Timestamp.latest.milliseconds
         let longest = ListCursor(
-            .session(created_ms: .max, id: String(repeating: "x", count: 100)), shown: .max, total: .max)
+            .session(created_ms: last, id: String(repeating: "x", count: 100)), shown: most, total: most)
         #expect(longest.text(of: list).utf8.count <= 320)
         #expect(ListCursor(longest.text(of: list), of: list) == longest)
+        // Anybody can make one up, and nobody may bring the server to add to what can't be added to.
+        for beyond in [
+            ListCursor(.session(created_ms: .max, id: "x"), shown: 1, total: 1),
+            ListCursor(.session(created_ms: .min, id: "x"), shown: 1, total: 1),
+            ListCursor(.session(created_ms: 1, id: "x"), shown: .max, total: 1),
+            ListCursor(.session(created_ms: 1, id: "x"), shown: 1, total: .max),
+            ListCursor(.chunk(sequenceNumber: .max), shown: 1, total: 1),
+            ListCursor(.chunk(sequenceNumber: 100_000_000), shown: 1, total: 1),
+        ] { #expect(ListCursor(beyond.text(of: list), of: list) == nil) }
         let chunk = ListCursor(.chunk(sequenceNumber: 7), shown: 7, total: 9)
         let chunks = ChunkFilter().listName(ofSession: "s")
         #expect(ListCursor(chunk.text(of: chunks), of: chunks) == chunk)

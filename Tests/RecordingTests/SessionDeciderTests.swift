@@ -23,7 +23,7 @@ struct SessionDeciderTests {
         var creation = History.creation
         creation.sessionID = "not an id"
         creation.name = ""
-        creation.rdp.port = 0
+        creation.rdp?.port = 0
         creation.recording.frameRate = 121
         creation.storage.retentionDays = 366
         creation.metadata.priority = "urgent"

@@ -135,3 +135,35 @@ struct SessionFoldTests {
         }
     }
 }
+
+@Suite("Events of chunks that were never recorded")
+struct UnrecordedChunkTests {
+    @Test("the event is what cannot be understood, where the whole history lacks the chunk's first one")
+    func final() throws {
+        let facts: [RecordingEvent] = [
+            .session(.created(History.creation)),
+            .session(.started(sessionID: History.sessionID, status: .recording)),
+            .chunk(.stored(History.stored(1))),
+        ]
+        let events = try facts.enumerated().map { place, fact in
+            RecordedEvent(
+                event: try ProposedEvent(
+                    fact, id: "\(place)", time: .earliest,
+                    context: EventContext(source: "/", actor: .system("t")), at: .newest),
+                partitionKey: History.sessionID, sequence: UInt64(place + 1),
+                position: LogPosition(partition: 0, milliseconds: 1, counter: UInt64(place)))
+        }
+        var folder = ProjectionFolder(sessionLimit: 10, chunkLimit: 10)
+        let failure = #expect(throws: FoldFailure.self) {
+            _ = try folder.take(events) { (_, _) throws(FoldFailure) in
+                ([], [])
+            } history: { (_, _, sequence) throws(FoldFailure) in
+                events.filter { $0.sequence > sequence }
+            } failure: {
+                $0
+            }
+        }
+        #expect(failure?.position == events[2].position)
+        #expect(failure?.isFinal == true)
+    }
+}

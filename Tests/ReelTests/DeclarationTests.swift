@@ -67,7 +67,21 @@ import Vault
         #expect(!session.storage.encryptionEnabled)
         #expect(!session.storage.compressionEnabled)
         #expect(session.metadata.tags == ["a", "b"])
-        #expect(session.rdp.host == "desk.example.org")
+        #expect(session.rdp == .stated(host: "desk.example.org", username: nil))
+    }
+
+    @Test func whatNobodyStatesIsAbsent() throws {
+        let given = try settings(["record", "-", "--name", "n", "--codec", "lz4"])
+        let session = try RecordSettings.session(from: given, source: .file)
+        #expect(session.rdp == nil)
+        #expect(session.recording == .unstated(compression: "lz4"))
+        let whole = try settings(["record", "-", "--name", "n", "--rdp-host", "h", "--rdp-user", "anna"])
+        let desktop = try RecordSettings.session(from: whole, source: .file).rdp
+        #expect(desktop?.username == "anna" && desktop?.port == nil && desktop?.useTLS == nil)
+        #expect(throws: UsageError.self) {
+            try RecordSettings.session(
+                from: try settings(["record", "-", "--name", "n", "--rdp-user", "anna"]), source: .file)
+        }
     }
 
     @Test func newSessionsGetNewIDs() throws {

@@ -3,29 +3,36 @@ import Testing
 /// What each target may import (the table of layers in the design). Adapters never import each other;
 /// only the executable puts them together.
 private let layers: [String: Set<String>] = [
-    "EventSourcing": ["CCrypto", "Glibc"],
-    "Recording": ["EventSourcing"],
-    "RedisLog": ["EventSourcing", "CHiredis", "Glibc", "Synchronization"],
-    "Vault": ["CZstd", "CLZ4", "CZlib", "CSodium", "CCrypto", "Glibc", "Synchronization"],
-    "MongoViews": ["EventSourcing", "Recording", "CMongo", "Glibc", "Synchronization"],
-    "SessionContent": ["EventSourcing", "Recording", "Vault"],
+    "Arithmetic": [],
+    "EventSourcing": ["Arithmetic", "CCrypto", "Glibc"],
+    "Recording": ["Arithmetic", "EventSourcing"],
+    "RedisLog": ["Arithmetic", "EventSourcing", "CHiredis", "Glibc", "Synchronization"],
+    "Vault": [
+        "Arithmetic", "CZstd", "CLZ4", "CZlib", "CSodium", "CCrypto", "Glibc", "Synchronization",
+    ],
+    "MongoViews": ["Arithmetic", "EventSourcing", "Recording", "CMongo", "Glibc", "Synchronization"],
+    "SessionContent": ["Arithmetic", "EventSourcing", "Recording", "Vault"],
     "Pipeline": [
-        "EventSourcing", "Recording", "SessionContent", "Vault", "Supervision", "Glibc", "Synchronization",
-    ],
-    "Gateway": [
-        "EventSourcing", "Recording", "SessionContent", "Vault", "HTTPServer", "Access", "Metrics",
-        "Supervision", "Glibc", "Synchronization",
-    ],
-    "GatewayFeed": ["EventSourcing", "Gateway", "HTTPServer", "Pipeline", "Recording", "Supervision"],
-    "Metrics": ["Synchronization"],
-    "HTTPServer": [
-        "EventSourcing", "Metrics", "Supervision", "CMicrohttpd", "CGnuTLS", "CZlib", "Glibc",
+        "Arithmetic", "EventSourcing", "Recording", "SessionContent", "Vault", "Supervision", "Glibc",
         "Synchronization",
     ],
-    "Access": ["EventSourcing", "CCrypto", "Glibc", "Synchronization"],
+    "Gateway": [
+        "Arithmetic", "EventSourcing", "Recording", "SessionContent", "Vault", "HTTPServer", "Access",
+        "Metrics", "Supervision", "Glibc", "Synchronization",
+    ],
+    "GatewayFeed": ["EventSourcing", "Gateway", "HTTPServer", "Pipeline", "Recording", "Supervision"],
+    "MediaProbe": [
+        "Arithmetic", "CAvformat", "CPosix", "CSandbox", "EventSourcing", "Recording", "Supervision", "Glibc",
+    ],
+    "Metrics": ["Synchronization"],
+    "HTTPServer": [
+        "Arithmetic", "EventSourcing", "Metrics", "Supervision", "CMicrohttpd", "CGnuTLS", "CZlib", "Glibc",
+        "Synchronization",
+    ],
+    "Access": ["Arithmetic", "EventSourcing", "CCrypto", "Glibc", "Synchronization"],
     "HTTPLoad": ["CPosix", "Supervision", "Glibc"],
-    "Supervision": ["CPosix", "CStart", "Glibc", "Synchronization"],
-    "Console": ["EventSourcing", "Glibc"],
+    "Supervision": ["Arithmetic", "CPosix", "CStart", "Glibc", "Synchronization"],
+    "Console": ["Arithmetic", "EventSourcing", "Glibc"],
     "Simulation": [
         "EventSourcing", "Recording", "Pipeline", "SessionContent", "Supervision", "Vault", "Foundation",
         "Glibc", "Synchronization", "Dispatch",

@@ -182,6 +182,35 @@ struct BannedCallTests {
             unless: named("RedisLog/Archive", "EventSourcing/Archive"))
     }
 
+    /// Neither the models of tests and measurements, nor what makes them.
+    private let products = SourceTree.swift(under: "Sources").filter { file in
+        !["Simulation/", "HTTPLoad/", "/Bench"].contains { file.path.contains($0) }
+    }
+
+    @Test("No number with a fraction becomes a whole one by a conversion that traps")
+    func conversions() throws {
+        let lawful = "saturating:|clamping:|exactly:|truncatingIfNeeded:|bitPattern:"
+        try find(#"\bU?Int(8|16|32|64)?\((?!\#(lawful)).*(\brounded\(|\bDouble\(|\de\d)"#, in: products)
+    }
+
+    @Test("Nobody reckons with moments but as their type does")
+    func moments() throws {
+        try find(#"\w\.milliseconds ([-+*]|[-+]=) "#, in: products) { file in
+            // Positions in the log, and a stop watch.
+            file.path.hasSuffix("/LivePlace.swift") || file.path.hasSuffix("/ChunkWorkshop.swift")
+        }
+    }
+
+    @Test("What was read is added up without traps")
+    func sums() throws {
+        let folders = [
+            "Recording/ReadModels", "Recording/Statistics", "Recording/Retention", "MongoViews/Documents",
+        ]
+        let files = folders.flatMap { SourceTree.swift(under: "Sources/\($0)") }
+        // But for two counts of what is in memory, one by one.
+        try find(#"^(?!.*\b(differences|repairs) \+= 1$).*[\w\])] [-+*]= "#, in: files)
+    }
+
     @Test("The scanner sees calls, and no comments or literals")
     func scanner() {
         let cases: [(String, String)] = [

@@ -1,6 +1,7 @@
 """The main fields of the read models, folded from a session's raw events: an opinion of our own."""
 
 import datetime
+import math
 
 CHUNK_STATUS = {
     "ChunkRecorded": "recorded", "ChunkCompressed": "compressed", "ChunkSealed": "encrypted",
@@ -35,30 +36,49 @@ def milliseconds_of(moment):
 
 
 class Clock:
-    """Recorded time: it runs between start and rest, and never steps back."""
+    """The time of what was recorded, by what is said of the chunks (ops/decisions/media-time.md)."""
 
     def __init__(self):
-        self.finished = 0
-        self.since = self.until = None
+        self.covered = 0
+        self.open = None
+        self.film = None
+        self.is_file = False
 
     def take(self, event):
-        now = milliseconds(event["time"])
-        kind = event["type"]
-        if kind == "SessionResumed" or kind == "SessionStarted" and event["data"]["status"] == "recording":
-            if self.since is None:
-                self.since = self.until = now
-        elif kind in SESSION_STATUS and kind != "SessionCreated" or kind == "SessionStarted":
-            self._advance(now)
-            self.finished = self.total()
-            self.since = self.until = None
-        self._advance(now)
+        kind, data = event["type"], event["data"]
+        if kind == "SessionCreated":
+            self.is_file, self.film = data["capture"]["source"] == "file", data.get("media")
+        elif kind in ("SessionPaused", "SessionStopped", "SessionFailed", "SessionDeleted"):
+            self.open = None
+        elif kind == "ChunkRecorded" and not self.is_file:
+            start = milliseconds(data["timestamp"])
+            if self.open is not None:
+                self.covered += max(0, start - self.open)
+            length = math.floor(data["duration_seconds"] * 1000 + 0.5)
+            self.covered += length
+            self.open = None if length else start
 
-    def _advance(self, now):
-        if self.until is not None:
-            self.until = max(self.until, now)
+    def share(self, recorded_bytes):
+        return min(1, recorded_bytes / self.film["size_bytes"])
 
-    def total(self):
-        return self.finished + (max(0, self.until - self.since) if self.since is not None else 0)
+    def total(self, recorded_bytes):
+        """Milliseconds that the chunks cover; of a film, so much of its length as is recorded of it."""
+        if not self.is_file:
+            return self.covered
+        seconds = (self.film or {}).get("duration_seconds")
+        return 0 if seconds is None else math.floor(seconds * 1000 * self.share(recorded_bytes) + 0.5)
+
+    def frames(self, told, recorded_bytes):
+        """What the chunks' sources have told; of a film that of which nobody told any, its own."""
+        own = (self.film or {}).get("frame_count") if self.is_file else None
+        return told if told or own is None else math.floor(own * self.share(recorded_bytes) + 0.5)
+
+    def rate(self, frames, told, recorded_bytes):
+        own = (self.film or {}).get("frame_rate") if self.is_file else None
+        if own is not None and not told and recorded_bytes:
+            return float(own)
+        total = self.total(recorded_bytes)
+        return frames * 1000 / total if total else 0.0
 
 
 def holds_after(holds, event):
@@ -78,13 +98,15 @@ def fold(events):
     session, chunks, clock = {"status": None, "holds": []}, {}, Clock()
     pipeline = {"pipeline_status": "inactive"}
     items = dict.fromkeys(STAGE_OF.values(), 0)
-    recorded = recorded_bytes = errors = original = payload = 0
+    recorded = recorded_bytes = errors = original = payload = frames = dropped = 0
     for event in events:
         kind, data = event["type"], event["data"]
         stamp = {"version": int(event["sequence"]), "log_position": event["position"]}
         clock.take(event)
         if kind == "SessionCreated":
-            session.update(session_id=data["session_id"], name=data["name"])
+            session.update(
+                session_id=data["session_id"], name=data["name"], rdp_config=data.get("rdp_config"),
+                reel={"media": data.get("media")})
         session["status"] = data["status"] if kind == "SessionStarted" else SESSION_STATUS.get(
             kind, session["status"])
         if kind.startswith("LegalHold"):
@@ -102,15 +124,20 @@ def fold(events):
                 chunk["size_bytes"] = data["size_bytes"]
                 recorded += 1
                 recorded_bytes += data["size_bytes"]
+                frames += data["frame_count"]
+                dropped += data.get("dropped_frames", 0)
             if kind == "ChunkStored":
                 chunk.update(merkle_hash=data["merkle_hash"], storage_path=data["storage_path"])
                 original += data["size_bytes"]
                 payload += data["compressed_bytes"]
         session.update(stamp)
         pipeline.update(stamp)
+    shown = clock.frames(frames, recorded_bytes)
     session["statistics"] = {
-        "duration_seconds": clock.total() // 1000, "chunks_count": recorded, "size_bytes": recorded_bytes,
-        "error_count": errors, "compression_ratio": min(1, payload / original) if original else 0}
+        "duration_seconds": clock.total(recorded_bytes) // 1000, "chunks_count": recorded,
+        "size_bytes": recorded_bytes, "frame_count": shown, "dropped_frames": dropped,
+        "average_fps": clock.rate(shown, frames, recorded_bytes), "error_count": errors,
+        "compression_ratio": min(1, payload / original) if original else 0}
     pipeline["items"] = items
     return session, chunks, pipeline
 

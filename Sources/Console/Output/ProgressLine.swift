@@ -1,3 +1,5 @@
+internal import Arithmetic
+
 /// How far long work has come, and how that looks on one line of a terminal.
 public struct ProgressLine: Sendable {
     /// Bytes done.
@@ -21,19 +23,19 @@ public struct ProgressLine: Sendable {
 
     /// Bytes a second so far; 0 before the clock moves.
     public var rate: Int {
-        elapsedMilliseconds <= 0 ? 0 : Int(Double(bytes) * 1000 / Double(elapsedMilliseconds))
+        elapsedMilliseconds <= 0 ? 0 : Int(saturating: Double(bytes) * 1000 / Double(elapsedMilliseconds))
     }
 
     /// Seconds left at the rate so far; nil when it cannot be known.
     public var secondsLeft: Int? {
         guard let totalBytes, rate > 0 else { return nil }
-        return max(0, totalBytes - bytes + rate - 1) / rate
+        return max(0, totalBytes -| bytes +| (rate - 1)) / rate
     }
 
     /// Share that is done, 0 to 1; nil when the total is not known. Nothing to do is all done.
     public var share: Double? {
         guard let totalBytes else { return nil }
-        return totalBytes <= 0 ? 1 : min(1, Double(bytes) / Double(totalBytes))
+        return totalBytes <= 0 ? 1 : min(1, max(0, Double(bytes) / Double(totalBytes)))
     }
 
     /// The line in at most `columns` characters; time left while there is some to tell, else the time it
@@ -53,10 +55,10 @@ public struct ProgressLine: Sendable {
         }
         var line = parts.joined(separator: "  ")
         if let share {
-            let percent = "\(Int(share * 100))%"
+            let percent = "\(Int(saturating: share * 100))%"
             let width = min(30, columns - line.count - 10)
             if width >= 5 {
-                let filled = Int(Double(width) * share)
+                let filled = min(width, Int(saturating: Double(width) * share))
                 let bar =
                     String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
                 let padded = String(repeating: " ", count: 4 - percent.count) + percent

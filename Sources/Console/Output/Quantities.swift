@@ -1,3 +1,5 @@
+internal import Arithmetic
+
 /// Numbers as people read them.
 public enum Quantity {
     /// Bytes with a binary unit: `0 B`, `9.8 KiB`, `120 MiB`.
@@ -10,7 +12,7 @@ public enum Quantity {
             unit += 1
         }
         if unit == 0 { return "\(count) B" }
-        return "\(value < 100 ? oneDigit(value) : String(Int(value.rounded()))) \(units[unit])"
+        return "\(value < 100 ? oneDigit(value) : String(Int(saturating: value.rounded()))) \(units[unit])"
     }
 
     /// Seconds as a clock shows them: `0:07`, `12:31`, `3:05:09`.
@@ -47,7 +49,7 @@ public enum Quantity {
 
     /// With one digit behind the point.
     static func oneDigit(_ value: Double) -> String {
-        let tenths = Int((value * 10).rounded())
+        let tenths = Int(saturating: (max(0, value) * 10).rounded())
         return "\(tenths / 10).\(tenths % 10)"
     }
 

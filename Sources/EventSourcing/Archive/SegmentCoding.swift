@@ -99,7 +99,8 @@ public struct SegmentCursor {
         guard let length = number(), length <= UInt64(bytes.count - offset) else { return nil }
         let end = offset + Int(length)
         guard let milliseconds = number(), let counter = number(), let sequence = number(),
-            let version = number(), version <= UInt64(Int32.max), offset <= end
+            RecordedEvent.sequences.contains(sequence), let version = number(),
+            version <= UInt64(Int32.max), offset <= end
         else { return nil }
         let position = LogPosition(partition: partition, milliseconds: milliseconds, counter: counter)
         let start = offset

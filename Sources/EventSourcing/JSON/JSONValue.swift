@@ -47,6 +47,16 @@ public enum JSONValue: Sendable, Hashable {
         return integer
     }
 
+    /// The whole number, however it is written: `30`, `30.0` and `3e1` alike, as JSON Schema has it; nil for
+    /// any other value, and where it does not fit 64 bits.
+    public var whole: Int64? {
+        switch self {
+        case .integer(let integer): integer
+        case .number(let number): Int64(exactly: number)
+        default: nil
+        }
+    }
+
     /// The number, whole or not.
     public var number: Double? {
         switch self {

@@ -145,6 +145,11 @@ public struct JSONWriter: Sendable {
         value(flag)
     }
 
+    /// A member with a truth value, left out when there is none.
+    public mutating func member(_ name: StaticString, _ flag: Bool?) {
+        if let flag { member(name, flag) }
+    }
+
     /// A member with a time.
     public mutating func member(_ name: StaticString, _ time: Timestamp) {
         key(name)

@@ -1,3 +1,5 @@
+internal import Arithmetic
+
 /// An entry of the log that cannot be read.
 public struct UnreadableHole: Sendable, Hashable, CustomStringConvertible {
     /// Where it stands.
@@ -75,7 +77,7 @@ extension EventStore {
         try pastHoles(limit) { (last, limit) throws(LogFailure) in
             try load(partitionKey, after: last?.sequence ?? sequence, limit: limit)
         } hole: {
-            UnreadableHole(position: $0, sequence: ($1?.sequence ?? sequence) + 1, text: $2)
+            UnreadableHole(position: $0, sequence: ($1?.sequence ?? sequence) +| 1, text: $2)
         }
     }
 

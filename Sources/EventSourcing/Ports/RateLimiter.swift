@@ -1,3 +1,5 @@
+internal import Arithmetic
+
 /// How much of one kind one subject may do in a minute.
 public struct RateRule: Sendable, Hashable {
     /// Name of the kind; it is part of a key, so rules of one name count together.
@@ -40,7 +42,7 @@ public struct RateDecision: Sendable, Hashable {
     }
 
     /// `resetMilliseconds` in whole seconds, rounded up: for `Retry-After` and `X-RateLimit-Reset`.
-    public var resetSeconds: Int { (resetMilliseconds + 999) / 1000 }
+    public var resetSeconds: Int { (resetMilliseconds +| 999) / 1000 }
 }
 
 /// What a counter gave out.

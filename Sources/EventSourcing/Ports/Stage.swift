@@ -63,10 +63,24 @@ public protocol ResumableProjection: Projection {
     /// Applies events of one session that was left out, in order, without moving checkpoints. What was
     /// applied before has no further effect.
     func resume(_ events: [RecordedEvent]) throws
+    /// Those among the events that can't be understood, whatever was applied before them.
+    func malformed(among events: [RecordedEvent]) -> [any EventFailure]
+}
+
+extension ResumableProjection {
+    /// None.
+    public func malformed(among events: [RecordedEvent]) -> [any EventFailure] { [] }
 }
 
 /// A failure that one event causes: what is in other partitions is not concerned and can go on.
 public protocol EventFailure: Error {
     /// The event's place; nil when the failure is not about one event.
     var position: LogPosition? { get }
+    /// Whether the event itself can't be understood: then it would fail in the same way every time.
+    var isFinal: Bool { get }
+}
+
+extension EventFailure {
+    /// Another try may succeed.
+    public var isFinal: Bool { false }
 }

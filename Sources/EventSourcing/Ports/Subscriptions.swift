@@ -38,7 +38,7 @@ public struct ParkedReason: Sendable, Hashable {
     public var stage: String
     /// What went wrong, outermost first.
     public var errors: [String]
-    /// How often it was tried.
+    /// How often it was tried; 2,147,483,647 stands for any more.
     public var attempts: Int
     /// When it was given up.
     public var time: Timestamp
@@ -47,7 +47,7 @@ public struct ParkedReason: Sendable, Hashable {
     public init(stage: String, errors: [String], attempts: Int, time: Timestamp) {
         self.stage = stage
         self.errors = errors
-        self.attempts = attempts
+        self.attempts = min(max(0, attempts), Int(Int32.max))
         self.time = time
     }
 }

@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import Access
 public import EventSourcing
 internal import HTTPServer
@@ -78,7 +79,7 @@ public struct TokenAuthenticator: Authenticator {
     public init(_ keys: KeyFolder?, _ policy: TokenPolicy, clock: any WallClock) {
         self.keys = keys
         self.clock = clock
-        leewayMilliseconds = policy.leewaySeconds * 1000
+        leewayMilliseconds = policy.leewaySeconds *| 1000
         verifier = keys.map { TokenVerifier($0, policy) }
     }
 
@@ -120,7 +121,7 @@ public struct TokenAuthenticator: Authenticator {
             projects: Set(claims.projects))
         return Admission(
             subject: subject,
-            expires: Timestamp(milliseconds: claims.expires.milliseconds + leewayMilliseconds))
+            expires: claims.expires.advanced(byMilliseconds: leewayMilliseconds))
     }
 }
 

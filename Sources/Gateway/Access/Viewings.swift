@@ -23,7 +23,7 @@ final class Viewings: Sendable {
 
         func goesOn(at now: Timestamp) -> Bool {
             let (idle, length) = (
-                now.milliseconds - last.milliseconds, now.milliseconds - began.milliseconds
+                now.milliseconds(since: last), now.milliseconds(since: began)
             )
             return (0...Viewings.idle_ms).contains(idle) && (0...Viewings.longest_ms).contains(length)
         }

@@ -10,7 +10,7 @@ final class LiveStreams: Sendable {
         var streams: [ObjectIdentifier: LiveStream] = [:]
         /// Those whose client has not taken enough yet.
         var slow: [LiveStream] = []
-        var lookedAt: Int64 = 0
+        var lookedAt = Timestamp(milliseconds: 0)
     }
 
     private let state = Mutex(State())
@@ -38,8 +38,10 @@ final class LiveStreams: Sendable {
     func tend(now: Timestamp) {
         let (slow, all) = state.withLock { state in
             defer { state.slow = [] }
-            guard abs(now.milliseconds - state.lookedAt) >= 500 else { return (state.slow, [LiveStream]()) }
-            state.lookedAt = now.milliseconds
+            guard abs(now.milliseconds(since: state.lookedAt)) >= 500 else {
+                return (state.slow, [LiveStream]())
+            }
+            state.lookedAt = now
             return (state.slow, Array(state.streams.values))
         }
         for stream in all { stream.expire(now) }

@@ -1,3 +1,4 @@
+internal import Arithmetic
 internal import EventSourcing
 internal import Recording
 
@@ -106,7 +107,7 @@ final class ChunkReads: Sendable {
         }
         let chunks = Array(rest.prefix(query.limit))
         let hasNext = rest.count > chunks.count
-        let shown = query.start.offset + chunks.count
+        let shown = query.start.offset +| chunks.count
         var next: String?
         if hasNext, let last = chunks.last {
             next = ListCursor(.chunk(sequenceNumber: last.sequenceNumber), shown: shown, total: total)

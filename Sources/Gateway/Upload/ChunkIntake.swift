@@ -1,3 +1,4 @@
+internal import Arithmetic
 internal import EventSourcing
 internal import Recording
 internal import Vault
@@ -55,7 +56,7 @@ enum UploadAdmission {
     /// Refuses what would make the session larger than it may be, and anything while a disk is short.
     static func requireRoom(for length: Int, in state: SessionState, _ core: Core) throws {
         guard let description = state.description else { throw SessionRejection.notFound }
-        if let violation = description.storage.violation(ofBytes: state.sizeBytes + length) {
+        if let violation = description.storage.violation(ofBytes: state.sizeBytes +| length) {
             throw ErrorInfo(
                 .tooLarge, "the session would have more than it may have: \(violation)",
                 violations: [violation])

@@ -20,6 +20,9 @@ final class ChunkSink: BodySink, @unchecked Sendable {
         let session = request.chunk.sessionID
         let state = try call.state(of: session)
         try Self.requireTurn(of: request.chunk, in: state)
+        if let broken = CaptureTime.violation(request.capturedAt, now: core.now()) {
+            throw RequestFailure.invalid([broken])
+        }
         let length = Int(clamping: call.request.contentLength ?? UInt64(core.settings.chunkBytes))
         try UploadAdmission.requireRoom(for: length, in: state, core)
         guard let description = state.description else { throw SessionRejection.notFound }
@@ -62,6 +65,7 @@ final class ChunkSink: BodySink, @unchecked Sendable {
         let path = "\(call.mount.prefix)/sessions/\(chunk.chunk.sessionID)/chunks/\(chunk.chunk.chunkID)"
         // Other services have no path for single chunks.
         let location = call.mount.service == .api ? [HeaderField("Location", path)] : []
+        let remarks = [CaptureTime.remark(request.capturedAt, now: call.core.now())].compactMap { $0 }
         switch outcome {
         case .held(let number):
             var writer = JSONWriter()
@@ -71,6 +75,7 @@ final class ChunkSink: BodySink, @unchecked Sendable {
                 json.member("sequence_number", chunk.chunk.sequenceNumber)
                 json.member("size_bytes", chunk.content.sizeBytes)
                 json.member("waiting_for", number)
+                json.remarks(remarks)
             }
             return .json(writer.bytes, status: 202)
         case .present, .recorded:
@@ -84,7 +89,7 @@ final class ChunkSink: BodySink, @unchecked Sendable {
                         chunk.chunk.chunkID, of: chunk.chunk.sessionID, from: call.source) ?? view
             }
             var writer = JSONWriter()
-            view?.encode(into: &writer)
+            view?.encode(into: &writer, remarks: remarks)
             return .json(writer.bytes, status: isNew ? 201 : 200, headers: location)
         }
     }

@@ -25,7 +25,8 @@ struct HeldChunk: Sendable, Hashable {
             let size = json["size_bytes"]?.integer.flatMap({ Int(exactly: $0) }),
             let digest = json["content_digest"]?.string, let keyID = json["key_id"]?.string,
             let cipher = json["cipher"]?.string, let codec = json["codec"]?.string,
-            let captured = json["captured_ms"]?.integer, let duration = json["duration_seconds"]?.number,
+            let captured = json["captured_ms"]?.integer.flatMap(Timestamp.init(exactly:)),
+            let duration = json["duration_seconds"]?.number,
             let frames = json["frame_count"]?.integer.flatMap({ Int(exactly: $0) }),
             let dropped = json["dropped_frames"]?.integer.flatMap({ Int(exactly: $0) }),
             let path = json["spool_path"]?.string
@@ -33,9 +34,10 @@ struct HeldChunk: Sendable, Hashable {
         recorded = ChunkEvent.Recorded(
             chunk: ChunkReference(sessionID: session, sequenceNumber: number, chunkID: id),
             content: ChunkContent(sizeBytes: size, digest: digest, keyID: keyID, cipher: cipher),
-            codec: codec, capturedAt: Timestamp(milliseconds: captured), durationSeconds: duration,
+            codec: codec, capturedAt: captured, durationSeconds: duration,
             frameCount: frames, droppedFrames: dropped, qualityScore: json["quality_score"]?.number,
             spoolPath: path)
+        guard recorded.chunk.violations.isEmpty, recorded.violations.isEmpty else { return nil }
     }
 }
 

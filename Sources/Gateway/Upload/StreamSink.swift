@@ -42,7 +42,7 @@ final class StreamSink: BodySink, @unchecked Sendable {
         var last: Timestamp
 
         var isDue: Bool {
-            intake.byteCount == most || last.milliseconds - first.milliseconds >= chunkMilliseconds
+            intake.byteCount == most || last.milliseconds(since: first) >= chunkMilliseconds
         }
     }
 
@@ -56,6 +56,11 @@ final class StreamSink: BodySink, @unchecked Sendable {
         guard let description = state.description else { throw SessionRejection.notFound }
         self.description = description
         try Self.requireRecording(state)
+        if let time = append.capturedAt,
+            let broken = CaptureTime.violation(time, now: core.now())
+        {
+            throw RequestFailure.invalid([broken])
+        }
         guard try UploadDesk(core: core, context: call.context).waiting(session) == 0 else {
             throw ErrorInfo(
                 .wrongState,
@@ -104,6 +109,8 @@ final class StreamSink: BodySink, @unchecked Sendable {
                 json.member("chunk_ids", chunks)
                 json.member("next_sequence_number", state.chunkCount + 1)
                 json.member("next_offset", state.sizeBytes)
+                let remark = append.capturedAt.flatMap { CaptureTime.remark($0, now: call.core.now()) }
+                json.remarks([remark].compactMap { $0 })
             }
         }
         return .json(writer.bytes, status: 201)
@@ -179,12 +186,12 @@ final class StreamSink: BodySink, @unchecked Sendable {
         guard hand.intake.byteCount > 0 else { return }
         let state = try call.core.desk.look(at: session)
         let reference = ChunkReference(sessionID: session, sequenceNumber: state.chunkCount + 1)
-        let since = hand.first.milliseconds - (beganAt ?? hand.first).milliseconds
+        let since = hand.first.milliseconds(since: beganAt ?? hand.first)
         let chunk = try hand.intake.finish(
             as: reference,
-            capturedAt: append.capturedAt.map { Timestamp(milliseconds: $0.milliseconds + since) }
+            capturedAt: append.capturedAt.map { $0.advanced(byMilliseconds: since) }
                 ?? hand.first,
-            durationSeconds: Double(max(0, hand.last.milliseconds - hand.first.milliseconds)) / 1000)
+            durationSeconds: Double(max(0, hand.last.milliseconds(since: hand.first))) / 1000)
         guard case .recorded = try UploadDesk(core: call.core, context: call.context).take(chunk) else {
             throw SessionRejection.chunkTaken(number: reference.sequenceNumber)
         }

@@ -149,7 +149,9 @@ final class Exchange: @unchecked Sendable {
     private func startReading() {
         stage = .reading
         if framing != .none { record.enter(.body) }
-        if case .length(let length) = framing, sink == nil { body.reserveCapacity(Int(length)) }
+        if case .length(let length) = framing, sink == nil {
+            body.reserveCapacity(Int(clamping: min(length, 1 << 20)))
+        }
     }
 
     private func opened(_ connection: OpaquePointer) -> Bool {

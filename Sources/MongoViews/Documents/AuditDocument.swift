@@ -65,7 +65,7 @@ extension AuditView {
             on: AuditResource(
                 try fields.choice("resource_type"), id: try fields.optionalString("resource_id")),
             session: try fields.optionalString("session_id"), outcome: try fields.choice("outcome"),
-            statusCode: try fields.optionalInt("status_code").map { Int(clamping: $0) },
+            statusCode: try fields.optionalCount("status_code", NumberBounds.status),
             reason: try fields.optionalString("reason"),
             actor: AuditActor(
                 type: try actor.choice("type"), subject: try actor.optionalString("subject"),
@@ -81,7 +81,7 @@ extension AuditView {
         self.init(
             id: try fields.string("audit_id"), record: record,
             stamp: EventStamp(
-                time: try fields.time("time"), sequence: UInt64(clamping: try fields.int("version")),
+                time: try fields.time("time"), sequence: UInt64(try fields.count("version")),
                 position: try fields.position("log_position")))
     }
 }

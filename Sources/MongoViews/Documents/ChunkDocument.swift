@@ -31,20 +31,22 @@ extension BSONDocument {
 extension ChunkView {
     init(_ fields: BSONFields) throws(BSONError) {
         let chunk = ChunkReference(
-            sessionID: try fields.string("session_id"), sequenceNumber: try fields.count("sequence_number"),
+            sessionID: try fields.string("session_id"),
+            sequenceNumber: try fields.count("sequence_number", NumberBounds.sequenceNumber),
             chunkID: try fields.string("chunk_id"))
         let last = EventStamp(
             time: try fields.time("updated_at"), sequence: UInt64(try fields.count("version")),
             position: try fields.position("log_position"))
         self.init(
             chunk, timestamp: try fields.time("timestamp"), status: try fields.choice("status"),
-            sizeBytes: try fields.count("size_bytes"),
-            durationSeconds: try fields.double("duration_seconds"),
-            frameCount: try fields.count("frame_count"), createdAt: try fields.time("created_at"), last: last)
+            sizeBytes: try fields.count("size_bytes", NumberBounds.chunkBytes),
+            durationSeconds: try fields.amount("duration_seconds"),
+            frameCount: try fields.count("frame_count", NumberBounds.frames),
+            createdAt: try fields.time("created_at"), last: last)
         merkleHash = try fields.optionalString("merkle_hash")
         storagePath = try fields.optionalString("storage_path")
-        compressionRatio = try fields.optionalDouble("compression_ratio")
-        qualityScore = try fields.optionalDouble("quality_score")
+        compressionRatio = try fields.optionalAmount("compression_ratio", NumberBounds.ratio)
+        qualityScore = try fields.optionalAmount("quality_score", NumberBounds.quality)
         encryptionKeyID = try fields.optionalString("encryption_key_id")
         processedAt = try fields.optionalTime("processed_at")
     }

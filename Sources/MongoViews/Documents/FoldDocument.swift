@@ -45,9 +45,11 @@ extension SessionFold {
 
 extension SessionTally {
     fileprivate func append(to builder: inout BSONBuilder) {
-        builder.append("finished_ms", int64: clock.finished_ms)
-        builder.append("running_since", date_ms: clock.runningSince?.milliseconds)
-        builder.append("seen_until", date_ms: clock.seenUntil?.milliseconds)
+        builder.append("is_file", isFile)
+        builder.append("covered_ms", int64: clock.covered_ms)
+        builder.append("media_begin", date_ms: clock.begin?.milliseconds)
+        builder.append("media_end", date_ms: clock.end?.milliseconds)
+        builder.append("open_since", date_ms: clock.openSince?.milliseconds)
         builder.append("chunk_count", int64: Int64(chunkCount))
         builder.append("size_bytes", int64: Int64(sizeBytes))
         builder.append("frame_count", int64: Int64(frameCount))
@@ -63,9 +65,6 @@ extension SessionTally {
 
     fileprivate init(_ fields: BSONFields) throws(BSONError) {
         self.init()
-        clock.finished_ms = try fields.int("finished_ms")
-        clock.runningSince = try fields.optionalTime("running_since")
-        clock.seenUntil = try fields.optionalTime("seen_until")
         chunkCount = try fields.count("chunk_count")
         sizeBytes = try fields.count("size_bytes")
         frameCount = try fields.count("frame_count")
@@ -75,6 +74,13 @@ extension SessionTally {
         storedPayloadBytes = try fields.count("stored_payload_bytes")
         storedFileBytes = try fields.count("stored_file_bytes")
         // Folds that were kept before these were known go on without; a replay makes them whole.
+        if !fields.isNull("covered_ms") {
+            isFile = try fields.bool("is_file")
+            clock.covered_ms = Int64(try fields.count("covered_ms"))
+            clock.begin = try fields.optionalTime("media_begin")
+            clock.end = try fields.optionalTime("media_end")
+            clock.openSince = try fields.optionalTime("open_since")
+        }
         guard !fields.isNull("work") else { return }
         droppedFrames = try fields.count("dropped_frames")
         quality = try QualityTally(try fields.document("quality"))
@@ -96,9 +102,9 @@ extension QualityTally {
     fileprivate init(_ fields: BSONFields) throws(BSONError) {
         self.init()
         count = try fields.count("count")
-        sum = try fields.double("sum")
-        minimum = try fields.optionalDouble("minimum")
-        maximum = try fields.optionalDouble("maximum")
+        sum = try fields.amount("sum")
+        minimum = try fields.optionalAmount("minimum", NumberBounds.quality)
+        maximum = try fields.optionalAmount("maximum", NumberBounds.quality)
         excellent = try fields.count("excellent")
         good = try fields.count("good")
         fair = try fields.count("fair")
@@ -125,15 +131,15 @@ extension WorkTally {
     fileprivate init(_ fields: BSONFields) throws(BSONError) {
         self.init()
         chunks = try fields.count("chunks")
-        sum_ms = try fields.double("sum_ms")
-        minimum_ms = try fields.optionalDouble("minimum_ms")
-        maximum_ms = try fields.optionalDouble("maximum_ms")
+        sum_ms = try fields.amount("sum_ms")
+        minimum_ms = try fields.optionalAmount("minimum_ms")
+        maximum_ms = try fields.optionalAmount("maximum_ms")
         steps = try fields.count("steps")
         failures = try fields.count("failures")
         for item in try fields.array("begun") {
             guard case .document(let document) = item else { throw .field("begun") }
             let chunk = try document.fields()
-            begun[try chunk.count("number")] = try chunk.double("ms")
+            begun[try chunk.count("number", NumberBounds.sequenceNumber)] = try chunk.amount("ms")
         }
     }
 }

@@ -64,7 +64,7 @@ extension StageView {
         let metrics = try fields.document("metrics")
         itemsProcessed = try metrics.count("items_processed")
         errorsCount = try metrics.count("errors_count")
-        processing_ms = try metrics.double("processing_time_ms")
+        processing_ms = try metrics.amount("processing_time_ms")
         errorMessage = try fields.optionalString("error_message")
         retryCount = try fields.count("retry_count")
         maxRetries = try fields.count("max_retries")
@@ -82,10 +82,10 @@ extension PipelineMetrics {
 
     fileprivate init(_ fields: BSONFields) throws(BSONError) {
         self.init()
-        totalProcessing_ms = try fields.double("total_processing_time_ms")
-        throughputFPS = try fields.double("throughput_fps")
-        errorRate = try fields.double("error_rate")
+        totalProcessing_ms = try fields.amount("total_processing_time_ms")
+        throughputFPS = try fields.amount("throughput_fps")
+        errorRate = try fields.amount("error_rate", NumberBounds.ratio)
         memoryUsageBytes = try fields.count("memory_usage_bytes")
-        cpuUsagePercent = try fields.double("cpu_usage_percent")
+        cpuUsagePercent = try fields.amount("cpu_usage_percent", 0...100)
     }
 }

@@ -17,7 +17,7 @@ extension SessionView {
         builder.append("created_at", date_ms: createdAt.milliseconds)
         builder.append("started_at", date_ms: startedAt?.milliseconds)
         builder.append("stopped_at", date_ms: stoppedAt?.milliseconds)
-        builder.append("rdp_config", rdp.append)
+        if let rdp { builder.append("rdp_config", rdp.append) } else { builder.appendNull("rdp_config") }
         builder.append("recording_config", recording.append)
         builder.append("storage_config", storage.append)
         builder.append("metadata", metadata.append)
@@ -28,6 +28,7 @@ extension SessionView {
         // What seed 000 does not know.
         builder.append("reel") { builder in
             builder.append("holds", array: holds) { builder, key, hold in builder.append(key, hold.append) }
+            if let media { builder.append("media", media.append) } else { builder.appendNull("media") }
         }
     }
 
@@ -35,7 +36,7 @@ extension SessionView {
         self.init(
             sessionID: try fields.string("session_id"), name: try fields.string("name"),
             status: try fields.choice("status"), createdAt: try fields.time("created_at"),
-            rdp: try RDPConfig(try fields.document("rdp_config")),
+            rdp: fields.isNull("rdp_config") ? nil : try RDPConfig(try fields.document("rdp_config")),
             recording: try RecordingConfig(try fields.document("recording_config")),
             storage: try StorageConfig(try fields.document("storage_config")),
             metadata: try SessionMetadata(try fields.document("metadata")),
@@ -46,10 +47,12 @@ extension SessionView {
         statistics = try SessionStatistics(try fields.document("statistics"))
         // Documents of earlier versions have no such member.
         guard !fields.isNull("reel") else { return }
-        for item in try fields.document("reel").array("holds") {
+        let beyond = try fields.document("reel")
+        for item in try beyond.array("holds") {
             guard case .document(let hold) = item else { throw .field("reel.holds") }
             holds.append(try LegalHold(try hold.fields()))
         }
+        if !beyond.isNull("media") { media = try MediaFacts(try beyond.document("media")) }
     }
 }
 
@@ -71,7 +74,7 @@ extension LegalHold {
 extension RDPConfig {
     fileprivate func append(to builder: inout BSONBuilder) {
         builder.append("host", host)
-        builder.append("port", int32: Int32(clamping: port))
+        builder.append("port", int32: port)
         builder.append("username", username)
         builder.append("domain", domain)
         builder.append("use_tls", useTLS)
@@ -79,38 +82,59 @@ extension RDPConfig {
     }
 
     fileprivate init(_ fields: BSONFields) throws(BSONError) {
-        self.init(host: try fields.string("host"), username: try fields.string("username"))
-        port = try fields.count("port")
+        self.init(host: try fields.string("host"), username: "")
+        username = try fields.optionalString("username")
+        port = try fields.optionalCount("port", NumberBounds.port)
         domain = try fields.optionalString("domain")
-        useTLS = try fields.bool("use_tls")
-        ignoreCertificate = try fields.bool("ignore_cert")
+        useTLS = try fields.optionalBool("use_tls")
+        ignoreCertificate = try fields.optionalBool("ignore_cert")
     }
 }
 
 extension RecordingConfig {
     fileprivate func append(to builder: inout BSONBuilder) {
-        builder.append("frame_rate", int32: Int32(clamping: frameRate))
+        builder.append("frame_rate", int32: frameRate)
         builder.append("resolution", resolution)
         builder.append("quality", quality)
         builder.append("compression", compression)
-        if let bitrate {
-            builder.append("bitrate", int32: Int32(clamping: bitrate))
-        } else {
-            builder.appendNull("bitrate")
-        }
+        builder.append("bitrate", int32: bitrate)
         builder.append("audio_enabled", audioEnabled)
         builder.append("cursor_enabled", cursorEnabled)
     }
 
     fileprivate init(_ fields: BSONFields) throws(BSONError) {
         self.init()
-        frameRate = try fields.count("frame_rate")
-        resolution = try fields.string("resolution")
-        quality = try fields.string("quality")
+        frameRate = try fields.optionalCount("frame_rate", NumberBounds.frameRate)
+        resolution = try fields.optionalString("resolution")
+        quality = try fields.optionalString("quality")
         compression = try fields.string("compression")
-        bitrate = fields.isNull("bitrate") ? nil : try fields.count("bitrate")
-        audioEnabled = try fields.bool("audio_enabled")
-        cursorEnabled = try fields.bool("cursor_enabled")
+        bitrate = try fields.optionalCount("bitrate", NumberBounds.bitrate)
+        audioEnabled = try fields.optionalBool("audio_enabled")
+        cursorEnabled = try fields.optionalBool("cursor_enabled")
+    }
+}
+
+extension MediaFacts {
+    fileprivate func append(to builder: inout BSONBuilder) {
+        builder.append("container", container)
+        builder.append("size_bytes", int64: Int64(sizeBytes))
+        builder.append("duration_seconds", double: durationSeconds)
+        builder.append("width", int32: width)
+        builder.append("height", int32: height)
+        builder.append("frame_rate", double: frameRate)
+        builder.append("frame_count", int64: frameCount.map(Int64.init))
+        builder.append("audio", audio)
+    }
+
+    fileprivate init(_ fields: BSONFields) throws(BSONError) {
+        self.init(
+            container: try fields.string("container"),
+            sizeBytes: try fields.count("size_bytes", Bounds.bytes), audio: try fields.bool("audio"))
+        durationSeconds = try fields.optionalAmount("duration_seconds", Bounds.seconds)
+        width = try fields.optionalCount("width", Bounds.pixels)
+        height = try fields.optionalCount("height", Bounds.pixels)
+        frameRate = try fields.optionalAmount("frame_rate", Bounds.frameRate)
+        frameCount = try fields.optionalCount("frame_count", NumberBounds.frames)
     }
 }
 
@@ -126,8 +150,8 @@ extension StorageConfig {
 
     fileprivate init(_ fields: BSONFields) throws(BSONError) {
         self.init()
-        retentionDays = try fields.count("retention_days")
-        maxSizeGB = try fields.count("max_size_gb")
+        retentionDays = try fields.count("retention_days", NumberBounds.retentionDays)
+        maxSizeGB = try fields.count("max_size_gb", NumberBounds.maxSizeGB)
         encryptionEnabled = try fields.bool("encryption_enabled")
         compressionEnabled = try fields.bool("compression_enabled")
         backupEnabled = try fields.bool("backup_enabled")
@@ -173,7 +197,7 @@ extension SessionStatistics {
             durationSeconds: try fields.count("duration_seconds"),
             chunksCount: try fields.count("chunks_count"), sizeBytes: try fields.count("size_bytes"),
             frameCount: try fields.count("frame_count"), droppedFrames: try fields.count("dropped_frames"),
-            errorCount: try fields.count("error_count"), averageFPS: try fields.double("average_fps"),
-            compressionRatio: try fields.double("compression_ratio"))
+            errorCount: try fields.count("error_count"), averageFPS: try fields.amount("average_fps"),
+            compressionRatio: try fields.amount("compression_ratio", NumberBounds.ratio))
     }
 }

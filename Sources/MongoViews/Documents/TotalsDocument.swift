@@ -31,13 +31,13 @@ extension PartitionTotals {
         if !fields.isNull("whole_from") { wholeFrom = try fields.position("whole_from") }
         let counts = try fields.document("sessions")
         for status in SessionStatus.allCases where !counts.isNull(status.rawValue) {
-            sessions[status] = Int(try counts.int(status.rawValue))
+            sessions[status] = Int(clamping: try counts.int(status.rawValue))
         }
         var values: [Int] = []
-        for name in Self.names { values.append(Int(try fields.int(name))) }
+        for name in Self.names { values.append(Int(clamping: try fields.int(name))) }
         self.values = values
-        minimum_ms = try fields.optionalDouble("minimum_ms")
-        maximum_ms = try fields.optionalDouble("maximum_ms")
+        minimum_ms = try fields.optionalAmount("minimum_ms")
+        maximum_ms = try fields.optionalAmount("maximum_ms")
         for item in try fields.array("behind") {
             guard case .document(let document) = item else { throw .field("behind") }
             let session = try document.fields()

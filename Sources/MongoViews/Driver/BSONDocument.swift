@@ -167,6 +167,15 @@ extension BSONBuilder {
         if let value { append(key, value) } else { appendNull(key) }
     }
 
+    mutating func append(_ key: String, _ value: Bool?) {
+        if let value { append(key, value) } else { appendNull(key) }
+    }
+
+    /// A number that is small by its bounds.
+    mutating func append(_ key: String, int32 value: Int?) {
+        if let value { append(key, int32: Int32(clamping: value)) } else { appendNull(key) }
+    }
+
     mutating func append(_ key: String, int64 value: Int64?) {
         if let value { append(key, int64: value) } else { appendNull(key) }
     }

@@ -1,3 +1,4 @@
+internal import Arithmetic
 internal import CMongo
 
 /// One write of a bulk.
@@ -47,7 +48,8 @@ extension MongoClient {
             }
             var error = bson_error_t()
             let (serverID, reply) = BSONDocument.reply { mongoc_bulk_operation_execute(bulk, $0, &error) }
-            let outcome = try Self.outcome(of: reply, succeeded: serverID != 0, error, at: target)
+            var outcome = try Self.outcome(of: reply, succeeded: serverID != 0, error, at: target)
+            outcome.duplicates.removeAll { !writes.indices.contains($0) }
             try Self.check(outcome, accountsFor: writes, at: target)
             return outcome
         }
@@ -65,7 +67,8 @@ extension MongoClient {
             case .replace, .update: break
             }
         }
-        let seen = outcome.inserted + outcome.matched + outcome.upserted + Int64(outcome.duplicates.count)
+        let seen =
+            outcome.inserted +| outcome.matched +| outcome.upserted +| Int64(outcome.duplicates.count)
         guard seen >= expected else {
             let text = "only \(seen) of \(expected) writes were acknowledged"
             throw MongoFailure(text, isTransient: true, at: target)
@@ -122,7 +125,7 @@ extension MongoClient {
                 }
             }
             for refusal in refusals where try refusal.int("code") == Int64(MongoFailure.duplicateKey) {
-                outcome.duplicates.append(Int(try refusal.int("index")))
+                outcome.duplicates.append(Int(clamping: try refusal.int("index")))
             }
         } catch {
             throw MongoFailure(error, at: target)

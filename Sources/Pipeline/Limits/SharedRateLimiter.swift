@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import EventSourcing
 internal import Supervision
 internal import Synchronization
@@ -69,7 +70,7 @@ public final class SharedRateLimiter: RateLimiter {
         } catch {
             let isFirst = state.withLock { state in
                 defer { state.failures += 1 }
-                state.askAgain = Timestamp(milliseconds: now.milliseconds + 1_000)
+                state.askAgain = now.advanced(byMilliseconds: 1_000)
                 return state.failures == 0
             }
             if isFirst { onFailure(error) }
@@ -92,7 +93,7 @@ public final class SharedRateLimiter: RateLimiter {
             state.entries[key] = nil
             return nil
         }
-        let reset = Int(max(0, entry.reset.milliseconds - now.milliseconds))
+        let reset = Int(clamping: max(0, entry.reset.milliseconds(since: now)))
         if entry.left == 0 {
             // A lot that is used up says nothing; a refusal does.
             guard entry.beyond == 0 else {
@@ -105,7 +106,7 @@ public final class SharedRateLimiter: RateLimiter {
         entry.left -= 1
         state.entries[key] = entry
         return RateDecision(
-            isAllowed: true, limit: rule.limit, remaining: entry.left + entry.beyond,
+            isAllowed: true, limit: rule.limit, remaining: entry.left +| entry.beyond,
             resetMilliseconds: reset)
     }
 
@@ -114,18 +115,18 @@ public final class SharedRateLimiter: RateLimiter {
     ) -> RateDecision {
         state.failures = 0
         state.own = [:]
-        let reset = Timestamp(milliseconds: now.milliseconds + Int64(grant.resetMilliseconds))
+        let reset = now.advanced(byMilliseconds: Int64(grant.resetMilliseconds))
         let isAllowed = grant.granted > 0
         let left = max(0, grant.granted - 1)
         // A lot counts in the slot that it was taken in, and is used in about that time.
-        let slot = Timestamp(milliseconds: now.milliseconds + Int64(RateRule.slotMilliseconds))
+        let slot = now.advanced(byMilliseconds: Int64(RateRule.slotMilliseconds))
         if !isAllowed || left > 0 {
             if state.entries.count >= Self.remembered { state.entries.removeAll(keepingCapacity: true) }
             state.entries[key] = Entry(
                 until: isAllowed ? slot : reset, left: left, beyond: grant.remaining, reset: reset)
         }
         return RateDecision(
-            isAllowed: isAllowed, limit: rule.limit, remaining: left + grant.remaining,
+            isAllowed: isAllowed, limit: rule.limit, remaining: left +| grant.remaining,
             resetMilliseconds: isAllowed ? grant.resetMilliseconds : max(1, grant.resetMilliseconds))
     }
 

@@ -22,6 +22,8 @@ public final class ByteSource {
     public let name: String
     /// Bytes in it; nil for a stream, which doesn't know.
     public let totalBytes: Int?
+    /// The open file, for who looks into it without moving its offset; nil for a stream.
+    public var file: Int32? { totalBytes == nil ? nil : descriptor }
     private let descriptor: Int32
     private let ownsDescriptor: Bool
     /// The byte that `begin` took.

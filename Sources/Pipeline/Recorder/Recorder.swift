@@ -149,7 +149,7 @@ public final class Recorder {
                 if case .bytes = reading, began == nil { began = now }
                 if case .end = reading { ended = true }
                 if let began,
-                    now.milliseconds - began.milliseconds >= Int64(options.maximumChunkMilliseconds)
+                    now.milliseconds(since: began) >= Int64(options.maximumChunkMilliseconds)
                 {
                     break
                 }
@@ -187,7 +187,7 @@ public final class Recorder {
                     sizeBytes: buffer.count, digest: digest.hex, keyID: sealing.keyID,
                     cipher: options.cipher),
                 codec: options.codec, capturedAt: began,
-                durationSeconds: Double(max(0, ended.milliseconds - began.milliseconds)) / 1000,
+                durationSeconds: duration(from: began, to: ended),
                 frameCount: 0, spoolPath: path)
         } catch { throw .failed(error, kept: summary(.recorderFailed)) }
         try patiently(handler, stop) { () throws(CommandError<SessionRejection>) in
@@ -198,6 +198,12 @@ public final class Recorder {
         state.chunks += 1
         state.bytes += buffer.count
         progress(state)
+    }
+
+    /// Seconds of media: a stream's are those in which it came; when a file was read says nothing about it.
+    private func duration(from began: Timestamp, to ended: Timestamp) -> Double {
+        guard options.session.capture.source != .file else { return 0 }
+        return Double(max(0, ended.milliseconds(since: began))) / 1000
     }
 
     /// Writes the chunk in hand to the spool. Where the quota over all recorders leaves no room, waits for

@@ -8,6 +8,8 @@ public protocol OrderedHandler: AnyObject {
     /// Handles events of one partition, in order. When it throws, the same events come again. What it
     /// appends through `store` is refused once the partition has another owner.
     func handle(_ events: [RecordedEvent], _ store: any EventStore) throws
+    /// Those among the events that it can't understand, whatever it handled before them.
+    func malformed(among events: [RecordedEvent]) -> [any EventFailure]
     /// Forgets what it keeps in memory of these partitions: their events may come again, or are another
     /// member's from now on.
     func forget(_ partitions: Set<Int>)
@@ -16,6 +18,8 @@ public protocol OrderedHandler: AnyObject {
 }
 
 extension OrderedHandler {
+    /// None.
+    public func malformed(among events: [RecordedEvent]) -> [any EventFailure] { [] }
     /// Forgets everything.
     public func forget(_ partitions: Set<Int>) { reset() }
 }
@@ -119,6 +123,8 @@ private final class HandlerWork: IsolatingWork {
         if !causes.isEmpty { throw PoisonedPartitions(causes: causes) }
     }
 
+    func malformed(among events: [RecordedEvent]) -> [any EventFailure] { handler.malformed(among: events) }
+
     /// Every batch is saved when it is handled.
     func flush() {}
 
@@ -157,6 +163,10 @@ private final class ProjectionWork: IsolatingWork {
             guard let position = failure.position else { throw failure }
             throw PoisonedPartitions(causes: [position.partition: failure])
         }
+    }
+
+    func malformed(among events: [RecordedEvent]) -> [any EventFailure] {
+        (projection as? any ResumableProjection)?.malformed(among: events) ?? []
     }
 
     func flush() throws { try projection.apply([]) }

@@ -23,6 +23,8 @@ protocol PartitionWork: AnyObject {
 /// Partitions in which an event can't be handled now.
 struct PoisonedPartitions: Error {
     var causes: [Int: any Error]
+    /// Those among them whose event was set aside, so that nothing keeps them from going on.
+    var setAside: Set<Int> = []
 }
 
 /// The loop of one member of an ordered subscription: owns partitions, reads them in order, and hands
@@ -204,9 +206,13 @@ final class PartitionLoop {
         }
     }
 
-    /// Leaves partitions alone for a while; the others go on.
+    /// Leaves partitions alone for a while; the others go on. All are read again from their checkpoints.
     private func halt(_ poisoned: PoisonedPartitions) {
         for (partition, cause) in poisoned.causes.sorted(by: { $0.key < $1.key }) {
+            guard !poisoned.setAside.contains(partition) else {
+                halts[partition] = nil
+                continue
+            }
             var backoff = halts[partition]?.backoff ?? Backoff(baseMilliseconds: 100)
             let delay = backoff.next()
             halts[partition] = Halt(until: Machine.now + .milliseconds(delay), backoff: backoff)

@@ -1,3 +1,4 @@
+internal import Arithmetic
 internal import EventSourcing
 internal import Supervision
 
@@ -11,6 +12,8 @@ protocol IsolatingWork: AnyObject {
     func begin(_ fences: [Fence], forgetting: Set<Int>?) throws -> [Int: LogPosition]
     /// As in `PartitionWork`.
     func handle(_ events: [RecordedEvent]) throws
+    /// Those among the events that it can't understand, whatever it handled before them.
+    func malformed(among events: [RecordedEvent]) -> [any EventFailure]
     /// As in `PartitionWork`.
     func flush() throws
     /// Whether `resume` is possible.
@@ -24,11 +27,11 @@ protocol IsolatingWork: AnyObject {
 
 /// Keeps an event that can't be handled from holding up its partition.
 ///
-/// Such an event is tried a bounded number of times, with growing pauses, and then set aside. From there
-/// on its session waits: its later events are passed over, and are read again from the log, in order, once
-/// somebody asked for another try and it succeeded. Everybody else goes on. What is held back stands
-/// beside the log, so that it outlives owners and restarts; it is written before the checkpoint can
-/// pass the event.
+/// Such an event is tried a bounded number of times, with growing pauses, and then set aside; one that can't
+/// be understood is set aside at once, and with it all others in hand that can't be. From there on its
+/// session waits: its later events are passed over, and are read again from the log, in order, once somebody
+/// asked for another try and it succeeded. Everybody else goes on. What is held back stands beside the log,
+/// so that it outlives owners and restarts; it is written before the checkpoint can pass the event.
 final class PoisonIsolation: PartitionWork {
     /// How often owners look whether a retry is asked for, while something is held back.
     private static let lookMilliseconds = 500
@@ -97,8 +100,25 @@ final class PoisonIsolation: PartitionWork {
             if admitted.count < events.count { try work.pass(ends) }
             for end in ends { reached[end.partition] = end }
         } catch let poisoned as PoisonedPartitions {
-            for cause in poisoned.causes.values { try take(cause, among: events) }
-            throw poisoned
+            var rest = poisoned
+            for (partition, cause) in poisoned.causes where try take(cause, among: events) {
+                rest.setAside.insert(partition)
+            }
+            // Where one event is beyond understanding many may be; one by one, each would cost a batch.
+            if work.canResume, poisoned.causes.values.contains(where: Self.isFinal) {
+                try setAsideMalformed(among: events)
+            }
+            throw rest
+        }
+    }
+
+    private static func isFinal(_ cause: any Error) -> Bool { (cause as? any EventFailure)?.isFinal == true }
+
+    private func setAsideMalformed(among events: [RecordedEvent]) throws {
+        let known = Dictionary(events.map { ($0.position, $0) }, uniquingKeysWith: { $1 })
+        for failure in work.malformed(among: events.filter(isAdmitted)) {
+            guard let event = failure.position.flatMap({ known[$0] }), isAdmitted(event) else { continue }
+            try park(event, failure, attempts: 1)
         }
     }
 
@@ -128,17 +148,18 @@ final class PoisonIsolation: PartitionWork {
     // MARK: - Setting aside
 
     /// Counts a failure that one event causes, and sets the event aside after the last try. The partition
-    /// halts for a moment in any case, and is read again from its checkpoint.
-    private func take(_ cause: any Error, among events: [RecordedEvent]) throws {
+    /// is read again from its checkpoint in any case.
+    /// - Returns: whether the event was set aside.
+    private func take(_ cause: any Error, among events: [RecordedEvent]) throws -> Bool {
         guard work.canResume, let failure = cause as? any EventFailure, let position = failure.position,
             !cause.mayEnd
-        else { return }
-        let attempts = try opened().parking.countTry(name, of: position)
-        guard attempts >= policy.maximumTries else { return }
-        guard let event = try events.first(where: { $0.position == position }) ?? read(position) else {
-            return
-        }
+        else { return false }
+        let attempts = failure.isFinal ? 1 : try opened().parking.countTry(name, of: position)
+        guard failure.isFinal || attempts >= policy.maximumTries,
+            let event = try events.first(where: { $0.position == position }) ?? read(position)
+        else { return false }
         try park(event, cause, attempts: attempts)
+        return true
     }
 
     private func read(_ position: LogPosition) throws -> RecordedEvent? {
@@ -146,7 +167,7 @@ final class PoisonIsolation: PartitionWork {
         if position.counter > 0 {
             before.counter -= 1
         } else {
-            before.milliseconds -= 1
+            before.milliseconds -|= 1
             before.counter = .max
         }
         return try opened().store.read(after: before, limit: 1).first { $0.position == position }
@@ -271,7 +292,7 @@ final class PoisonIsolation: PartitionWork {
         do {
             if let start = try beginning(key, poison) {
                 session = start.session
-                var (last, limit) = (start.sequence - 1, batchSize)
+                var (last, limit) = (start.sequence -| 1, batchSize)
                 while true {
                     let page = try page(of: session, after: last, limit: &limit)
                     guard let end = page.last else { break }

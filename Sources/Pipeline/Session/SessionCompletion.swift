@@ -75,15 +75,20 @@ public final class SessionCompletion: OrderedHandler {
         }
     }
 
+    /// Every event of a session is needed to close it.
+    public func malformed(among events: [RecordedEvent]) -> [any EventFailure] {
+        FoldFailure.malformed(among: events.filter { !AuditRecord.isHistory($0.partitionKey) })
+    }
+
     /// Says with which event it could not go on when the log holds something that can't be understood.
     private func naming(_ event: RecordedEvent, _ body: () throws -> Void) throws {
         do { try body() } catch let error as MalformedEvent {
             tracked[event.partitionKey] = nil
-            throw UnreadableEvent(position: event.position, description: "\(error)")
+            throw UnreadableEvent(position: event.position, isFinal: true, description: "\(error)")
         } catch let error as LogFailure where error.kind == .unreadable {
             // An earlier event of the session, which nothing else names: this one cannot do without it.
             tracked[event.partitionKey] = nil
-            throw UnreadableEvent(position: event.position, description: "\(error)")
+            throw UnreadableEvent(position: event.position, isFinal: false, description: "\(error)")
         }
     }
 
@@ -175,5 +180,6 @@ public final class SessionCompletion: OrderedHandler {
 /// An event of a session that can't be understood.
 private struct UnreadableEvent: EventFailure, CustomStringConvertible {
     let position: LogPosition?
+    let isFinal: Bool
     let description: String
 }

@@ -64,18 +64,20 @@ extension AuditRecord {
         }
         let actor = try json.object("actor")
         let isSecond = version > 1
+        let sequence = try json.optionalInteger("session_sequence", NumberBounds.sessionSequence)
         self.init(
             action,
             on: AuditResource(try json.choice("resource_type"), id: try json.optionalString("resource_id")),
             session: try json.optionalString("session_id"), outcome: try json.choice("outcome"),
-            statusCode: try json.optionalInteger("status_code"), reason: try json.optionalString("reason"),
+            statusCode: try json.optionalInteger("status_code", NumberBounds.status),
+            reason: try json.optionalString("reason"),
             actor: AuditActor(
                 type: try actor.choice("type"), subject: try actor.optionalString("subject"),
                 roles: try actor.requiredStrings("roles")),
             address: try json.optionalString("address"), requestID: try json.optionalString("request_id"),
             userAgent: try json.optionalString("user_agent"),
             changed: isSecond ? try json.strings("changed") : [],
-            sessionSequence: isSecond ? try json.optionalInteger("session_sequence") : nil,
+            sessionSequence: isSecond ? sequence.map { UInt64($0) } : nil,
             range: isSecond ? try AuditRange(json.optionalObject("range")) : nil,
             caseName: isSecond ? try json.optionalString("case") : nil,
             details: try json.texts("details"))
@@ -101,9 +103,11 @@ extension AuditRange {
     /// Nil where there is none.
     init?(_ json: FieldReader?) throws(MalformedEvent) {
         guard let json else { return nil }
-        let (first, last): (UInt64, UInt64) = (try json.integer("first"), try json.integer("last"))
-        let length: UInt64 = try json.integer("length")
-        guard let range = AuditRange(first: first, last: last, length: length) else {
+        let bytes = NumberBounds.sessionBytes
+        let range = AuditRange(
+            first: UInt64(try json.integer("first", bytes)), last: UInt64(try json.integer("last", bytes)),
+            length: UInt64(try json.integer("length", bytes)))
+        guard let range else {
             throw MalformedEvent(type: AuditRecord.typeName, text: "range is no part of a whole")
         }
         self = range

@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import EventSourcing
 
 extension ChunkEvent {
@@ -36,11 +37,9 @@ extension ChunkEvent {
         }
         let json = try FieldReader(type: type, data)
         let chunk = ChunkReference(
-            sessionID: try json.string("session_id"), sequenceNumber: try json.integer("sequence_number"),
+            sessionID: try json.string("session_id"),
+            sequenceNumber: try json.integer("sequence_number", NumberBounds.sequenceNumber),
             chunkID: try json.string("chunk_id"))
-        guard chunk.sequenceNumber >= 1 else {
-            throw MalformedEvent(type: type, text: "sequence_number is below 1")
-        }
         switch type {
         case "ChunkRecorded": self = .recorded(try Recorded(chunk, json, version))
         case "ChunkCompressed": self = .compressed(try Compressed(chunk, json))
@@ -49,7 +48,8 @@ extension ChunkEvent {
         case "ChunkStored": self = .stored(try Sealed(chunk, pathName: "storage_path", json))
         case "ChunkFailed":
             self = .failed(
-                chunk, stage: try json.string("stage"), attempts: try json.integer("attempts"),
+                chunk, stage: try json.string("stage"),
+                attempts: try json.integer("attempts", NumberBounds.attempts),
                 causes: try Self.causes(json, version))
         case "ChunkDeleted": self = .deleted(chunk)
         default: throw MalformedEvent(type: type, text: "unknown type")
@@ -68,9 +68,9 @@ extension ChunkEvent {
     }
 }
 
-/// The codec's output against the original, 0 for an empty chunk.
-private func ratio(_ compressed: Int, of original: Int) -> Double {
-    original == 0 ? 0 : Double(compressed) / Double(original)
+/// The codec's output against the original, at most 1; 0 for an empty chunk.
+func compressionRatio(_ compressed: Int, of original: Int) -> Double {
+    min(1, max(0, .quotient(Double(compressed), by: Double(original))))
 }
 
 extension ChunkContent {
@@ -83,7 +83,8 @@ extension ChunkContent {
 
     fileprivate init(_ json: FieldReader) throws(MalformedEvent) {
         self.init(
-            sizeBytes: try json.integer("size_bytes"), digest: try json.string("content_digest"),
+            sizeBytes: try json.integer("size_bytes", NumberBounds.chunkBytes),
+            digest: try json.string("content_digest"),
             keyID: try json.string("key_id"), cipher: try json.string("cipher"))
     }
 }
@@ -105,10 +106,11 @@ extension ChunkEvent.Recorded {
     ) throws(MalformedEvent) {
         self.init(
             chunk: chunk, content: try ChunkContent(json), codec: try json.string("codec"),
-            capturedAt: try json.time("timestamp"), durationSeconds: try json.number("duration_seconds"),
-            frameCount: try json.integer("frame_count"),
-            droppedFrames: version == 1 ? 0 : try json.integer("dropped_frames"),
-            qualityScore: version == 1 ? nil : try json.optionalNumber("quality_score"),
+            capturedAt: try json.time("timestamp"),
+            durationSeconds: try json.number("duration_seconds", NumberBounds.seconds),
+            frameCount: try json.integer("frame_count", NumberBounds.frames),
+            droppedFrames: version == 1 ? 0 : try json.integer("dropped_frames", NumberBounds.frames),
+            qualityScore: version == 1 ? nil : try json.optionalNumber("quality_score", NumberBounds.quality),
             spoolPath: try json.string("spool_path"))
     }
 }
@@ -118,18 +120,22 @@ extension ChunkEvent.Compressed {
         content.encodeMembers(into: &json)
         json.member("codec", codec)
         json.member("compressed_bytes", compressedBytes)
-        json.member("compression_ratio", ratio(compressedBytes, of: content.sizeBytes))
-        json.member("processing_ms", processingMilliseconds)
+        json.member("compression_ratio", compressionRatio)
+        json.member("processing_ms", processingMilliseconds.asWork)
         json.member("spool_path", spoolPath)
     }
 
     fileprivate init(_ chunk: ChunkReference, _ json: FieldReader) throws(MalformedEvent) {
+        _ = try json.optionalNumber("compression_ratio", NumberBounds.ratio)
         self.init(
             chunk: chunk, content: try ChunkContent(json), codec: try json.string("codec"),
-            compressedBytes: try json.integer("compressed_bytes"),
-            processingMilliseconds: try json.number("processing_ms"),
+            compressedBytes: try json.integer("compressed_bytes", NumberBounds.chunkBytes),
+            processingMilliseconds: try json.number("processing_ms", NumberBounds.work_ms),
             spoolPath: try json.optionalString("spool_path"))
     }
+
+    /// The codec's output against the original; at most 1.
+    var compressionRatio: Double { Recording.compressionRatio(compressedBytes, of: content.sizeBytes) }
 }
 
 extension ChunkEvent.Sealed {
@@ -140,19 +146,28 @@ extension ChunkEvent.Sealed {
         json.member("compression_ratio", compressionRatio)
         json.member("sealed_bytes", sealedBytes)
         json.member("merkle_hash", merkleHash)
-        json.member("processing_ms", processingMilliseconds)
+        json.member("processing_ms", processingMilliseconds.asWork)
         json.member(pathName, path)
     }
 
     fileprivate init(_ chunk: ChunkReference, pathName: String, _ json: FieldReader) throws(MalformedEvent) {
+        _ = try json.optionalNumber("compression_ratio", NumberBounds.ratio)
         self.init(
             chunk: chunk, content: try ChunkContent(json), codec: try json.string("codec"),
-            compressedBytes: try json.integer("compressed_bytes"),
-            sealedBytes: try json.integer("sealed_bytes"), merkleHash: try json.string("merkle_hash"),
-            processingMilliseconds: try json.number("processing_ms"),
+            compressedBytes: try json.integer("compressed_bytes", NumberBounds.chunkBytes),
+            sealedBytes: try json.integer("sealed_bytes", NumberBounds.sealedBytes),
+            merkleHash: try json.string("merkle_hash"),
+            processingMilliseconds: try json.number("processing_ms", NumberBounds.work_ms),
             path: try json.optionalString(pathName))
     }
 
     /// The codec's output against the original; at most 1.
-    public var compressionRatio: Double { ratio(compressedBytes, of: content.sizeBytes) }
+    public var compressionRatio: Double { Recording.compressionRatio(compressedBytes, of: content.sizeBytes) }
+}
+
+extension Double {
+    /// Milliseconds of work within their bounds: a process that was frozen for longer has not worked.
+    fileprivate var asWork: Double {
+        isNaN ? 0 : min(max(self, NumberBounds.work_ms.lowerBound), NumberBounds.work_ms.upperBound)
+    }
 }

@@ -25,6 +25,11 @@ public struct FieldReader {
         return value
     }
 
+    /// Refuses an object that lacks one of these members.
+    public func require(_ names: [String]) throws(MalformedEvent) {
+        for name in names where value(name) == nil { throw bad(name, "is missing") }
+    }
+
     /// A member that may be missing.
     public func optionalString(_ name: String) throws(MalformedEvent) -> String? {
         guard let value = value(name) else { return nil }
@@ -38,38 +43,62 @@ public struct FieldReader {
         return string
     }
 
-    /// A whole number that may be missing.
-    public func optionalInteger<T: FixedWidthInteger>(_ name: String) throws(MalformedEvent) -> T? {
-        guard let value = value(name) else { return nil }
-        guard let integer = value.integer, let exact = T(exactly: integer) else {
-            throw bad(name, "is not a whole number within its bounds")
+    /// A member that must be there, with so many characters.
+    public func string(_ name: String, _ lengths: ClosedRange<Int>) throws(MalformedEvent) -> String {
+        let string = try string(name)
+        guard lengths.contains(string.unicodeScalars.count) else {
+            throw bad(name, "does not have \(lengths.lowerBound) to \(lengths.upperBound) characters")
         }
-        return exact
+        return string
     }
 
-    /// A whole number that must be there.
-    public func integer<T: FixedWidthInteger>(_ name: String) throws(MalformedEvent) -> T {
-        guard let integer: T = try optionalInteger(name) else { throw bad(name, "is missing") }
+    /// A whole number within bounds that may be missing.
+    public func optionalInteger(
+        _ name: String, _ bounds: ClosedRange<Int>
+    ) throws(MalformedEvent) -> Int? {
+        guard let value = value(name) else { return nil }
+        guard let whole = value.whole else { throw bad(name, "is not a whole number of 64 bits") }
+        guard let integer = Int(exactly: whole), bounds.contains(integer) else {
+            throw bad(name, "is not from \(bounds.lowerBound) to \(bounds.upperBound)")
+        }
         return integer
     }
 
-    /// A number that may be missing.
-    public func optionalNumber(_ name: String) throws(MalformedEvent) -> Double? {
+    /// A whole number within bounds that must be there.
+    public func integer(_ name: String, _ bounds: ClosedRange<Int>) throws(MalformedEvent) -> Int {
+        guard let integer = try optionalInteger(name, bounds) else { throw bad(name, "is missing") }
+        return integer
+    }
+
+    /// A number within bounds that may be missing. JSON has no words for NaN and infinity, and what is too
+    /// large for a double is no JSON that is accepted.
+    public func optionalNumber(
+        _ name: String, _ bounds: ClosedRange<Double>
+    ) throws(MalformedEvent) -> Double? {
         guard let value = value(name) else { return nil }
         guard let number = value.number else { throw bad(name, "is not a number") }
+        guard bounds.contains(number) else {
+            throw bad(name, "is not from \(bounds.lowerBound) to \(bounds.upperBound)")
+        }
         return number
     }
 
-    /// A number that must be there.
-    public func number(_ name: String) throws(MalformedEvent) -> Double {
-        guard let number = try optionalNumber(name) else { throw bad(name, "is missing") }
+    /// A number within bounds that must be there.
+    public func number(_ name: String, _ bounds: ClosedRange<Double>) throws(MalformedEvent) -> Double {
+        guard let number = try optionalNumber(name, bounds) else { throw bad(name, "is missing") }
         return number
+    }
+
+    /// A truth value that may be missing.
+    public func optionalBool(_ name: String) throws(MalformedEvent) -> Bool? {
+        guard let value = value(name) else { return nil }
+        guard let flag = value.bool else { throw bad(name, "is neither true nor false") }
+        return flag
     }
 
     /// A truth value that must be there.
     public func bool(_ name: String) throws(MalformedEvent) -> Bool {
-        guard let value = value(name) else { throw bad(name, "is missing") }
-        guard let flag = value.bool else { throw bad(name, "is neither true nor false") }
+        guard let flag = try optionalBool(name) else { throw bad(name, "is missing") }
         return flag
     }
 

@@ -8,8 +8,8 @@ public enum SessionEvent: Event, Hashable {
         public var sessionID: String
         /// Its name, 1 to 255 characters.
         public var name: String
-        /// The desktop that is recorded.
-        public var rdp: RDPConfig
+        /// The desktop that is recorded; nil for a film or a stream of which nobody has stated it.
+        public var rdp: RDPConfig?
         /// How it is recorded.
         public var recording: RecordingConfig
         /// How it is kept.
@@ -18,11 +18,14 @@ public enum SessionEvent: Event, Hashable {
         public var metadata: SessionMetadata
         /// How it is cut.
         public var capture: CaptureConfig
+        /// What the film says of itself that is recorded; nil where there is none, or nobody has looked.
+        public var media: MediaFacts?
 
         /// A payload from its parts.
         public init(
-            sessionID: String, name: String, rdp: RDPConfig, recording: RecordingConfig,
-            storage: StorageConfig, metadata: SessionMetadata, capture: CaptureConfig
+            sessionID: String, name: String, rdp: RDPConfig?, recording: RecordingConfig,
+            storage: StorageConfig, metadata: SessionMetadata, capture: CaptureConfig,
+            media: MediaFacts? = nil
         ) {
             self.sessionID = sessionID
             self.name = name
@@ -31,6 +34,7 @@ public enum SessionEvent: Event, Hashable {
             self.storage = storage
             self.metadata = metadata
             self.capture = capture
+            self.media = media
         }
 
         /// Every rule that is broken.
@@ -38,8 +42,13 @@ public enum SessionEvent: Event, Hashable {
             var rules = Rules()
             rules.require("session_id", Identifier.isValid(sessionID), Identifier.rule)
             rules.length("name", name, 1...255)
-            return rules.violations + rdp.violations + recording.violations + storage.violations
-                + metadata.violations + capture.violations
+            // Reel can connect to a desktop by these alone.
+            if capture.source == .rdp {
+                rules.require("rdp_config", rdp != nil, "is required")
+                rules.require("rdp_config.username", rdp == nil || rdp?.username != nil, "is required")
+            }
+            return rules.violations + (rdp?.violations ?? []) + recording.violations + storage.violations
+                + metadata.violations + capture.violations + (media?.violations ?? [])
         }
     }
 
@@ -191,14 +200,14 @@ public enum SessionEvent: Event, Hashable {
     /// The session's id.
     public var subject: String { sessionID }
 
-    /// The format level from which on holds are known.
+    /// The format level from which on holds, and facts that nobody stated as absent, are known.
     public static let levelOfHolds = 2
 
-    /// The newest version of its type at a level.
+    /// The newest version of its type that is known at a level.
     public func version(at level: FormatLevel) -> Int? {
         switch self {
         case .legalHoldSet, .legalHoldLifted: level.number >= Self.levelOfHolds ? 1 : nil
-        default: 1
+        default: level.number < 2 ? 1 : Self.newestVersion(of: typeName)
         }
     }
 

@@ -1,24 +1,44 @@
+internal import Arithmetic
 internal import EventSourcing
 
 /// Where a recorded desktop is. The password is not part of it: it never enters an event.
 public struct RDPConfig: Sendable, Hashable {
     /// Host name or address, 1 to 255 characters of `[a-zA-Z0-9.-]`.
     public var host: String
-    /// TCP port.
-    public var port: Int = 3389
-    /// Name to log in with, 1 to 255 characters.
-    public var username: String
+    /// TCP port; nil where nobody stated it, as of a film that was taken somewhere.
+    public var port: Int? = 3389
+    /// Name to log in with, 1 to 255 characters; nil where nobody stated it.
+    public var username: String?
     /// Domain of the name, 1 to 255 characters.
     public var domain: String?
-    /// Whether the connection is encrypted.
-    public var useTLS: Bool = true
-    /// Whether certificate errors are ignored.
-    public var ignoreCertificate: Bool = false
+    /// Whether the connection is encrypted; nil where nobody stated it.
+    public var useTLS: Bool? = true
+    /// Whether certificate errors are ignored; nil where nobody stated it.
+    public var ignoreCertificate: Bool? = false
 
     /// A configuration with the defaults of its other fields.
     public init(host: String, username: String) {
         self.host = host
         self.username = username
+    }
+
+    /// What is known of a desktop that Reel does not connect to: nothing but this.
+    public static func stated(host: String, username: String?) -> RDPConfig {
+        var desktop = RDPConfig(host: host, username: "")
+        desktop.username = username
+        (desktop.port, desktop.useTLS, desktop.ignoreCertificate) = (nil, nil, nil)
+        return desktop
+    }
+
+    /// With the defaults where nothing was stated.
+    var complete: RDPConfig {
+        let defaults = RDPConfig(host: host, username: "unknown")
+        var desktop = self
+        desktop.username = username ?? defaults.username
+        desktop.port = port ?? defaults.port
+        desktop.useTLS = useTLS ?? defaults.useTLS
+        desktop.ignoreCertificate = ignoreCertificate ?? defaults.ignoreCertificate
+        return desktop
     }
 
     /// Every rule that is broken.
@@ -32,14 +52,15 @@ public struct RDPConfig: Sendable, Hashable {
             }
         }
         rules.require("host", hostBytes, "must be a host name or an address: letters, digits, '.' and '-'")
-        rules.range("port", port, 1...65_535)
+        rules.range("port", port, NumberBounds.port)
         rules.length("username", username, 1...255)
         rules.length("domain", domain, 1...255)
         return rules.violations
     }
 }
 
-/// How a session is recorded.
+/// How a session is recorded. What is nil nobody stated, and nothing shows: so it is with films and streams
+/// that Reel keeps as they come.
 public struct RecordingConfig: Sendable, Hashable {
     /// The qualities there are.
     public static let qualities = ["low", "medium", "high", "ultra"]
@@ -47,27 +68,56 @@ public struct RecordingConfig: Sendable, Hashable {
     public static let compressions = ["none", "zstd", "lz4", "gzip"]
 
     /// Frames a second, 1 to 120.
-    public var frameRate: Int = 30
+    public var frameRate: Int? = 30
     /// `WIDTHxHEIGHT`, 320x240 to 7680x4320.
-    public var resolution: String = "1920x1080"
+    public var resolution: String? = "1920x1080"
     /// One of `qualities`.
-    public var quality: String = "high"
+    public var quality: String? = "high"
     /// One of `compressions`.
     public var compression: String = "zstd"
     /// Kilobits a second, 1,000 to 50,000,000.
     public var bitrate: Int?
     /// Whether sound is recorded.
-    public var audioEnabled: Bool = true
+    public var audioEnabled: Bool? = true
     /// Whether the cursor is recorded.
-    public var cursorEnabled: Bool = true
+    public var cursorEnabled: Bool? = true
 
     /// The defaults.
     public init() {}
 
+    /// A configuration of which nothing is stated but how chunks are compressed.
+    public static func unstated(compression: String) -> RecordingConfig {
+        var config = RecordingConfig()
+        (config.frameRate, config.resolution, config.quality) = (nil, nil, nil)
+        (config.audioEnabled, config.cursorEnabled) = (nil, nil)
+        config.compression = compression
+        return config
+    }
+
+    /// With the defaults where nothing was stated.
+    var complete: RecordingConfig {
+        let defaults = RecordingConfig()
+        var config = self
+        config.frameRate = frameRate ?? defaults.frameRate
+        config.resolution = resolution ?? defaults.resolution
+        config.quality = quality ?? defaults.quality
+        config.audioEnabled = audioEnabled ?? defaults.audioEnabled
+        config.cursorEnabled = cursorEnabled ?? defaults.cursorEnabled
+        return config
+    }
+
     /// Every rule that is broken.
     public var violations: [Violation] {
         var rules = Rules("recording_config")
-        rules.range("frame_rate", frameRate, 1...120)
+        rules.range("frame_rate", frameRate, NumberBounds.frameRate)
+        if let resolution { Self.check(resolution, &rules) }
+        rules.oneOf("quality", quality, Self.qualities)
+        rules.oneOf("compression", compression, Self.compressions)
+        rules.range("bitrate", bitrate, NumberBounds.bitrate)
+        return rules.violations
+    }
+
+    private static func check(_ resolution: String, _ rules: inout Rules) {
         let parts = resolution.split(separator: "x", omittingEmptySubsequences: false)
         // One way to write a size: no zeros before it, however many.
         let sizes = parts.compactMap { part in
@@ -80,10 +130,6 @@ public struct RecordingConfig: Sendable, Hashable {
         } else {
             rules.require("resolution", false, "must have the form WIDTHxHEIGHT")
         }
-        rules.oneOf("quality", quality, Self.qualities)
-        rules.oneOf("compression", compression, Self.compressions)
-        rules.range("bitrate", bitrate, 1000...50_000_000)
-        return rules.violations
     }
 }
 
@@ -108,13 +154,13 @@ public struct StorageConfig: Sendable, Hashable {
     /// Every rule that is broken.
     public var violations: [Violation] {
         var rules = Rules("storage_config")
-        rules.range("retention_days", retentionDays, 1...365)
-        rules.range("max_size_gb", maxSizeGB, 1...1000)
+        rules.range("retention_days", retentionDays, NumberBounds.retentionDays)
+        rules.range("max_size_gb", maxSizeGB, NumberBounds.maxSizeGB)
         return rules.violations
     }
 
     /// The most bytes that may be recorded: a gigabyte is 1,073,741,824 of them.
-    public var maximumBytes: Int { maxSizeGB << 30 }
+    public var maximumBytes: Int { maxSizeGB *| (1 << 30) }
 
     /// The rule that a session with so many recorded bytes breaks; nil when it breaks none.
     public func violation(ofBytes bytes: Int) -> Violation? {
@@ -183,7 +229,7 @@ public struct CaptureConfig: Sendable, Hashable {
     }
 
     /// The bounds of a chunk's size in bytes: 1 KiB to 100 MiB.
-    public static let chunkSizes = 1024...(100 * 1024 * 1024)
+    public static let chunkSizes = NumberBounds.chunkSize
 
     /// Where chunks come from.
     public var source: Source

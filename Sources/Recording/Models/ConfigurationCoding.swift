@@ -16,12 +16,15 @@ extension RDPConfig {
     }
 
     /// Reads the object.
-    public init(from json: FieldReader) throws(MalformedEvent) {
-        self.init(host: try json.string("host"), username: try json.string("username"))
-        port = try json.integer("port")
+    /// - Parameter isWhole: whether everything is stated that has a default.
+    public init(from json: FieldReader, isWhole: Bool) throws(MalformedEvent) {
+        if isWhole { try json.require(["port", "username", "use_tls", "ignore_cert"]) }
+        self.init(host: try json.string("host"), username: "")
+        username = try json.optionalString("username")
+        port = try json.optionalInteger("port", NumberBounds.port)
         domain = try json.optionalString("domain")
-        useTLS = try json.bool("use_tls")
-        ignoreCertificate = try json.bool("ignore_cert")
+        useTLS = try json.optionalBool("use_tls")
+        ignoreCertificate = try json.optionalBool("ignore_cert")
     }
 }
 
@@ -40,15 +43,19 @@ extension RecordingConfig {
     }
 
     /// Reads the object.
-    public init(from json: FieldReader) throws(MalformedEvent) {
+    /// - Parameter isWhole: whether everything is stated that has a default.
+    public init(from json: FieldReader, isWhole: Bool) throws(MalformedEvent) {
+        if isWhole {
+            try json.require(["frame_rate", "resolution", "quality", "audio_enabled", "cursor_enabled"])
+        }
         self.init()
-        frameRate = try json.integer("frame_rate")
-        resolution = try json.string("resolution")
-        quality = try json.string("quality")
+        frameRate = try json.optionalInteger("frame_rate", NumberBounds.frameRate)
+        resolution = try json.optionalString("resolution")
+        quality = try json.optionalString("quality")
         compression = try json.string("compression")
-        bitrate = try json.optionalInteger("bitrate")
-        audioEnabled = try json.bool("audio_enabled")
-        cursorEnabled = try json.bool("cursor_enabled")
+        bitrate = try json.optionalInteger("bitrate", NumberBounds.bitrate)
+        audioEnabled = try json.optionalBool("audio_enabled")
+        cursorEnabled = try json.optionalBool("cursor_enabled")
     }
 }
 
@@ -68,8 +75,8 @@ extension StorageConfig {
     /// Reads the object.
     public init(from json: FieldReader) throws(MalformedEvent) {
         self.init()
-        retentionDays = try json.integer("retention_days")
-        maxSizeGB = try json.integer("max_size_gb")
+        retentionDays = try json.integer("retention_days", NumberBounds.retentionDays)
+        maxSizeGB = try json.integer("max_size_gb", NumberBounds.maxSizeGB)
         encryptionEnabled = try json.bool("encryption_enabled")
         compressionEnabled = try json.bool("compression_enabled")
         backupEnabled = try json.bool("backup_enabled")
@@ -113,6 +120,8 @@ extension CaptureConfig {
 
     /// Reads the object.
     public init(from json: FieldReader) throws(MalformedEvent) {
-        self.init(source: try json.choice("source"), chunkSizeBytes: try json.integer("chunk_size_bytes"))
+        self.init(
+            source: try json.choice("source"),
+            chunkSizeBytes: try json.integer("chunk_size_bytes", NumberBounds.chunkSize))
     }
 }

@@ -50,9 +50,9 @@ public struct AuditCursor: Sendable, Hashable, Comparable {
     /// Reads what `text` writes; nil for anything else.
     public init?(_ text: String) {
         guard let dash = text.firstIndex(of: "-"), let milliseconds = Int64(text[..<dash]),
-            milliseconds >= 0, text.utf8.count <= 300
+            milliseconds >= 0, let time = Timestamp(exactly: milliseconds), text.utf8.count <= 300
         else { return nil }
-        time = Timestamp(milliseconds: milliseconds)
+        self.time = time
         id = String(text[text.index(after: dash)...])
         guard !id.isEmpty, self.text == text else { return nil }
     }

@@ -75,8 +75,7 @@ public struct ChunkView: Sendable, Hashable {
         case .recorded: break
         case .compressed(let payload):
             status = .compressed
-            let original = payload.content.sizeBytes
-            compressionRatio = original == 0 ? 0 : Double(payload.compressedBytes) / Double(original)
+            compressionRatio = payload.compressionRatio
         case .sealed(let payload), .validated(let payload):
             status = .encrypted
             seal(payload)

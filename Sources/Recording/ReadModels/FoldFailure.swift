@@ -29,6 +29,34 @@ public enum FoldFailure: TransientFailure, EventFailure, Sendable, Equatable, Cu
         }
     }
 
+    /// What can't be understood now can't be understood later.
+    public var isFinal: Bool { !isRepairable }
+
+    /// Those among the events that can't be understood, whatever stands before them.
+    public static func malformed(among events: [RecordedEvent]) -> [FoldFailure] {
+        events.compactMap { event in
+            do throws(MalformedEvent) {
+                if AuditRecord.isHistory(event.partitionKey) {
+                    _ = try AuditView(event)
+                } else {
+                    _ = try RecordingEvent(event)
+                }
+                return nil
+            } catch {
+                return .malformed(error, sessionID: event.partitionKey, position: event.position)
+            }
+        }
+    }
+
+    /// What it is where everything was taken in that stands before the event: what is missing then was never
+    /// there, and never comes.
+    func inWholeHistory(of event: RecordedEvent) -> FoldFailure {
+        guard case .unknownChunk(let chunk, let position) = self else { return self }
+        return .malformed(
+            MalformedEvent(type: event.type, text: "chunk \(chunk) was never recorded"),
+            sessionID: event.partitionKey, position: position)
+    }
+
     /// What happened, and to what.
     public var description: String {
         switch self {

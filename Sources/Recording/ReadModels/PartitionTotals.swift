@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import EventSourcing
 
 /// Sums over the sessions of one partition, kept beside the projection's checkpoint so that nobody has to go
@@ -71,13 +72,13 @@ public struct PartitionTotals: Sendable, Hashable {
             if let before { add(-1, before.status) }
             add(1, after.status)
         }
-        sums.add(after.sums, -1, before?.sums)
+        sums.add(after.sums, less: before?.sums)
         if let least = after.minimum_ms { minimum_ms = min(minimum_ms ?? least, least) }
         if let most = after.maximum_ms { maximum_ms = max(maximum_ms ?? most, most) }
     }
 
     private mutating func add(_ change: Int, _ status: SessionStatus) {
-        let count = (sessions[status] ?? 0) + change
+        let count = (sessions[status] ?? 0) +| change
         sessions[status] = count == 0 ? nil : count
     }
 
@@ -105,7 +106,7 @@ public struct PartitionTotals: Sendable, Hashable {
             }
             sums.workedChunks = fold.tally.work.chunks
             // Whole microseconds of each session: sums that don't depend on their order.
-            sums.worked_us = Int((fold.tally.work.sum_ms * 1000).rounded())
+            sums.worked_us = Int(saturating: (fold.tally.work.sum_ms * 1000).rounded())
             sums.steps = fold.tally.work.steps
             sums.failures = fold.tally.work.failures
             self.sums = sums
@@ -129,21 +130,21 @@ public struct PartitionTotals: Sendable, Hashable {
         var storedOriginalBytes = 0
         var storedPayloadBytes = 0
 
-        mutating func add(_ more: Sums, _ sign: Int, _ less: Sums?) {
+        mutating func add(_ more: Sums, less: Sums?) {
             let less = less ?? Sums()
-            chunks += more.chunks + sign * less.chunks
-            sizeBytes += more.sizeBytes + sign * less.sizeBytes
-            durationSeconds += more.durationSeconds + sign * less.durationSeconds
-            errors += more.errors + sign * less.errors
-            started += more.started + sign * less.started
-            storedBytes += more.storedBytes + sign * less.storedBytes
-            workedChunks += more.workedChunks + sign * less.workedChunks
-            worked_us += more.worked_us + sign * less.worked_us
-            steps += more.steps + sign * less.steps
-            failures += more.failures + sign * less.failures
-            storedChunks += more.storedChunks + sign * less.storedChunks
-            storedOriginalBytes += more.storedOriginalBytes + sign * less.storedOriginalBytes
-            storedPayloadBytes += more.storedPayloadBytes + sign * less.storedPayloadBytes
+            chunks +|= more.chunks -| less.chunks
+            sizeBytes +|= more.sizeBytes -| less.sizeBytes
+            durationSeconds +|= more.durationSeconds -| less.durationSeconds
+            errors +|= more.errors -| less.errors
+            started +|= more.started -| less.started
+            storedBytes +|= more.storedBytes -| less.storedBytes
+            workedChunks +|= more.workedChunks -| less.workedChunks
+            worked_us +|= more.worked_us -| less.worked_us
+            steps +|= more.steps -| less.steps
+            failures +|= more.failures -| less.failures
+            storedChunks +|= more.storedChunks -| less.storedChunks
+            storedOriginalBytes +|= more.storedOriginalBytes -| less.storedOriginalBytes
+            storedPayloadBytes +|= more.storedPayloadBytes -| less.storedPayloadBytes
         }
     }
 }
@@ -152,23 +153,23 @@ extension RecordingTotals {
     /// Adds the sums of a partition.
     public mutating func add(_ part: PartitionTotals) {
         for (status, count) in part.sessions where status != .deleted {
-            sessions[status, default: 0] += count
+            sessions[status, default: 0] +|= count
         }
         let sums = part.counts
-        chunks += sums.chunks
-        sizeBytes += sums.sizeBytes
-        durationSeconds += sums.durationSeconds
-        errors += sums.errors
-        startedCount += sums.started
-        storedBytes += sums.storedBytes
-        storedChunks += sums.storedChunks
-        storedOriginalBytes += sums.storedOriginalBytes
-        storedPayloadBytes += sums.storedPayloadBytes
+        chunks +|= sums.chunks
+        sizeBytes +|= sums.sizeBytes
+        durationSeconds +|= sums.durationSeconds
+        errors +|= sums.errors
+        startedCount +|= sums.started
+        storedBytes +|= sums.storedBytes
+        storedChunks +|= sums.storedChunks
+        storedOriginalBytes +|= sums.storedOriginalBytes
+        storedPayloadBytes +|= sums.storedPayloadBytes
         var work = WorkTally()
         work.chunks = sums.workedChunks
         // Whole microseconds again, so that the order of the parts doesn't show.
         let known_us = (self.work.sum_ms * 1000).rounded()
-        self.work.sum_ms = (known_us + Double(sums.worked_us)) / 1000
+        self.work.sum_ms = (known_us +| Double(sums.worked_us)) / 1000
         work.steps = sums.steps
         work.failures = sums.failures
         work.minimum_ms = part.minimum_ms

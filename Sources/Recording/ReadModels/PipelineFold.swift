@@ -1,3 +1,4 @@
+internal import Arithmetic
 internal import EventSourcing
 
 /// The fold of a session's history behind its `PipelineView`: what is shown, and what has to be
@@ -55,13 +56,12 @@ public struct PipelineFold: Sendable, Hashable {
         for place in view.stages.indices {
             let stage = view.stages[place]
             view.stages[place].status = status(of: stage)
-            view.overall.totalProcessing_ms += stage.processing_ms
-            errors += stage.errorsCount
-            items += stage.itemsProcessed
+            view.overall.totalProcessing_ms +|= stage.processing_ms
+            errors +|= stage.errorsCount
+            items +|= stage.itemsProcessed
         }
-        let work_ms = view.overall.totalProcessing_ms
-        view.overall.throughputFPS = work_ms == 0 ? 0 : Double(frameCount) * 1000 / work_ms
-        view.overall.errorRate = errors == 0 ? 0 : Double(errors) / Double(errors + items)
+        view.overall.throughputFPS = .perSecond(frameCount, ofWork_ms: view.overall.totalProcessing_ms)
+        view.overall.errorRate = .quotient(Double(errors), by: Double(errors) + Double(items))
         return view
     }
 
@@ -81,8 +81,8 @@ public struct PipelineFold: Sendable, Hashable {
     private mutating func evolve(_ event: ChunkEvent, _ stamp: EventStamp) {
         switch event {
         case .recorded(let payload):
-            chunkCount += 1
-            frameCount += payload.frameCount
+            chunkCount +|= 1
+            frameCount +|= payload.frameCount
         case .compressed(let payload):
             stage("compress") { $0.succeed(payload.processingMilliseconds, stamp.time) }
         case .sealed(let payload):

@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import EventSourcing
 
 /// A session's pipeline as dashboards see it: the read model of collection `pipeline` (seed 000).
@@ -91,20 +92,25 @@ public struct StageView: Sendable, Hashable {
     public init(name: String) { self.name = name }
 
     /// Chunks per second of work; 0 before any work.
-    public var throughputPerSecond: Double {
-        processing_ms == 0 ? 0 : Double(itemsProcessed) * 1000 / processing_ms
-    }
+    public var throughputPerSecond: Double { .perSecond(itemsProcessed, ofWork_ms: processing_ms) }
 
     mutating func succeed(_ milliseconds: Double, _ time: Timestamp) {
-        itemsProcessed += 1
-        processing_ms += milliseconds
+        itemsProcessed +|= 1
+        processing_ms +|= milliseconds
         lastProcessed = time
         errorMessage = nil
     }
 
     mutating func fail(attempts: Int, _ error: String) {
-        errorsCount += 1
-        retryCount += max(0, attempts - 1)
+        errorsCount +|= 1
+        retryCount +|= max(0, attempts -| 1)
         errorMessage = error
+    }
+}
+
+extension Double {
+    /// Items a second of work; 0 where less than a microsecond was worked, which tells nothing.
+    static func perSecond(_ items: Int, ofWork_ms work_ms: Double) -> Double {
+        work_ms < 0.001 ? 0 : .quotient(Double(items) * 1000, by: work_ms)
     }
 }

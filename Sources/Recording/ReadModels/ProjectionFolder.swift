@@ -246,7 +246,9 @@ public struct ProjectionFolder {
                     let page = try history(error, event, last)
                     // What comes behind is not due yet, and may be what nobody can take in.
                     for earlier in page where earlier.sequence <= event.sequence {
-                        do throws(FoldFailure) { try fold(earlier) } catch { throw failure(error) }
+                        do throws(FoldFailure) { try fold(earlier) } catch {
+                            throw failure(error.inWholeHistory(of: earlier))
+                        }
                     }
                     guard let end = page.last else {
                         throw failure(gap(event, after: last))

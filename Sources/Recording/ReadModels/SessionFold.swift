@@ -20,6 +20,7 @@ public struct SessionFold: Sendable, Hashable {
         }
         self.session = session
         self.tally = SessionTally()
+        tally.evolve(first)
         self.pipeline = PipelineFold(created: payload, stamp)
     }
 
@@ -34,8 +35,8 @@ public struct SessionFold: Sendable, Hashable {
     /// Takes in the next event of the history.
     public mutating func evolve(_ fact: RecordingEvent, _ stamp: EventStamp) {
         session.evolve(fact, stamp)
-        tally.evolve(fact, stamp)
-        session.statistics = tally.statistics
+        tally.evolve(fact)
+        session.statistics = tally.statistics(of: session.media)
         pipeline.evolve(fact, stamp)
     }
 }

@@ -1,12 +1,14 @@
-public import EventSourcing
+internal import Arithmetic
 
 /// What has to be remembered of a session's past to go on computing its statistics without loss.
 ///
 /// The statistics are rounded and mixed (whole seconds, ratios), so a fold that went on from them alone
 /// would drift with every restart; the tally keeps the exact sums.
 public struct SessionTally: Sendable, Hashable {
-    /// How long was recorded.
-    public var clock = RecordingClock()
+    /// The time of what was recorded.
+    public var clock = MediaClock()
+    /// Whether a file is recorded: when its bytes were read says nothing about the time in it.
+    public var isFile = false
     /// Recorded chunks.
     public var chunkCount = 0
     /// Recorded bytes.
@@ -34,96 +36,84 @@ public struct SessionTally: Sendable, Hashable {
     public init() {}
 
     /// Takes in the next event of the session's history.
-    public mutating func evolve(_ fact: RecordingEvent, _ stamp: EventStamp) {
+    public mutating func evolve(_ fact: RecordingEvent) {
         switch fact {
         case .chunk(let event): count(event)
-        case .session(let event): evolve(event, stamp.time)
+        case .session(let event): evolve(event)
         case .pipeline: break
         }
-        clock.advance(to: stamp.time)
     }
 
-    private mutating func evolve(_ event: SessionEvent, _ time: Timestamp) {
+    private mutating func evolve(_ event: SessionEvent) {
         switch event {
-        case .started(_, .recording), .resumed: clock.run(from: time)
-        case .started, .paused, .stopped, .processing, .completed, .deleted: clock.rest(at: time)
+        case .created(let payload): isFile = payload.capture.source == .file
+        case .paused, .stopped, .deleted: clock.rest()
         case .failed:
-            errorCount += 1
-            clock.rest(at: time)
-        case .created, .updated, .merkleRootComputed, .keyExported, .legalHoldSet, .legalHoldLifted: break
+            errorCount +|= 1
+            clock.rest()
+        case .updated, .started, .resumed, .processing, .completed, .merkleRootComputed, .keyExported,
+            .legalHoldSet, .legalHoldLifted:
+            break
         }
     }
 
     private mutating func count(_ event: ChunkEvent) {
         switch event {
         case .recorded(let payload):
-            chunkCount += 1
-            sizeBytes += payload.content.sizeBytes
-            frameCount += payload.frameCount
-            droppedFrames += payload.droppedFrames
+            chunkCount +|= 1
+            sizeBytes +|= payload.content.sizeBytes
+            frameCount +|= payload.frameCount
+            droppedFrames +|= payload.droppedFrames
+            if !isFile { clock.add(from: payload.capturedAt, seconds: payload.durationSeconds) }
             if let score = payload.qualityScore { quality.add(score) }
         case .compressed(let payload): work.add(payload.processingMilliseconds, to: payload.chunk)
         case .sealed(let payload), .validated(let payload):
             work.add(payload.processingMilliseconds, to: payload.chunk)
         case .stored(let payload):
             work.finish(payload.processingMilliseconds, of: payload.chunk)
-            storedCount += 1
-            storedOriginalBytes += payload.content.sizeBytes
-            storedPayloadBytes += payload.compressedBytes
-            storedFileBytes += payload.sealedBytes
+            storedCount +|= 1
+            storedOriginalBytes +|= payload.content.sizeBytes
+            storedPayloadBytes +|= payload.compressedBytes
+            storedFileBytes +|= payload.sealedBytes
         case .failed:
-            errorCount += 1
-            work.failures += 1
+            errorCount +|= 1
+            work.failures +|= 1
         case .deleted: break
         }
     }
 
-    /// The statistics that follow from it.
-    public var statistics: SessionStatistics {
-        let milliseconds = clock.active_ms
+    /// Milliseconds of media: what the chunks cover; of a film its length, and while only a part of the file
+    /// is recorded, that share of it.
+    func media_ms(of film: MediaFacts?) -> Int64 {
+        guard isFile else { return clock.covered_ms }
+        guard let film, let seconds = film.durationSeconds else { return 0 }
+        return Int64(saturating: (seconds * 1000 * share(of: film)).rounded())
+    }
+
+    /// The statistics that follow from it, and from the facts of the film that is recorded.
+    public func statistics(of film: MediaFacts?) -> SessionStatistics {
+        let milliseconds = media_ms(of: film)
+        let frames = frames(of: film)
         return SessionStatistics(
-            durationSeconds: Int(milliseconds / 1000), chunksCount: chunkCount, sizeBytes: sizeBytes,
-            frameCount: frameCount, droppedFrames: droppedFrames, errorCount: errorCount,
-            averageFPS: milliseconds == 0 ? 0 : Double(frameCount) * 1000 / Double(milliseconds),
-            compressionRatio: storedOriginalBytes == 0
-                ? 0 : min(1, Double(storedPayloadBytes) / Double(storedOriginalBytes)))
-    }
-}
-
-/// Adds up the time that was recorded. Works on the times of events: no clock is asked.
-public struct RecordingClock: Sendable, Hashable {
-    /// Milliseconds of finished stretches.
-    public var finished_ms: Int64 = 0
-    /// When the running stretch began; nil while nothing is recorded.
-    public var runningSince: Timestamp?
-    /// The latest time that the running stretch has reached.
-    public var seenUntil: Timestamp?
-
-    /// A clock that never ran.
-    public init() {}
-
-    /// Milliseconds recorded so far; of the running stretch, up to the last event.
-    public var active_ms: Int64 {
-        guard let runningSince, let seenUntil else { return finished_ms }
-        return finished_ms + max(0, seenUntil.milliseconds - runningSince.milliseconds)
+            durationSeconds: Int(clamping: milliseconds / 1000), chunksCount: chunkCount,
+            sizeBytes: sizeBytes, frameCount: frames, droppedFrames: droppedFrames, errorCount: errorCount,
+            averageFPS: rate(frames, milliseconds, film),
+            compressionRatio: compressionRatio(storedPayloadBytes, of: storedOriginalBytes))
     }
 
-    mutating func run(from time: Timestamp) {
-        guard runningSince == nil else { return }
-        runningSince = time
-        seenUntil = time
+    /// Frames that the chunks' sources have told; where they tell none, the film's.
+    private func frames(of film: MediaFacts?) -> Int {
+        guard frameCount == 0, isFile, let film, let frames = film.frameCount else { return frameCount }
+        return Int(saturating: (Double(frames) * share(of: film)).rounded())
     }
 
-    mutating func advance(to time: Timestamp) {
-        // Events of several machines may step back by their clocks' difference; recorded time never does.
-        guard let seen = seenUntil, time > seen else { return }
-        seenUntil = time
+    private func rate(_ frames: Int, _ milliseconds: Int64, _ film: MediaFacts?) -> Double {
+        if isFile, frameCount == 0, chunkCount > 0, let rate = film?.frameRate { return rate }
+        return .quotient(Double(frames) * 1000, by: Double(milliseconds))
     }
 
-    mutating func rest(at time: Timestamp) {
-        advance(to: time)
-        finished_ms = active_ms
-        runningSince = nil
-        seenUntil = nil
+    /// How much of the film's file is recorded, 0...1.
+    private func share(of film: MediaFacts) -> Double {
+        min(1, .quotient(Double(sizeBytes), by: Double(film.sizeBytes)))
     }
 }

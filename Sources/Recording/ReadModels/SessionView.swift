@@ -17,8 +17,8 @@ public struct SessionView: Sendable, Hashable {
     public var startedAt: Timestamp?
     /// When the recording ended.
     public var stoppedAt: Timestamp?
-    /// The desktop that is recorded.
-    public var rdp: RDPConfig
+    /// The desktop that is recorded; nil where nobody stated it.
+    public var rdp: RDPConfig?
     /// How it is recorded.
     public var recording: RecordingConfig
     /// How it is kept.
@@ -27,6 +27,8 @@ public struct SessionView: Sendable, Hashable {
     public var metadata: SessionMetadata
     /// The cases that hold it, in the order in which they were set.
     public var holds: [LegalHold] = []
+    /// What the film says of itself that was recorded; nil where there is none, or nobody has looked.
+    public var media: MediaFacts?
     /// What was recorded; computed by `SessionFold` from exact sums.
     public var statistics: SessionStatistics
     /// When the last event that it contains happened.
@@ -44,11 +46,12 @@ public struct SessionView: Sendable, Hashable {
             rdp: payload.rdp, recording: payload.recording, storage: payload.storage,
             metadata: payload.metadata, updatedAt: stamp.time, version: stamp.sequence,
             logPosition: stamp.position)
+        media = payload.media
     }
 
     /// A session from its parts, without statistics.
     public init(
-        sessionID: String, name: String, status: SessionStatus, createdAt: Timestamp, rdp: RDPConfig,
+        sessionID: String, name: String, status: SessionStatus, createdAt: Timestamp, rdp: RDPConfig?,
         recording: RecordingConfig, storage: StorageConfig, metadata: SessionMetadata, updatedAt: Timestamp,
         version: UInt64, logPosition: LogPosition
     ) {
@@ -113,7 +116,7 @@ public struct SessionView: Sendable, Hashable {
 
 /// Statistics of a session, as seed 000 shows them.
 public struct SessionStatistics: Sendable, Hashable {
-    /// Whole seconds of recording, pauses taken out; while recording, up to the last event.
+    /// Whole seconds of media: the length of what was recorded (ops/decisions/media-time.md).
     public var durationSeconds: Int
     /// Recorded chunks.
     public var chunksCount: Int
@@ -125,7 +128,7 @@ public struct SessionStatistics: Sendable, Hashable {
     public var droppedFrames: Int
     /// Chunks that were given up, and the session's own failure.
     public var errorCount: Int
-    /// Frames per second of recording, 0 without frames.
+    /// Frames per second of media; 0 where frames or length are not known.
     public var averageFPS: Double
     /// Codec output against original bytes of the stored chunks, 0...1; 0 when none is stored.
     public var compressionRatio: Double

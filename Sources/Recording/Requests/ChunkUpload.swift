@@ -8,8 +8,8 @@ public import EventSourcing
 public struct ChunkUpload: Sendable, Hashable {
     /// How far ahead of the next chunk one may be uploaded.
     public static let window = 64
-    /// The highest number that a chunk may have.
-    public static let maximumSequenceNumber = 99_999_999
+    /// The longest chunk, in seconds: a year.
+    public static let seconds = 0.0...31_536_000
 
     /// Which chunk: its number, and the caller's id or the usual one.
     public var chunk: ChunkReference
@@ -35,7 +35,7 @@ public struct ChunkUpload: Sendable, Hashable {
         for name in ["sequence_number", "timestamp"] where !parameters.contains(where: { $0.name == name }) {
             reader.refuse(name, "is required")
         }
-        let number = reader.integer("sequence_number", 1...Self.maximumSequenceNumber)
+        let number = reader.integer("sequence_number", NumberBounds.sequenceNumber)
         let id = reader.text("chunk_id")
         if let id {
             let named = ChunkReference(sessionID: sessionID, sequenceNumber: number ?? 1, chunkID: id)
@@ -45,10 +45,10 @@ public struct ChunkUpload: Sendable, Hashable {
             }
         }
         let time = reader.time("timestamp")
-        durationSeconds = reader.number("duration_seconds", 0...(.greatestFiniteMagnitude)) ?? 0
-        frameCount = reader.integer("frame_count", 0...Int(Int32.max), otherwise: 0)
-        droppedFrames = reader.integer("dropped_frames", 0...Int(Int32.max), otherwise: 0)
-        qualityScore = reader.number("quality_score", 0...100)
+        durationSeconds = reader.number("duration_seconds", Self.seconds) ?? 0
+        frameCount = reader.integer("frame_count", NumberBounds.frames, otherwise: 0)
+        droppedFrames = reader.integer("dropped_frames", NumberBounds.frames, otherwise: 0)
+        qualityScore = reader.number("quality_score", NumberBounds.quality)
         digest = reader.text("sha256")?.lowercased()
         if let digest, Hexadecimal.bytes(digest)?.count != 32 {
             reader.refuse("sha256", "must be 64 hexadecimal digits")

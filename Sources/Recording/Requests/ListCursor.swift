@@ -58,21 +58,29 @@ public struct ListCursor: Sendable, Hashable {
         let body = Array(bytes.dropLast(8))
         guard Array(bytes.suffix(8)) == Self.mark(body, list) else { return nil }
         var reader = ByteReader(body[...])
+        // Its hash is no secret: anybody can make one up.
         guard let kind = reader.integer(1), let shown = reader.integer(8), let total = reader.integer(8),
-            shown >= 0, total >= 0, let number = reader.integer(8)
+            Self.counts.contains(shown), Self.counts.contains(total), let number = reader.integer(8)
         else { return nil }
         switch kind {
         case 1:
-            guard let id = String(validating: reader.rest, as: UTF8.self), Identifier.isValid(id) else {
-                return nil
-            }
+            guard let id = String(validating: reader.rest, as: UTF8.self), Identifier.isValid(id),
+                Timestamp(exactly: number) != nil
+            else { return nil }
             place = .session(created_ms: number, id: id)
-        case 2 where reader.rest.isEmpty && number >= 1: place = .chunk(sequenceNumber: Int(number))
+        case 2:
+            guard reader.rest.isEmpty, let number = Int(exactly: number),
+                NumberBounds.sequenceNumber.contains(number)
+            else { return nil }
+            place = .chunk(sequenceNumber: number)
         default: return nil
         }
-        self.shown = Int(shown)
-        self.total = Int(total)
+        self.shown = Int(clamping: shown)
+        self.total = Int(clamping: total)
     }
+
+    /// How many items a list may have.
+    private static let counts: ClosedRange<Int64> = 0...9_007_199_254_740_991
 
     private var bytes: [UInt8] {
         func big(_ value: Int64) -> [UInt8] { withUnsafeBytes(of: value.bigEndian) { Array($0) } }

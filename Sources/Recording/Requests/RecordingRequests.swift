@@ -1,6 +1,7 @@
 public import EventSourcing
 
-/// `POST /recordings/start`: what `SessionOrder` takes, and where the recording comes from.
+/// `POST /recordings/start`: what `SessionOrder` takes, and where the recording comes from. That of a stream
+/// may leave `rdp_config` out.
 public struct RecordingOrder: RequestBody {
     /// The session that is to be recorded.
     public var session: SessionOrder
@@ -13,7 +14,10 @@ public struct RecordingOrder: RequestBody {
             let (session, violations) = SessionOrder.read(json)
             return (RecordingOrder(session: session), violations)
         }
-        let (session, violations) = SessionOrder.read(.object(members.filter { $0.name != "source" }))
+        let source = members.first { $0.name == "source" }?.value.string
+        let (session, violations) = SessionOrder.read(
+            .object(members.filter { $0.name != "source" }),
+            isStream: source != CaptureConfig.Source.rdp.rawValue)
         var order = RecordingOrder(session: session)
         var reader = RequestReader(.object(members.filter { $0.name == "source" }))
         var word = order.source.rawValue

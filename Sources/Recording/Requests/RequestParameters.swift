@@ -71,8 +71,7 @@ struct RequestParameters {
         var rules = Rules()
         rules.require(
             name, range.contains(number),
-            range.upperBound == .greatestFiniteMagnitude
-                ? "must be at least 0" : "must be between \(range.lowerBound) and \(range.upperBound)")
+            "must be between \(range.lowerBound) and \(range.upperBound)")
         violations += rules.violations
         return rules.violations.isEmpty ? number : nil
     }

@@ -58,10 +58,33 @@ public struct RequestReader {
         return value
     }
 
+    private mutating func text(_ name: String, required: Bool = false) -> String? {
+        guard let value = present(name, required: required) else { return nil }
+        if value.string == nil { refuse(name, "must be a string") }
+        return value.string
+    }
+
+    private mutating func integer(_ name: String, required: Bool = false) -> Int? {
+        guard let value = present(name, required: required) else { return nil }
+        let whole = Self.whole(value)
+        if whole == nil { refuse(name, "must be a whole number") }
+        return whole
+    }
+
+    private mutating func flag(_ name: String) -> Bool? {
+        guard let value = present(name, required: false) else { return nil }
+        if value.bool == nil { refuse(name, "must be true or false") }
+        return value.bool
+    }
+
     /// A text.
     public mutating func read(_ name: String, into text: inout String, required: Bool = false) {
-        guard let value = present(name, required: required) else { return }
-        if let string = value.string { text = string } else { refuse(name, "must be a string") }
+        if let given = self.text(name, required: required) { text = given }
+    }
+
+    /// A text that need not have been stated before, and that null does not empty.
+    public mutating func read(_ name: String, stating text: inout String?, required: Bool = false) {
+        if let given = self.text(name, required: required) { text = given }
     }
 
     /// A text, or none.
@@ -78,8 +101,12 @@ public struct RequestReader {
 
     /// A whole number.
     public mutating func read(_ name: String, into integer: inout Int, required: Bool = false) {
-        guard let value = present(name, required: required) else { return }
-        if let whole = Self.whole(value) { integer = whole } else { refuse(name, "must be a whole number") }
+        if let given = self.integer(name, required: required) { integer = given }
+    }
+
+    /// A whole number that need not have been stated before, and that null does not empty.
+    public mutating func read(_ name: String, stating integer: inout Int?) {
+        if let given = self.integer(name) { integer = given }
     }
 
     /// A whole number, or none.
@@ -96,8 +123,12 @@ public struct RequestReader {
 
     /// A truth value.
     public mutating func read(_ name: String, into flag: inout Bool) {
-        guard let value = present(name, required: false) else { return }
-        if let bool = value.bool { flag = bool } else { refuse(name, "must be true or false") }
+        if let given = self.flag(name) { flag = given }
+    }
+
+    /// A truth value that need not have been stated before, and that null does not empty.
+    public mutating func read(_ name: String, stating flag: inout Bool?) {
+        if let given = self.flag(name) { flag = given }
     }
 
     /// A list of texts.

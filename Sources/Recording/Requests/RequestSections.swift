@@ -24,13 +24,13 @@ extension RequestSection {
 extension RecordingConfig: RequestSection {
     /// Takes over what the reader has.
     public mutating func read(_ reader: inout RequestReader) {
-        reader.read("frame_rate", into: &frameRate)
-        reader.read("resolution", into: &resolution)
-        reader.read("quality", into: &quality)
+        reader.read("frame_rate", stating: &frameRate)
+        reader.read("resolution", stating: &resolution)
+        reader.read("quality", stating: &quality)
         reader.read("compression", into: &compression)
         reader.read("bitrate", into: &bitrate)
-        reader.read("audio_enabled", into: &audioEnabled)
-        reader.read("cursor_enabled", into: &cursorEnabled)
+        reader.read("audio_enabled", stating: &audioEnabled)
+        reader.read("cursor_enabled", stating: &cursorEnabled)
     }
 }
 

@@ -10,10 +10,14 @@ public enum SessionOrder: RequestBody {
 
     /// Reads the object.
     public static func read(_ json: JSONValue) -> (SessionOrder, [Violation]) {
+        read(json, isStream: false)
+    }
+
+    static func read(_ json: JSONValue, isStream: Bool) -> (SessionOrder, [Violation]) {
         guard case .object(let members) = json, members.count == 1, let only = members.first,
             only.name == "session_id"
         else {
-            let (request, violations) = CreateSessionRequest.read(json)
+            let (request, violations) = CreateSessionRequest.read(json, isStream: isStream)
             return (.new(request), violations)
         }
         var reader = RequestReader(json)

@@ -32,8 +32,8 @@ public struct CreateSessionRequest: RequestBody {
     public var sessionID: String?
     /// Its name, 1 to 255 characters.
     public var name = ""
-    /// The desktop; without the password.
-    public var rdp = RDPConfig(host: "", username: "")
+    /// The desktop, without the password; nil for a stream of which nobody has stated it.
+    public var rdp: RDPConfig?
     /// The desktop's password, which enters no event and no read model.
     public var password: RDPPassword?
     /// How it is recorded.
@@ -45,15 +45,26 @@ public struct CreateSessionRequest: RequestBody {
 
     /// Reads the object.
     public static func read(_ json: JSONValue) -> (CreateSessionRequest, [Violation]) {
+        read(json, isStream: false)
+    }
+
+    /// Reads the object.
+    /// - Parameter isStream: whether it is of a stream that is kept as it comes. Such a one need not name a
+    ///   desktop, and what it does not state of the recording is not known; a session that a client describes
+    ///   by itself has the defaults of seed 000.
+    static func read(_ json: JSONValue, isStream: Bool) -> (CreateSessionRequest, [Violation]) {
         var reader = RequestReader(json)
         var request = CreateSessionRequest()
+        if isStream { request.recording = .unstated(compression: request.recording.compression) }
         if reader.isNoObject { return (request, reader.violations) }
         reader.read("session_id", into: &request.sessionID)
         reader.read("name", into: &request.name, required: true)
         var description: String?
         reader.read("description", into: &description)
         var wrong: [Violation] = []
-        if let part = reader.object("rdp_config", required: true) { wrong += request.readDesktop(part) }
+        if let part = reader.object("rdp_config", required: !isStream) {
+            wrong += request.readDesktop(part, isStream: isStream)
+        }
         func section<S: RequestSection>(_ name: String, _ section: inout S) {
             guard let part = reader.object(name) else { return }
             let (read, violations) = section.reading(part, path: name)
@@ -74,17 +85,19 @@ public struct CreateSessionRequest: RequestBody {
         return (request, Array(violations.prefix(RequestReader.maximumViolations)))
     }
 
-    private mutating func readDesktop(_ json: JSONValue) -> [Violation] {
+    private mutating func readDesktop(_ json: JSONValue, isStream: Bool) -> [Violation] {
         var reader = RequestReader(json, path: "rdp_config")
         if reader.isNoObject { return reader.violations }
+        var rdp = isStream ? RDPConfig.stated(host: "", username: nil) : RDPConfig(host: "", username: "")
         reader.read("host", into: &rdp.host, required: true)
-        reader.read("port", into: &rdp.port)
-        reader.read("username", into: &rdp.username, required: true)
+        reader.read("port", stating: &rdp.port)
+        reader.read("username", stating: &rdp.username, required: !isStream)
         var secret: String?
         reader.read("password", into: &secret)
         reader.read("domain", into: &rdp.domain)
-        reader.read("use_tls", into: &rdp.useTLS)
-        reader.read("ignore_cert", into: &rdp.ignoreCertificate)
+        reader.read("use_tls", stating: &rdp.useTLS)
+        reader.read("ignore_cert", stating: &rdp.ignoreCertificate)
+        self.rdp = rdp
         var rules = Rules("rdp_config")
         rules.length("password", secret, 1...255)
         password = secret.map(RDPPassword.init)

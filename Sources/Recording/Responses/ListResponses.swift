@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import EventSourcing
 
 /// Where a page lies in its list.
@@ -27,7 +28,7 @@ public struct PaginationInfo: Sendable, Hashable {
     /// The place of a page that is found by counting.
     public init(_ page: Page, total: Int) {
         self.init(
-            total: total, limit: page.limit, offset: page.offset, hasNext: page.offset + page.limit < total)
+            total: total, limit: page.limit, offset: page.offset, hasNext: page.offset +| page.limit < total)
     }
 
     /// Writes the member `pagination`.

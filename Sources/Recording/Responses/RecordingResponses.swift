@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import EventSourcing
 
 extension SessionView {
@@ -11,6 +12,7 @@ extension SessionView {
         json.nullable("stopped_at", stoppedAt)
         json.member("recording_config", object: recording.encodeShown)
         json.member("statistics", object: statistics.encodeShown)
+        json.member("reel", object: encodeMedia)
     }
 }
 
@@ -63,7 +65,7 @@ public struct RecordingStatusResponse: Sendable {
                 json.key("recorder_alive")
                 if let isRecorderAlive { json.value(isRecorderAlive) } else { json.null() }
                 json.member("incomplete", state.incomplete)
-                json.member("next_sequence_number", state.chunkCount + 1)
+                json.member("next_sequence_number", state.chunkCount +| 1)
                 json.member("next_offset", state.sizeBytes)
                 json.member("chunks_recorded", state.chunkCount)
                 json.member("chunks_stored", state.merkleHashes.count)
@@ -108,9 +110,9 @@ public struct CompressionStatsResponse: Sendable {
             json.member("chunks_count", totals.storedChunks)
             json.member("original_bytes", original)
             json.member("compressed_bytes", compressed)
-            json.member("saved_bytes", max(0, original - compressed))
+            json.member("saved_bytes", max(0, original -| compressed))
             json.member(
-                "compression_ratio", original == 0 ? 0 : min(1, Double(compressed) / Double(original)))
+                "compression_ratio", compressionRatio(compressed, of: original))
             json.member("stored_bytes", totals.storedBytes)
             json.member("default_algorithm", RecordingConfig().compression)
             json.key("algorithms")

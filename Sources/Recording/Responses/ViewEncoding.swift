@@ -29,6 +29,17 @@ extension JSONWriter {
         if let number { value(number) } else { null() }
     }
 
+    mutating func nullable(_ name: StaticString, _ flag: Bool?) {
+        key(name)
+        if let flag { value(flag) } else { null() }
+    }
+
+    /// A member with an object, null when there is none.
+    mutating func nullable(_ name: StaticString, object body: ((inout JSONWriter) -> Void)?) {
+        key(name)
+        if let body { object(body) } else { null() }
+    }
+
     fileprivate mutating func end(
         updatedAt: Timestamp, version: UInt64, position: LogPosition
     ) {
@@ -51,24 +62,52 @@ extension SessionView {
             json.member("created_at", createdAt)
             json.nullable("started_at", startedAt)
             json.nullable("stopped_at", stoppedAt)
-            json.member("rdp_config", object: rdp.encodeShown)
+            json.nullable("rdp_config", object: rdp?.encodeShown)
             json.member("recording_config", object: recording.encodeShown)
             json.member("storage_config", object: storage.encodeShown)
             json.member("metadata", object: metadata.encodeShown)
             json.member("statistics", object: statistics.encodeShown)
             switch form {
-            case .response: if showsHolds { holds.encode(into: &json) }
+            case .response:
+                json.member("reel", object: encodeMedia)
+                if showsHolds { holds.encode(into: &json) }
             case .document:
                 json.end(updatedAt: updatedAt, version: version, position: logPosition)
-                json.member("reel") { holds.encode(into: &$0) }
+                json.member("reel") { json in
+                    holds.encode(into: &json)
+                    encodeMedia(&json)
+                }
             }
         }
     }
 }
 
+extension SessionView {
+    /// What the recorded film says of itself.
+    func encodeMedia(_ json: inout JSONWriter) {
+        json.nullable("media", object: media?.encodeShown)
+    }
+}
+
+extension MediaFacts {
+    fileprivate func encodeShown(_ json: inout JSONWriter) {
+        json.member("container", container)
+        json.member("size_bytes", sizeBytes)
+        json.nullable("duration_seconds", durationSeconds)
+        json.nullable("width", width)
+        json.nullable("height", height)
+        json.nullable("frame_rate", frameRate)
+        json.nullable("frame_count", frameCount)
+        json.member("audio", audio)
+    }
+}
+
 extension ChunkView {
     /// Writes the chunk. What has no value is there, and null.
-    public func encode(into json: inout JSONWriter, as form: ViewForm = .response) {
+    /// - Parameter remarks: what whoever has just uploaded it should know.
+    public func encode(
+        into json: inout JSONWriter, as form: ViewForm = .response, remarks: [Violation] = []
+    ) {
         json.object { json in
             json.member("chunk_id", chunkID)
             json.member("session_id", sessionID)
@@ -81,7 +120,9 @@ extension ChunkView {
             json.nullable("merkle_hash", merkleHash)
             json.nullable("storage_path", storagePath)
             switch form {
-            case .response: encodeProcessing(into: &json)
+            case .response:
+                encodeProcessing(into: &json)
+                json.remarks(remarks)
             case .document:
                 json.nullable("compression_ratio", compressionRatio)
                 json.nullable("quality_score", qualityScore)
@@ -161,23 +202,23 @@ extension PipelineMetrics {
 extension RDPConfig {
     fileprivate func encodeShown(_ json: inout JSONWriter) {
         json.member("host", host)
-        json.member("port", port)
-        json.member("username", username)
+        json.nullable("port", port)
+        json.nullable("username", username)
         json.nullable("domain", domain)
-        json.member("use_tls", useTLS)
-        json.member("ignore_cert", ignoreCertificate)
+        json.nullable("use_tls", useTLS)
+        json.nullable("ignore_cert", ignoreCertificate)
     }
 }
 
 extension RecordingConfig {
     func encodeShown(_ json: inout JSONWriter) {
-        json.member("frame_rate", frameRate)
-        json.member("resolution", resolution)
-        json.member("quality", quality)
+        json.nullable("frame_rate", frameRate)
+        json.nullable("resolution", resolution)
+        json.nullable("quality", quality)
         json.member("compression", compression)
         json.nullable("bitrate", bitrate)
-        json.member("audio_enabled", audioEnabled)
-        json.member("cursor_enabled", cursorEnabled)
+        json.nullable("audio_enabled", audioEnabled)
+        json.nullable("cursor_enabled", cursorEnabled)
     }
 }
 

@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import EventSourcing
 
 /// How long a session is kept, by `retention_days` of its storage configuration: that many days of 24 hours
@@ -31,9 +32,8 @@ public enum Retention {
     /// counts from its last event.
     public static func end(of session: SessionView) -> Timestamp? {
         guard session.status == .completed || session.status == .failed else { return nil }
-        let ended = (session.stoppedAt ?? session.updatedAt).milliseconds
-        return Timestamp(
-            milliseconds: ended + Int64(session.storage.retentionDays) * millisecondsPerDay)
+        return (session.stoppedAt ?? session.updatedAt).advanced(
+            byMilliseconds: Int64(session.storage.retentionDays) *| millisecondsPerDay)
     }
 
     /// Whether a session goes: it does when more time than its retention has passed and no case holds it.

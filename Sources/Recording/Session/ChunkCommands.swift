@@ -1,3 +1,5 @@
+internal import Arithmetic
+
 // The rules of a session's chunks: one after the other, told apart by number, id and content.
 
 extension ChunkReference {
@@ -7,7 +9,7 @@ extension ChunkReference {
     /// chunks: one of the caller's own begins with the session's id and does not look like the usual one.
     public var violations: [Violation] {
         var rules = Rules()
-        rules.range("sequence_number", sequenceNumber, 1...ChunkUpload.maximumSequenceNumber)
+        rules.range("sequence_number", sequenceNumber, NumberBounds.sequenceNumber)
         let usual = ChunkReference(sessionID: sessionID, sequenceNumber: sequenceNumber).chunkID
         if chunkID == usual { return rules.violations }
         let isLawful = Identifier.isValid(chunkID)
@@ -75,7 +77,7 @@ extension SessionDecider {
         let violations = chunk.chunk.violations + chunk.violations
         guard violations.isEmpty else { throw .invalid(violations) }
         // Of several that are recorded at once each may have found room before.
-        let total = state.sizeBytes + chunk.content.sizeBytes
+        let total = state.sizeBytes +| chunk.content.sizeBytes
         if let violation = state.description?.storage.violation(ofBytes: total) {
             throw .invalid([violation])
         }
@@ -102,12 +104,12 @@ extension ChunkEvent.Recorded {
     /// Every rule of seed 000 that is broken, but for those of the reference.
     public var violations: [Violation] {
         var rules = Rules()
-        rules.require("size_bytes", content.sizeBytes >= 0, "must not be negative")
+        rules.range("size_bytes", content.sizeBytes, NumberBounds.chunkBytes)
         rules.require(
             "duration_seconds", durationSeconds >= 0 && durationSeconds.isFinite, "must not be negative")
-        rules.require("frame_count", frameCount >= 0, "must not be negative")
-        rules.require("dropped_frames", droppedFrames >= 0, "must not be negative")
-        rules.range("quality_score", qualityScore, 0...100)
+        rules.range("frame_count", frameCount, NumberBounds.frames)
+        rules.range("dropped_frames", droppedFrames, NumberBounds.frames)
+        rules.range("quality_score", qualityScore, NumberBounds.quality)
         rules.oneOf("codec", codec, RecordingConfig.compressions)
         rules.require(
             "content_digest", Hexadecimal.bytes(content.digest)?.count == 32,

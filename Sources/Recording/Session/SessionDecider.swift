@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import EventSourcing
 
 /// What may be asked of a session.
@@ -277,12 +278,12 @@ public enum SessionDecider: Decider {
     private static func evolve(_ state: inout SessionState, _ event: ChunkEvent) {
         switch event {
         case .recorded(let payload):
-            state.chunkCount += 1
-            state.sizeBytes += payload.content.sizeBytes
+            state.chunkCount +|= 1
+            state.sizeBytes +|= payload.content.sizeBytes
             state.identify(payload)
         case .stored(let payload):
             state.merkleHashes[payload.chunk.sequenceNumber] = payload.merkleHash
-            state.sealedBytes += payload.sealedBytes
+            state.sealedBytes +|= payload.sealedBytes
             state.failures[payload.chunk.sequenceNumber] = nil
         case .failed(let chunk, _, _, let causes):
             state.failures[chunk.sequenceNumber] = causes.joined(separator: ": ")

@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import EventSourcing
 
 /// `PerformanceStats` of seed 000.
@@ -13,11 +14,10 @@ public struct PerformanceStats: Sendable, Hashable {
 
     /// The figures that follow from a tally.
     public init(_ work: WorkTally) {
-        average_ms = work.chunks == 0 ? 0 : work.sum_ms / Double(work.chunks)
+        average_ms = .quotient(work.sum_ms, by: Double(work.chunks))
         maximum_ms = work.maximum_ms ?? 0
         minimum_ms = work.minimum_ms ?? 0
-        let done = work.failures + work.steps
-        errorRate = done == 0 ? 0 : Double(work.failures) / Double(done)
+        errorRate = .quotient(Double(work.failures), by: Double(work.failures) + Double(work.steps))
     }
 
     func encode(into json: inout JSONWriter) {
@@ -34,16 +34,16 @@ public struct PerformanceStats: Sendable, Hashable {
 public struct SessionStatisticsResponse: Sendable, Hashable {
     /// The session.
     public var sessionID: String
-    /// When the recording began; when the session was made, before it did.
+    /// When the media begins; of a film, and before there is any, when the recording or else the session did.
     public var start: Timestamp
-    /// When the recording ended; while it runs, when its last event happened.
+    /// When the media ends; of a film, and before there is any, when the recording did or its last event.
     public var end: Timestamp
-    /// Whole seconds from beginning to end.
+    /// Whole seconds of media from beginning to end; of a film its length.
     public var totalSeconds: Int
-    /// Whole seconds that were recorded.
+    /// Whole seconds that the chunks cover.
     public var activeSeconds: Int
-    /// The rest of them.
-    public var pausedSeconds: Int { totalSeconds - activeSeconds }
+    /// The rest of them: pauses and gaps.
+    public var pausedSeconds: Int { max(0, totalSeconds -| activeSeconds) }
     /// The figures of the session's document.
     public var statistics: SessionStatistics
     /// The codec's output of the stored chunks, in bytes.
@@ -58,12 +58,18 @@ public struct SessionStatisticsResponse: Sendable, Hashable {
         let session = fold.session
         sessionID = session.sessionID
         statistics = session.statistics
-        start = session.startedAt ?? session.createdAt
-        // Clocks of several machines differ: nothing ends before it begins, or before it was seen to go on.
-        let last = session.startedAt == nil ? start : session.stoppedAt ?? session.updatedAt
-        end = max(start, last)
         activeSeconds = statistics.durationSeconds
-        totalSeconds = max(activeSeconds, Int((end.milliseconds - start.milliseconds) / 1000))
+        let clock = fold.tally.clock
+        if let begin = clock.begin {
+            start = begin
+            end = begin.advanced(byMilliseconds: clock.span_ms)
+            totalSeconds = max(activeSeconds, Int(clamping: clock.span_ms / 1000))
+        } else {
+            start = session.startedAt ?? session.createdAt
+            // Clocks of several machines differ: nothing ends before it begins.
+            end = max(start, session.startedAt == nil ? start : session.stoppedAt ?? session.updatedAt)
+            totalSeconds = activeSeconds
+        }
         compressedBytes = fold.tally.storedPayloadBytes
         quality = fold.tally.quality
         performance = PerformanceStats(fold.tally.work)
@@ -91,7 +97,7 @@ public struct SessionStatisticsResponse: Sendable, Hashable {
                 json.member("compressed_size_bytes", compressedBytes)
                 json.member("compression_ratio", statistics.compressionRatio)
                 json.member("chunks_count", count)
-                json.member("average_chunk_size_bytes", count == 0 ? 0 : statistics.sizeBytes / count)
+                json.member("average_chunk_size_bytes", count <= 0 ? 0 : statistics.sizeBytes / count)
             }
             json.member("quality_stats", object: encodeQuality)
             performance.encode(into: &json)
@@ -100,8 +106,8 @@ public struct SessionStatisticsResponse: Sendable, Hashable {
 
     /// Zeros as long as no source gives scores.
     private func encodeQuality(_ json: inout JSONWriter) {
-        func ratio(_ part: Int) -> Double { quality.count == 0 ? 0 : Double(part) / Double(quality.count) }
-        let mean = quality.count == 0 ? 0 : quality.sum / Double(quality.count)
+        func ratio(_ part: Int) -> Double { .quotient(Double(part), by: Double(quality.count)) }
+        let mean = Double.quotient(quality.sum, by: Double(quality.count))
         json.member("average_quality_score", min(100, mean))
         json.member("min_quality_score", quality.minimum ?? 0)
         json.member("max_quality_score", quality.maximum ?? 0)
@@ -148,12 +154,12 @@ public struct SystemStatisticsResponse: Sendable, Hashable {
         json.object { json in
             json.member("system_stats") { json in
                 let active: [SessionStatus] = [.starting, .recording, .paused]
-                json.member("total_sessions", totals.sessions.values.reduce(0, +))
-                json.member("active_sessions", active.reduce(0) { $0 + (totals.sessions[$1] ?? 0) })
+                json.member("total_sessions", totals.sessions.values.reduce(0, +|))
+                json.member("active_sessions", active.reduce(0) { $0 +| (totals.sessions[$1] ?? 0) })
                 json.member("total_storage_bytes", totals.storedBytes)
                 json.member(
                     "average_session_duration_seconds",
-                    totals.startedCount == 0 ? 0 : totals.durationSeconds / totals.startedCount)
+                    totals.startedCount <= 0 ? 0 : totals.durationSeconds / totals.startedCount)
             }
             PerformanceStats(totals.work).encode(into: &json)
             json.member("storage_stats") { json in

@@ -1,3 +1,5 @@
+internal import Arithmetic
+
 /// How good the chunks of a session are, by the scores that their source gave them.
 ///
 /// The classes: excellent from 90, good from 75, fair from 50, poor below.
@@ -17,20 +19,20 @@ public struct QualityTally: Sendable, Hashable {
     /// Chunks with a score from 50 to below 75.
     public var fair = 0
     /// Chunks with a score below 50.
-    public var poor: Int { count - excellent - good - fair }
+    public var poor: Int { max(0, count -| excellent -| good -| fair) }
 
     /// A tally of nothing.
     public init() {}
 
     mutating func add(_ score: Double) {
-        count += 1
-        sum += score
+        count +|= 1
+        sum +|= score
         minimum = min(minimum ?? score, score)
         maximum = max(maximum ?? score, score)
         switch score {
-        case 90...: excellent += 1
-        case 75...: good += 1
-        case 50...: fair += 1
+        case 90...: excellent +|= 1
+        case 75...: good +|= 1
+        case 50...: fair +|= 1
         default: break
         }
     }
@@ -58,26 +60,26 @@ public struct WorkTally: Sendable, Hashable {
     public init() {}
 
     mutating func add(_ milliseconds: Double, to chunk: ChunkReference) {
-        steps += 1
-        begun[chunk.sequenceNumber, default: 0] += milliseconds
+        steps +|= 1
+        begun[chunk.sequenceNumber, default: 0] +|= milliseconds
     }
 
     mutating func finish(_ milliseconds: Double, of chunk: ChunkReference) {
-        steps += 1
-        let time = (begun.removeValue(forKey: chunk.sequenceNumber) ?? 0) + milliseconds
-        chunks += 1
-        sum_ms += time
+        steps +|= 1
+        let time = (begun.removeValue(forKey: chunk.sequenceNumber) ?? 0) +| milliseconds
+        chunks +|= 1
+        sum_ms +|= time
         minimum_ms = min(minimum_ms ?? time, time)
         maximum_ms = max(maximum_ms ?? time, time)
     }
 
     /// Takes in the tally of another session.
     public mutating func add(_ other: WorkTally) {
-        chunks += other.chunks
-        sum_ms += other.sum_ms
+        chunks +|= other.chunks
+        sum_ms +|= other.sum_ms
         minimum_ms = [minimum_ms, other.minimum_ms].compactMap { $0 }.min()
         maximum_ms = [maximum_ms, other.maximum_ms].compactMap { $0 }.max()
-        steps += other.steps
-        failures += other.failures
+        steps +|= other.steps
+        failures +|= other.failures
     }
 }

@@ -8,7 +8,7 @@ extension RedisArchiver {
             "archive", key, ["XINFO", "GROUPS", key], accepting: { $0.contains("no such key") }
         ).elements.compactMap { facts -> String? in
             let pairs = facts.elements
-            return pairs.firstIndex { $0.text == "name" }.flatMap { pairs[$0 + 1].text }
+            return pairs.firstIndex { $0.text == "name" }.flatMap { pairs.dropFirst($0 + 1).first?.text }
         }
         return Set(groups + policy.groups).sorted()
     }

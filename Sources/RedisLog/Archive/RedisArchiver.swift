@@ -100,7 +100,7 @@ public final class RedisArchiver {
             return position
         }
         return State(
-            through: try position(0), count: facts.count > 1 ? facts[1].integer ?? 0 : 0,
+            through: try position(0), count: facts.count > 1 ? facts[1].quantity ?? 0 : 0,
             hash: facts.count > 2 ? facts[2].text ?? "" : "", shrunk: try position(3),
             stuck: facts.count > 4 ? facts[4].text ?? "" : "")
     }
@@ -164,7 +164,8 @@ public final class RedisArchiver {
         after state: State, _ holds: [ArchiveHold], all: Bool
     ) throws(LogFailure) -> SegmentName? {
         let partition = state.through.partition
-        let old = UInt64(max(0, SystemClock().now().milliseconds - Int64(policy.afterMilliseconds)))
+        let begin = SystemClock().now().advanced(byMilliseconds: -Int64(policy.afterMilliseconds))
+        let old = UInt64(clamping: begin.milliseconds)
         let key = LogKeys.log(partition)
         let entries = try client.command("archive", key, ["XRANGE", key, "-", "+", "COUNT", "1"]).elements
         guard
@@ -359,7 +360,7 @@ public final class RedisArchiver {
         var wrong: [RecordedEvent] = []
         try client.pipeline("archive", LogKeys.log(partition), commands) { index, reply in
             reply.forEach { number in
-                let place = 100 * index + (number.integer ?? 0) - 1
+                let place = 100 * index + (number.quantity ?? 0) - 1
                 if checked.indices.contains(place) { wrong.append(checked[place]) }
             }
         }

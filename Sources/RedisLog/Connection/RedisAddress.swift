@@ -11,6 +11,9 @@ public struct RedisAddress: Sendable, Hashable, CustomStringConvertible {
     let user: String
     let password: String
 
+    /// What ports there are.
+    static let ports = 1...65_535
+
     /// Reads a URL; user and password may be percent-encoded. Nil when it is none of ours.
     public init?(_ url: String) {
         let scheme = "redis://"
@@ -84,7 +87,7 @@ public struct RedisAddress: Sendable, Hashable, CustomStringConvertible {
             host = text[..<colon]
             portText = text[text.index(after: colon)...]
         }
-        guard let port = portText.isEmpty ? defaultPort : Int(portText), (1...65535).contains(port) else {
+        guard let port = portText.isEmpty ? defaultPort : Int(portText), ports.contains(port) else {
             return nil
         }
         return host.isEmpty ? nil : (String(host), port)

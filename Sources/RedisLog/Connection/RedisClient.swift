@@ -101,6 +101,16 @@ final class RedisClient {
         return reply
     }
 
+    /// Counts a try of a position in a hash beside the log. Where something else than a count stands there,
+    /// nobody knows how often it was tried: as often as can be counted.
+    func countTry(_ key: String, of position: LogPosition) throws(LogFailure) -> Int {
+        let reply = try command("count try", "\(position)", ["HINCRBY", key, position.entryID, "1"]) {
+            $0.contains("overflow") || $0.contains("not an integer")
+        }
+        guard let count = reply.integer, count > 0 else { return Int(Int32.max) }
+        return min(count, Int(Int32.max))
+    }
+
     /// Sends the same commands to every master and answers their replies, copied out.
     func onEachMaster(
         _ operation: String, _ commands: CommandBuffer, accepting: (String) -> Bool

@@ -25,6 +25,10 @@ struct ReplyView {
         }
     }
 
+    /// An integer reply that counts something, or says how long something lasts: never negative, and so
+    /// small that sums stay in bounds, whatever somebody has put into the server.
+    var quantity: Int? { integer.map(Reply.quantity) }
+
     /// A string or status reply; bytes that are not UTF-8 are repaired.
     var string: String? {
         switch reply.pointee.type {
@@ -97,6 +101,7 @@ final class OwnedReply {
 
     /// An integer reply.
     var integer: Int? { lend { $0.integer } }
+    var quantity: Int? { lend { $0.quantity } }
 }
 
 /// A reply of the server, copied out.
@@ -136,6 +141,11 @@ enum Reply: Sendable, Hashable {
         default: nil
         }
     }
+
+    /// As `ReplyView.quantity`.
+    var quantity: Int? { integer.map(Self.quantity) }
+
+    fileprivate static func quantity(_ integer: Int) -> Int { min(max(0, integer), 1 << 53) }
 
     var elements: [Reply] {
         guard case .array(let elements) = self else { return [] }

@@ -346,7 +346,8 @@ final class TakingBack {
             case 5: return "\(reply.elements.last?.text ?? "its indexes are damaged")"
             default:
                 let facts = reply.elements
-                let (key, version) = (facts.count > 2 ? facts[1].text ?? "" : "", facts[2].integer ?? 0)
+                let (key, version) =
+                    facts.count > 2 ? (facts[1].text ?? "", facts[2].quantity ?? 0) : ("", 0)
                 return
                     "the archive goes on with an event of \(key) that does not follow what the log has of it, "
                     + "which is \(version) events"

@@ -125,8 +125,8 @@ extension PartitionState {
             return number
         }
         self.partition = partition
-        length = reply[0]?.integer ?? 0
-        added = reply[1]?.integer ?? 0
+        length = reply[0]?.quantity ?? 0
+        added = reply[1]?.quantity ?? 0
         end = try place(text(2))
         first = text(3).isEmpty ? nil : try place(text(3))
         through = try place(text(4))

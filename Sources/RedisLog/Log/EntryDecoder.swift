@@ -32,8 +32,8 @@ struct EntryDecoder {
         guard let time = values[11]?.withBytes({ Timestamp(rfc3339: $0) }) else {
             throw EntryCoding.corrupt(position, operation, "time is not RFC 3339")
         }
-        guard let sequence = values[19]?.withBytes(number), sequence > 0 else {
-            throw EntryCoding.corrupt(position, operation, "sequence is not a positive number")
+        guard let sequence = values[19]?.withBytes(number), RecordedEvent.sequences.contains(sequence) else {
+            throw EntryCoding.corrupt(position, operation, "sequence is not a positive number of 12 digits")
         }
         let type = types.text(values[3])
         guard let version = values[13]?.withBytes({ version($0, of: values[3]) }) else {
@@ -76,7 +76,7 @@ struct EntryDecoder {
                 memcmp(bytes + start, name, type.count) == 0,
                 schema[colon] == UInt8(ascii: ":")
             else { return nil }
-            return number(schema[(colon + 1)...]).flatMap { $0 <= UInt64(Int.max) ? $0 : nil }
+            return number(schema[(colon + 1)...]).flatMap { $0 <= UInt64(Int32.max) ? $0 : nil }
         }
     }
 }

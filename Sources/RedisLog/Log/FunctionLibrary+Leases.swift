@@ -3,7 +3,7 @@ extension FunctionLibrary {
     ///
     /// Time is the server's. Should its clock be set back, an end may lie further ahead than any lease
     /// lasts (`span`); such a lease counts as just renewed, so that nobody waits for the old time to come
-    /// round again.
+    /// round again. What is no whole number that a double holds exactly counts as 0.
     static let leases = """
         local function lease_set(key, owner, generation, now, span)
           redis.call('HSET', key, 'owner', owner, 'generation', string.format('%d', generation),
@@ -52,7 +52,7 @@ extension FunctionLibrary {
 
         local function checkpoint(keys, args)
           local lease = redis.call('HMGET', keys[2], 'owner', 'generation')
-          if lease[1] ~= args[3] or lease[2] ~= args[4] then return {0, tonumber(lease[2] or 0)} end
+          if lease[1] ~= args[3] or lease[2] ~= args[4] then return {0, whole(lease[2])} end
           redis.call('HSET', keys[1], args[1], args[2])
           return {1, 0}
         end
@@ -65,9 +65,15 @@ extension FunctionLibrary {
           return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
         end
 
+        local function whole(text)
+          local number = tonumber(text or 0)
+          if not number or not (number >= 0 and number <= 9007199254740991) then return 0 end
+          return math.floor(number)
+        end
+
         local function lease_state(key)
           local lease = redis.call('HMGET', key, 'owner', 'generation', 'until', 'span')
-          return lease[1] or '', tonumber(lease[2] or 0), tonumber(lease[3] or 0), tonumber(lease[4] or 0)
+          return lease[1] or '', whole(lease[2]), whole(lease[3]), whole(lease[4])
         end
         """
 

@@ -78,14 +78,16 @@ enum LogKeys {
     }
 
     /// The partition of a name such as `p007`.
-    static func partition(named name: String) -> Int? { name.hasPrefix("p") ? Int(name.dropFirst()) : nil }
+    static func partition(named name: some StringProtocol) -> Int? {
+        guard name.hasPrefix("p"), let number = Int(name.dropFirst()) else { return nil }
+        return (0..<Partitioning.maximumCount).contains(number) ? number : nil
+    }
 
     /// The partition that a key of ours names, from its hash tag.
     static func partition(of key: String) -> Int? {
         guard let open = key.firstIndex(of: "{"), let close = key.firstIndex(of: "}"), open < close else {
             return nil
         }
-        let tag = key[key.index(after: open)..<close]
-        return tag.hasPrefix("p") ? Int(tag.dropFirst()) : nil
+        return partition(named: key[key.index(after: open)..<close])
     }
 }

@@ -1,3 +1,4 @@
+internal import Arithmetic
 internal import EventSourcing
 
 /// The log in Redis, for one thread.
@@ -187,7 +188,7 @@ final class RedisEventStore: EventStore {
         var settled = events
         for index in events.indices where events[index].position.milliseconds == 0 {
             let sequence = events[index].sequence
-            let found = try archive.load(batch.partitionKey, in: partition, after: sequence - 1, limit: 1)
+            let found = try archive.load(batch.partitionKey, in: partition, after: sequence -| 1, limit: 1)
             guard let event = found.first, event.sequence == sequence else {
                 throw missing("append", batch.partitionKey, "sequence \(sequence) is not in the archive")
             }
@@ -221,7 +222,7 @@ final class RedisEventStore: EventStore {
         guard version > 0 else { return }
         let ranks = LogKeys.ranks(partition)
         let evicted = try client.command("restore", ranks, ["ZSCORE", ranks, "evicted"])
-        try restore(key, partition, -(evicted.integer ?? 0), version, fields)
+        try restore(key, partition, 0 -| (evicted.integer ?? 0), version, fields)
     }
 
     private func missing(_ operation: String, _ key: String, _ text: String) -> LogFailure {
@@ -233,10 +234,10 @@ final class RedisEventStore: EventStore {
     ) throws(LogFailure) -> Answer {
         let detail = reply?[1]?.integer ?? 0
         switch reply?[0]?.integer {
-        case 1: return .outcome(.conflict(actual: UInt64(detail)))
-        case 2 where batch.events.indices.contains(detail - 1):
+        case 1: return .outcome(.conflict(actual: UInt64(clamping: detail)))
+        case 2 where batch.events.indices.contains(detail -| 1):
             return .outcome(.idTaken(eventID: batch.events[detail - 1].id))
-        case 3: return .outcome(.fenced(generation: UInt64(detail)))
+        case 3: return .outcome(.fenced(generation: UInt64(clamping: detail)))
         case 4: return .unknown(evicted: detail)
         case 6: return .unclaimed
         case 5:
@@ -374,7 +375,7 @@ final class RedisEventStore: EventStore {
             }
             throw error
         }
-        return (base < 0 ? nil : UInt64(base), UInt64(version), entries)
+        return (base < 0 ? nil : UInt64(base), UInt64(clamping: version), entries)
     }
 
     func version(of partitionKey: String) throws(LogFailure) -> UInt64 {

@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import EventSourcing
 
 /// What the log takes in the server.
@@ -38,9 +39,9 @@ extension RedisEventLog {
             for key in keys { commands.command("MEMORY", "USAGE", key, "SAMPLES", "0") }
             try client.pipeline("memory", "\(self.address)", commands) { _, reply throws(LogFailure) in
                 // One that has gone meanwhile takes nothing.
-                guard let bytes = reply.integer else { return }
+                guard let bytes = reply.quantity else { return }
                 memory.keys += 1
-                memory.bytes += bytes
+                memory.bytes +|= bytes
             }
         }
         return memory

@@ -88,7 +88,11 @@ public struct ParkedEvent: Sendable, Hashable {
 
     /// Reads what `encode` wrote; nil for anything else.
     init?(parsing bytes: [UInt8]) {
-        guard let json = try? JSONValue(parsing: bytes),
+        // The payload is taken over byte for byte, and may be anything: it is the last member, and quotes in
+        // any text before it are escaped, so its name stands there for the first time.
+        let marker = Array(",\"data\":".utf8)
+        guard let start = bytes.indices.first(where: { bytes[$0...].starts(with: marker) }),
+            let json = try? JSONValue(parsing: Array(bytes[..<start]) + Array("}".utf8)),
             let position = json["position"]?.string.flatMap(LogPosition.init),
             let time = json["time"]?.string.flatMap(Timestamp.init(rfc3339:))
         else { return nil }
@@ -102,13 +106,7 @@ public struct ParkedEvent: Sendable, Hashable {
         sequence = UInt64(clamping: json["sequence"]?.integer ?? 0)
         reason = ParkedReason(
             stage: text("stage"), errors: (json["errors"]?.array ?? []).compactMap(\.string),
-            attempts: Int(json["attempts"]?.integer ?? 0), time: time)
-        // The payload is taken over byte for byte: it is the last member, and quotes in any text before
-        // it are escaped, so its name stands there for the first time.
-        let marker = Array(",\"data\":".utf8)
-        guard let start = bytes.indices.first(where: { bytes[$0...].starts(with: marker) }) else {
-            return nil
-        }
+            attempts: Int(clamping: max(0, json["attempts"]?.integer ?? 0)), time: time)
         let payload = Array(bytes[(start + marker.count)...].dropLast())
         data = payload == Array("null".utf8) ? [] : payload
     }

@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import EventSourcing
 
 /// How far a stage, or a subscription, is behind in one partition. Counted from our own ranks; ages are by
@@ -49,12 +50,12 @@ extension RedisGroups {
                     }
                 }
             case 1:
-                lags[partition].pending = reply[0]?.integer ?? 0
+                lags[partition].pending = reply[0]?.quantity ?? 0
                 if let first = reply[1]?.string {
                     pendingFrom[partition] =
                         LogPosition(partition: partition, entryID: first)?.milliseconds
                 }
-            default: lags[partition].parked = reply.integer ?? 0
+            default: lags[partition].parked = reply.quantity ?? 0
             }
         }
         let known = delivered.compactMap { $0 }
@@ -80,7 +81,7 @@ extension RedisGroups {
             commands.command("HLEN", LogKeys.parked(partition, subscription))
         }
         try client.pipeline("lag", subscription, commands) { partition, reply throws(LogFailure) in
-            lags[partition].parked = reply.integer ?? 0
+            lags[partition].parked = reply.quantity ?? 0
         }
         try fill(&lags, after: lags.map { positions[$0.partition] ?? .start(of: $0.partition) }, [:])
         return lags
@@ -103,8 +104,8 @@ extension RedisGroups {
         var now: UInt64 = 0
         try client.pipeline("lag", "\(client.address)", commands) { index, reply throws(LogFailure) in
             guard positions.indices.contains(index) else {
-                let seconds = UInt64(reply[0]?.integer ?? 0)
-                return now = seconds * 1000 + UInt64(reply[1]?.integer ?? 0) / 1000
+                let seconds = UInt64(reply[0]?.quantity ?? 0)
+                return now = seconds *| 1000 +| UInt64(reply[1]?.quantity ?? 0) / 1000
             }
             let partition = positions[index].partition
             guard let text = reply[0]?[0]?.string,
@@ -119,5 +120,5 @@ extension RedisGroups {
     }
 
     /// Entries may be ahead of a clock that was set back.
-    private static func age(_ entry: UInt64, _ now: UInt64) -> Int { now > entry ? Int(now - entry) : 0 }
+    private static func age(_ entry: UInt64, _ now: UInt64) -> Int { Int(clamping: now -| entry) }
 }

@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import EventSourcing
 
 /// How far a group is behind.
@@ -45,11 +46,11 @@ public final class RedisGroups {
         try client.pipeline("backlog", group, commands, accepting: { $0.contains("no such key") }) {
             index, reply throws(LogFailure) in
             let partition = index / 2
-            if !index.isMultiple(of: 2) { return backlog.parked += reply.integer ?? 0 }
+            if !index.isMultiple(of: 2) { return backlog.parked +|= reply.quantity ?? 0 }
             try reply.forEach { item throws(LogFailure) in
                 let facts = Self.facts(of: Reply(item))
                 guard facts["name"]?.text == group else { return }
-                backlog.pending += facts["pending"]?.integer ?? 0
+                backlog.pending +|= facts["pending"]?.quantity ?? 0
                 delivered[partition] = facts["last-delivered-id"]?.text.flatMap {
                     LogPosition(partition: partition, entryID: $0)
                 }
@@ -59,7 +60,7 @@ public final class RedisGroups {
         guard !known.isEmpty else { return nil }
         for (position, count) in zip(known, try remaining(after: known)) {
             backlog.behindByPartition[position.partition] = count
-            backlog.behind += count
+            backlog.behind +|= count
         }
         return backlog
     }
@@ -87,8 +88,8 @@ public final class RedisGroups {
         }
         try client.pipeline("rank", "\(client.address)", commands) { index, reply throws(LogFailure) in
             switch index % 3 {
-            case 0: trimmed = -(reply.integer ?? 0)
-            case 1: totals.append(trimmed + (reply.integer ?? 0))
+            case 0: trimmed = max(0, 0 -| (reply.integer ?? 0))
+            case 1: totals.append(trimmed +| (reply.quantity ?? 0))
             default:
                 let partition = positions[far[index / 3]].partition
                 let parts = reply[0]?.string?.split(separator: ":") ?? []
@@ -106,7 +107,7 @@ public final class RedisGroups {
             let position = positions[far[offset]]
             let through = archive.known(position.partition)
             if position >= through {
-                counts[far[offset]] = totals[offset] - milestones[offset].1 - steps
+                counts[far[offset]] = max(0, totals[offset] -| milestones[offset].1 -| steps)
             } else if position.milliseconds == 0 {
                 counts[far[offset]] = totals[offset]
             } else {
@@ -124,7 +125,7 @@ public final class RedisGroups {
         }
         var counts = Array(repeating: 0, count: ranges.count)
         try client.pipeline("count", "\(client.address)", commands) { index, reply throws(LogFailure) in
-            counts[index] = reply.integer ?? 0
+            counts[index] = reply.quantity ?? 0
         }
         return counts
     }

@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import EventSourcing
 
 /// Events that were set aside: listing them, giving them another try, or letting them go. Blocks;
@@ -27,7 +28,7 @@ public final class RedisParkedEvents {
         for partition in 0..<partitioning.count { commands.command("HLEN", LogKeys.parked(partition, group)) }
         var count = 0
         try client.pipeline("count parked", group, commands) { _, reply throws(LogFailure) in
-            count += reply.integer ?? 0
+            count +|= reply.quantity ?? 0
         }
         return count
     }

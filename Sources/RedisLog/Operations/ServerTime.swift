@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import EventSourcing
 
 extension RedisGroups {
@@ -7,8 +8,9 @@ extension RedisGroups {
         commands.command("TIME")
         var now = Timestamp(milliseconds: 0)
         try client.pipeline("time", "\(client.address)", commands) { _, reply throws(LogFailure) in
-            let (seconds, microseconds) = (reply[0]?.integer ?? 0, reply[1]?.integer ?? 0)
-            now = Timestamp(milliseconds: Int64(seconds) * 1000 + Int64(microseconds) / 1000)
+            let (seconds, microseconds) = (reply[0]?.quantity ?? 0, reply[1]?.quantity ?? 0)
+            now = Timestamp(milliseconds: 0)
+                .advanced(byMilliseconds: Int64(seconds) *| 1000 +| Int64(microseconds) / 1000)
         }
         return now
     }

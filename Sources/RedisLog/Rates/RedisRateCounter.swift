@@ -45,11 +45,15 @@ public final class RedisRateCounter: RateCounter {
             ])
         // A client that failed is dropped, so that the next call doesn't wait out its pause.
         giveBack(client)
-        let numbers = reply.elements.compactMap(\.integer)
+        let numbers = reply.elements.compactMap(\.quantity)
         guard numbers.count == 3 else {
             throw LogFailure(.corrupt, operation: "count", key: key, text: "an answer of another form")
         }
-        return RateGrant(granted: numbers[0], remaining: numbers[1], resetMilliseconds: numbers[2])
+        // No window is longer, and more than was asked for is nobody's to give, whatever the key holds.
+        let longest = RateRule.windowMilliseconds + RateRule.slotMilliseconds
+        return RateGrant(
+            granted: min(numbers[0], max(1, count)), remaining: min(numbers[1], rule.limit),
+            resetMilliseconds: min(numbers[2], longest))
     }
 
     private func borrow() -> RedisClient {

@@ -43,7 +43,7 @@ final class RedisCheckpointStore: CheckpointStore {
             refused = .fenced(
                 "save checkpoints",
                 "\(subscription) \(LogPosition.partitionName(positions[index].partition))",
-                generation: UInt64(reply[1]?.integer ?? 0))
+                generation: UInt64(clamping: reply[1]?.integer ?? 0))
         }
         if let refused { throw refused }
     }

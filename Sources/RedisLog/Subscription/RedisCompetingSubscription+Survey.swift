@@ -80,7 +80,7 @@ extension RedisCompetingSubscription {
         try run("claim") { _, reply throws(LogFailure) in
             try reply[0]?.forEach { item throws(LogFailure) in
                 let position = try EntryCoding.position(item[0], partition: partition, operation: "claim")
-                deliveries[position] = item[1]?.integer ?? 1
+                deliveries[position] = item[1]?.quantity ?? 1
             }
             try reply[1]?.forEach { entry throws(LogFailure) in
                 let position = try EntryCoding.position(entry[0], partition: partition, operation: "claim")

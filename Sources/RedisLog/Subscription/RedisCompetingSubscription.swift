@@ -89,8 +89,7 @@ final class RedisCompetingSubscription: CompetingSubscription {
         let position = delivery.event.position
         tried.insert(position)
         let key = LogKeys.tries(position.partition, group)
-        let reply = try client.command("count try", "\(position)", ["HINCRBY", key, position.entryID, "1"])
-        return reply.integer ?? 1
+        return try client.countTry(key, of: position)
     }
 
     /// Adds what removes the counts of entries that are done with.
@@ -292,7 +291,7 @@ final class RedisCompetingSubscription: CompetingSubscription {
         var malformed: [UnreadableEntry] = []
         try run("read own pending") { index, reply throws(LogFailure) in
             if index.isMultiple(of: 2) {
-                attempt = reply[0]?[3]?.integer ?? 1
+                attempt = reply[0]?[3]?.quantity ?? 1
                 tried.insert(positions[index / 2])
             } else if let entry = reply[0] {
                 try self.accept(

@@ -1,3 +1,4 @@
+internal import Arithmetic
 internal import EventSourcing
 
 /// Ordered reading of some partitions, for one thread.
@@ -155,7 +156,7 @@ final class RedisOrderedFeed: OrderedFeed {
         commands.removeAll()
         commands.command("TIME")
         try client.pipeline("follow", "\(client.address)", commands) { _, reply in
-            now = UInt64(reply[0]?.integer ?? 0) * 1000 + 60_000
+            now = UInt64(reply[0]?.quantity ?? 0) *| 1000 +| 60_000
         }
         // There are none unless that clock was set back.
         for position in positions where position.milliseconds > now {

@@ -10,25 +10,32 @@ final class RedisOrderedParking: OrderedParking {
         let parked = LogKeys.parked(partition, subscription)
         var commands = CommandBuffer()
         // Read in this order: whoever gives a key up writes it down as such before it is no longer parked.
-        commands.command("HVALS", parked)
+        commands.command("HGETALL", parked)
         commands.command("HKEYS", LogKeys.parkedRetries(partition, subscription))
         commands.command("SMEMBERS", LogKeys.givenUp(partition, subscription))
         var held = HeldBack()
         var asked: Set<String> = []
-        try client.pipeline("held back", parked, commands) { index, reply throws(LogFailure) in
-            try reply.forEach { item throws(LogFailure) in
+        var unknown: [LogPosition] = []
+        var entryID = ""
+        try client.pipeline("held back", parked, commands) { index, reply in
+            var isName = true
+            reply.forEach { item in
                 switch index {
+                case 0 where isName: entryID = item.string ?? ""
                 case 0:
-                    guard let bytes = item.bytes, let event = ParkedEvent(parsing: bytes) else {
-                        throw LogFailure(
-                            .corrupt, operation: "held back", key: parked, text: "a record cannot be read")
+                    if let event = item.bytes.flatMap(ParkedEvent.init(parsing:)) {
+                        held.keys.append(event.held)
+                    } else if let position = LogPosition(partition: partition, entryID: entryID) {
+                        unknown.append(position)
                     }
-                    held.keys.append(event.held)
                 case 1: asked.insert(item.string ?? "")
                 default: held.givenUp.insert(item.string ?? "")
                 }
+                isName.toggle()
             }
         }
+        // Somebody spoiled the record: the entry itself says whom it holds back.
+        for position in unknown { held.keys.append(try identify(position)) }
         for index in held.keys.indices {
             held.keys[index].isRetryAsked = asked.contains(held.keys[index].position.entryID)
         }
@@ -37,8 +44,7 @@ final class RedisOrderedParking: OrderedParking {
 
     func countTry(_ subscription: String, of position: LogPosition) throws(LogFailure) -> Int {
         let key = LogKeys.tries(position.partition, subscription)
-        let reply = try client.command("count try", "\(position)", ["HINCRBY", key, position.entryID, "1"])
-        return reply.integer ?? 1
+        return try client.countTry(key, of: position)
     }
 
     func park(
@@ -112,7 +118,7 @@ final class RedisOrderedParking: OrderedParking {
             [position.entryID, value, fence.owner, String(fence.generation)])
         guard reply.elements.first?.integer == 1 else {
             throw .fenced(
-                operation, "\(position)", generation: UInt64(reply.elements.last?.integer ?? 0))
+                operation, "\(position)", generation: UInt64(clamping: reply.elements.last?.integer ?? 0))
         }
     }
 }

@@ -34,8 +34,8 @@ final class RedisPartitionLeases: PartitionLeases {
             holders.append(
                 LeaseHolder(
                     partition: partition, owner: reply[0]?.string ?? "",
-                    generation: UInt64(reply[1]?.integer ?? 0),
-                    remainingMilliseconds: reply[2]?.integer ?? 0))
+                    generation: UInt64(clamping: reply[1]?.integer ?? 0),
+                    remainingMilliseconds: reply[2]?.quantity ?? 0))
         }
         return holders
     }

@@ -1,3 +1,5 @@
+internal import Arithmetic
+
 /// Which partitions the next read asks: a state machine without I/O.
 ///
 /// COUNT is a limit per stream, so one read of all streams could hand a member far more than it asked
@@ -22,7 +24,7 @@ struct StreamRotation {
         self.partitions = partitions
         // Steps of the golden ratio spread any number of members about evenly.
         let turns = Double(member) * 0.618_033_988_749_895
-        cursor = min(partitions - 1, Int((turns - turns.rounded(.down)) * Double(partitions)))
+        cursor = min(partitions - 1, Int(saturating: (turns - turns.rounded(.down)) * Double(partitions)))
     }
 
     /// Whether a whole round was empty.

@@ -21,7 +21,7 @@ enum ArchiveStatusCommand: Command {
         let live = partitions.map(\.liveEvents).reduce(0, +)
         guard settings[Common.json] else {
             var table = Table("PARTITION", ">ARCHIVED", ">IN REDIS", "HELD BY")
-            for partition in partitions where partition.archivedEvents + partition.liveEvents > 0 {
+            for partition in partitions where max(partition.archivedEvents, partition.liveEvents) > 0 {
                 table.add(
                     LogPosition.partitionName(partition.partition),
                     Quantity.grouped(partition.archivedEvents), Quantity.grouped(partition.liveEvents),

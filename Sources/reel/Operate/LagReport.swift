@@ -1,3 +1,4 @@
+import Arithmetic
 import Console
 import EventSourcing
 import RedisLog
@@ -14,7 +15,7 @@ struct LagReport {
     }
 
     private func sum(_ figure: (PartitionLag) -> Int) -> Int {
-        (lags ?? []).reduce(0) { $0 + figure($1) }
+        (lags ?? []).reduce(0) { $0 +| figure($1) }
     }
 
     var behind: Int { sum(\.behind) }
@@ -57,7 +58,7 @@ struct LagReport {
             "STAGE", "PARTITION", ">BEHIND", ">LAG", ">PENDING", ">OLDEST", ">PARKED", "OWNER",
             ">GENERATION")
         for report in reports {
-            for lag in report.lags ?? [] where lag.behind + lag.pending + lag.parked > 0 {
+            for lag in report.lags ?? [] where max(lag.behind, lag.pending, lag.parked) > 0 {
                 table.add(
                     report.name, LogPosition.partitionName(lag.partition), Quantity.grouped(lag.behind),
                     age(lag.oldestMilliseconds), Quantity.grouped(lag.pending),

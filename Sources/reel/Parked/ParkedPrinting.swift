@@ -27,7 +27,13 @@ enum ParkedPrinting {
             json.member("errors", event.reason.errors)
             guard isWhole else { return }
             json.key("data")
-            if event.data.isEmpty { json.null() } else { json.raw(event.data) }
+            if event.data.isEmpty {
+                json.null()
+            } else if (try? JSONValue(parsing: event.data)) != nil {
+                json.raw(event.data)
+            } else {
+                json.value(String(decoding: event.data, as: UTF8.self))
+            }
             json.key("spool_file")
             guard let bytes else { return json.null() }
             json.object { json in
@@ -65,7 +71,7 @@ enum ParkedPrinting {
     }
 
     private static func age(_ event: ParkedEvent, _ now: Timestamp) -> Int {
-        Int(max(0, now.milliseconds - event.reason.time.milliseconds))
+        Int(clamping: max(0, now.milliseconds(since: event.reason.time)))
     }
 }
 

@@ -1,4 +1,6 @@
 import Console
+import Glibc
+import MediaProbe
 import Supervision
 
 /// The commands there are, and how one of them is run.
@@ -30,6 +32,8 @@ enum Program {
     /// Runs what the arguments ask for; every error ends here, as a message and a status.
     /// - Parameter arguments: those behind the program's name; nil for one that is no text.
     static func run(_ arguments: [String?]) -> ExitStatus {
+        // Before anything else is begun: this process is to read a stranger's bytes, and to do nothing more.
+        if arguments.first == MediaProbe.argument { exit(MediaProbe.look(arguments.dropFirst())) }
         Output.ignoreBrokenPipes()
         var name = ""
         do {

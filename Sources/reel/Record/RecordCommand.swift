@@ -44,6 +44,7 @@ enum RecordCommand: Command {
                 ["--max-size (\(violation.field)): \(violation.rule), and \(path) has \(size)"],
                 command: "record")
         }
+        let look = FilmLook(source, of: session)
         // A system that is just being started again is no reason to lose a recording.
         let system = try RunningSystem(settings, for: .changing, patienceMilliseconds: 10_000)
         if settings[RecordSettings.session] == nil {
@@ -57,6 +58,7 @@ enum RecordCommand: Command {
         try watch(system.log, until: ending)
         let report = RecordingReport(settings, session.sessionID, totalBytes: source.totalBytes)
         let vault = try system.vault(spoolLimitBytes: try Common.spoolLimit(settings))
+        if let remark = look.finish(&session) { Output.error("reel record: \(remark)") }
         var options = RecordingOptions(session: session)
         options.diskGuard = Common.diskGuard(settings, spool: vault.spool.root, chunks: vault.chunks.root)
         let recorder = try Recorder(

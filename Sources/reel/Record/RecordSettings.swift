@@ -18,10 +18,9 @@ enum RecordSettings {
         "priority", "WORD", .oneOf(SessionMetadata.priorities), default: "normal",
         help: "low, normal, high or critical")
     static let host = Setting(
-        "rdp-host", "HOST", .text(upTo: 255), default: "localhost", help: "The desktop it was taken from")
+        "rdp-host", "HOST", .text(upTo: 255), help: "The desktop it was taken from")
     static let user = Setting(
-        "rdp-user", "NAME", .text(upTo: 255), defaultNote: "the current user", help: "Who was logged in there"
-    )
+        "rdp-user", "NAME", .text(upTo: 255), help: "Who was logged in there; with --rdp-host")
     static let retention = Setting(
         "retention-days", "DAYS", .integer(1...365), default: "30",
         help: "Days that it is kept after it ended; see 'reel sessions expire'")
@@ -49,10 +48,9 @@ enum RecordSettings {
     static func session(from settings: Settings, source: CaptureConfig.Source) throws -> SessionEvent.Created
     {
         let codec = try settings.require(Common.codec)
-        let rdp = RDPConfig(
-            host: try settings.require(host), username: settings[user] ?? CurrentUser.name)
-        var recording = RecordingConfig()
-        recording.compression = codec
+        let rdp = try desktop(settings)
+        // What the recording is to look like was decided by whoever made the film.
+        let recording = RecordingConfig.unstated(compression: codec)
         var storage = StorageConfig()
         storage.retentionDays = try settings.require(retention)
         storage.maxSizeGB = try settings.require(maximum)
@@ -78,6 +76,15 @@ enum RecordSettings {
         let violations = created.violations
         if !violations.isEmpty { throw UsageError(violations.map(optionNamed), command: "record") }
         return created
+    }
+
+    /// The desktop, where somebody states it: nobody is told of one that Reel has not heard of.
+    private static func desktop(_ settings: Settings) throws -> RDPConfig? {
+        if let host = settings[host] { return .stated(host: host, username: settings[user]) }
+        guard settings[user] == nil else {
+            throw UsageError(["--rdp-user: needs --rdp-host, the desktop"], command: "record")
+        }
+        return nil
     }
 
     /// A violation in the words of the command line.

@@ -1,3 +1,4 @@
+import Arithmetic
 import Console
 import EventSourcing
 import Pipeline
@@ -61,7 +62,8 @@ final class RecordingReport {
             return
         }
         line.chunks = stored
-        line.bytes = chunks == 0 ? bytes : Int(Double(bytes) * Double(stored) / Double(chunks))
+        let share = Double.quotient(Double(stored), by: Double(chunks))
+        line.bytes = chunks == 0 ? bytes : Int(saturating: Double(bytes) * share)
         draw(finally: stored == chunks)
     }
 

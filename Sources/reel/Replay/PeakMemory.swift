@@ -1,3 +1,4 @@
+import Arithmetic
 import Glibc
 
 /// The most memory that this process had resident, as the kernel counts it.
@@ -14,7 +15,7 @@ enum PeakMemory {
         guard let text = try? FileText.read("/proc/\(process)/status") else { return nil }
         for line in text.split(separator: "\n") where line.hasPrefix("\(name):") {
             let digits = line.drop { !$0.isNumber }.prefix { $0.isNumber }
-            return Int(digits).map { $0 * 1024 }
+            return Int(digits).map { $0 *| 1024 }
         }
         return nil
     }

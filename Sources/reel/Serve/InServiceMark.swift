@@ -108,7 +108,7 @@ struct InServiceFile: Equatable {
     /// Why a check says no at `now`; nil when it says yes.
     func objection(to question: ServeCheckCommand.Question, at now: Timestamp) -> String? {
         // A clock that was set back must not make a hanging process look well for ever.
-        let age = abs(now.milliseconds - time.milliseconds)
+        let age = abs(now.milliseconds(since: time))
         if age > Int64(Self.lifetimeMilliseconds) {
             return "process \(pid) last wrote it at \(time.rfc3339): it was killed, or it hangs"
         }

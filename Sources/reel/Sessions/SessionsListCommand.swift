@@ -1,3 +1,4 @@
+import Arithmetic
 import MongoViews
 import Console
 import EventSourcing
@@ -57,7 +58,8 @@ enum SessionsListCommand: Command {
             table.add(
                 session.sessionID, session.status.rawValue, ShortTime.text(session.createdAt),
                 Quantity.grouped(sums.chunksCount), Quantity.bytes(sums.sizeBytes),
-                Quantity.grouped(sums.durationSeconds), Ratio.text(sums.compressionRatio), session.name)
+                sums.durationSeconds == 0 ? "-" : Quantity.grouped(sums.durationSeconds),
+                Ratio.text(sums.compressionRatio), session.name)
         }
         try Output.table(table, empty: "no sessions")
         if page.offset + sessions.count < total {
@@ -82,7 +84,7 @@ enum ShortTime {
 enum Ratio {
     static func text(_ ratio: Double?) -> String {
         guard let ratio else { return "" }
-        let thousandths = Int((ratio * 1000).rounded())
+        let thousandths = max(0, Int(saturating: (ratio * 1000).rounded()))
         let digits = String(thousandths % 1000)
         return "\(thousandths / 1000)." + String(repeating: "0", count: 3 - digits.count) + digits
     }

@@ -1,5 +1,6 @@
 import MongoViews
 import RedisLog
+import Arithmetic
 import Console
 import EventSourcing
 import Pipeline
@@ -52,11 +53,12 @@ enum SessionsShowCommand: Command {
             ("stopped", ShortTime.text(session.stoppedAt)),
             ("chunks", Quantity.grouped(sums.chunksCount)),
             ("size", "\(Quantity.grouped(sums.sizeBytes)) bytes"),
-            ("duration", Quantity.clock(seconds: sums.durationSeconds)),
+            ("duration", sums.durationSeconds == 0 ? "" : Quantity.clock(seconds: sums.durationSeconds)),
+            ("film", session.media.map(film) ?? ""),
             ("compression", "\(session.recording.compression), ratio \(Ratio.text(sums.compressionRatio))"),
             ("encryption", session.storage.encryptionEnabled ? "on" : "off"),
             ("errors", Quantity.grouped(sums.errorCount)),
-            ("desktop", "\(session.rdp.username)@\(session.rdp.host):\(session.rdp.port)"),
+            ("desktop", session.rdp.map(desktop) ?? ""),
             ("project", metadata.project ?? ""), ("environment", metadata.environment ?? ""),
             ("tags", metadata.tags.joined(separator: ", ")), ("owner", metadata.owner ?? ""),
             ("held by", session.holds.map(\.caseName).joined(separator: ", ")),
@@ -66,6 +68,22 @@ enum SessionsShowCommand: Command {
         for (name, value) in rows where !value.isEmpty {
             try Output.line("\(name.padding(to: 12))\(Table.printable(value))")
         }
+    }
+
+    private static func desktop(_ rdp: RDPConfig) -> String {
+        (rdp.username.map { "\($0)@" } ?? "") + rdp.host + (rdp.port.map { ":\($0)" } ?? "")
+    }
+
+    /// What the film says of itself, as far as it does.
+    private static func film(_ media: MediaFacts) -> String {
+        var facts = [media.container]
+        if let width = media.width, let height = media.height { facts.append("\(width)x\(height)") }
+        if let rate = media.frameRate { facts.append("\((rate * 1000).rounded() / 1000) frames/s") }
+        if let seconds = media.durationSeconds {
+            facts.append(Quantity.clock(seconds: Int(saturating: seconds)))
+        }
+        facts.append(media.audio ? "with sound" : "without sound")
+        return facts.joined(separator: ", ")
     }
 
     /// The read model may be behind the log, which knows.

@@ -1,3 +1,4 @@
+import Arithmetic
 import Console
 import EventSourcing
 import Glibc
@@ -113,9 +114,9 @@ struct CertificateWatch {
     }
 
     private func warn(of identity: TLSIdentity) {
-        let left = identity.expiresSeconds - SystemClock().now().milliseconds / 1000
+        let left = identity.expiresSeconds -| SystemClock().now().milliseconds / 1000
         guard left < Self.warnSecondsAhead else { return }
-        let end = Timestamp(milliseconds: identity.expiresSeconds * 1000).rfc3339
+        let end = Timestamp(milliseconds: identity.expiresSeconds *| 1000).rfc3339
         report(.warning, left < 0 ? "the certificate has expired: \(end)" : "the certificate expires: \(end)")
     }
 }

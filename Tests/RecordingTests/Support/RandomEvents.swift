@@ -22,7 +22,24 @@ struct RandomEvents {
         return String((0..<int(0...12)).map { _ in pick(alphabet) })
     }
 
-    mutating func whole() -> Int { flag() ? int(0...100) : int(0...Int.max) }
+    /// A number within bounds, its ends now and then.
+    mutating func int(in bounds: ClosedRange<Int>) -> Int {
+        switch int(0...3) {
+        case 0: bounds.lowerBound
+        case 1: bounds.upperBound
+        case 2: min(bounds.upperBound, bounds.lowerBound + int(0...100))
+        default: int(bounds)
+        }
+    }
+
+    /// A number within bounds, its ends now and then.
+    mutating func number(in bounds: ClosedRange<Double>) -> Double {
+        switch int(0...4) {
+        case 0: bounds.lowerBound
+        case 1: bounds.upperBound
+        default: min(max(number(), bounds.lowerBound), bounds.upperBound)
+        }
+    }
 
     mutating func number() -> Double {
         switch int(0...4) {
@@ -39,32 +56,32 @@ struct RandomEvents {
     }
 
     mutating func chunk() -> ChunkReference {
-        let number = flag() ? int(1...2_000_000) : int(1...Int.max)
+        let number = int(in: NumberBounds.sequenceNumber)
         return flag()
             ? ChunkReference(sessionID: text(), sequenceNumber: number)
             : ChunkReference(sessionID: text(), sequenceNumber: number, chunkID: text())
     }
 
     mutating func content() -> ChunkContent {
-        ChunkContent(sizeBytes: whole(), digest: text(), keyID: text(), cipher: text())
+        ChunkContent(
+            sizeBytes: int(in: NumberBounds.chunkBytes), digest: text(), keyID: text(), cipher: text())
     }
 
     mutating func recording() -> RecordingConfig {
-        var config = RecordingConfig()
-        config.frameRate = whole()
-        config.resolution = text()
-        config.quality = text()
-        config.compression = text()
-        config.bitrate = maybe { $0.whole() }
-        config.audioEnabled = flag()
-        config.cursorEnabled = flag()
+        var config = RecordingConfig.unstated(compression: text())
+        config.frameRate = maybe { $0.int(in: NumberBounds.frameRate) }
+        config.resolution = maybe { $0.text() }
+        config.quality = maybe { $0.text() }
+        config.bitrate = maybe { $0.int(in: NumberBounds.bitrate) }
+        config.audioEnabled = maybe { $0.flag() }
+        config.cursorEnabled = maybe { $0.flag() }
         return config
     }
 
     mutating func storage() -> StorageConfig {
         var config = StorageConfig()
-        config.retentionDays = whole()
-        config.maxSizeGB = whole()
+        config.retentionDays = int(in: NumberBounds.retentionDays)
+        config.maxSizeGB = int(in: NumberBounds.maxSizeGB)
         config.encryptionEnabled = flag()
         config.compressionEnabled = flag()
         config.backupEnabled = flag()
@@ -84,16 +101,28 @@ struct RandomEvents {
     }
 
     mutating func created() -> SessionEvent.Created {
-        var rdp = RDPConfig(host: text(), username: text())
-        rdp.port = whole()
+        var rdp = RDPConfig.stated(host: text(), username: maybe { $0.text() })
+        rdp.port = maybe { $0.int(in: NumberBounds.port) }
         rdp.domain = maybe { $0.text() }
-        rdp.useTLS = flag()
-        rdp.ignoreCertificate = flag()
+        rdp.useTLS = maybe { $0.flag() }
+        rdp.ignoreCertificate = maybe { $0.flag() }
         return SessionEvent.Created(
-            sessionID: text(), name: text(), rdp: rdp, recording: recording(), storage: storage(),
-            metadata: metadata(),
+            sessionID: text(), name: text(), rdp: flag() ? rdp : nil, recording: recording(),
+            storage: storage(), metadata: metadata(),
             capture: CaptureConfig(
-                source: pick(CaptureConfig.Source.allCases), chunkSizeBytes: whole()))
+                source: pick(CaptureConfig.Source.allCases), chunkSizeBytes: int(in: NumberBounds.chunkSize)),
+            media: maybe { $0.media() })
+    }
+
+    mutating func media() -> MediaFacts {
+        var media = MediaFacts(
+            container: "x" + text(), sizeBytes: int(in: MediaFacts.Bounds.bytes), audio: flag())
+        media.durationSeconds = maybe { $0.number(in: MediaFacts.Bounds.seconds) }
+        media.width = maybe { $0.int(in: MediaFacts.Bounds.pixels) }
+        media.height = maybe { $0.int(in: MediaFacts.Bounds.pixels) }
+        media.frameRate = maybe { $0.number(in: MediaFacts.Bounds.frameRate) }
+        media.frameCount = maybe { $0.int(in: NumberBounds.frames) }
+        return media
     }
 
     mutating func updated() -> SessionEvent.Updated {
@@ -111,8 +140,10 @@ struct RandomEvents {
 
     mutating func sealed() -> ChunkEvent.Sealed {
         ChunkEvent.Sealed(
-            chunk: chunk(), content: content(), codec: text(), compressedBytes: whole(),
-            sealedBytes: whole(), merkleHash: text(), processingMilliseconds: number(),
+            chunk: chunk(), content: content(), codec: text(),
+            compressedBytes: int(in: NumberBounds.chunkBytes),
+            sealedBytes: int(in: NumberBounds.sealedBytes), merkleHash: text(),
+            processingMilliseconds: number(in: NumberBounds.work_ms),
             path: maybe { $0.text() })
     }
 
@@ -127,16 +158,20 @@ struct RandomEvents {
             .stopped(
                 SessionEvent.Stopped(
                     sessionID: text(), reason: pick(SessionEvent.StopReason.allCases), incomplete: flag(),
-                    chunkCount: whole(), sizeBytes: whole()))
-        case 6: .processing(sessionID: text(), chunkCount: whole())
+                    chunkCount: int(in: NumberBounds.chunkCount),
+                    sizeBytes: int(in: NumberBounds.sessionBytes)))
+        case 6: .processing(sessionID: text(), chunkCount: int(in: NumberBounds.chunkCount))
         case 7:
             .completed(
                 SessionEvent.Completed(
-                    sessionID: text(), merkleRoot: text(), chunkCount: whole(), sizeBytes: whole(),
-                    sealedBytes: whole(), incomplete: flag()))
+                    sessionID: text(), merkleRoot: text(), chunkCount: int(in: NumberBounds.chunkCount),
+                    sizeBytes: int(in: NumberBounds.sessionBytes),
+                    sealedBytes: int(in: NumberBounds.sessionBytes), incomplete: flag()))
         case 8: .failed(sessionID: text(), error: text())
         case 9: .deleted(sessionID: text())
-        case 10: .merkleRootComputed(sessionID: text(), root: text(), leafCount: whole())
+        case 10:
+            .merkleRootComputed(
+                sessionID: text(), root: text(), leafCount: int(in: NumberBounds.chunkCount))
         case 11: .keyExported(sessionID: text(), keyID: text())
         case 12: .legalHoldSet(hold())
         default: .legalHoldLifted(hold())
@@ -149,18 +184,23 @@ struct RandomEvents {
             .recorded(
                 ChunkEvent.Recorded(
                     chunk: chunk(), content: content(), codec: text(), capturedAt: time(),
-                    durationSeconds: number(), frameCount: whole(), droppedFrames: whole(),
-                    qualityScore: maybe { $0.number() }, spoolPath: text()))
+                    durationSeconds: number(in: NumberBounds.seconds),
+                    frameCount: int(in: NumberBounds.frames), droppedFrames: int(in: NumberBounds.frames),
+                    qualityScore: maybe { $0.number(in: NumberBounds.quality) }, spoolPath: text()))
         case 1:
             .compressed(
                 ChunkEvent.Compressed(
-                    chunk: chunk(), content: content(), codec: text(), compressedBytes: whole(),
-                    processingMilliseconds: number(), spoolPath: maybe { $0.text() }))
+                    chunk: chunk(), content: content(), codec: text(),
+                    compressedBytes: int(in: NumberBounds.chunkBytes),
+                    processingMilliseconds: number(in: NumberBounds.work_ms),
+                    spoolPath: maybe { $0.text() }))
         case 2: .sealed(sealed())
         case 3: .validated(sealed())
         case 4: .stored(sealed())
         case 5:
-            .failed(chunk(), stage: text(), attempts: whole(), causes: (0..<int(1...3)).map { _ in text() })
+            .failed(
+                chunk(), stage: text(), attempts: int(in: NumberBounds.attempts),
+                causes: (0..<int(1...3)).map { _ in text() })
         default: .deleted(chunk())
         }
     }

@@ -12,8 +12,8 @@ enum Samples {
 
     static func of(_ type: String) throws -> [RecordingEvent] {
         switch type {
-        case "SessionCreated": created.map { .session(.created($0)) }
-        case "SessionUpdated": updated.map { .session(.updated($0)) }
+        case "SessionCreated": (created + unstated).map { .session(.created($0)) }
+        case "SessionUpdated": (updated + [unstatedUpdate]).map { .session(.updated($0)) }
         case "SessionStarted":
             [
                 .session(.started(sessionID: sessionID, status: .starting)),
@@ -97,6 +97,8 @@ enum Samples {
     /// What the golden file of an old version is decoded to.
     static func upcast(_ type: String, from version: Int) throws -> [RecordingEvent] {
         switch (type, version) {
+        case ("SessionCreated", 1): return created.map { .session(.created($0)) }
+        case ("SessionUpdated", 1): return updated.map { .session(.updated($0)) }
         case ("ChunkFailed", 1):
             let error = "read of the spool file failed: Input/output error (5)"
             return [.chunk(.failed(seventh, stage: "encrypt", attempts: 3, causes: [error]))]
@@ -125,6 +127,33 @@ enum Samples {
                 recording: RecordingConfig(), storage: StorageConfig(), metadata: emptyMetadata,
                 capture: CaptureConfig(source: .stream, chunkSizeBytes: 1024)),
         ]
+    }
+
+    /// What version 1 could not say: a film and a stream of which little is known.
+    private static var unstated: [SessionEvent.Created] {
+        var film = MediaFacts(container: "matroska,webm", sizeBytes: 3_000_000, audio: false)
+        film.durationSeconds = 600.04
+        (film.width, film.height) = (1280, 720)
+        (film.frameRate, film.frameCount) = (25, 15_001)
+        var recording = RecordingConfig.unstated(compression: "zstd")
+        film.describe(&recording)
+        return [
+            SessionEvent.Created(
+                sessionID: sessionID, name: "talk", rdp: nil, recording: recording,
+                storage: StorageConfig(), metadata: emptyMetadata,
+                capture: CaptureConfig(source: .file, chunkSizeBytes: 10 << 20), media: film),
+            SessionEvent.Created(
+                sessionID: sessionID, name: "trace",
+                rdp: .stated(host: "desk-17.example.org", username: nil),
+                recording: .unstated(compression: "none"), storage: StorageConfig(),
+                metadata: emptyMetadata, capture: CaptureConfig(source: .stream, chunkSizeBytes: 1024)),
+        ]
+    }
+
+    private static var unstatedUpdate: SessionEvent.Updated {
+        var change = SessionEvent.Updated(sessionID: sessionID)
+        change.recording = .unstated(compression: "gzip")
+        return change
     }
 
     private static var recording: RecordingConfig {

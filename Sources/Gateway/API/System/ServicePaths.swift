@@ -194,7 +194,7 @@ private final class HealthMemo: Sendable {
 
     func value(at now: Timestamp, _ look: (Timestamp) -> HealthResponse) -> HealthResponse {
         kept.withLock { kept in
-            if let kept, abs(now.milliseconds - kept.timestamp.milliseconds) < Self.lifetimeMilliseconds {
+            if let kept, abs(now.milliseconds(since: kept.timestamp)) < Self.lifetimeMilliseconds {
                 return kept
             }
             let health = look(now)

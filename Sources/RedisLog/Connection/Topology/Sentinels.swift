@@ -53,7 +53,7 @@ struct Sentinels {
             throw ServerError.failure(text, operation: "ask a sentinel", key: "\(sentinel)")
         }
         guard reply.elements.count == 2, let host = reply.elements[0].text,
-            let port = reply.elements[1].integer
+            let port = reply.elements[1].integer, RedisAddress.ports.contains(port)
         else {
             throw LogFailure(
                 .unreachable, operation: "ask a sentinel", key: "\(sentinel)",

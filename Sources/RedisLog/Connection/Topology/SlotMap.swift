@@ -18,7 +18,8 @@ struct SlotMap: Equatable {
             let parts = range.elements
             guard parts.count >= 3, let first = parts[0].integer, let last = parts[1].integer,
                 (0..<KeySlot.count).contains(first), (first..<KeySlot.count).contains(last),
-                parts[2].elements.count >= 2, let port = parts[2].elements[1].integer
+                parts[2].elements.count >= 2, let port = parts[2].elements[1].integer,
+                RedisAddress.ports.contains(port)
             else { return nil }
             let host = parts[2].elements[0].text ?? ""
             let index = place(of: asked.moved(toHost: host, port: port))
@@ -59,7 +60,7 @@ enum Redirection: Equatable {
         case "MOVED", "ASK":
             guard words.count >= 3, let slot = Int(words[1]), (0..<KeySlot.count).contains(slot),
                 let colon = words[2].lastIndex(of: ":"),
-                let port = Int(words[2][words[2].index(after: colon)...]), (1...65535).contains(port)
+                let port = Int(words[2][words[2].index(after: colon)...]), RedisAddress.ports.contains(port)
             else { return nil }
             let host = String(words[2][..<colon])
             self =
