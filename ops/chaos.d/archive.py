@@ -77,8 +77,14 @@ def read_log(redis, archive):
                 break
         log.trimmed[number] = before
         log.segments[number] = {
-            path.name: path.read_bytes() for path in paths if not path.name.startswith(".tmp-")}
+            path.name: path.read_bytes() for path in paths
+            if not path.name.startswith(".tmp-") and not is_voucher(path, paths)}
     return log
+
+
+def is_voucher(path, paths):
+    """Whether it is what somebody with a key has left beside a segment that is there."""
+    return path.suffix == ".vouched" and path.with_suffix("") in paths
 
 
 def read_trimmed(redis, number):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import threading
 import time
@@ -24,6 +25,7 @@ class Faults:
         ("slow_disk", "slow disk", 4), ("full_spool", "full disk of the spool", 5),
         ("full_store", "full disk of the chunk store", 5),
         ("full_archive", "full disk of the archive", 4), ("step_clock", "step a clock", 8),
+        ("over_memory", "Redis over its memory", 5), ("cannot_save", "Redis that cannot save", 5),
     ]
 
     def __init__(self, fleet, source, longest):
@@ -162,6 +164,52 @@ class Faults:
             return f"{redis('CLIENT', 'KILL', 'TYPE', 'normal')} connections" if redis else None
         except (OSError, RuntimeError):
             return None
+
+    def over_memory(self):
+        """No write is taken for a while. A server that is started again meanwhile has its own limit."""
+        redis = self._redis()
+        try:
+            if redis is None or redis("CONFIG", "SET", "maxmemory", "1mb") != b"OK":
+                return None
+        except (OSError, RuntimeError):
+            return None
+        seconds = self.seconds(2, 15)
+        self.later(seconds, lambda: self._configure("maxmemory", "0"))
+        return f"{seconds:.1f} s"
+
+    def cannot_save(self):
+        """A folder stands where the snapshot should be written: no write is taken for a while (MISCONF)."""
+        redis = self._redis()
+        place = self.fleet.folder / "data" / "redis" / "dump.rdb"
+        if redis is None or place.is_dir():
+            return None
+        try:
+            redis("CONFIG", "SET", "stop-writes-on-bgsave-error", "yes")
+            redis("CONFIG", "SET", "save", "3600 1000000")
+            place.unlink(missing_ok=True)
+            (place / "in the way").mkdir(parents=True)
+            redis("BGSAVE")
+        except (OSError, RuntimeError):
+            pass  # it is undone all the same
+        seconds = self.seconds(2, 15)
+        self.later(seconds, lambda: self._save_again(place))
+        return f"{seconds:.1f} s"
+
+    def _save_again(self, place):
+        shutil.rmtree(place, ignore_errors=True)
+        self._configure("save", "")
+        self._configure("stop-writes-on-bgsave-error", "no")
+
+    def _configure(self, name, value):
+        """Sets it as soon as the server answers."""
+        redis = self._redis()
+        try:
+            if redis is not None and redis("CONFIG", "SET", name, value) == b"OK":
+                return
+        except (OSError, RuntimeError):
+            pass
+        if self.fleet.up.process:
+            self.later(0.5, lambda: self._configure(name, value))
 
     def slow_disk(self):
         """Writers that sync as fast as they can, on the disk that the servers sync to."""

@@ -219,7 +219,13 @@ def run(options, folder):
         faults = Faults(fleet, source, longest=max(5, options.minutes * 60 / 4))
         counts = inflict(fleet, faults, source, options)
         say("healing")
-        faults.tick(everything=True)
+        fleet.wake(everything=True)
+        deadline = time.monotonic() + 60
+        # What can't be undone while a server is away is tried again.
+        while faults.timers and time.monotonic() < deadline:
+            faults.tick(everything=True)
+            fleet.keep_running()
+            time.sleep(0.2)
         fleet.heal()
         if not settle(fleet, SETTLE_SECONDS):
             say(f"not everything came to its end within {SETTLE_SECONDS} s")

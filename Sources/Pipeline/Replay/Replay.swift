@@ -57,7 +57,8 @@ public final class Replay {
         public var comparison = ReadModelComparison()
         /// Whether what was built is now what is shown.
         public var isSwapped = false
-        /// Whether nothing was put in place because what is shown knows more than can be read of the log.
+        /// Whether nothing was put in place because what is shown knows more than can be read of the log, or
+        /// the log lacks what it had.
         public var isWithheld = false
         /// Whether it was asked to end before it was done. What was built is kept for the next run.
         public var isInterrupted = false
@@ -72,6 +73,9 @@ public final class Replay {
     public var holding_ms = 15_000
     /// Threads that read the log.
     public var readers = 2
+    /// Asked before anything is put in place: whether the log lacks events that it had. What is shown may
+    /// then be the last that is known of them.
+    public var isShort: () throws -> Bool = { false }
     /// Called a few times a second.
     public var onProgress: (Progress) -> Void = { _ in }
 
@@ -113,7 +117,9 @@ public final class Replay {
         let isSame = outcome.comparison.differences == 0 && outcome.comparison.unsettled == 0
         let isWanted = try !verifyOnly && (!isSame || rebuild.isDue())
         // What could be read once and cannot any more is known to nobody else.
-        outcome.isWithheld = isWanted && !outcome.isComplete && outcome.comparison.ahead > 0
+        if isWanted, !isSame {
+            outcome.isWithheld = try outcome.comparison.ahead > 0 && !outcome.isComplete || isShort()
+        }
         if !isWanted || outcome.isWithheld { try rebuild.discard() } else { try swap() }
         return outcome
     }

@@ -45,6 +45,8 @@ final class PartitionLoop {
     private let work: any PartitionWork
     private let log: any EventLog
     private let timing: LeaseTiming
+    /// Whether it was said that leases cannot be given back, since they last could.
+    private var isToldOfLeases = false
     private let report: RoleLog
     private let keeper: LeaseKeeper
 
@@ -120,8 +122,11 @@ final class PartitionLoop {
             let leases = try log.leases()
             try keeper.releaseAll(leases)
             try leases.leave(keeper.subscription, as: keeper.member)
+            isToldOfLeases = false
         } catch {
-            // The leases run out by themselves.
+            // The leases run out by themselves. While the log is away this is tried again and again.
+            guard !isToldOfLeases else { return }
+            isToldOfLeases = true
             report(.warning, "\(work.name): leases were not given back: \(error)")
         }
     }

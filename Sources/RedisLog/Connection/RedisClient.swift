@@ -277,7 +277,7 @@ final class RedisClient {
                         "connect", "\(made.address)", commands, HistoryCheck.isAnswer, &answered, body)
                 }
                 let halted = try check.verify(history.known, run) + takeBack(from: made, history, check, run)
-                if !halted.isEmpty { throw check.notedOnly(halted) }
+                if !halted.isEmpty, !check.onlyLooks { throw check.notedOnly(halted) }
             }
             node = made
             self.made += 1

@@ -12,6 +12,8 @@ public struct LogCondition: Sendable {
         /// Milliseconds since the oldest of them was appended; 0 where there is but the newest event, which
         /// is never archived.
         public var oldestMilliseconds: Int
+        /// Events whose loss somebody has accepted.
+        public var lost: Int
         /// Since when the archiver can't go on there, and why; empty where it can.
         public var stuck: String
     }
@@ -139,7 +141,8 @@ extension RedisEventLog {
                 age = max(0, now - Int(clamping: first.milliseconds))
             }
             let unarchived = LogCondition.Unarchived(
-                partition: state.partition, events: state.length, oldestMilliseconds: age, stuck: state.stuck)
+                partition: state.partition, events: state.length, oldestMilliseconds: age,
+                lost: state.lost, stuck: state.stuck)
             return (unarchived, state.findings)
         }
     }

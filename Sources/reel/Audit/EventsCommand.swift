@@ -15,7 +15,8 @@ enum EventsCommand: Command {
         "events", summary: "Print the events of a session, or of the whole log",
         details: "With --json every line is one event in the JSON form of CloudEvents 1.0. Events of one "
             + "session come in the order of their sequence; those of several sessions by the time of their "
-            + "append. An entry that cannot be read is named on stderr, and what stands behind it follows.",
+            + "append. An entry that cannot be read is named on stderr, and what stands behind it follows; "
+            + "so is a partition that lacks events, and what is missing in the histories there.",
         positionals: [
             Positional(
                 "SESSION", .identifier, isRequired: false, help: "Id of the session; without it all events")
@@ -27,7 +28,8 @@ enum EventsCommand: Command {
             "reel events --type KeyExported --json",
         ],
         statuses: [
-            "1  there is no such session; without --follow also: an entry could not be read, and was named",
+            "1  there is no such session; without --follow also: an entry could not be read, or "
+                + "a partition lacks events, and was named",
             Common.usageStatus, Common.dependencyStatus,
         ])
 
@@ -43,6 +45,7 @@ enum EventsCommand: Command {
                 throw CommandFailure(.no, "there is no session \(session)")
             }
             let partition = store.partitioning.partition(of: session)
+            try printer.nameLosses(of: system.log, among: [partition])
             // Read before the history: what comes in between is delivered twice, and printed once.
             positions = [try store.end(of: partition)]
             printer.session = session
@@ -54,6 +57,7 @@ enum EventsCommand: Command {
                 last = end.sequence
             }
         } else {
+            try printer.nameLosses(of: system.log, among: Set(0..<store.partitioning.count))
             var merge = LogMerge(store)
             while !stop.isSet, !printer.isFull, let entry = try merge.next() { try printer.take(entry) }
             positions = merge.positions
@@ -71,8 +75,7 @@ enum EventsCommand: Command {
         let feed = try system.log.follow(after: positions)
         let followed = Set(positions.map(\.partition))
         for halt in try system.log.halts().list() where followed.contains(halt.partition) {
-            Output.error(
-                "reel events: nothing follows of partition \(halt.partition), it is halted: \(halt.reason)")
+            Output.error("reel events: nothing follows of partition \(halt.partition) while it is halted")
         }
         var isAway = false
         while !stop.isSet, !printer.isFull, !Output.isClosed {
@@ -107,6 +110,9 @@ private final class EventPrinter {
     private var left: Int
     /// Entries that could not be read.
     private(set) var holes = 0
+    /// Partitions from which events are gone; last sequences of the histories there.
+    private var lacking: Set<Int> = []
+    private var sequences: [String: UInt64] = [:]
     private var lastSequence: UInt64 = 0
     private var writer = JSONWriter(reserving: 1024)
 
@@ -115,6 +121,28 @@ private final class EventPrinter {
         types = Set(settings.all(EventsCommand.type))
         left = settings[EventsCommand.limit] ?? .max
         columns = Terminal.columns(of: .output)
+    }
+
+    /// Names partitions that lack events. In those, and where a loss was accepted, histories are counted.
+    func nameLosses(of log: RedisEventLog, among partitions: Set<Int>) throws {
+        let condition = try log.survey()
+        for halt in condition.halted where partitions.contains(halt.partition) {
+            lacking.insert(halt.partition)
+            holes += 1
+            Output.error("reel events: partition \(halt.partition) is halted: \(halt.reason)")
+        }
+        for found in condition.unarchived where found.lost > 0 && partitions.contains(found.partition) {
+            lacking.insert(found.partition)
+        }
+    }
+
+    /// Names what a history lacks before an event.
+    private func count(_ event: RecordedEvent) {
+        let last = sequences.updateValue(event.sequence, forKey: event.partitionKey) ?? 0
+        guard event.sequence > last + 1 else { return }
+        holes += 1
+        Output.error(
+            "reel events: \(event.partitionKey) lacks sequences \(last + 1) to \(event.sequence - 1)")
     }
 
     var isFull: Bool { left == 0 }
@@ -144,6 +172,8 @@ private final class EventPrinter {
         if let session {
             guard event.partitionKey == session, event.sequence > lastSequence else { return }
             lastSequence = event.sequence
+        } else if lacking.contains(event.position.partition) {
+            count(event)
         }
         guard left > 0, types.isEmpty || types.contains(event.type) else { return }
         left -= 1

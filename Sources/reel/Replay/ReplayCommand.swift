@@ -77,7 +77,14 @@ enum ReplayCommand: Command {
         if settings[Common.json] { try Output.line(report.json) } else { try report.print() }
         if outcome.isInterrupted { throw CommandFailure(.interrupted, "interrupted; run it again to go on") }
         let isClean = outcome.comparison.differences == 0 && outcome.comparison.unsettled == 0
-        return outcome.isComplete && (isClean || !settings[verify]) ? .success : .no
+        return outcome.isComplete && !outcome.isWithheld && (isClean || !settings[verify]) ? .success : .no
+    }
+
+    /// Whether a partition of the scope has lost events, and nobody has accepted that.
+    private static func isShort(_ scope: RebuildScope, _ log: RedisEventLog) throws -> Bool {
+        let halted = try log.survey().halted.map(\.partition)
+        guard let session = scope.session else { return !halted.isEmpty }
+        return halted.contains(log.partitioning.partition(of: session))
     }
 
     private static func run(
@@ -89,6 +96,7 @@ enum ReplayCommand: Command {
             do {
                 let replay = try Replay(rebuild, scope: scope, log: system.log, stop: stop)
                 replay.onProgress = { meter.show($0) }
+                replay.isShort = { try isShort(scope, system.log) }
                 defer { meter.clear() }
                 let outcome = try replay.run(verifyOnly: verifyOnly)
                 if outcome.isInterrupted {

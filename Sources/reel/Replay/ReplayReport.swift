@@ -106,8 +106,12 @@ struct ReplayReport {
             try Output.line("the new read models are in place; projectors waited \(outcome.hold_ms) ms")
         } else if outcome.isWithheld {
             try Output.line(
-                "nothing was put in place: \(Quantity.grouped(comparison.ahead)) documents show more than can be "
-                    + "read of the log now")
+                "nothing was put in place: "
+                    + (comparison.ahead > 0
+                        ? "\(Quantity.grouped(comparison.ahead)) documents show more than can be read of the "
+                            + "log now"
+                        : "the log lacks events that it had, and the read models may be what is left of them")
+                    + "; 'reel partitions list' says which partitions have lost something")
         } else if !isVerifying, !outcome.isInterrupted {
             try Output.line("nothing was to be changed")
         }

@@ -38,19 +38,30 @@ struct RebuilderRole {
         }
     }
 
+    /// The log lacks events: what is shown of them is not replaced.
+    private struct LogIsShort: Error, CustomStringConvertible {
+        let description =
+            "partitions are halted, and the read models may be what is left of the events that they have lost"
+    }
+
     private func rebuild(_ shortcoming: ReadModelShortcoming, _ stop: StopSignal) throws {
         var limits = MongoProjection.Limits()
         // Everything is catching up here.
         limits.catchUpBatch = 1
         limits.eventsHeld = 20_000
+        let log = system.log
+        let isShort = { try !log.survey().halted.isEmpty }
+        if try isShort() { throw LogIsShort() }
         let rebuild = system.views.rebuild(
             .everything, epoch: system.log.epoch, log: try system.log.open(),
             programVersion: Program.version, limits: limits)
         do {
             let replay = try Replay(rebuild, scope: .everything, log: system.log, stop: stop)
+            replay.isShort = isShort
             system.report(.info, "rebuilder", "building the read models again: \(shortcoming)")
             let outcome = try replay.run(verifyOnly: false)
             if outcome.isInterrupted { return try rebuild.suspend() }
+            if outcome.isWithheld { throw LogIsShort() }
             system.report(
                 .info, "rebuilder", "the new read models are in place",
                 [("events", "\(outcome.events)"), ("differences", "\(outcome.comparison.differences)")])

@@ -35,9 +35,14 @@ struct RunningSystem {
         let pause = StopSignal()
         while true {
             do throws(LogFailure) {
-                log = try RedisEventLog.open(endpoints.redisURL, createWith: nil, options: options)
+                let found = try RedisEventLog.open(endpoints.redisURL, createWith: nil, options: options)
+                try Self.require(found.epoch, endpoints, settings)
+                log = found
                 return
             } catch {
+                if error.kind == .unsuitable, Self.isEmpty(endpoints.redisURL, options) {
+                    try Self.require(nil, endpoints, settings)
+                }
                 let limit = error.kind == .loading ? 60_000 : patienceMilliseconds
                 guard error.isTransient, ContinuousClock.now - began < .milliseconds(limit) else {
                     throw error
@@ -45,6 +50,29 @@ struct RunningSystem {
             }
             _ = pause.wait(milliseconds: backoff.next())
         }
+    }
+
+    /// Whether a server answers that has no log.
+    private static func isEmpty(_ url: String, _ options: RedisEventLog.Options) -> Bool {
+        do { return try RedisEventLog.epoch(at: url, options: options) == nil } catch { return false }
+    }
+
+    /// Refuses a server that has no log, or another one than that of the data folder in which it was found.
+    private static func require(
+        _ found: String?, _ endpoints: Endpoints, _ settings: Settings
+    ) throws(LogFailure) {
+        let data = settings[Common.data] ?? Common.defaultData
+        guard endpoints.pid != nil, let expected = RememberedLog(in: data)?.epoch, expected != found else {
+            return
+        }
+        let place = (try? RedisLocation(url: endpoints.redisURL)).map { "\($0)" } ?? ""
+        throw LogFailure(
+            .otherLog, operation: "open", key: place,
+            text: (found.map { "another log stands there, of epoch \($0)" }
+                ?? "no log stands there any more: the server was emptied, or it is another one")
+                + "; \(data) belongs to the log of epoch \(expected). Put a copy of Redis' data back before "
+                + "anything else; the archive and the read models are what is left of the log, so keep them. "
+                + "'reel up' says at its start what can be done without a copy")
     }
 
     /// An id for a new session whose partition is not halted: the given one where that is so, or where all

@@ -58,10 +58,14 @@ enum LogHealth {
     static func figures(of system: OpenSystem, in metrics: MetricsRegistry) {
         let log = system.log
         func flag(_ name: String, _ help: String, _ holds: @escaping @Sendable (LogCondition) -> Bool?) {
-            metrics.reading(name, help) { holds(log.condition).map { $0 ? 1 : 0 } ?? .nan }
+            metrics.reading(name, help) {
+                // What a server said that does not answer any more is not known now.
+                let condition = log.condition
+                return (condition.failure == nil ? holds(condition) : nil).map { $0 ? 1 : 0 } ?? .nan
+            }
         }
-        flag("reel_redis_reachable", "Whether the last look at the log's server succeeded.") {
-            $0.failure == nil
+        metrics.reading("reel_redis_reachable", "Whether the last look at the log's server succeeded.") {
+            log.condition.failure == nil ? 1 : 0
         }
         flag("reel_redis_takes_writes", "Whether the log's server takes writes.") {
             $0.settings.map { $0.refusal == nil }

@@ -188,7 +188,7 @@ final class ClusterRouter {
         }
         // Nodes that were connected for this very check have answered it.
         isHistoryChecked = true
-        return halted.isEmpty ? nil : check.notedOnly(halted)
+        return halted.isEmpty || check.onlyLooks ? nil : check.notedOnly(halted)
     }
 
     // MARK: - Nodes

@@ -1,0 +1,284 @@
+#!/usr/bin/env python3
+"""What an operator gets wrong, and puts right again: a Redis over its memory, one that cannot save, a
+replica, a changed password, a user without INFO, an emptied server. It is named, looked at, waited for."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+from feeding import Feed
+from kit import REEL, REPOSITORY, Checks, Redis, System, Workspace, environment, eventually, mixed
+from servers import Servers
+
+checks = Checks("operators")
+PARTITIONS = 4
+
+
+def record(system, session):
+    done = system.reel(
+        "record", "-", "--name", session, "--session-id", session, "--chunk-size", 0.02,
+        stdin=mixed(len(session), 60_000))
+    if done.returncode == 0:
+        eventually(lambda: system.status(session) == "completed", 20)
+    return done
+
+
+def port_says(system, path):
+    """What the API's port answers, whatever its status."""
+    try:
+        with urllib.request.urlopen(system.endpoints["api_url"] + path, timeout=10) as answer:
+            return answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.read().decode()
+
+
+def figure(system, name):
+    """The value of a metric without labels, as text."""
+    for line in port_says(system, "/metrics").splitlines():
+        if line.startswith(name + " "):
+            return line.split(" ")[1]
+    return None
+
+
+def is_seen(name, system, session, words, folder):
+    """A log that takes no writes is read, and what is wrong with it is named everywhere."""
+    checks.check(f"{name}: health names it",
+                 eventually(lambda: words in port_says(system, "/health"), 15), port_says(system, "/health"))
+    checks.equal(f"{name}: the figures say so", figure(system, "reel_redis_takes_writes"), "0")
+    done = system.reel("status")
+    checks.check(f"{name}: status names it", done.returncode == 0
+                 and f"TROUBLE: {words}" in done.stdout.decode(), (done.returncode, done.stdout, done.stderr))
+    for command in (["events", session], ["events", "--limit", 3], ["verify", session], ["archive", "status"],
+                    ["archive", "verify"], ["parked", "list"], ["partitions", "list"], ["replay", "--verify"],
+                    ["sessions", "show", session], ["proof", session, 1]):
+        done = system.reel(*command)
+        checks.equal(f"{name}: {command[0]} {command[1]} answers", done.returncode, 0)
+    before = time.monotonic()
+    done = record(system, "refused")
+    checks.check(f"{name}: recording says why it cannot", done.returncode == 3 and words in done.stderr,
+                 (done.returncode, done.stderr))
+    checks.check(f"{name}: within the time that is waited", time.monotonic() - before < 60)
+    out = folder / f"{session}.out"
+    done = system.reel("export", session, "-o", out)
+    checks.check(f"{name}: an export that could leave no record is refused, and says why",
+                 done.returncode == 3 and words in done.stderr and not out.exists(),
+                 (done.returncode, done.stderr))
+
+
+def is_over(name, system, session):
+    """Everything goes on by itself."""
+    checks.check(f"{name}: over: health is well",
+                 eventually(lambda: json.loads(port_says(system, "/health"))["status"] == "healthy", 40),
+                 port_says(system, "/health"))
+    checks.equal(f"{name}: over: recordings are taken", record(system, session).returncode, 0)
+    checks.equal(f"{name}: over: and sound", system.reel("verify", session).returncode, 0)
+    checks.equal(f"{name}: over: nobody ended", system.process.poll(), None)
+
+
+def over_memory(system, folder):
+    redis = system.redis()
+    redis("CONFIG", "SET", "maxmemory", "1mb")
+    is_seen("over memory", system, "first", "the server is at its maxmemory", folder)
+    done = system.reel("archive", "run", "--all")
+    checks.equal("over memory: room can be made", done.returncode, 0)
+    left = sum(redis("XLEN", f"reel:{{p{n:03d}}}:log") for n in range(PARTITIONS))
+    checks.check("over memory: and is made without being asked", left <= PARTITIONS, left)
+    checks.equal("over memory: what left Redis is sound", system.reel("verify", "first").returncode, 0)
+    redis("CONFIG", "SET", "maxmemory", "0")
+    is_over("over memory", system, "second")
+
+
+def cannot_save(system, folder):
+    """stop-writes-on-bgsave-error, and a snapshot that fails: a folder stands where it should be written."""
+    redis = system.redis()
+    redis("CONFIG", "SET", "stop-writes-on-bgsave-error", "yes")
+    redis("CONFIG", "SET", "save", "3600 100000")
+    place = system.data / "redis" / redis("CONFIG", "GET", "dbfilename")[1].decode()
+    place.unlink(missing_ok=True)
+    (place / "in the way").mkdir(parents=True)
+    redis("BGSAVE")
+    checks.check("cannot save: the server refuses", eventually(lambda: refuses(redis), 10))
+    is_seen("cannot save", system, "first", "the server cannot write its disk", folder)
+    (place / "in the way").rmdir()
+    place.rmdir()
+    redis("CONFIG", "SET", "save", "")
+    redis("BGSAVE")
+    is_over("cannot save", system, "third")
+
+
+def refuses(redis):
+    try:
+        redis("DEL", "nothing")
+    except RuntimeError as error:
+        return "MISCONF" in str(error)
+    return False
+
+
+def replica(system, folder):
+    redis = system.redis()
+    redis("REPLICAOF", "127.0.0.1", "1")
+    is_seen("a replica", system, "first", "the server is a read-only replica", folder)
+    redis("REPLICAOF", "NO", "ONE")
+    is_over("a replica", system, "fourth")
+
+
+def less_durable(system):
+    """Somebody switches off what an append has survived."""
+    redis = system.redis()
+    redis("CONFIG", "SET", "appendfsync", "no")
+    checks.check("less durable: health says so within seconds",
+                 eventually(lambda: "the server's settings have changed" in port_says(system, "/health"), 10),
+                 port_says(system, "/health"))
+    checks.equal("less durable: and the figures", figure(system, "reel_redis_durable"), "0")
+    checks.check("less durable: and the log", "the server's settings have changed" in system.log.read_text())
+    redis("CONFIG", "SET", "appendfsync", "always")
+    checks.check("less durable: and that it is right again",
+                 eventually(lambda: figure(system, "reel_redis_durable") == "1", 10))
+
+
+def emptied(system):
+    """FLUSHALL while a recorder holds its connection."""
+    recorder = subprocess.Popen(
+        [REEL, "record", "-", "--name", "open", "--session-id", "open", "--chunk-size", "0.02", "--verbose",
+         "--data", str(system.data)],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment())
+    recorder.stdin.write(os.urandom(100_000))
+    recorder.stdin.flush()
+    eventually(lambda: system.status("open") is not None, 10)
+    system.redis()("FLUSHALL")
+    recorder.stdin.write(os.urandom(100_000))
+    recorder.stdin.flush()
+    checks.check("emptied: health says that no log stands there", eventually(
+        lambda: "no log stands there any more" in port_says(system, "/health"), 10),
+        port_says(system, "/health"))
+    for command in (["status"], ["events", "first"], ["verify", "first"], ["replay"], ["archive", "run"]):
+        done = system.reel(*command)
+        checks.check(f"emptied: {command[0]} names the log that is missing", done.returncode == 3
+                     and "no log stands there any more" in done.stderr and "keep them" in done.stderr,
+                     (done.returncode, done.stderr))
+    began = time.monotonic()
+    recorder.send_signal(signal.SIGINT)
+    try:
+        status, said = recorder.wait(20), recorder.stderr.read().decode()
+    finally:
+        recorder.kill()
+    checks.check("emptied: Ctrl-C ends the recorder at once, with what it could not do",
+                 time.monotonic() - began < 8 and status == 3 and "no log stands there" in said,
+                 (status, said))
+    checks.equal("emptied: the others are still there", system.process.poll(), None)
+    system.stop()
+    try:
+        system.start()
+        said = "it started"
+    except RuntimeError as error:
+        said = str(error)
+    checks.check("emptied: the next start refuses, and advises to keep what is left", "holds no log" in said
+                 and "keep them" in said and "--log-from-archive" in said and "drop" not in said, said)
+    system.options.append("--log-from-archive")
+    system.start()
+    checks.equal("emptied: what was archived comes back", system.reel("verify", "first").returncode, 0)
+
+
+def documented_user(folder, servers):
+    """A whole session as the user that ops/docs/redis-acl.md describes."""
+    text = (REPOSITORY / "ops" / "docs" / "redis-acl.md").read_text()
+    rules = text.split("ACL SETUSER reel on >PASSWORD ")[1].split("```")[0].split()
+    redis = Redis(servers.redis_url)
+    redis("ACL", "SETUSER", "reel", "reset", "on", ">secret", *rules)
+    url = servers.redis_url.replace("redis://", "redis://reel:secret@")
+    system = System(folder / "documented", "--redis-url", url, "--mongodb-url", servers.mongodb_url,
+                    "--partitions", PARTITIONS).start()
+    checks.equal("documented user: records", record(system, "least").returncode, 0)
+    for command in (["status"], ["verify", "least"], ["export", "least", "-o", folder / "least"], ["events"],
+                    ["hold", "set", "least", "--case", "c", "--reason", "r"],
+                    ["hold", "lift", "least", "--reason", "r"], ["replay"], ["archive", "run", "--all"],
+                    ["archive", "verify"], ["parked", "list"], ["partitions", "list"]):
+        done = system.reel(*command)
+        checks.check(f"documented user: {command[0]} {command[1] if command[1:] else ''}",
+                     done.returncode == 0, done.stderr)
+    checks.equal("documented user: nothing was refused", redis("ACL", "LOG"), [])
+    redis("ACL", "SETUSER", "reel", "-fcall")
+    done = record(system, "refused")
+    checks.check("documented user: a permission that is taken away is named", done.returncode == 3
+                 and "permission" in done.stderr and "fcall" in done.stderr, (done.returncode, done.stderr))
+    redis("ACL", "SETUSER", "reel", "+fcall")
+    is_over("documented user", system, "given-back")
+    system.stop()
+
+
+def password(folder):
+    """Another password, every connection cut, and back: everybody waits."""
+    with Servers(folder) as servers:
+        servers.start_redis()
+        servers.start_mongo()
+        redis = Redis(servers.redis_url)
+        redis("ACL", "SETUSER", "app", "on", ">right", "~*", "&*", "+@all", "-info")
+        url = servers.redis_url.replace("redis://", "redis://app:right@")
+        system = System(folder / "data", "--redis-url", url, "--mongodb-url", servers.mongodb_url,
+                        "--partitions", PARTITIONS).start()
+        checks.equal("without INFO: sessions are recorded", record(system, "first").returncode, 0)
+        done = system.reel("status")
+        checks.check("without INFO: status says what is not known, and why", done.returncode == 0
+                     and b"its user may not call INFO" in done.stdout,
+                     (done.returncode, done.stdout, done.stderr))
+        feed = Feed(system, "fed", 3, "zstd")
+        eventually(lambda: len(feed.acknowledged) > 2, 20)
+        redis("ACL", "SETUSER", "app", "resetpass", ">wrong")
+        for line in redis("CLIENT", "LIST").decode().splitlines():
+            facts = dict(part.split("=", 1) for part in line.split(" "))
+            if facts["user"] == "app":
+                redis("CLIENT", "KILL", "ID", facts["id"])
+        words = "the server refuses the user or the password"
+        checks.check("password: health names it", eventually(
+            lambda: words in port_says(system, "/health"), 10), port_says(system, "/health"))
+        checks.check("password: and so does every role that waits", eventually(
+            lambda: "waiting for" in port_says(system, "/health"), 15), port_says(system, "/health"))
+        checks.equal("password: the server is not called reachable",
+                     figure(system, "reel_redis_reachable"), "0")
+        checks.equal("password: what it last said is not taken for now",
+                     figure(system, "reel_redis_takes_writes"), "NaN")
+        done = system.reel("status")
+        checks.check("password: status names it", done.returncode == 3 and words in done.stderr, done.stderr)
+        checks.check("password: the recorder waits and says so",
+                     feed.is_alive() and any(words in line for line in feed.said), feed.said[-3:])
+        redis("ACL", "SETUSER", "app", "resetpass", ">right")
+        is_over("password", system, "second")
+        feed.finish()
+        checks.equal("password: the recording is whole", feed.status, 0)
+        checks.check("password: it is completed",
+                     eventually(lambda: system.status("fed") == "completed", 20), system.status("fed"))
+        checks.equal("password: and sound", system.reel("verify", "fed").returncode, 0)
+        system.stop()
+
+
+def permissions(folder):
+    with Servers(folder) as servers:
+        servers.start_redis()
+        servers.start_mongo()
+        documented_user(folder, servers)
+
+
+def main():
+    with Workspace("operators") as folder:
+        with checks.section("one server"):
+            with System(folder / "data", "--partitions", PARTITIONS) as system:
+                record(system, "first")
+                for part in (over_memory, cannot_save, replica):
+                    with checks.section(part.__name__):
+                        part(system, folder)
+                for part in (less_durable, emptied):
+                    with checks.section(part.__name__):
+                        part(system)
+        with checks.section("password"):
+            password(folder)
+    with Workspace("permissions") as folder, checks.section("permissions"):
+        permissions(folder)
+    checks.finish()
+
+
+if __name__ == "__main__":
+    main()
