@@ -56,6 +56,12 @@ def halted(system):
     return {one["partition"]: one["reason"] for one in status(system)["halted_partitions"]}
 
 
+def listed(system):
+    """The partitions that somebody has halted, for everybody."""
+    found = json.loads(system.reel("partitions", "list", "--json").stdout)["halted"]
+    return [one["partition"] for one in found]
+
+
 def health(system):
     """What the API says of its health, and the figure of halted partitions."""
     base = system.endpoints["api_url"]
@@ -227,8 +233,10 @@ def cut(folder):
     redis = system.redis()
     for number, (_, change) in enumerate(CUTS):
         change(redis, f"reel:{{p{number:03d}}}:log")
-    # From now on every look, one by one, must say so: none waits for another.
-    found = eventually(lambda: set(halted(system)) == set(session) and halted(system), 10) or halted(system)
+    # Roles look about once a second; from then on nobody appends.
+    marked = eventually(lambda: set(listed(system)) == set(session), 20)
+    checks.check("cut: roles halt every partition within seconds", marked, listed(system))
+    found = halted(system)
     for number, (name, _) in enumerate(CUTS):
         checks.check(f"{name} halts its partition", number in found, found)
         done = record(system, other[number], completes=False)
