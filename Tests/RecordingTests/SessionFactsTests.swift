@@ -102,7 +102,8 @@ struct SessionFactsTests {
         ("no owner", { $0.metadata.owner = nil }), ("project", { $0.metadata.project = "zeus" }),
         ("tags", { $0.metadata.tags.append("t") }), ("environment", { $0.metadata.environment = "e" }),
         ("description", { $0.metadata.description = "d" }), ("priority", { $0.metadata.priority = "p" }),
-        ("host", { $0.rdp.host = "h" }), ("username", { $0.rdp.username = "u" }),
+        ("host", { $0.rdp?.host = "h" }), ("username", { $0.rdp?.username = "u" }),
+        ("desktop", { $0.rdp = nil }),
         ("bitrate", { $0.recording.bitrate = 77 }), ("retention", { $0.storage.retentionDays = 1 }),
     ]
 
