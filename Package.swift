@@ -63,10 +63,16 @@ let package = Package(
         // What a session's log says and what its files hold, each checked against the other.
         library("SessionContent", ["Arithmetic", "EventSourcing", "Recording", "Vault"]),
 
-        // The runtime of workers and the stages.
+        // How chunks come in, from whatever source: place, spool, digest, admission, decision.
+        library("Intake", ["Arithmetic", "EventSourcing", "Recording", "Vault", "Supervision"]),
+
+        // The runtime of workers and the stages, and the recorder of files and streams.
         library(
             "Pipeline",
-            ["Arithmetic", "EventSourcing", "Recording", "SessionContent", "Vault", "Supervision"]),
+            [
+                "Arithmetic", "EventSourcing", "Intake", "Recording", "SessionContent", "Vault",
+                "Supervision",
+            ]),
 
         // Threads, child processes, locks on folders, signals.
         library("Supervision", ["Arithmetic", "CPosix", "CStart"]),
@@ -84,8 +90,8 @@ let package = Package(
         library(
             "Gateway",
             [
-                "Access", "Arithmetic", "EventSourcing", "HTTPServer", "Metrics", "Recording",
-                "SessionContent", "Vault",
+                "Access", "Arithmetic", "EventSourcing", "HTTPServer", "Intake", "Metrics", "Recording",
+                "SessionContent", "Supervision", "Vault",
             ]),
 
         // The gateway's followers on the runtime's reader of the log.
@@ -99,7 +105,9 @@ let package = Package(
         // In-memory back ends, contract suites, real servers for tests.
         library(
             "Simulation",
-            ["EventSourcing", "Recording", "Pipeline", "SessionContent", "Supervision", "Vault"]),
+            [
+                "EventSourcing", "Intake", "Recording", "Pipeline", "SessionContent", "Supervision", "Vault",
+            ]),
         library("TestServers", ["Supervision"]),
 
         .executableTarget(
@@ -107,7 +115,7 @@ let package = Package(
             dependencies: [
                 "Arithmetic", "EventSourcing", "Recording", "RedisLog", "SessionContent", "Vault", "Pipeline",
                 "MongoViews", "Supervision", "Console", "Access", "Gateway", "MediaProbe", "GatewayFeed",
-                "HTTPLoad", "HTTPServer", "Metrics",
+                "HTTPLoad", "HTTPServer", "Intake", "Metrics",
             ],
             swiftSettings: strict),
 
@@ -116,9 +124,12 @@ let package = Package(
         tests("RedisLogTests", ["EventSourcing", "RedisLog", "Simulation", "TestServers"]),
         tests("VaultTests", ["Vault"]),
         tests(
+            "IntakeTests", ["EventSourcing", "Intake", "Recording", "Simulation", "Supervision", "Vault"]),
+        tests(
             "PipelineTests",
             [
-                "EventSourcing", "Recording", "Pipeline", "SessionContent", "Vault", "Simulation", "RedisLog",
+                "EventSourcing", "Intake", "Recording", "Pipeline", "SessionContent", "Vault", "Simulation",
+                "RedisLog",
                 "TestServers",
             ]),
         tests(
@@ -134,8 +145,8 @@ let package = Package(
         tests(
             "GatewayTests",
             [
-                "Access", "EventSourcing", "Gateway", "GatewayFeed", "HTTPServer", "Metrics", "Pipeline",
-                "Recording", "SessionContent", "Simulation", "Supervision", "Vault",
+                "Access", "EventSourcing", "Gateway", "GatewayFeed", "HTTPServer", "Intake", "Metrics",
+                "Pipeline", "Recording", "SessionContent", "Simulation", "Supervision", "Vault",
             ]),
         tests(
             "ReelTests",
@@ -145,7 +156,8 @@ let package = Package(
             ]),
         tests("MediaProbeTests", ["MediaProbe", "Recording"]),
         tests("SupervisionTests", ["Supervision", "TestServers"]),
-        tests("SimulationTests", ["EventSourcing", "Pipeline", "Recording", "Simulation", "Vault"]),
+        tests(
+            "SimulationTests", ["EventSourcing", "Intake", "Pipeline", "Recording", "Simulation", "Vault"]),
         tests("SystemTests", ["TestServers", "Supervision"]),
         tests("TidyTests", []),
     ]

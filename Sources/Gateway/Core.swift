@@ -1,4 +1,5 @@
 internal import EventSourcing
+internal import Intake
 internal import Recording
 
 /// What all handlers share.
@@ -19,7 +20,7 @@ final class Core: Sendable {
     let viewings = Viewings()
     let totals = Totals()
     let streams = LiveStreams()
-    let openStreams = OpenStreams()
+    let intake: ChunkIntake
 
     init(_ parts: GatewayParts, _ settings: GatewaySettings) throws(LogFailure) {
         self.parts = parts
@@ -39,6 +40,10 @@ final class Core: Sendable {
         streamsOfContent = ContentStreams(limit: settings.mediaStreams)
         marks = RecorderMarks(
             parts.log, parts.clock, lifetimeMilliseconds: settings.uploaderSeconds * 1000)
+        var limits = settings.intake
+        limits.chunkBytes = settings.chunkBytes
+        intake = ChunkIntake(
+            log: desk, spool: parts.spool, clock: parts.clock, diskGuard: parts.diskGuard, limits: limits)
     }
 
     var queries: any RecordingQueries { parts.queries }

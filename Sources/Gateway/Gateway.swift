@@ -1,6 +1,8 @@
 public import EventSourcing
 public import HTTPServer
+internal import Intake
 public import Metrics
+public import Supervision
 
 /// The services that sessions are worked with over.
 public enum GatewayService: String, Sendable, CaseIterable {
@@ -34,6 +36,10 @@ public final class Gateway: Sendable {
             "Times that the read models showed what the log does not say, and were not believed."
         ) { Double(contradictions.count) }
     }
+
+    /// Looks after the streams that are being taken until `stop` is set: records what is old enough, and does
+    /// what other processes ask for. Blocks; to be called by a thread of its own.
+    public func runIntake(stop: StopSignal) throws { try core.intake.run(stop: stop) }
 
     /// Every route of a service.
     public func routes(of service: GatewayService) -> [Route] {

@@ -1,4 +1,5 @@
 public import EventSourcing
+public import Intake
 public import Recording
 public import Vault
 
@@ -101,6 +102,8 @@ public struct GatewaySettings: Sendable {
     /// A recording whose uploader is not heard of for so long is taken for lost, and stopped as incomplete
     /// by the recorder watch some 25 s later.
     public var uploaderSeconds = 30
+    /// How much is taken in at once, and how long it waits; of chunks' size `chunkBytes` decides.
+    public var intake = IntakeLimits()
     /// The defaults.
     public init() {}
 }

@@ -127,6 +127,11 @@ private struct ConnectionWatch {
         case .waiting: return age > settings.idleMilliseconds
         case .header: return age > settings.headerMilliseconds
         case .body:
+            if record.mayRest {
+                // Its time begins when it may rest no more.
+                record.startAgain(now)
+                return false
+            }
             let allowance = settings.bodyMilliseconds
             return age > allowance + Int64(received / max(1, settings.bodyBytesPerSecond)) * 1000
         case .handling, .answer: return false

@@ -46,6 +46,27 @@ public struct UnreadableKeyRecord: Error, Sendable, Hashable, CustomStringConver
     public var description: String { "the kept key of session \(sessionID) cannot be read: \(text)" }
 }
 
+/// A session has no data key: it was destroyed, or is gone from where keys are kept.
+public struct KeyMissing: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The session.
+    public var sessionID: String
+    /// Id of the key, where an event names it.
+    public var keyID: String?
+
+    /// A key that is not there.
+    public init(sessionID: String, keyID: String? = nil) {
+        self.sessionID = sessionID
+        self.keyID = keyID
+    }
+
+    /// Which key is missing, where it should be, and what to do.
+    public var description: String {
+        "session \(sessionID) has no data key\(keyID.map { " (\($0))" } ?? ""): collection keys of database "
+            + "reel_vault has no document of it; put that document back from a backup, for without it nothing "
+            + "of the session can be recorded or read"
+    }
+}
+
 /// Where wrapped keys are kept, apart from everything that can be rebuilt. Calls block; one thread.
 public protocol KeyRecords: AnyObject {
     /// Keeps a record durably unless the session has one; answers the one that is kept.

@@ -50,12 +50,3 @@ public final class SessionKeys {
                 nonce: record.nonce, ciphertext: record.ciphertext))
     }
 }
-
-/// A session has no data key: it was destroyed, or never was.
-public struct KeyMissing: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The session.
-    public var sessionID: String
-
-    /// What is missing, in a sentence.
-    public var description: String { "session \(sessionID) has no data key" }
-}

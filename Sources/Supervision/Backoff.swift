@@ -18,6 +18,6 @@ public struct Backoff: Sendable, Equatable {
         let doublings = min(max(0, attempt - 1), 30)
         let (full, overflow) = firstMilliseconds.multipliedReportingOverflow(by: 1 << doublings)
         let most = overflow ? limitMilliseconds : min(full, limitMilliseconds)
-        return Int.random(in: (most + 1) / 2...most)
+        return Machine.random(in: (most + 1) / 2...most)
     }
 }

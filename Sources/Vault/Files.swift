@@ -11,11 +11,17 @@ public protocol FileWatcher: Sendable {
     /// `fsync`, `link`, `rename`, `unlink`, `mkdir`, `rmdir`).
     /// - Parameter source: the name that `rename` took away.
     func after(_ operation: String, _ path: String, from source: String?)
+
+    /// So many random bytes for a name, so that a simulation can be had again; nil for the machine's own.
+    func randomBytes(_ count: Int) -> [UInt8]?
 }
 
 extension FileWatcher {
     /// For watchers that only let calls fail.
     public func after(_ operation: String, _ path: String, from source: String?) {}
+
+    /// For watchers that leave names to the machine.
+    public func randomBytes(_ count: Int) -> [UInt8]? { nil }
 }
 
 /// The file calls of the calling thread.

@@ -20,6 +20,6 @@ public enum Identifier {
 
     /// `count` random bytes as hexadecimal digits behind a prefix.
     static func random(prefix: String, bytes count: Int) -> String {
-        prefix + Hex.encode(Sodium.randomBytes(count))
+        prefix + Hex.encode(FileCalls.watcher?.randomBytes(count) ?? Sodium.randomBytes(count))
     }
 }

@@ -1,14 +1,6 @@
 internal import Arithmetic
 internal import Glibc
 
-/// What a file in the spool holds.
-public enum SpoolKind: Hashable, Sendable {
-    /// A chunk as it was recorded.
-    case raw
-    /// What the named stage hands to the next one.
-    case handover(stage: String)
-}
-
 /// How much lies in the spool.
 public struct SpoolUsage: Hashable, Sendable {
     /// Sum of the files' lengths.
@@ -17,8 +9,8 @@ public struct SpoolUsage: Hashable, Sendable {
     public let files: Int
 }
 
-/// Chunks on their way: `<root>/<session_id>/<sequence, eight digits>.raw` as recorded, and
-/// `….<stage>-<random hex>` between stages that run in different workers.
+/// Chunks on their way: `<root>/<session_id>/<sequence, eight digits>.raw-<lineage>` as recorded, and
+/// `….<stage>-<lineage>-<random hex>` between stages that run in different workers; see `SpoolName`.
 ///
 /// What `write` has returned for is durable. May be shared by threads and processes. Calls block on the disk:
 /// make them on a thread of its own.
@@ -28,7 +20,7 @@ public final class Spool: Sendable {
     /// How often a folder is looked at that changes all the time.
     private static let looks = 5
 
-    private let folders: SessionFolders
+    let folders: SessionFolders
     /// What may lie here, whoever wrote it; nil when nobody has said.
     public let limitBytes: Int?
 
@@ -50,59 +42,81 @@ public final class Spool: Sendable {
         return "\(root)/\(relative)"
     }
 
-    /// Session and name of a file that `write` has named.
-    private static func parts(
+    /// The session, the file's name and what that says, of a path relative to the root.
+    static func parts(
         of relative: String
-    ) throws(StorageFailure) -> (session: String, name: String) {
+    ) throws(StorageFailure) -> (session: String, file: String, name: SpoolName) {
         let parts = relative.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, Identifier.isValid(String(parts[0])), Self.isFileName(parts[1]) else {
+        guard parts.count == 2, Identifier.isValid(String(parts[0])), let name = SpoolName(parts[1]) else {
             throw .invalidIdentifier(relative)
         }
-        return (String(parts[0]), String(parts[1]))
+        return (String(parts[0]), String(parts[1]), name)
     }
 
-    /// Writes a file, durably. A raw chunk replaces one of the same number: it is what a recorder left that
-    /// died before it could tell the log. Each handover gets a name of its own.
+    /// Whether a path relative to the root is one of a file that a session may have here.
+    public static func isPath(_ relative: String, of session: String) -> Bool {
+        do throws(StorageFailure) { return try parts(of: relative).session == session } catch { return false }
+    }
+
+    /// Begins a file of recorded bytes that come piece by piece, under a lineage of its own.
     ///
-    /// Room is taken first, by a file of that length, and counted then: of several that write at once, in any
+    /// Room is taken first, by a file of that length, and counted then: of several that begin at once, in any
     /// process, whoever counts last has seen all of them, so that together they stay within the limit.
-    /// - Parameter beyondLimit: whether it is written even where there is no room.
-    /// - Returns: the file's path relative to the root.
-    public func write(
-        _ bytes: UnsafeRawBufferPointer, session: String, sequence: Int, kind: SpoolKind,
-        beyondLimit: Bool = false
-    ) throws(StorageFailure) -> String {
-        let relative = try Self.relativePath(session: session, sequence: sequence, kind: kind)
-        let final = try Self.parts(of: relative).name
-        let limit = kind == .raw && !beyondLimit ? limitBytes : nil
-        try folders.writeDurably(session: session, bytes: bytes) { file throws(StorageFailure) in
-            guard let limit else { return }
-            try file.setLength(bytes.count)
-            try requireRoom(taken: bytes.count, within: limit)
-        } place: { folder, temporary throws(StorageFailure) in
-            try folder.rename(temporary, to: final)
-        }
-        return relative
-    }
-
-    /// Begins a file that comes piece by piece; it gets a name of its own, as a handover of `stage` does. It
-    /// is recorded by whoever sends it, and needs room as a raw chunk does.
     /// - Parameters:
     ///   - byteCount: its length, or the most that it may have.
     ///   - leaving: bytes that must be left for others: what can't be processed yet must not take all room
     ///     from what it waits for.
+    ///   - beyondLimit: whether it is begun even where there is no room.
+    ///   - number: stands in the temporary name, for `begun`.
     public func begin(
-        session: String, sequence: Int, stage: String, byteCount: Int, leaving: Int = 0
-    ) throws(StorageFailure) -> SpoolUpload {
-        let relative = try Self.relativePath(
-            session: session, sequence: sequence, kind: .handover(stage: stage))
-        let upload = try SpoolUpload(
-            folders, session: session, relative: relative, final: try Self.parts(of: relative).name)
-        if let limitBytes {
-            try upload.takeRoom(for: byteCount)
+        session: String, byteCount: Int, leaving: Int = 0, beyondLimit: Bool = false, for number: Int? = nil
+    ) throws(StorageFailure) -> SpoolWriter {
+        let writer = try SpoolWriter(folders, session: session, number: number)
+        if let limitBytes, !beyondLimit {
+            try writer.takeRoom(for: byteCount)
             try requireRoom(taken: byteCount, leaving: leaving, within: limitBytes)
         }
-        return upload
+        return writer
+    }
+
+    /// Writes a whole recorded chunk, durably, under a lineage of its own.
+    /// - Returns: the file's path relative to the root.
+    public func write(
+        _ bytes: UnsafeRawBufferPointer, session: String, sequence: Int
+    ) throws(StorageFailure) -> String {
+        let writer = try begin(session: session, byteCount: bytes.count)
+        try writer.append(bytes)
+        return try writer.commit(as: sequence)
+    }
+
+    /// Writes what a stage has made of a file, or what is to be known of it, durably, whatever the limit
+    /// says. Each has a name of its own, and the lineage of its source.
+    /// - Parameters:
+    ///   - stage: letters and digits.
+    ///   - source: the path of the file that it was made of.
+    /// - Returns: the file's path relative to the root.
+    public func write(
+        _ bytes: UnsafeRawBufferPointer, by stage: String, of source: String, sequence: Int
+    ) throws(StorageFailure) -> String {
+        let (session, _, name) = try Self.parts(of: source)
+        let made = try SpoolName.made(by: stage, of: name, as: sequence)
+        try folders.writeDurably(session: session, bytes: bytes) { folder, temporary throws(StorageFailure) in
+            try folder.rename(temporary, to: made)
+        }
+        return "\(session)/\(made)"
+    }
+
+    /// Gives recorded bytes that no event describes yet the name of another number, durably.
+    /// - Returns: the new path.
+    public func renumber(_ relative: String, to sequence: Int) throws(StorageFailure) -> String {
+        let (session, file, name) = try Self.parts(of: relative)
+        guard let lineage = name.lineage else { throw .invalidIdentifier(relative) }
+        let other = try SpoolName.recorded(sequence, lineage)
+        guard other != file else { return relative }
+        let folder = try folders.folder(session, with: file)
+        try folder.rename(file, to: other)
+        try folder.synchronize()
+        return "\(session)/\(other)"
     }
 
     /// Names of the files in a session's folder; empty when there is none.
@@ -137,37 +151,33 @@ public final class Spool: Sendable {
         _ relative: String, expectedBytes: Int? = nil, into buffer: ScratchBuffer,
         maximumBytes: Int = Spool.defaultMaximumBytes
     ) throws(StorageFailure) {
-        let (session, name) = try Self.parts(of: relative)
-        try folders.folder(session, with: name).read(
-            name, into: buffer, expectedBytes: expectedBytes, maximumBytes: maximumBytes)
+        let (session, file, _) = try Self.parts(of: relative)
+        try folders.folder(session, with: file).read(
+            file, into: buffer, expectedBytes: expectedBytes, maximumBytes: maximumBytes)
     }
 
-    /// The relative path of a recorded chunk.
-    public static func rawPath(session: String, sequence: Int) throws(StorageFailure) -> String {
-        try relativePath(session: session, sequence: sequence, kind: .raw)
-    }
-
-    /// Numbers of the recorded chunks that lie in a session's folder, in order.
-    public func rawSequences(session: String) throws(StorageFailure) -> [Int] {
-        try names(session: session)
-            .filter { $0.utf8.count == 12 && $0.hasSuffix(".raw") }
-            .compactMap { SessionFolders.sequence(in: $0) }
-    }
-
-    /// Removes one file; for a handover that has been taken.
+    /// Removes one file, for what nobody will take any more.
     /// - Returns: false when there was none.
     @discardableResult
     public func remove(_ relative: String) throws(StorageFailure) -> Bool {
-        let (session, name) = try Self.parts(of: relative)
-        return try folders.folder(session)?.remove(name) ?? false
+        let (session, file, _) = try Self.parts(of: relative)
+        return try folders.folder(session)?.remove(file) ?? false
     }
 
-    /// Removes every file of a chunk, raw and handed over; nothing happens when there is none.
+    /// Removes a file of the spool and all that was made of it or said of it, and nothing else: files of the
+    /// same number that somebody else wrote stay. Of a file with an old name that one alone goes.
+    /// - Parameters:
+    ///   - relative: any file of a chunk, as an event names it.
+    ///   - session: whose event that is; a file of another session is refused as `invalidIdentifier`.
     /// - Returns: how many there were.
     @discardableResult
-    public func purge(session: String, sequence: Int) throws(StorageFailure) -> Int {
-        let prefix = try SessionFolders.digits(sequence) + "."
-        return try folders.removeFiles(session: session) { $0.hasPrefix(prefix) }
+    public func purge(_ relative: String, of session: String) throws(StorageFailure) -> Int {
+        let (owner, _, name) = try Self.parts(of: relative)
+        guard owner == session else { throw .invalidIdentifier(relative) }
+        guard let lineage = name.lineage else { return try remove(relative) ? 1 : 0 }
+        return try folders.removeFiles(session: session) { other in
+            SpoolName(other).map { $0.lineage == lineage && $0.sequence == name.sequence } ?? false
+        }
     }
 
     /// Removes a session's folder with everything in it.
@@ -182,7 +192,7 @@ public final class Spool: Sendable {
         try folders.sessions()
     }
 
-    /// Counts files and bytes.
+    /// Counts files and bytes; notes are none.
     public func usage() throws(StorageFailure) -> SpoolUsage {
         var bytes = 0
         var files = 0
@@ -202,7 +212,7 @@ public final class Spool: Sendable {
             (bytes, files) = (0, 0)
             var isWhole = true
             guard let folder = try folders.folder(session) else { break }
-            for name in try folder.names() {
+            for name in try folder.names() where !SpoolNotes.isNote(name.text) {
                 guard let status = try folder.status(name) else {
                     isWhole = false
                     continue
@@ -222,26 +232,5 @@ public final class Spool: Sendable {
     @discardableResult
     public func sweepTemporaries(olderThanSeconds age: Int) throws(StorageFailure) -> Int {
         try folders.sweepTemporaries(olderThanSeconds: age)
-    }
-
-    private static func relativePath(
-        session: String, sequence: Int, kind: SpoolKind
-    ) throws(StorageFailure) -> String {
-        guard Identifier.isValid(session) else { throw .invalidIdentifier(session) }
-        let start = "\(session)/\(try SessionFolders.digits(sequence))"
-        switch kind {
-        case .raw: return start + ".raw"
-        case .handover(let stage):
-            guard Identifier.isValid(stage) else { throw .invalidIdentifier(stage) }
-            return Identifier.random(prefix: "\(start).\(stage)-", bytes: 8)
-        }
-    }
-
-    /// Eight digits, a dot, and characters of an id.
-    private static func isFileName(_ name: Substring) -> Bool {
-        guard SessionFolders.sequence(in: name) != nil else { return false }
-        let rest = name.utf8.dropFirst(8)
-        return rest.first == UInt8(ascii: ".") && rest.count > 1 && rest.count <= 150
-            && rest.dropFirst().allSatisfy(Identifier.isAllowed)
     }
 }

@@ -20,6 +20,34 @@ struct ChainingTests {
             + StageName.chains(of: Set(StageName.allCases), chaining: false),
     ]
 
+    @Test("an event that names another session's file is no reason to take that, or to remove it")
+    func anothersFile() throws {
+        let plant = try Plant(InMemoryEventLog(partitions: 1))
+        let bytes = sampleBytes(300)
+        let path = try bytes.withUnsafeBytes {
+            try plant.vault.spool.write($0, session: "owner", sequence: 1)
+        }
+        let time = SystemClock().now()
+        let key = try plant.vault.openKeys().make(forSession: "other", at: time)
+        // Everything else is as it should be, so that nothing but the name is to be refused.
+        let digest = bytes.withUnsafeBytes { key.contentDigester().authenticate($0) }
+        let chunk = ChunkEvent.Recorded(
+            chunk: ChunkReference(sessionID: "other", sequenceNumber: 1),
+            content: ChunkContent(
+                sizeBytes: bytes.count, digest: digest.hex, keyID: key.keyID, cipher: "none"),
+            codec: "zstd", capturedAt: time, durationSeconds: 0, frameCount: 0, spoolPath: path)
+        for command in [
+            .create(Plant.session("other", chunkBytes: 4096)), .start, .begin, .recordChunk(chunk),
+        ] as [SessionCommand] { try plant.command(command, on: "other") }
+        try plant.startWorkers([StageName.allCases])
+        try eventually("the chunk is stored or given up") {
+            let state = try plant.state(of: "other")
+            return !state.failures.isEmpty || !state.merkleHashes.isEmpty
+        }
+        #expect(try plant.state(of: "other").failures.keys.sorted() == [1])
+        #expect(try plant.vault.spool.sequences(session: "owner") == [1])
+    }
+
     @Test(
         "whatever the layout, each chunk has one event of each kind and comes back",
         arguments: LogKind.allCases)

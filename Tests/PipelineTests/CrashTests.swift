@@ -174,7 +174,7 @@ struct CrashTests {
     func truncatedSpool() throws {
         let plant = try Plant(try LogKind.redis.open())
         try plant.record(sampleBytes(9000), as: "bad")
-        let path = try plant.vault.spool.path(relative: Spool.rawPath(session: "bad", sequence: 2))
+        let path = try plant.vault.spool.file(2, of: "bad")
         try Data([1, 2, 3]).write(to: URL(fileURLWithPath: path))
         try plant.startWorkers([StageName.allCases])
         try plant.startCompletion()

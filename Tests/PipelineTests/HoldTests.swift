@@ -228,7 +228,7 @@ struct HoldTests {
         // A worker died between writing a file and telling of it.
         _ = try image.withBytes { try plant.vault.chunks.store($0, session: "s", sequence: 2) }
         try plant.startWorkers([StageName.allCases], gate: try plant.startGate())
-        try eventually("the spool is empty") { try plant.vault.spool.rawSequences(session: "s").isEmpty }
+        try eventually("the spool is empty") { try plant.vault.spool.sequences(session: "s").isEmpty }
         try eventually("no file is left") { try plant.vault.chunks.list(session: "s").files.isEmpty }
         #expect(try types(plant, "s") == ["ChunkRecorded"])
     }

@@ -81,10 +81,9 @@ struct LegalHoldTests {
 
     /// Leaves a file in the spool that no event names.
     private func leave(_ plant: Plant, _ session: String) throws {
-        let file = try plant.vault.spool.begin(
-            session: session, sequence: 7, stage: "upload", byteCount: 3, leaving: 0)
-        try [UInt8](repeating: 1, count: 3).withUnsafeBytes { try file.append($0) }
-        try file.commit()
+        _ = try [UInt8](repeating: 1, count: 3).withUnsafeBytes {
+            try plant.vault.spool.write($0, session: session, sequence: 7)
+        }
     }
 
     /// Sweeps the spool once.

@@ -190,6 +190,20 @@ final class Plant {
     }
 }
 
+extension Spool {
+    /// Numbers of the recorded chunks that lie in a session's folder, in order.
+    func sequences(session: String) throws -> [Int] {
+        try recorded(session: session).map(\.sequence).sorted()
+    }
+
+    /// The path of the one file of recorded bytes that has this number.
+    func file(_ sequence: Int, of session: String) throws -> String {
+        let found = try recorded(session: session).filter { $0.sequence == sequence }
+        try #require(found.count == 1, "found \(found), expected one file of chunk \(sequence)")
+        return try path(relative: found[0].relative)
+    }
+}
+
 /// Waits until `condition` holds, at most `seconds`.
 func eventually(
     _ what: String, seconds: Int = 120, _ condition: () throws -> Bool

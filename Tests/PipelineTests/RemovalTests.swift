@@ -109,7 +109,7 @@ struct RemovalTests {
         #expect(deleted.count == chunks)
         #expect(Set(deleted.map(\.id)).count == chunks)
         #expect(try plant.vault.chunks.list(session: session).files.isEmpty)
-        #expect(try plant.vault.spool.rawSequences(session: session).isEmpty)
+        #expect(try plant.vault.spool.sequences(session: session).isEmpty)
         #expect(try plant.vault.archive.open().record(ofSession: session) == nil)
         #expect(try !setPassword(plant, session))
     }
@@ -154,7 +154,7 @@ struct RemovalTests {
         image.append([1, 2, 3])
         _ = try image.withBytes { try plant.vault.chunks.store($0, session: "gone", sequence: 7) }
         _ = try image.withBytes {
-            try plant.vault.spool.write($0, session: "gone", sequence: 7, kind: .handover(stage: "validate"))
+            try plant.vault.spool.write($0, by: "validate", of: "gone/00000007.raw", sequence: 7)
         }
         let audit = try plant.audit("gone")
         #expect(audit.findings.map(\.kind) == [.deleted, .extra])
@@ -163,7 +163,7 @@ struct RemovalTests {
         _ = try plant.log.open().append([late], to: "gone", expecting: .any)
         try eventually("that is removed too") {
             try plant.vault.chunks.list(session: "gone").files.isEmpty
-                && plant.vault.spool.handovers(session: "gone", stage: "validate").isEmpty
+                && plant.vault.spool.files(session: "gone", by: "validate").isEmpty
         }
     }
 
@@ -231,7 +231,7 @@ struct RemovalTests {
         try handler(plant).handle(log.allEvents(), try log.open())
         #expect(log.allEvents().count == count)
         #expect(try plant.vault.archive.open().record(ofSession: "kept") != nil)
-        #expect(try plant.vault.spool.rawSequences(session: "kept") == [1, 2, 3])
+        #expect(try plant.vault.spool.sequences(session: "kept") == [1, 2, 3])
     }
 
     @Test("a session whose files cannot be removed holds up nobody else")

@@ -48,7 +48,7 @@ struct SpoolQuotaTests {
                     sampleBytes(12 * Self.chunk, seed: 7), as: name, spoolLimitBytes: limit
                 ) { progress in
                     let raw = names.reduce(0) {
-                        $0 + ((try? plant.value.vault.spool.rawSequences(session: $1).count) ?? 0)
+                        $0 + ((try? plant.value.vault.spool.sequences(session: $1).count) ?? 0)
                     }
                     highest.withLock { $0 = max($0, raw * Self.chunk) }
                     // None takes a second chunk before all have begun: who comes late would be refused.

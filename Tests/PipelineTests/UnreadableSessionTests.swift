@@ -83,7 +83,7 @@ struct UnreadableSessionTests {
         try plant.log.spoil(bad, spoiling)
         let spool = plant.vault.spool
         func path(_ number: Int) throws -> String {
-            try spool.path(relative: try Spool.rawPath(session: "bad", sequence: number))
+            try spool.file(number, of: "bad")
         }
         try Data([1, 2, 3]).write(to: URL(fileURLWithPath: path(2)))
         try FileManager.default.removeItem(atPath: path(4))
@@ -270,6 +270,6 @@ struct UnreadableSessionTests {
         try eventually("what is over goes") { try Set(spool.sessions()) == ["open", "garbled"] }
         stop.set()
         try thread.join()
-        #expect(try spool.rawSequences(session: "open") == [1, 2])
+        #expect(try spool.sequences(session: "open") == [1, 2])
     }
 }

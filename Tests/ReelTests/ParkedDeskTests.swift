@@ -53,9 +53,8 @@ private final class Site {
 
     /// The spool's file of a chunk.
     func spooled(_ session: String, _ number: Int) throws -> URL {
-        URL(
-            fileURLWithPath: try vault.spool.path(
-                relative: Spool.rawPath(session: session, sequence: number)))
+        let found = try vault.spool.recorded(session: session).first { $0.sequence == number }
+        return URL(fileURLWithPath: try vault.spool.path(relative: try #require(found).relative))
     }
 
     func work() throws {

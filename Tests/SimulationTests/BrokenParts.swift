@@ -1,4 +1,5 @@
 import EventSourcing
+import Intake
 import Pipeline
 import Recording
 import Simulation
@@ -127,6 +128,36 @@ final class BrokenStage: Stage {
 
     func settled(_ delivery: Delivery, appended: Bool) { inner.settled(delivery, appended: appended) }
     func resultID(of delivery: Delivery) -> String? { inner.resultID(of: delivery) }
+}
+
+/// A log that does not refuse what a stream brings, though it has lost its place.
+struct HeedlessIntakeLog: IntakeLog {
+    enum Break {
+        /// It is recorded wherever the recording ends.
+        case recordsAnywhere
+        /// What somebody else has recorded there is taken for the stream's own.
+        case takesAnyForItsOwn
+    }
+
+    let inner: any IntakeLog
+    let broken: Break
+
+    func look(at session: String) throws -> SessionState { try inner.look(at: session) }
+
+    func record(
+        _ chunk: ChunkEvent.Recorded, at offset: Int?, context: EventContext
+    ) throws -> (isNew: Bool, state: SessionState) {
+        do { return try inner.record(chunk, at: offset, context: context) } catch {
+            guard case CommandError<SessionRejection>.rejected(.outOfPlace(let next, _)) = error else {
+                throw error
+            }
+            if broken == .takesAnyForItsOwn { return (false, try inner.look(at: chunk.chunk.sessionID)) }
+            var moved = chunk
+            moved.chunk = ChunkReference(
+                sessionID: chunk.chunk.sessionID, sequenceNumber: next.sequenceNumber)
+            return try inner.record(moved, at: next.offset, context: context)
+        }
+    }
 }
 
 /// A database that lets any document take the place of any other.

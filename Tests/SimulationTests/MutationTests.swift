@@ -32,6 +32,8 @@ struct Mutation: CustomTestStringConvertible, Sendable {
         },
         Mutation(testDescription: "documents are written without a guard on their version") {
             $0.database = { UnguardedDatabase() }
+            // Its writes are few among what all others do.
+            $0.faults = { ($0.late, $0.faultySteps) = (0.3, 4000) }
         },
         Mutation(testDescription: "the ids of results are not derived from their cause") {
             $0.log = { log in
@@ -45,6 +47,7 @@ struct Mutation: CustomTestStringConvertible, Sendable {
         },
         Mutation(testDescription: "decisions are appended whatever has happened since") {
             $0.log = { ForgingLog($0) { $0.expected = .any } }
+            $0.faults = { $0.late = 0.3 }
         },
         Mutation(testDescription: "a full disk is taken for an end of the work") {
             $0.stage = { stage, _ in
@@ -66,6 +69,12 @@ struct Mutation: CustomTestStringConvertible, Sendable {
                         return outcome
                     })
             }
+        },
+        Mutation(testDescription: "a stream's chunk is recorded wherever the recording ends") {
+            $0.intakeLog = { HeedlessIntakeLog(inner: $0, broken: .recordsAnywhere) }
+        },
+        Mutation(testDescription: "another sender's chunk is taken for one's own") {
+            $0.intakeLog = { HeedlessIntakeLog(inner: $0, broken: .takesAnyForItsOwn) }
         },
         Mutation(testDescription: "tries are counted anew by each process") {
             $0.log = { MisparkingLog($0, .countsForItself) }

@@ -12,13 +12,14 @@ private let layers: [String: Set<String>] = [
     ],
     "MongoViews": ["Arithmetic", "EventSourcing", "Recording", "CMongo", "Glibc", "Synchronization"],
     "SessionContent": ["Arithmetic", "EventSourcing", "Recording", "Vault"],
+    "Intake": ["Arithmetic", "EventSourcing", "Recording", "Vault", "Supervision", "Synchronization"],
     "Pipeline": [
-        "Arithmetic", "EventSourcing", "Recording", "SessionContent", "Vault", "Supervision", "Glibc",
-        "Synchronization",
+        "Arithmetic", "EventSourcing", "Intake", "Recording", "SessionContent", "Vault", "Supervision",
+        "Glibc", "Synchronization",
     ],
     "Gateway": [
-        "Arithmetic", "EventSourcing", "Recording", "SessionContent", "Vault", "HTTPServer", "Access",
-        "Metrics", "Supervision", "Glibc", "Synchronization",
+        "Arithmetic", "EventSourcing", "Intake", "Recording", "SessionContent", "Vault", "HTTPServer",
+        "Access", "Metrics", "Supervision", "Glibc", "Synchronization",
     ],
     "GatewayFeed": ["EventSourcing", "Gateway", "HTTPServer", "Pipeline", "Recording", "Supervision"],
     "MediaProbe": [
@@ -34,8 +35,8 @@ private let layers: [String: Set<String>] = [
     "Supervision": ["Arithmetic", "CPosix", "CStart", "Glibc", "Synchronization"],
     "Console": ["Arithmetic", "EventSourcing", "Glibc"],
     "Simulation": [
-        "EventSourcing", "Recording", "Pipeline", "SessionContent", "Supervision", "Vault", "Foundation",
-        "Glibc", "Synchronization", "Dispatch",
+        "EventSourcing", "Intake", "Recording", "Pipeline", "SessionContent", "Supervision", "Vault",
+        "Foundation", "Glibc", "Synchronization", "Dispatch",
     ],
     "TestServers": ["Supervision", "Foundation", "Glibc", "Synchronization"],
 ]

@@ -258,7 +258,7 @@ struct SpecialFilesElsewhereTests {
         let spool = try Spool(root: folder.path + "/spool")
         let buffer = ScratchBuffer()
         let path = try [UInt8]([1, 2, 3]).withUnsafeBytes {
-            try spool.write($0, session: "sess-A", sequence: 1, kind: .raw)
+            try spool.write($0, session: "sess-A", sequence: 1)
         }
         let full = "\(spool.root)/\(path)"
         try #require(unlink(full) == 0)
@@ -273,11 +273,11 @@ struct SpecialFilesElsewhereTests {
         _ = planted.put(at: session, outside: outside)
         for call in [
             { try spool.read(path, expectedBytes: 3, into: buffer) },
-            { _ = try spool.purge(session: "sess-A", sequence: 1) }, { _ = try spool.remove(path) },
-            { _ = try spool.rawSequences(session: "sess-A") },
+            { _ = try spool.purge(path, of: "sess-A") }, { _ = try spool.remove(path) },
+            { _ = try spool.recorded(session: "sess-A") },
             {
                 _ = try [UInt8]([1]).withUnsafeBytes {
-                    try spool.write($0, session: "sess-A", sequence: 1, kind: .raw)
+                    try spool.write($0, session: "sess-A", sequence: 1)
                 }
             },
         ] as [() throws -> Void] {

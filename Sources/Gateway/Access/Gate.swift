@@ -264,4 +264,6 @@ private struct GuardedSink: BodySink {
     func abandon() { sink.abandon() }
 
     var takesParts: Bool { sink.takesParts }
+
+    var mayRest: Bool { sink.mayRest }
 }

@@ -1,4 +1,5 @@
 internal import EventSourcing
+internal import Intake
 internal import Recording
 internal import Synchronization
 
@@ -117,5 +118,16 @@ final class SessionDesk: Sendable {
             defer { if handler.version == 0 { places[session] = nil } }
             return try body(handler)
         }
+    }
+}
+
+extension SessionDesk: IntakeLog {
+    func record(
+        _ chunk: ChunkEvent.Recorded, at offset: Int?, context: EventContext
+    ) throws -> (isNew: Bool, state: SessionState) {
+        let outcome = try carryOut(
+            [.recordChunk(chunk, at: offset)], on: chunk.chunk.sessionID, mark: chunk.chunk.chunkID,
+            context: context)
+        return (!outcome.facts.isEmpty, outcome.state)
     }
 }

@@ -1,5 +1,6 @@
 internal import EventSourcing
 public import HTTPServer
+internal import Intake
 internal import Recording
 internal import SessionContent
 internal import Vault
@@ -28,8 +29,15 @@ public enum ErrorAnswers {
         case let failure as QueryFailure: unavailable("the read models", failure.isTransient)
         case let failure as StorageFailure: storage(failure)
         case is DiskShortage: HTTPError(ErrorInfo(.storage, "\(error)", retryAfter: 60))
-        case is KeyFailure, is KeyMissing:
-            HTTPError(ErrorInfo(.encryption, "the session's key cannot be used"))
+        case let refusal as IntakeRefusal: HTTPError(ErrorInfo(refusal))
+        case is KeyMissing: HTTPError(ErrorInfo(.encryption, "\(error)"))
+        case KeyFailure.unknownKeyEncryptionKey(let id, _):
+            HTTPError(
+                ErrorInfo(
+                    .encryption,
+                    "the session's key is wrapped by the key-encryption key \(id), which is not in this "
+                        + "process's folder of keys (REEL_KEYS); all processes share one such folder"))
+        case is KeyFailure: HTTPError(ErrorInfo(.encryption, "the session's key cannot be used"))
         case let fault as SealedFileFault: damaged(fault)
         case let failure as ContentFailure: content(failure)
         case let failure as ProofFailure: proof(failure)
@@ -125,7 +133,7 @@ public enum ErrorAnswers {
         let code = ErrorCode.allCases.first { $0.name == error.code } ?? layerCode(error)
         return ErrorInfo(
             code, error.message, status: error.status, violations: error.violations,
-            retryAfter: error.retryAfter)
+            retryAfter: error.retryAfter, next: error.next)
     }
 
     /// The codes of what the HTTP layer refuses by itself.
@@ -135,6 +143,18 @@ public enum ErrorAnswers {
         case .preconditionFailed: .wrongState
         case .overloaded, .internalError: .dependencyUnavailable
         default: error.status >= 500 ? .dependencyUnavailable : .malformedRequest
+        }
+    }
+}
+
+extension ErrorInfo {
+    /// Bytes that are not taken.
+    fileprivate init(_ refusal: IntakeRefusal) {
+        switch refusal {
+        case .sizeLimit(let violation): self.init(.tooLarge, "\(refusal)", violations: [violation])
+        case .backlog: self.init(.dependencyUnavailable, "\(refusal)", retryAfter: 1)
+        case .takenOver, .numbersWait, .paused, .pausedTooLong:
+            self.init(.wrongState, "\(refusal)", next: refusal.next)
         }
     }
 }
@@ -153,6 +173,11 @@ extension HTTPError {
             details.append(JSONValue.Member(name: "violations", value: .array(list)))
         }
         var headers = headers
+        if let next = info.next {
+            let (number, offset) = (Int64(next.sequenceNumber), Int64(next.offset))
+            details.append(JSONValue.Member(name: Self.nextNumber, value: .integer(number)))
+            details.append(JSONValue.Member(name: Self.nextOffset, value: .integer(offset)))
+        }
         if let seconds = info.retryAfter {
             details.append(JSONValue.Member(name: "retry_after_seconds", value: .integer(Int64(seconds))))
             headers.append(HeaderField("Retry-After", "\(seconds)"))
@@ -163,6 +188,17 @@ extension HTTPError {
         self.init(
             status: info.status, code: info.code.name, message: info.message, details: details,
             headers: headers)
+    }
+
+    private static let nextNumber = "next_sequence_number"
+    private static let nextOffset = "next_offset"
+
+    fileprivate var next: StreamPlace? {
+        func number(_ name: String) -> Int? {
+            details.first { $0.name == name }?.value.integer.flatMap { Int(exactly: $0) }
+        }
+        guard let sequence = number(Self.nextNumber), let offset = number(Self.nextOffset) else { return nil }
+        return StreamPlace(sequenceNumber: sequence, offset: offset)
     }
 
     fileprivate var violations: [Violation] {

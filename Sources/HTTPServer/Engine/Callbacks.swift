@@ -58,7 +58,8 @@ extension DaemonCallbacks {
                         identity.attach(to: session)
                     }
                     let record = ConnectionRecord(
-                        connection, peer: Peer(address: address, port: port), identity: identity)
+                        connection, peer: Peer(address: address, port: port), identity: identity,
+                        quietSeconds: core.settings.quietSeconds)
                     place.pointee = Unmanaged.passRetained(record).toOpaque()
                     core.book.add(record)
                     // Accepted while the server stops: it must not sleep.

@@ -56,15 +56,20 @@ final class ConnectionRecord: @unchecked Sendable {
         var isOpen = true
     }
 
+    private let quietSeconds: UInt32
     private let sleep = Mutex(Sleep())
+    private let resting = Mutex<(any BodySink)?>(nil)
+    /// Used on the connection's own thread alone.
+    private var isWatched = false
     private let phase = Atomic<UInt8>(Phase.waiting.rawValue)
     private let since: Atomic<Int64>
     /// Body bytes of the present request that have come in, to be compared with its age.
     private let received = Atomic<UInt64>(0)
 
-    init(_ handle: OpaquePointer, peer: Peer, identity: TLSIdentity?) {
+    init(_ handle: OpaquePointer, peer: Peer, identity: TLSIdentity?, quietSeconds: Int) {
         self.handle = handle
         self.peer = peer
+        self.quietSeconds = UInt32(clamping: quietSeconds)
         self.identity = identity
         socket = reel_http_socket(handle)
         since = Atomic(monotonicMilliseconds())
@@ -115,6 +120,30 @@ final class ConnectionRecord: @unchecked Sendable {
         reason?.release()
     }
 
+    /// From now on the sink of its body says whether it may be quiet; on the connection's own thread.
+    func watch(_ sink: any BodySink) {
+        resting.withLock { $0 = sink }
+        // libmicrohttpd would close what rests; the server looks after it instead.
+        reel_http_set_quiet(handle, 0)
+        isWatched = true
+    }
+
+    /// The sink of its body has nothing to say any more.
+    func forgetSink() { resting.withLock { $0 = nil } }
+
+    /// The body is over; on the connection's own thread.
+    func endWatch() {
+        guard isWatched else { return }
+        isWatched = false
+        reel_http_set_quiet(handle, quietSeconds)
+    }
+
+    /// The client's time for what it does begins now.
+    func startAgain(_ now: Int64) { since.store(now, ordering: .relaxed) }
+
+    /// Whether a body may be quiet.
+    var mayRest: Bool { resting.withLock { $0 }?.mayRest ?? false }
+
     /// Lets the system keep no more than some of what was sent and is not taken: by itself it would keep
     /// megabytes for each follower that does not read.
     func boundSending() {
@@ -127,12 +156,26 @@ final class ConnectionRecord: @unchecked Sendable {
 
     /// Writes an answer past libmicrohttpd; on the connection's own thread only, before anything else of an
     /// answer was written. What does not fit the socket's buffer is lost: the connection is closed next.
-    func sendPast(_ bytes: [UInt8]) {
-        if let session = reel_http_tls_session(handle) {
-            _ = gnutls_record_send(OpaquePointer(session), bytes, bytes.count)
-        } else {
-            _ = send(socket, bytes, bytes.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
+    func sendPast(_ bytes: [UInt8]) { _ = write(bytes) }
+
+    /// The same for whoever is still sending, and says that nothing follows; while the connection sleeps,
+    /// too. False where none of it was taken.
+    func sendEarly(_ bytes: [UInt8]) -> Bool {
+        sleep.withLock { sleep in
+            guard sleep.isOpen, write(bytes) > 0 else { return false }
+            if let session = reel_http_tls_session(handle) {
+                gnutls_bye(OpaquePointer(session), GNUTLS_SHUT_WR)
+            }
+            shutdown(socket, CInt(SHUT_WR))
+            return true
         }
+    }
+
+    private func write(_ bytes: [UInt8]) -> Int {
+        if let session = reel_http_tls_session(handle) {
+            return gnutls_record_send(OpaquePointer(session), bytes, bytes.count)
+        }
+        return send(socket, bytes, bytes.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
     }
 
     /// Breaks the connection off; its thread notices and tells the request.

@@ -18,6 +18,8 @@ final class Exchange: @unchecked Sendable {
         case writing
         /// The rest of the body is thrown away, then this is answered.
         case discarding(HTTPError)
+        /// An error was answered in the middle of the body; what still comes is thrown away for a while.
+        case lingering(until: Int64)
         /// A job makes the answer.
         case running
         /// The answer was handed over.
@@ -28,6 +30,8 @@ final class Exchange: @unchecked Sendable {
         case nothing
         case proceed
         case refuse(HTTPError)
+        /// An error was answered while the connection slept.
+        case refused
         case answer(Answer)
     }
 
@@ -97,6 +101,11 @@ final class Exchange: @unchecked Sendable {
                     + (leaf?.route.bodyLimit ?? core.settings.bodyBytes)
             }
             return send(core.answer(.failure(error), for: self), connection)
+        case .lingering(let end):
+            guard !data.isEmpty, monotonicMilliseconds() < end else { return false }
+            count = 0
+            record.count(received: data.count)
+            return true
         case .running:
             guard case .answer(let answer) = takeHandover() else { return false }
             return send(answer, connection)
@@ -149,6 +158,7 @@ final class Exchange: @unchecked Sendable {
     private func startReading() {
         stage = .reading
         if framing != .none { record.enter(.body) }
+        if let sink, sink.takesParts { record.watch(sink) }
         if case .length(let length) = framing, sink == nil {
             body.reserveCapacity(Int(clamping: min(length, 1 << 20)))
         }
@@ -159,11 +169,17 @@ final class Exchange: @unchecked Sendable {
         case .proceed:
             startReading()
             return true
-        case .refuse(let error): return refuse(error, connection)
+        case .refuse(let error):
+            // Nobody knows how much would have to be read first.
+            guard framing == .chunked, !isExpecting, answerEarly(error) else {
+                return refuse(error, connection)
+            }
+            linger()
+            return true
         case .answer(let answer):
             mustClose = true
             return send(answer, connection)
-        case .nothing: return false
+        case .nothing, .refused: return false
         }
     }
 
@@ -185,7 +201,12 @@ final class Exchange: @unchecked Sendable {
     private func writePiece() -> Bool {
         stage = .writing
         record.enter(.handling)
-        return hand(over: core.transfers, nil) { exchange in exchange.flush() }
+        return hand(over: core.transfers, nil) { exchange in
+            let handover = exchange.flush()
+            // The connection's own thread comes by with the next bytes alone.
+            exchange.record.enter(.body)
+            return handover
+        }
     }
 
     private func flush() -> Handover {
@@ -195,7 +216,12 @@ final class Exchange: @unchecked Sendable {
             return .proceed
         } catch {
             guard let request else { return .refuse(HTTPError(.internalError, "no request")) }
-            return .refuse(core.settings.errorFor(error, request))
+            let shown = core.settings.errorFor(error, request)
+            guard let sink, sink.takesParts, answerEarly(shown) else { return .refuse(shown) }
+            self.sink = nil
+            record.forgetSink()
+            sink.abandon()
+            return .refused
         }
     }
 
@@ -215,6 +241,9 @@ final class Exchange: @unchecked Sendable {
             abandonSink()
             stage = .discarding(error)
             resumeBody()
+        case .refused:
+            body = []
+            linger()
         case .answer: return false
         }
         return proceed(connection, data, &count)
@@ -331,10 +360,10 @@ final class Exchange: @unchecked Sendable {
     /// unless it waits for `100 Continue`: what is small is read first. Without a body the answer waits
     /// for libmicrohttpd's next call, because it closes connections that are answered in the first one.
     private func refuse(_ error: HTTPError, _ connection: OpaquePointer) -> Bool {
-        let isWaiting = request?.headers.contains(.expect) ?? false
         switch framing {
-        case .length(let length): mustClose = mustClose || isWaiting || length > core.settings.discardBytes
-        case .chunked: mustClose = mustClose || isWaiting
+        case .length(let length):
+            mustClose = mustClose || isExpecting || length > core.settings.discardBytes
+        case .chunked: mustClose = mustClose || isExpecting
         case .none: break
         }
         guard !mustClose else { return send(core.answer(.failure(error), for: self), connection) }
@@ -343,10 +372,14 @@ final class Exchange: @unchecked Sendable {
         return true
     }
 
+    /// Whether the client waits for `100 Continue` before it sends its body.
+    private var isExpecting: Bool { request?.headers.contains(.expect) ?? false }
+
     private func send(_ answer: Answer, _ connection: OpaquePointer) -> Bool {
         stage = .answered
         status = answer.status
         record.enter(.answer)
+        record.endWatch()
         return answer.queue(on: connection, closing: mustClose || endsConnection || core.isStopping)
     }
 
@@ -362,6 +395,7 @@ final class Exchange: @unchecked Sendable {
 
     private func abandonSink() {
         guard let sink else { return }
+        record.forgetSink()
         self.sink = nil
         if !core.transfers.submit(always: true, { sink.abandon() }) { sink.abandon() }
     }
@@ -374,6 +408,7 @@ final class Exchange: @unchecked Sendable {
             _ = sendPast(HTTPError(.headerTooLarge, "the header has more cookies than there is room for"))
         }
         if !handover.withLock({ $0.isReleased }) { abandonSink() }
+        record.forgetSink()
         record.enter(.waiting)
         core.report(self, isComplete: isComplete)
     }

@@ -111,7 +111,7 @@ final class ServerCore: Sendable {
 
     /// What every answer carries. The API's answers are data: nothing in them may be run, framed or
     /// kept by caches, unless a handler says so.
-    private func commonHeaders(_ exchange: Exchange) -> [HeaderField] {
+    func commonHeaders(_ exchange: Exchange) -> [HeaderField] {
         var headers = [HeaderField("X-Request-Id", exchange.requestID)] + Self.securityHeaders
         if settings.tls != nil {
             headers.append(HeaderField("Strict-Transport-Security", "max-age=31536000"))

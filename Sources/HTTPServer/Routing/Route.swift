@@ -14,11 +14,18 @@ public protocol BodySink: Sendable {
     /// Whether each part counts although the rest may never come: then bytes are handed over as they come,
     /// not gathered to pieces of some size.
     var takesParts: Bool { get }
+
+    /// Whether the client may send nothing for as long as it likes now. Asked of bodies that come in parts,
+    /// by a thread that must not block.
+    var mayRest: Bool { get }
 }
 
 extension BodySink {
     /// A body counts as a whole.
     public var takesParts: Bool { false }
+
+    /// Whoever sends nothing is taken for gone.
+    public var mayRest: Bool { false }
 }
 
 /// What a handler makes of a request where it was read.

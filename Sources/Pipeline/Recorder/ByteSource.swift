@@ -1,13 +1,13 @@
 internal import Glibc
 internal import Supervision
 
-/// A source that could not be opened or read.
+/// A source that could not be opened or read, or that was not whole.
 public struct SourceFailure: Error, Sendable, CustomStringConvertible {
     /// What was being done.
     public var operation: String
     /// The source's name.
     public var source: String
-    /// What the system said.
+    /// What the system said, or what was found.
     public var text: String
     /// Whether the caller named something that can't be recorded (no such file, a folder, an empty file).
     public var isBadInput: Bool
@@ -17,6 +17,10 @@ public struct SourceFailure: Error, Sendable, CustomStringConvertible {
 }
 
 /// The bytes that are recorded: a file or a stream such as standard input. One thread.
+///
+/// A file is what it is when it is opened: so many bytes are read of it, and not those that are appended
+/// meanwhile. One that has fewer by then, or was written to before it was read, is not what was to be
+/// recorded: the last `read` says so in place of its end.
 public final class ByteSource {
     /// What it is called in messages.
     public let name: String
@@ -26,12 +30,16 @@ public final class ByteSource {
     public var file: Int32? { totalBytes == nil ? nil : descriptor }
     private let descriptor: Int32
     private let ownsDescriptor: Bool
+    /// When a file was written to last, as of its opening.
+    private let written: timespec
+    private var position = 0
     /// The byte that `begin` took.
     private var first: UInt8?
 
-    private init(name: String, totalBytes: Int?, descriptor: Int32, ownsDescriptor: Bool) {
+    private init(name: String, descriptor: Int32, ownsDescriptor: Bool, _ info: stat, start: Int) {
         self.name = name
-        self.totalBytes = totalBytes
+        totalBytes = Self.isFile(info) ? max(0, Int(info.st_size) - start) : nil
+        written = info.st_mtim
         self.descriptor = descriptor
         self.ownsDescriptor = ownsDescriptor
     }
@@ -40,9 +48,15 @@ public final class ByteSource {
         if ownsDescriptor { close(descriptor) }
     }
 
-    /// Standard input.
+    private static func isFile(_ info: stat) -> Bool { info.st_mode & S_IFMT == S_IFREG }
+
+    /// Standard input. Where that is a file, it is read from where it stands, as a file.
     public static func standardInput() -> ByteSource {
-        ByteSource(name: "standard input", totalBytes: nil, descriptor: STDIN_FILENO, ownsDescriptor: false)
+        var info = stat()
+        if fstat(STDIN_FILENO, &info) != 0 { info = stat() }
+        let start = isFile(info) ? Int(max(0, lseek(STDIN_FILENO, 0, SEEK_CUR))) : 0
+        return ByteSource(
+            name: "standard input", descriptor: STDIN_FILENO, ownsDescriptor: false, info, start: start)
     }
 
     /// A file; named pipes and devices are read as streams.
@@ -61,19 +75,16 @@ public final class ByteSource {
             close(descriptor)
             throw failure(String(cString: strerror(code)), bad: false)
         }
-        let kind = info.st_mode & S_IFMT
-        if kind == S_IFDIR {
+        if info.st_mode & S_IFMT == S_IFDIR {
             close(descriptor)
             throw failure("it is a folder; name a file, or - for standard input", bad: true)
         }
-        if kind == S_IFREG, info.st_size == 0 {
+        if isFile(info), info.st_size == 0 {
             close(descriptor)
             throw failure("the file is empty; there is nothing to record", bad: true)
         }
         posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
-        return ByteSource(
-            name: path, totalBytes: kind == S_IFREG ? Int(info.st_size) : nil, descriptor: descriptor,
-            ownsDescriptor: true)
+        return ByteSource(name: path, descriptor: descriptor, ownsDescriptor: true, info, start: 0)
     }
 
     /// Waits for the first byte, so that nothing is made for a source that brings none.
@@ -107,6 +118,7 @@ public final class ByteSource {
     }
 
     /// Reads what is there, waiting at most `milliseconds` for the first byte.
+    /// - Throws: what the system said; also where a file ends that had more, or is not what it was.
     func read(
         into buffer: UnsafeMutableRawBufferPointer, waitMilliseconds: Int32
     ) throws(SourceFailure) -> Reading {
@@ -115,16 +127,47 @@ public final class ByteSource {
             first = nil
             return .bytes(1)
         }
+        let wanted = totalBytes.map { min(buffer.count, $0 - position) } ?? buffer.count
+        if wanted == 0, let totalBytes {
+            try requireUnchanged(totalBytes)
+            return .end
+        }
         var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         let ready = poll(&request, 1, waitMilliseconds)
         if ready == 0 || (ready < 0 && errno == EINTR) { return .nothingYet }
-        let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
-        if count > 0 { return .bytes(count) }
-        if count == 0 { return .end }
+        let count = Glibc.read(descriptor, buffer.baseAddress, wanted)
+        if count > 0 {
+            position += count
+            return .bytes(count)
+        }
+        if count == 0 {
+            guard let totalBytes else { return .end }
+            throw failure(
+                "it had \(totalBytes) bytes when the recording began, and ended after \(position): it was "
+                    + "cut off while it was read")
+        }
         let code = errno
         if code == EINTR || code == EAGAIN { return .nothingYet }
-        throw SourceFailure(
-            operation: "read", source: name, text: String(cString: strerror(code)),
-            isBadInput: code == EBADF || code == EISDIR)
+        var problem = failure(String(cString: strerror(code)))
+        problem.isBadInput = code == EBADF || code == EISDIR
+        throw problem
+    }
+
+    /// A file that was written to while it was read may have been cut off and filled again, or be in two
+    /// parts that never were one file.
+    private func requireUnchanged(_ totalBytes: Int) throws(SourceFailure) {
+        var info = stat()
+        guard fstat(descriptor, &info) == 0 else { throw failure(String(cString: strerror(errno))) }
+        let isSame =
+            info.st_mtim.tv_sec == written.tv_sec && info.st_mtim.tv_nsec == written.tv_nsec
+        guard !isSame else { return }
+        throw failure(
+            "it was written to while it was read: of what it was when the recording began, \(totalBytes) "
+                + "bytes, nobody can say what was recorded; what is still being written can be recorded "
+                + "through a pipe")
+    }
+
+    private func failure(_ text: String) -> SourceFailure {
+        SourceFailure(operation: "read", source: name, text: text, isBadInput: false)
     }
 }

@@ -1,23 +1,29 @@
 public import EventSourcing
+internal import Intake
 internal import Recording
 internal import SessionContent
 public import Supervision
 internal import Vault
 
-/// Cuts a source into chunks. A chunk is durable in the spool before its `ChunkRecorded` is appended,
-/// and acknowledged once that is durable in the log. Memory is one chunk, whatever the source's length.
-/// One thread.
+/// Records a source as one session, by the intake that all sources have in common: a chunk is durable in the
+/// spool before its `ChunkRecorded` is appended, and acknowledged once that is durable in the log. Memory is
+/// a piece of a chunk, whatever the source's length. One thread.
 public final class Recorder {
+    /// The source is read in pieces of at most this size.
+    private static let pieceBytes = 1 << 20
+    private static let lookMilliseconds = 250
+    private static let holdMilliseconds = 100
+    /// So long the log is still waited for once the recording is to end. What it does not know then is
+    /// stopped by whoever watches over recorders.
+    private static let endingMilliseconds = 1000
+
     private let log: any EventLog
     private let spool: Spool
     private let keys: SessionKeys
     private let clock: any WallClock
     private let options: RecordingOptions
-    private let progress: (RecordingProgress) -> Void
-
     private let context: EventContext
-    private let buffer: ScratchBuffer
-    private var state = RecordingProgress()
+    private let progress: RecorderProgress
 
     /// A recorder that has done nothing yet.
     /// - Parameter progress: called after every acknowledged chunk and when it begins to wait.
@@ -30,15 +36,8 @@ public final class Recorder {
         self.keys = try vault.openKeys()
         self.clock = clock
         self.options = options
-        self.progress = progress
+        self.progress = RecorderProgress(progress)
         context = EventContext(source: "/reel/recorder", actor: actor)
-        buffer = ScratchBuffer(capacity: options.session.capture.chunkSizeBytes)
-    }
-
-    /// What a chunk's event needs of the session's key.
-    private struct Sealing {
-        var keyID: String
-        var digester: HMACSHA256
     }
 
     private var sessionID: String { options.session.sessionID }
@@ -47,32 +46,46 @@ public final class Recorder {
     public func record(_ source: ByteSource, stop: StopSignal) throws(RecordingFailure) -> RecordingSummary {
         let violations = options.session.violations
         guard violations.isEmpty else { throw .rejected(.invalid(violations)) }
-        let key: SessionKey
-        let handler: CommandHandler<SessionDecider>
-        let mark: RecorderMarkKeeper
-        try refuseShortage()
+        let (key, history, intake, mark): (SessionKey, SingleSessionLog, ChunkIntake, RecorderMarkKeeper)
         let hasBegun: Bool
         do { hasBegun = try source.begin(stop: stop) } catch { throw .source(error) }
         guard hasBegun else { throw .interrupted }
         do {
-            handler = CommandHandler(session: sessionID, store: try log.open(), clock: clock)
-            key = try begin(handler, stop)
+            let handler = CommandHandler(session: sessionID, store: try log.open(), clock: clock)
+            history = SingleSessionLog(handler)
+            intake = self.intake(history)
+            try intake.requireBeginning()
+            key = try history.withHandler { try begin($0, stop) }
             mark = try RecorderMarkKeeper(session: sessionID, log: log)
         } catch let error as CommandError<SessionRejection> {
-            throw Self.failure(error, kept: nil)
+            throw Self.openingFailure(error)
         } catch {
             throw .failed(error, kept: nil)
         }
         defer { mark.end() }
-        state.totalBytes = source.totalBytes
-        do {
-            let reason = try cut(
-                source, Sealing(keyID: key.keyID, digester: key.contentDigester()), handler, stop)
-            return try close(handler, reason, incomplete: reason != .endOfSource, stop)
-        } catch {
-            _ = try? close(handler, .recorderFailed, incomplete: true, stop)
-            throw error
+        progress.state.totalBytes = source.totalBytes
+        let reason: SessionEvent.StopReason
+        do { reason = try take(source, intake, key, stop) } catch {
+            let cause = cause(of: error)
+            // Whoever goes on with it stops it, too.
+            if !Self.isElsewhere(cause) { _ = try? close(history, .recorderFailed, incomplete: true, stop) }
+            throw .failed(cause, kept: summary(.recorderFailed))
         }
+        // Others may have sent chunks of this session, too.
+        let isLacking = (try? history.look(at: sessionID)).map(intake.isLacking) ?? true
+        return try close(history, reason, incomplete: reason != .endOfSource || isLacking, stop)
+    }
+
+    private func intake(_ history: SingleSessionLog) -> ChunkIntake {
+        var limits = IntakeLimits()
+        limits.chunkBytes = options.session.capture.chunkSizeBytes
+        limits.chunkMilliseconds = options.maximumChunkMilliseconds
+        limits.chunksAhead = options.maximumChunksAhead
+        limits.bytesAhead = options.maximumBytesAhead
+        limits.roomMilliseconds = nil
+        limits.logMilliseconds = options.patienceMilliseconds
+        return ChunkIntake(
+            log: history, spool: spool, clock: clock, diskGuard: options.diskGuard, limits: limits)
     }
 
     /// Makes the key and the session, waiting a little for servers that are just being started again.
@@ -107,195 +120,83 @@ public final class Recorder {
             id: command, context: context)
     }
 
+    /// Takes the whole source in; answers why it ended.
+    private func take(
+        _ source: ByteSource, _ intake: ChunkIntake, _ key: SessionKey, _ stop: StopSignal
+    ) throws -> SessionEvent.StopReason {
+        var order = StreamOrder(session: sessionID, context: context)
+        order.offset = 0
+        order.promisedBytes = source.totalBytes
+        order.whilePaused = options.whilePaused ?? (source.totalBytes == nil ? .drop : .hold)
+        order.maximumBytes = options.maximumBytes
+        order.stop = stop
+        order.observer = progress
+        let stream = try intake.openStream(order, key: key)
+        do {
+            let reason = try copy(source, to: stream, waiting: order.whilePaused == .hold, stop)
+            _ = try stream.finish()
+            return reason
+        } catch IntakeRefusal.paused where stop.isSet {
+            stream.breakOff()
+            return .interrupted
+        } catch {
+            stream.breakOff()
+            throw error
+        }
+    }
+
+    private func copy(
+        _ source: ByteSource, to stream: StreamWriter, waiting: Bool, _ stop: StopSignal
+    ) throws -> SessionEvent.StopReason {
+        let buffer = ScratchBuffer(capacity: Self.pieceBytes)
+        var looked = Machine.now
+        while !stop.isSet {
+            if waiting, stream.isHeld {
+                progress.waits(for: "the recording to be resumed")
+                stream.look()
+                stop.wait(milliseconds: Self.holdMilliseconds)
+                continue
+            }
+            buffer.removeAll()
+            var reading = ByteSource.Reading.nothingYet
+            try buffer.appendUninitialized(min(Self.pieceBytes, stream.wantedBytes)) { target in
+                reading = try source.read(into: target, waitMilliseconds: 200)
+                guard case .bytes(let count) = reading else { return 0 }
+                return count
+            }
+            switch reading {
+            case .bytes: try buffer.withBytes { try stream.write($0) }
+            case .end: return .endOfSource
+            case .nothingYet: break
+            }
+            if Machine.now - looked >= .milliseconds(Self.lookMilliseconds) {
+                stream.look()
+                looked = Machine.now
+            }
+        }
+        return .interrupted
+    }
+
+    // MARK: - The end
+
     private func close(
-        _ handler: CommandHandler<SessionDecider>, _ reason: SessionEvent.StopReason, incomplete: Bool,
-        _ stop: StopSignal
+        _ history: SingleSessionLog, _ reason: SessionEvent.StopReason, incomplete: Bool, _ stop: StopSignal
     ) throws(RecordingFailure) -> RecordingSummary {
         let command = SessionCommand.stop(reason, incomplete: incomplete)
-        try patiently(handler, stop) { () throws(CommandError<SessionRejection>) in
-            // After an append of unknown outcome the session may be stopped already.
-            if let status = handler.state.status, status != .recording, status != .paused { return }
-            try handler.handle(command, id: "\(sessionID)/stop", context: context)
-        }
-        return summary(reason)
-    }
-
-    private func summary(_ reason: SessionEvent.StopReason) -> RecordingSummary {
-        RecordingSummary(sessionID: sessionID, chunks: state.chunks, bytes: state.bytes, reason: reason)
-    }
-
-    /// Reads and records chunk after chunk; answers why it ended.
-    private func cut(
-        _ source: ByteSource, _ sealing: Sealing, _ handler: CommandHandler<SessionDecider>,
-        _ stop: StopSignal
-    ) throws(RecordingFailure) -> SessionEvent.StopReason {
-        while true {
-            // One byte more than is left shows whether the source has more.
-            let left = options.maximumBytes - state.bytes
-            let size = min(options.session.capture.chunkSizeBytes, max(1, left))
-            buffer.removeAll()
-            var began: Timestamp?
-            var ended = false
-            while buffer.count < size, !stop.isSet, !ended {
-                var reading = ByteSource.Reading.nothingYet
-                do throws(SourceFailure) {
-                    try buffer.appendUninitialized(size - buffer.count) { target throws(SourceFailure) in
-                        reading = try source.read(into: target, waitMilliseconds: 200)
-                        guard case .bytes(let count) = reading else { return 0 }
-                        return count
-                    }
-                } catch { throw .source(error) }
-                let now = clock.now()
-                if case .bytes = reading, began == nil { began = now }
-                if case .end = reading { ended = true }
-                if let began,
-                    now.milliseconds(since: began) >= Int64(options.maximumChunkMilliseconds)
-                {
-                    break
-                }
-            }
-            if left <= 0, !buffer.isEmpty {
-                let limit = SizeLimit(
-                    maximumBytes: options.maximumBytes, maxSizeGB: options.session.storage.maxSizeGB)
-                throw .failed(limit, kept: summary(.recorderFailed))
-            }
-            if !buffer.isEmpty {
-                try recordChunk(sealing, handler, began: began ?? clock.now(), stop)
-            }
-            // What was in hand is recorded: the reserve has room for it.
-            if !ended, let room = try tightestDisk(), room.state == .closing {
-                throw .failed(DiskShortage(room), kept: summary(.recorderFailed))
-            }
-            if ended { return .endOfSource }
-            if stop.isSet { return .interrupted }
-        }
-    }
-
-    private func recordChunk(
-        _ sealing: Sealing, _ handler: CommandHandler<SessionDecider>, began: Timestamp, _ stop: StopSignal
-    ) throws(RecordingFailure) {
-        try holdBack(handler, stop)
-        let ended = clock.now()
-        let chunk = ChunkReference(sessionID: sessionID, sequenceNumber: state.chunks + 1)
-        let recorded: ChunkEvent.Recorded
-        do {
-            let digest = buffer.withBytes(sealing.digester.authenticate)
-            let path = try writeChunk(chunk.sequenceNumber, stop)
-            recorded = ChunkEvent.Recorded(
-                chunk: chunk,
-                content: ChunkContent(
-                    sizeBytes: buffer.count, digest: digest.hex, keyID: sealing.keyID,
-                    cipher: options.cipher),
-                codec: options.codec, capturedAt: began,
-                durationSeconds: duration(from: began, to: ended),
-                frameCount: 0, spoolPath: path)
-        } catch { throw .failed(error, kept: summary(.recorderFailed)) }
-        try patiently(handler, stop) { () throws(CommandError<SessionRejection>) in
-            // After an append of unknown outcome the chunk may be in the log already.
-            guard handler.state.chunkCount < chunk.sequenceNumber else { return }
-            try handler.handle(.recordChunk(recorded), id: chunk.chunkID, context: context)
-        }
-        state.chunks += 1
-        state.bytes += buffer.count
-        progress(state)
-    }
-
-    /// Seconds of media: a stream's are those in which it came; when a file was read says nothing about it.
-    private func duration(from began: Timestamp, to ended: Timestamp) -> Double {
-        guard options.session.capture.source != .file else { return 0 }
-        return Double(max(0, ended.milliseconds(since: began))) / 1000
-    }
-
-    /// Writes the chunk in hand to the spool. Where the quota over all recorders leaves no room, waits for
-    /// chunks to be stored: the source waits too. Once `stop` is set it is written all the same: what was
-    /// read is kept.
-    private func writeChunk(_ number: Int, _ stop: StopSignal) throws(StorageFailure) -> String {
-        while true {
-            do throws(StorageFailure) {
-                let path = try buffer.withBytes { bytes throws(StorageFailure) in
-                    try spool.write(
-                        bytes, session: sessionID, sequence: number, kind: .raw, beyondLimit: stop.isSet)
-                }
-                state.waitingFor = nil
-                return path
-            } catch {
-                guard case .full(_, let limit, _, _) = error else { throw error }
-                if state.waitingFor == nil {
-                    state.waitingFor = "room in the spool, whose quota is \(limit >> 20) MiB"
-                    progress(state)
-                }
-                // Of several that wait none must always be too late.
-                _ = stop.wait(milliseconds: Machine.random(in: 20...100))
-            }
-        }
-    }
-
-    /// Refuses to begin while less is free than is kept in reserve, or the spool has no room for a chunk.
-    private func refuseShortage() throws(RecordingFailure) {
-        do throws(StorageFailure) {
-            try spool.requireRoom(for: options.session.capture.chunkSizeBytes)
-        } catch { throw .failed(error, kept: nil) }
-        guard let room = try tightestDisk(), room.state != .open else { return }
-        throw .failed(DiskShortage(room), kept: nil)
-    }
-
-    private func tightestDisk() throws(RecordingFailure) -> DiskGuard.Room? {
-        do { return try options.diskGuard?.tightest() } catch {
-            throw .failed(error, kept: state.chunks > 0 ? summary(.recorderFailed) : nil)
-        }
-    }
-
-    /// Waits while too much is recorded and not yet stored, so that the spool stays bounded. While a disk is
-    /// short, one chunk is too much: storing it frees its place in the spool.
-    private func holdBack(
-        _ handler: CommandHandler<SessionDecider>, _ stop: StopSignal
-    ) throws(RecordingFailure) {
-        let size = max(1, options.session.capture.chunkSizeBytes)
-        let limit = max(1, min(options.maximumChunksAhead, options.maximumBytesAhead / size))
-        func allowed() throws(RecordingFailure) -> Int {
-            (try tightestDisk()?.state ?? .open) == .open ? limit : 1
-        }
-        // A chunk that was given up waits for people; recording must not wait for them too.
-        func ahead() -> Int {
-            state.chunks - handler.state.merkleHashes.count - handler.state.failures.count
-        }
-        guard ahead() >= (try allowed()) else { return }
-        try patiently(handler, stop) { () throws(CommandError<SessionRejection>) in try handler.catchUp() }
-        while ahead() >= (try allowed()), !stop.isSet {
-            if state.waitingFor == nil {
-                let isShort = ahead() < limit
-                state.waitingFor =
-                    isShort ? "chunks to be stored, for a disk is short" : "processing to catch up"
-                progress(state)
-            }
-            _ = stop.wait(milliseconds: 50)
-            try patiently(handler, stop) { () throws(CommandError<SessionRejection>) in try handler.catchUp()
-            }
-        }
-        state.waitingFor = nil
-    }
-
-    /// Milliseconds for which the log is still waited for once `stop` is set. What it does not know then is
-    /// stopped by whoever watches over recorders.
-    private static let endingMilliseconds = 1_000
-
-    /// Does something on the log, waiting for as long as the options allow until it is there again, or an
-    /// operator has put right what keeps it from being used.
-    private func patiently(
-        _ handler: CommandHandler<SessionDecider>, _ stop: StopSignal,
-        _ body: () throws(CommandError<SessionRejection>) -> Void
-    ) throws(RecordingFailure) {
         var backoff = Backoff(capMilliseconds: 2000)
         var deadline = Machine.now + .milliseconds(options.patienceMilliseconds)
-        let quiet = StopSignal()
         var isEnding = false
-        var isRepetition = false
         while true {
             do throws(CommandError<SessionRejection>) {
-                if isRepetition { try handler.catchUp() }
-                try body()
-                state.waitingFor = nil
-                return
+                try history.withHandler { handler throws(CommandError<SessionRejection>) in
+                    try handler.catchUp()
+                    // After an append of unknown outcome the session may be stopped already.
+                    let status = handler.state.status
+                    guard status == .recording || status == .paused else { return }
+                    try handler.handle(command, id: "\(sessionID)/stop", context: context)
+                }
+                progress.waits(for: nil)
+                return summary(reason)
             } catch {
                 if stop.isSet, !isEnding {
                     isEnding = true
@@ -303,22 +204,72 @@ public final class Recorder {
                 }
                 guard case .failed(let failure) = error, failure.mayEnd, failure.kind != .lostHistory,
                     Machine.now < deadline
-                else { throw Self.failure(error, kept: summary(.recorderFailed)) }
-                isRepetition = true
-                state.waitingFor = "the log: \(failure.text)"
-                progress(state)
-                _ = isEnding ? quiet.wait(milliseconds: 100) : stop.wait(milliseconds: backoff.next())
+                else { throw .failed(cause(of: error), kept: summary(.recorderFailed)) }
+                progress.waits(for: "the log: \(failure.text)")
+                (isEnding ? StopSignal() : stop).wait(milliseconds: isEnding ? 100 : backoff.next())
             }
         }
     }
 
-    private static func failure(
-        _ error: CommandError<SessionRejection>, kept: RecordingSummary?
-    ) -> RecordingFailure {
+    private func summary(_ reason: SessionEvent.StopReason) -> RecordingSummary {
+        RecordingSummary(
+            sessionID: sessionID, chunks: progress.state.chunks, bytes: progress.state.bytes, reason: reason)
+    }
+
+    /// What ended a recording, in its own words.
+    private func cause(of error: any Error) -> any Error {
+        switch error {
+        case CommandError<SessionRejection>.rejected(let rejection): rejection
+        case CommandError<SessionRejection>.failed(let failure): failure
+        case CommandError<SessionRejection>.malformed(let event): event
+        case IntakeRefusal.sizeLimit:
+            SizeLimit(
+                maximumBytes: options.maximumBytes, maxSizeGB: options.session.storage.maxSizeGB)
+        default: error
+        }
+    }
+
+    /// Whether somebody else has gone on with the recording.
+    private static func isElsewhere(_ error: any Error) -> Bool {
+        switch error {
+        case IntakeRefusal.takenOver, SessionRejection.outOfPlace: true
+        default: false
+        }
+    }
+
+    private static func openingFailure(_ error: CommandError<SessionRejection>) -> RecordingFailure {
         switch error {
         case .rejected(let rejection): .rejected(rejection)
-        case .failed(let failure): .failed(failure, kept: kept)
-        case .malformed(let event): .failed(event, kept: kept)
+        case .failed(let failure): .failed(failure, kept: nil)
+        case .malformed(let event): .failed(event, kept: nil)
         }
+    }
+}
+
+/// What a recorder has come to, for whoever looks on.
+///
+/// `@unchecked`: the recorder's one thread alone writes to its stream, looks after it, and is told here.
+private final class RecorderProgress: StreamObserver, @unchecked Sendable {
+    private static let tellMilliseconds = 500
+
+    var state = RecordingProgress()
+    private var toldAt = Machine.now
+    private let tell: (RecordingProgress) -> Void
+
+    init(_ tell: @escaping (RecordingProgress) -> Void) { self.tell = tell }
+
+    func recorded(chunks: Int, bytes: Int) {
+        (state.chunks, state.bytes, state.waitingFor) = (chunks, bytes, nil)
+        tell(state)
+    }
+
+    /// Some waits look many times a second; whoever looks on is told now and then that it still waits.
+    func waits(for reason: String?) {
+        let now = Machine.now
+        guard state.waitingFor != reason || now - toldAt >= .milliseconds(Self.tellMilliseconds) else {
+            return
+        }
+        (state.waitingFor, toldAt) = (reason, now)
+        if reason != nil { tell(state) }
     }
 }

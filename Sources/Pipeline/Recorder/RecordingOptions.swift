@@ -1,3 +1,4 @@
+public import Intake
 public import Recording
 public import Vault
 
@@ -7,7 +8,7 @@ public struct RecordingOptions: Sendable {
     public var session: SessionEvent.Created
     /// A chunk is closed after this long even when it is not full, so that a slow source has little
     /// at risk.
-    public var maximumChunkMilliseconds: Int = 30_000
+    public var maximumChunkMilliseconds: Int = 8000
     /// Chunks that may be recorded and not yet stored; the recorder slows its source beyond that.
     public var maximumChunksAhead: Int = 64
     /// Bytes that may be recorded and not yet stored.
@@ -16,6 +17,9 @@ public struct RecordingOptions: Sendable {
     public var openingMilliseconds: Int = 10_000
     /// How long the log may be away before the recording is given up.
     public var patienceMilliseconds: Int = 300_000
+    /// What becomes of bytes that come while the recording is paused; nil: a file waits, of a stream they are
+    /// dropped.
+    public var whilePaused: PausePolicy?
     /// Refuses the recording, slows it or closes it before a disk is full; nil: nobody looks.
     public var diskGuard: DiskGuard?
 
@@ -27,11 +31,6 @@ public struct RecordingOptions: Sendable {
         self.session = session
         maximumBytes = session.storage.maximumBytes
     }
-
-    /// The codec that stages shall use.
-    var codec: String { session.storage.compressionEnabled ? session.recording.compression : "none" }
-    /// The cipher that stages shall use.
-    var cipher: String { session.storage.encryptionEnabled ? "xchacha20poly1305" : "none" }
 }
 
 /// A recording has as many bytes as it may have, and its source had more.

@@ -126,7 +126,8 @@ public final class SessionRemoval: OrderedHandler {
         guard case .chunk(let stored) = try RecordingEvent(event) else { return }
         let (session, number) = (stored.chunk.sessionID, stored.chunk.sequenceNumber)
         try places.vault.chunks.remove(session: session, sequence: number)
-        try places.vault.spool.purge(session: session, sequence: number)
+        // Nothing of a deleted session will be read from the spool again.
+        try places.vault.spool.removeSession(session)
     }
 
     /// Says with which event it could not go on, unless waiting may help: other sessions do not wait for one

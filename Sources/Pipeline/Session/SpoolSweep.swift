@@ -4,20 +4,30 @@ public import Supervision
 public import Vault
 
 /// Empties the spool of sessions that need nothing there any more: what completion could not remove, and
-/// what a recorder left behind that woke up, or died, when its session was over already.
+/// what a recorder left behind that woke up, or died, when its session was over already. Of a session that
+/// goes on it removes what nobody can record any more: bytes that were written for a chunk by somebody who
+/// died, or lost, where the log has that chunk from another file.
 public final class SpoolSweep {
     private let spool: Spool
     private let log: any EventLog
     private let report: RoleLog
     private let pauseMilliseconds: Int
+    private let ageSeconds: Int
 
     /// A sweep that is not running yet.
-    /// - Parameter pauseMilliseconds: between the end of one sweep and the beginning of the next.
-    public init(spool: Spool, log: any EventLog, report: RoleLog, pauseMilliseconds: Int = 600_000) {
+    /// - Parameters:
+    ///   - pauseMilliseconds: between the end of one sweep and the beginning of the next.
+    ///   - ageSeconds: files of sessions that go on are left alone for longer than whoever wrote them needs
+    ///     to learn that they will not be recorded.
+    public init(
+        spool: Spool, log: any EventLog, report: RoleLog, pauseMilliseconds: Int = 600_000,
+        ageSeconds: Int = 3600
+    ) {
         self.spool = spool
         self.log = log
         self.report = report
         self.pauseMilliseconds = pauseMilliseconds
+        self.ageSeconds = ageSeconds
     }
 
     /// Sweeps at once, and then again and again until `stop` is set. Call on a thread of its own.
@@ -39,7 +49,8 @@ public final class SpoolSweep {
     private func sweep(_ store: any EventStore, _ stop: StopSignal) throws -> Int {
         var removed = 0
         for session in try spool.sessions() where !stop.isSet {
-            do { guard try isOver(session, store) else { continue } } catch let error as MalformedEvent {
+            let found: (state: SessionState, isWhole: Bool)
+            do { found = try look(at: session, store) } catch let error as MalformedEvent {
                 report(.warning, "spool sweep: session=\(session) \(error)")
                 continue
             } catch let error as LogFailure where error.kind == .corrupt {
@@ -47,8 +58,15 @@ public final class SpoolSweep {
                 continue
             }
             do throws(StorageFailure) {
-                try spool.removeSession(session)
-                removed += 1
+                // While a case holds it nothing is removed that anybody ever handed in.
+                guard found.state.legalHolds.isEmpty else { continue }
+                // What cannot be read can't take an end back, but it may be any chunk's.
+                switch found.state.status {
+                case .completed, .deleted:
+                    try spool.removeSession(session)
+                    removed += 1
+                default: if found.isWhole { try removeStrays(of: session, found.state) }
+                }
             } catch {
                 report(.warning, "spool sweep: session=\(session) \(error); trying again at the next sweep")
             }
@@ -56,13 +74,32 @@ public final class SpoolSweep {
         return removed
     }
 
-    /// Whether the log says that nothing of the session will be read from the spool again. What cannot be
-    /// read can't take that back. While a case holds it nothing is removed that anybody ever handed in.
-    private func isOver(_ session: String, _ store: any EventStore) throws -> Bool {
+    /// What the log says of the session, and whether all of it can be read.
+    private func look(
+        at session: String, _ store: any EventStore
+    ) throws -> (state: SessionState, isWhole: Bool) {
         var state = SessionState()
+        var isWhole = true
         try store.forEachEntry(of: session) { entry in
-            if let event = entry.event { SessionDecider.evolve(&state, try RecordingEvent(event)) }
+            guard let event = entry.event else {
+                isWhole = false
+                return
+            }
+            SessionDecider.evolve(&state, try RecordingEvent(event))
         }
-        return (state.status == .completed || state.status == .deleted) && state.legalHolds.isEmpty
+        return (state, isWhole)
+    }
+
+    /// Removes recorded bytes that no event describes or can describe any more: their number is another
+    /// file's in the log.
+    private func removeStrays(of session: String, _ state: SessionState) throws(StorageFailure) {
+        for file in try spool.recorded(session: session)
+        where file.sequence <= state.chunkCount
+            && !state.isRecorded(from: file.relative, as: file.sequence)
+        {
+            guard let age = try spool.ageSeconds(of: file.relative), age >= ageSeconds else { continue }
+            try spool.purge(file.relative, of: session)
+            report(.info, "spool sweep: removed \(file.relative), which is in no event")
+        }
     }
 }

@@ -133,16 +133,20 @@ public final class ChunkStage: Stage {
     /// and died after.
     public func discard(_ delivery: Delivery) -> StageOutcome {
         guard case .chunk(let event)? = try? RecordingEvent(delivery.event) else { return .done([]) }
-        do { try workshop.discard(event.chunk) } catch { return outcome(of: error, event.chunk) }
+        let path = ChunkItem(event)?.path
+        do { try workshop.discard(event.chunk, spooled: path) } catch {
+            return outcome(of: error, event.chunk)
+        }
         return .done([])
     }
 
     /// Empties the spool of a chunk that is stored; removes what a lost race left there.
     public func settled(_ delivery: Delivery, appended: Bool) {
-        guard case .chunk(let event)? = try? RecordingEvent(delivery.event), ChunkItem(event) != nil else {
+        guard case .chunk(let event)? = try? RecordingEvent(delivery.event), let item = ChunkItem(event)
+        else {
             return
         }
-        workshop.settle(event.chunk, isStored: chain.last == .store, appended: appended)
+        workshop.settle(item, isStored: chain.last == .store, appended: appended)
     }
 }
 

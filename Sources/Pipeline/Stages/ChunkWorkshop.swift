@@ -45,6 +45,10 @@ final class ChunkWorkshop {
     /// is durable.
     func run(_ item: ChunkItem, through chain: [StageName]) throws -> [ChunkEvent] {
         handovers[item.chunk.chunkID] = nil
+        // Its bytes would pass for this session's where nothing is encrypted.
+        guard Spool.isPath(item.path, of: item.chunk.sessionID) else {
+            throw ChunkDefect("\(item.path) is no file of its session's in the spool")
+        }
         fresh = nil
         var events: [ChunkEvent] = []
         var stages = chain[...]
@@ -76,20 +80,23 @@ final class ChunkWorkshop {
     /// - Parameter isStored: whether the events that were appended, or refused, end with ChunkStored.
     ///   Refused ones prove nothing: a worker without a chain may just have handed the chunk on through
     ///   the spool, and its next stage still has to find it there.
-    func settle(_ chunk: ChunkReference, isStored: Bool, appended: Bool) {
-        let left = handovers.removeValue(forKey: chunk.chunkID) ?? []
+    func settle(_ item: ChunkItem, isStored: Bool, appended: Bool) {
+        let left = handovers.removeValue(forKey: item.chunk.chunkID) ?? []
         // Failing to clean up costs space, not truth: the session's folder goes when it is completed.
         if isStored && appended {
-            _ = try? spool.purge(session: chunk.sessionID, sequence: chunk.sequenceNumber)
+            // What the event describes and what was made of it. Another file of this number is another
+            // sender's, who may be about to record it as the next chunk.
+            _ = try? spool.purge(item.path, of: item.chunk.sessionID)
         } else if !appended {
             for path in left { _ = try? spool.remove(path) }
         }
     }
 
     /// Removes every file of a chunk of a deleted session.
-    func discard(_ chunk: ChunkReference) throws(StorageFailure) {
+    func discard(_ chunk: ChunkReference, spooled path: String?) throws(StorageFailure) {
         handovers[chunk.chunkID] = nil
-        try spool.purge(session: chunk.sessionID, sequence: chunk.sequenceNumber)
+        // What no spool can hold, or is another session's, is nothing of this chunk.
+        if let path, Spool.isPath(path, of: chunk.sessionID) { try spool.purge(path, of: chunk.sessionID) }
         try chunks.remove(session: chunk.sessionID, sequence: chunk.sequenceNumber)
     }
 
@@ -113,16 +120,15 @@ final class ChunkWorkshop {
         case .raw:
             restored.path = try original.withBytes { bytes throws(StorageFailure) in
                 // It is on its way out, as what is handed over.
-                try spool.write(
-                    bytes, session: session, sequence: sequence, kind: .raw, beyondLimit: true)
+                try spool.write(bytes, by: "raw", of: item.path, sequence: sequence)
             }
         case .payload(let name, _):
             let codec = try original.withBytes { try compressor(for: name).compress($0, into: payload) }
             let output = codec == .none ? original : payload
             restored.form = .payload(codec: codec.rawValue, bytes: output.count)
-            restored.path = try handOver(output, from: .compress, item.chunk)
+            restored.path = try handOver(output, from: .compress, item)
         case .sealed:
-            restored.path = try handOver(image, from: .encrypt, item.chunk)
+            restored.path = try handOver(image, from: .encrypt, item)
         }
         return restored
     }
@@ -153,7 +159,7 @@ final class ChunkWorkshop {
         } else {
             let codec = try original.withBytes { try compressor.compress($0, into: payload) }
             let output = codec == .none ? original : payload
-            let path = try handOver(output, from: .compress, item.chunk)
+            let path = try handOver(output, from: .compress, item)
             events.append(
                 .compressed(
                     ChunkEvent.Compressed(
@@ -165,7 +171,7 @@ final class ChunkWorkshop {
 
     /// Where the next worker finds the sealed file: where it was found, or where it is put now.
     private func sealedPath(_ item: ChunkItem, _ chain: [StageName]) throws -> String {
-        chain.first == .validate ? item.path : try handOver(image, from: .encrypt, item.chunk)
+        chain.first == .validate ? item.path : try handOver(image, from: .encrypt, item)
     }
 
     private func encrypt(_ item: inout ChunkItem, handsOver: Bool, _ events: inout [ChunkEvent]) throws {
@@ -191,21 +197,19 @@ final class ChunkWorkshop {
         var sealed = Self.sealed(item, image, milliseconds: milliseconds)
         fresh = image
         if handsOver {
-            sealed.path = try handOver(self.image, from: .encrypt, item.chunk)
+            sealed.path = try handOver(self.image, from: .encrypt, item)
         }
         item.form = .sealed(sealed)
         events.append(.sealed(sealed))
     }
 
     private func handOver(
-        _ buffer: ScratchBuffer, from stage: StageName, _ chunk: ChunkReference
+        _ buffer: ScratchBuffer, from stage: StageName, _ item: ChunkItem
     ) throws -> String {
         let path = try buffer.withBytes { bytes throws(StorageFailure) in
-            try spool.write(
-                bytes, session: chunk.sessionID, sequence: chunk.sequenceNumber,
-                kind: .handover(stage: stage.rawValue))
+            try spool.write(bytes, by: stage.rawValue, of: item.path, sequence: item.chunk.sequenceNumber)
         }
-        handovers[chunk.chunkID, default: []].append(path)
+        handovers[item.chunk.chunkID, default: []].append(path)
         return path
     }
 
@@ -274,7 +278,10 @@ final class ChunkWorkshop {
     private func key(_ item: ChunkItem) throws -> SessionKey { try key(item.chunk, item.content) }
 
     private func key(_ chunk: ChunkReference, _ content: ChunkContent) throws -> SessionKey {
-        let key = try keys.key(ofSession: chunk.sessionID)
+        let key: SessionKey
+        do { key = try keys.key(ofSession: chunk.sessionID) } catch let missing as KeyMissing {
+            throw KeyMissing(sessionID: missing.sessionID, keyID: content.keyID)
+        }
         guard key.keyID == content.keyID else {
             throw ChunkDefect("the session's key is \(key.keyID), not \(content.keyID)")
         }

@@ -26,6 +26,13 @@ public struct ChunkUpload: Sendable, Hashable {
     /// SHA-256 of the body, 64 lower-case hexadecimal digits; nil when the uploader gives none.
     public var digest: String?
 
+    /// A chunk of which nothing else is said.
+    public init(chunk: ChunkReference, capturedAt: Timestamp) {
+        self.chunk = chunk
+        self.capturedAt = capturedAt
+        (durationSeconds, frameCount, droppedFrames) = (0, 0, 0)
+    }
+
     /// The parameters `sequence_number`, `chunk_id`, `timestamp`, `duration_seconds`, `frame_count`,
     /// `dropped_frames`, `quality_score` and `sha256`.
     public init(

@@ -37,12 +37,20 @@ public struct StreamAppend: Sendable, Hashable {
     public var offset: Int?
     /// When its first byte was captured; nil for when it arrives.
     public var capturedAt: Timestamp?
+    /// Whether bytes that come while the recording is paused end the request; else they are thrown away.
+    public var refusesWhilePaused = false
 
-    /// The parameters `offset` and `timestamp`.
+    /// The parameters `offset`, `timestamp` and `while_paused`.
     public init(_ parameters: [(name: String, value: String)]) throws(RequestFailure) {
         var reader = RequestParameters(parameters)
         offset = reader.integer("offset", 0...Int.max)
         capturedAt = reader.time("timestamp")
+        if let word = reader.text("while_paused") {
+            if !["drop", "refuse"].contains(word) {
+                reader.refuse("while_paused", "must be one of: drop, refuse")
+            }
+            refusesWhilePaused = word == "refuse"
+        }
         try reader.finish()
     }
 }

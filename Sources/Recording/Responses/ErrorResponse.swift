@@ -72,18 +72,21 @@ public struct ErrorInfo: Error, Sendable, Hashable {
     public var violations: [Violation]
     /// Whole seconds after which trying again makes sense.
     public var retryAfter: Int?
+    /// Where the recording goes on, for whoever was about to go on elsewhere.
+    public var next: StreamPlace?
 
     /// An error.
     /// - Parameter status: a closer one than the code's, such as 405 or 416 with `malformedRequest`.
     public init(
         _ code: ErrorCode, _ message: String, status: Int? = nil, violations: [Violation] = [],
-        retryAfter: Int? = nil
+        retryAfter: Int? = nil, next: StreamPlace? = nil
     ) {
         self.code = code
         self.status = status ?? code.status
         self.message = Self.bounded(message, 500)
         self.violations = violations
         self.retryAfter = retryAfter
+        self.next = next
     }
 
     /// A request that was not understood.
@@ -106,6 +109,8 @@ public struct ErrorInfo: Error, Sendable, Hashable {
         case .notFound: self.init(.sessionNotFound, rejection.description)
         case .exists: self.init(.existsAlready, rejection.description)
         case .wrongState, .outOfOrder, .unfinished: self.init(.wrongState, rejection.description)
+        case .outOfPlace(let expected, _):
+            self.init(.wrongState, rejection.description, next: expected)
         case .wrongPipelineState: self.init(.pipeline, rejection.description)
         case .changedMeanwhile: self.init(.wrongState, rejection.description, status: 412)
         case .chunkTaken: self.init(.existsAlready, rejection.description)
@@ -139,6 +144,8 @@ public struct ErrorInfo: Error, Sendable, Hashable {
                         }
                     }
                     json.member("retry_after_seconds", retryAfter)
+                    json.member("next_sequence_number", next?.sequenceNumber)
+                    json.member("next_offset", next?.offset)
                 }
                 json.member("request_id", requestID.isEmpty ? "-" : requestID)
                 json.member("timestamp", time)

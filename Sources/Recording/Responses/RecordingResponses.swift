@@ -48,13 +48,18 @@ public struct RecordingStatusResponse: Sendable {
     public var isRecorderAlive: Bool?
     /// Chunks that wait for one that is missing.
     public var waiting: Int
+    /// Bytes that came while the recording was paused, and were thrown away, as far as that is known.
+    public var droppedBytes: Int
 
     /// A status from its parts.
-    public init(_ session: SessionView, _ state: SessionState, isRecorderAlive: Bool?, waiting: Int) {
+    public init(
+        _ session: SessionView, _ state: SessionState, isRecorderAlive: Bool?, waiting: Int, droppedBytes: Int
+    ) {
         self.session = session
         self.state = state
         self.isRecorderAlive = isRecorderAlive
         self.waiting = waiting
+        self.droppedBytes = droppedBytes
     }
 
     /// Writes the object.
@@ -71,6 +76,7 @@ public struct RecordingStatusResponse: Sendable {
                 json.member("chunks_stored", state.merkleHashes.count)
                 json.member("chunks_failed", state.failures.count)
                 json.member("chunks_waiting", waiting)
+                json.member("dropped_bytes", droppedBytes)
             }
         }
     }

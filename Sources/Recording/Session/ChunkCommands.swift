@@ -29,7 +29,8 @@ extension ChunkReference {
 extension SessionState {
     /// Notes what tells a recorded chunk from another one.
     mutating func identify(_ chunk: ChunkEvent.Recorded) {
-        fingerprints.append(Self.fingerprint(chunk.content))
+        fingerprints.append(Self.fingerprint(of: chunk.content.digest, chunk.content.sizeBytes))
+        spooled.append(Self.fingerprint(of: chunk.spoolPath))
         let reference = chunk.chunk
         let usual = ChunkReference(sessionID: reference.sessionID, sequenceNumber: reference.sequenceNumber)
         if reference != usual { ownChunkIDs[reference.sequenceNumber] = reference.chunkID }
@@ -47,14 +48,20 @@ extension SessionState {
     public func holds(_ chunk: ChunkEvent.Recorded) -> Bool {
         let number = chunk.chunk.sequenceNumber
         return self.chunk(number) == chunk.chunk && fingerprints.indices.contains(number - 1)
-            && fingerprints[number - 1] == Self.fingerprint(chunk.content)
+            && fingerprints[number - 1] == Self.fingerprint(of: chunk.content.digest, chunk.content.sizeBytes)
     }
 
-    /// 64 bits of a keyed digest and the size (FNV-1a): a second copy of each digest would cost ten times
-    /// the memory, and nobody without the session's key can make two contents meet.
-    private static func fingerprint(_ content: ChunkContent) -> UInt64 {
-        var hash = 0xCBF2_9CE4_8422_2325 ^ UInt64(truncatingIfNeeded: content.sizeBytes)
-        for byte in content.digest.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+    /// Whether the recorded chunk of this number is described by an event that names this very file of the
+    /// spool: two writers never have one name, so that whoever asks knows whether the event is their own.
+    public func isRecorded(from spoolPath: String, as number: Int) -> Bool {
+        spooled.indices.contains(number - 1) && spooled[number - 1] == Self.fingerprint(of: spoolPath)
+    }
+
+    /// 64 bits of a text and a number (FNV-1a). A second copy of each digest and name would cost ten times
+    /// the memory; nobody without the session's key can make two digests meet, and names are random.
+    private static func fingerprint(of text: String, _ number: Int = 0) -> UInt64 {
+        var hash = 0xCBF2_9CE4_8422_2325 ^ UInt64(truncatingIfNeeded: number)
+        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
         return hash
     }
 }
@@ -64,12 +71,19 @@ extension SessionDecider {
     public static let deletionsAtOnce = 500
 
     static func record(
-        _ chunk: ChunkEvent.Recorded, _ state: SessionState, _ status: SessionStatus
+        _ chunk: ChunkEvent.Recorded, at offset: Int?, _ state: SessionState, _ status: SessionStatus
     ) throws(SessionRejection) -> [RecordingEvent] {
         let number = chunk.chunk.sequenceNumber
-        // Given again, in whatever state: it is recorded, and nothing is to be done.
-        if state.holds(chunk) { return [] }
+        // Given again, in whatever state: it is recorded, and nothing is to be done. Of a stream that holds
+        // for the same file alone: the same bytes from another sender are bytes of another sender.
+        if state.holds(chunk), offset == nil || state.isRecorded(from: chunk.spoolPath, as: number) {
+            return []
+        }
         guard status == .recording else { throw .wrongState(status, command: "record a chunk") }
+        if let offset {
+            let place = StreamPlace(sequenceNumber: number, offset: offset)
+            guard place == state.nextPlace else { throw .outOfPlace(expected: state.nextPlace, got: place) }
+        }
         if number >= 1, number <= state.chunkCount { throw .chunkTaken(number: number) }
         guard number == state.chunkCount + 1 else {
             throw .outOfOrder(expected: state.chunkCount + 1, got: number)

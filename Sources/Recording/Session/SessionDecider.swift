@@ -13,8 +13,9 @@ public enum SessionCommand: Sendable, Hashable {
     case start
     /// A recorder begins.
     case begin
-    /// A chunk is durable in the spool.
-    case recordChunk(ChunkEvent.Recorded)
+    /// A chunk is durable in the spool. With an offset it is a stream's next one, and whoever sent it
+    /// believes that so many bytes were recorded before it.
+    case recordChunk(ChunkEvent.Recorded, at: Int? = nil)
     /// Let recording rest.
     case pause
     /// Go on.
@@ -65,6 +66,8 @@ public enum SessionRejection: Error, Sendable, Hashable, CustomStringConvertible
     case chunkTaken(number: Int)
     /// A chunk that is not the next one.
     case outOfOrder(expected: Int, got: Int)
+    /// A chunk of a stream that has lost its place: somebody else has recorded what comes there.
+    case outOfPlace(expected: StreamPlace, got: StreamPlace)
     /// Chunks are not stored yet.
     case unfinished(stored: Int, of: Int)
     /// Cases hold it.
@@ -89,6 +92,8 @@ public enum SessionRejection: Error, Sendable, Hashable, CustomStringConvertible
         case .changedMeanwhile: "the session was changed since it was read"
         case .chunkTaken(let number): "chunk \(number) is in the session already with another id or content"
         case .outOfOrder(let expected, let got): "chunk \(got) was given where \(expected) comes next"
+        case .outOfPlace(let expected, let got):
+            "the recording goes on at \(expected), not at \(got)"
         case .unfinished(let stored, let count): "only \(stored) of \(count) chunks are stored"
         case .held(let cases, let command):
             "a session under legal hold cannot \(command); "
@@ -134,7 +139,7 @@ public enum SessionDecider: Decider {
         case .begin:
             guard status == .starting else { throw .wrongState(status, command: "begin recording") }
             return [.session(.started(sessionID: id, status: .recording))] + pipeline(state, .startComplete)
-        case .recordChunk(let chunk): return try record(chunk, state, status)
+        case .recordChunk(let chunk, let offset): return try record(chunk, at: offset, state, status)
         case .pause:
             try step(to: .paused, "pause")
             return [.session(.paused(sessionID: id))] + pipeline(state, .pause, .pauseComplete)

@@ -34,8 +34,13 @@ public struct SessionState: Sendable, Hashable {
     public internal(set) var deletedThrough = 0
     /// A fingerprint of each recorded chunk's content, in the order of their numbers.
     var fingerprints: [UInt64] = []
+    /// A fingerprint of the spool's file that each recorded chunk was described with, in the same order.
+    var spooled: [UInt64] = []
     /// The ids of chunks that do not have the usual one.
     var ownChunkIDs: [Int: String] = [:]
+
+    /// Where the recording goes on.
+    public var nextPlace: StreamPlace { StreamPlace(sequenceNumber: chunkCount + 1, offset: sizeBytes) }
 
     /// Whether nothing more will be recorded and every chunk is stored.
     public var isEverythingStored: Bool {

@@ -8,6 +8,7 @@ final class Disturbances: @unchecked Sendable {
     let origin = ContinuousClock.now
     let epoch_ms: Int64 = 1_700_000_000_000
     private(set) var counts = FaultCounts()
+    private var names = 0
     /// What may go wrong now.
     private(set) var plan: FaultPlan
     /// What the files lie on.
@@ -19,6 +20,13 @@ final class Disturbances: @unchecked Sendable {
         self.scheduler = scheduler
         self.plan = plan
         scheduler.switching = plan.switching
+    }
+
+    /// Bytes that nobody had before.
+    func newName(_ count: Int) -> [UInt8] {
+        names += 1
+        let digits = withUnsafeBytes(of: UInt64(names).bigEndian, Array.init)
+        return Array(repeating: 0xA5, count: max(0, count - 8)) + digits.suffix(count)
     }
 
     /// From now on everything works.
@@ -67,6 +75,15 @@ final class Disturbances: @unchecked Sendable {
     func isUnreachable() -> Bool { count(plan.unreachable, \.unreachable) }
 
     func losesAnswer() -> Bool { count(plan.lostAnswer, \.lostAnswers) }
+
+    /// Whether a sender stands still before its next piece.
+    func freezesSender() -> Bool { count(plan.frozenSender, \.senders) }
+
+    /// Whether a sender's connection breaks before its next piece.
+    func breaksSender() -> Bool { count(plan.brokenSender, \.senders) }
+
+    /// A source was cut off.
+    func noteCut() { counts.cutSources += 1 }
 
     func cutsWrite() -> Bool { count(plan.database, \.database) }
 

@@ -26,6 +26,10 @@ public struct FaultPlan: Sendable, Hashable {
     /// A stage or an ordered subscription fails on an event, per event: once or twice, or until somebody
     /// mends it.
     public var poison = 0.0
+    /// A sender stands still for longer than its server waits for it, per piece that it sends.
+    public var frozenSender = 0.0
+    /// A sender's connection breaks, per piece.
+    public var brokenSender = 0.0
     /// The turn goes on to another thread.
     public var switching = 0.3
     /// Steps with faults; afterwards everything works and everybody is started again.
@@ -54,6 +58,8 @@ public struct FaultPlan: Sendable, Hashable {
         plan.clock = pick(0.004, &chance)
         plan.power = chance.happens(0.3) ? 0.002 : 0
         plan.poison = chance.happens(0.4) ? [0.02, 0.1][chance.number(in: 0...1)] : 0
+        plan.frozenSender = pick(0.4, &chance)
+        plan.brokenSender = pick(0.1, &chance)
         plan.switching = [0.1, 0.3, 0.6][chance.number(in: 0...2)]
         plan.faultySteps = chance.number(in: 200...1500)
         return plan
@@ -80,6 +86,10 @@ public struct FaultCounts: Sendable, Hashable {
     public var powerCuts = 0
     /// Times that a stage or a subscription was made to fail.
     public var poison = 0
+    /// Times that a sender stood still, or its connection broke.
+    public var senders = 0
+    /// Sources that were cut off while they were recorded.
+    public var cutSources = 0
 
     /// Nothing yet.
     public init() {}
@@ -87,6 +97,8 @@ public struct FaultCounts: Sendable, Hashable {
     /// All of them.
     public var total: Int {
         crashes + stalls + unreachable + lostAnswers + files + database + clocks + powerCuts + poison
+            + senders
+            + cutSources
     }
 
     /// Adds those of another run.
@@ -100,5 +112,7 @@ public struct FaultCounts: Sendable, Hashable {
         sum.clocks += other.clocks
         sum.powerCuts += other.powerCuts
         sum.poison += other.poison
+        sum.senders += other.senders
+        sum.cutSources += other.cutSources
     }
 }

@@ -116,6 +116,9 @@ public final class SimulatedProcess: Surroundings, FileWatcher, @unchecked Senda
         return name.hasPrefix("0000") ? String(name.prefix { $0 != "-" }) : ""
     }
 
+    /// Names that the seed decides, and that no other file of the world has.
+    public func randomBytes(_ count: Int) -> [UInt8]? { world.newName(count) }
+
     // MARK: - Time
 
     /// Time that never goes back; to a dead process it flies, so that its waits are over.

@@ -58,7 +58,7 @@ public enum Simulation {
             seed: seed, violations: world.witness.violations, steps: world.scheduler.steps,
             simulated_ms: world.scheduler.now_ms, events: world.log.allEvents().count,
             completed: world.database.sessions.values.count { $0.status == .completed },
-            acknowledged: world.recordings.reduce(0) { $0 + $1.acknowledged },
+            acknowledged: world.sessions.reduce(0) { $0 + $1.acknowledged },
             parked: world.human.items().count, faults: world.faults, trace: world.scheduler.trace,
             remarks: world.scheduler.recent)
     }

@@ -9,8 +9,8 @@ internal import Vault
 extension World {
     /// What is left to do; nil when everything has come to rest.
     var unsettled: String? {
-        for recording in recordings where !recording.hasEnded && recording.process?.isDead != true {
-            return "\(recording.sessionID) is being recorded"
+        for session in sessions {
+            if let unfinished = session.unfinished { return "\(session.sessionID): \(unfinished)" }
         }
         for stage in entrances {
             let (pending, behind) = (
@@ -30,16 +30,14 @@ extension World {
                 if written[partition] ?? start != end { return "the ledger is behind" }
             }
             if let item = human.open().first { return "\(item.name) has \(item.position) set aside" }
-            for recording in recordings {
-                guard let history = try SessionHistory(of: recording.sessionID, in: store) else { continue }
+            for id in sessions.map(\.sessionID) {
+                guard let history = try SessionHistory(of: id, in: store) else { continue }
                 switch history.state.status {
                 case .created, .failed: break
-                case .completed where hasSpoolFolder(recording.sessionID):
-                    return "\(recording.sessionID) has files in the spool"
+                case .completed where hasSpoolFolder(id): return "\(id) has files in the spool"
                 case .completed: break
-                case _ where isHeldBack(recording.sessionID): break
-                default:
-                    return "\(recording.sessionID) is \(history.state.status?.rawValue ?? "without a status")"
+                case _ where isHeldBack(id): break
+                default: return "\(id) is \(history.state.status?.rawValue ?? "without a status")"
                 }
             }
             return nil
@@ -61,8 +59,10 @@ extension World {
             let keys = try vault.openKeys()
             let auditor = SessionAuditor(store: store, chunks: vault.chunks, keys: keys)
             let exporter = SessionExporter(store: store, chunks: vault.chunks, keys: keys)
-            for recording in recordings {
-                try check(recording, store, vault) { id in
+            let keepsNotes = faults.files == 0 && faults.powerCuts == 0
+            for stream in streams { stream.keepsNotes = keepsNotes }
+            for session in sessions {
+                try check(session, store, vault) { id in
                     if let report = try auditor.audit(id) {
                         for finding in report.findings { violated("audit of \(id): \(finding)") }
                     }
@@ -96,30 +96,21 @@ extension World {
         }
     }
 
-    /// What the recorder was told, is; and a session whose chunks are stored is completed.
+    /// What its sender was told, is; and a session whose chunks are stored is completed.
     private func check(
-        _ recording: PlannedRecording, _ store: any EventStore, _ vault: VaultAccess,
+        _ session: any PlannedSession, _ store: any EventStore, _ vault: VaultAccess,
         _ readBack: (String) throws -> [UInt8]
     ) throws {
-        let id = recording.sessionID
+        let id = session.sessionID
         guard let history = try SessionHistory(of: id, in: store) else {
-            if recording.acknowledged > 0 { violated("\(id) is not in the log") }
+            if session.acknowledged > 0 { violated("\(id) is not in the log") }
             return
         }
         let state = history.state
-        if state.chunkCount < recording.acknowledged || state.sizeBytes < recording.acknowledgedBytes {
-            violated(
-                "\(id): \(recording.acknowledged) chunks were acknowledged, the log has \(state.chunkCount)")
-        }
+        for text in session.violations(state) { violated("\(id): \(text)") }
         try checkChunks(of: id, state, store)
-        if let summary = recording.summary, summary.reason == .endOfSource,
-            summary.bytes != recording.bytes.count || state.sizeBytes != recording.bytes.count
-        {
-            violated("\(id): \(summary.bytes) bytes were reported, the log has \(state.sizeBytes)")
-        }
         switch state.status {
-        case .completed:
-            try checkCompleted(recording, state, vault, readBack)
+        case .completed: try checkCompleted(session, state, vault, readBack)
         case .failed where human.discarded.contains(id): break
         case .created, .failed:
             if state.chunkCount > 0 { violated("\(id) has chunks and is \(state.status?.rawValue ?? "")") }
@@ -129,10 +120,10 @@ extension World {
     }
 
     private func checkCompleted(
-        _ recording: PlannedRecording, _ state: SessionState, _ vault: VaultAccess,
+        _ session: any PlannedSession, _ state: SessionState, _ vault: VaultAccess,
         _ readBack: (String) throws -> [UInt8]
     ) throws {
-        let id = recording.sessionID
+        let id = session.sessionID
         if state.orderedMerkleHashes == nil || !state.failures.isEmpty {
             violated("\(id) is completed without all of its chunks")
         }
@@ -140,8 +131,9 @@ extension World {
         if MerkleTree(leafHashes: leaves).root.hex != state.merkleRoot {
             violated("\(id): the root is wrong")
         }
-        if try readBack(id) != Array(recording.bytes.prefix(state.sizeBytes)) {
-            violated("\(id) does not come back as it was recorded")
+        let events = log.allEvents().filter { $0.partitionKey == id }.sorted { $0.sequence < $1.sequence }
+        for text in session.violations(ofBytes: try readBack(id), state, events) {
+            violated("\(id): \(text)")
         }
         let left = try vault.spool.usage().files
         // Where completion does not see that the session is over, its leftovers wait for the sweep.

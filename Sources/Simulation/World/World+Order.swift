@@ -21,8 +21,7 @@ extension World {
         let name = LedgerHandler.subscription
         for violation in ledger.violations { violated(violation) }
         let givenUp = log.givenUp(subscription: name)
-        for recording in recordings {
-            let id = recording.sessionID
+        for id in sessions.map(\.sessionID) {
             let all = UInt64(log.allEvents().count { $0.partitionKey == id })
             let written = ledger.lines[id] ?? 0
             if givenUp.contains(id) {
@@ -42,8 +41,7 @@ extension World {
         if Set(database.records.keys) != records {
             violated("the records of the audit trail are not the log's")
         }
-        for recording in recordings {
-            let id = recording.sessionID
+        for id in sessions.map(\.sessionID) {
             let stored = database.chunks.filter { $0.value.sessionID == id }
             if givenUp.contains(id) {
                 try checkGivenUp(id, stored, store)

@@ -19,13 +19,19 @@ extension World {
         for index in 0..<layout.ledgers {
             roles.append(Role(name: "ledger\(index)") { [self] in bootLedger($0) })
         }
+        for index in 0..<layout.gateways where !streams.isEmpty {
+            roles.append(
+                Role(name: "gateway\(index)") { [self] in
+                    bootGateway(index, layout.chunkMilliseconds, $0)
+                })
+        }
         roles.append(Role(name: "operator") { [self] in bootOperator($0) })
         roles.append(Role(name: "watch") { [self] in bootWatch($0) })
         roles.append(Role(name: "sweep") { [self] in bootSweep($0) })
     }
 
     /// Runs a role on a thread of the process; an error that the role does not wait out ends the process.
-    private func run(
+    func run(
         _ name: String, _ process: SimulatedProcess, _ body: @escaping () throws -> Void
     ) {
         let work = Work(body)

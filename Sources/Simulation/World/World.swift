@@ -1,5 +1,6 @@
 internal import EventSourcing
 internal import Foundation
+internal import Glibc
 internal import Pipeline
 internal import Recording
 internal import Supervision
@@ -30,6 +31,11 @@ final class World: @unchecked Sendable {
     let ledger = Ledger()
     let human: Operator
     let recordings: [PlannedRecording]
+    let streams: [PlannedStream]
+    /// The processes that take streams, by the number of their role.
+    var gateways: [Int: Gateway] = [:]
+    /// Commands of clients, so that each has an id of its own.
+    var commandCount = 0
     /// Stages that some worker takes chunks up at.
     let entrances: Set<StageName>
     var roles: [Role] = []
@@ -39,10 +45,12 @@ final class World: @unchecked Sendable {
 
     init(seed: UInt64, variations: Variations) throws {
         var chance = Chance(seed: seed)
-        let plan = FaultPlan.random(&chance)
+        var plan = FaultPlan.random(&chance)
+        variations.faults(&plan)
         let partitions = chance.number(in: 1...4)
         let layout = Layout.random(&chance)
         let recordings = PlannedRecording.random(&chance)
+        let streams = PlannedStream.random(&chance)
         let scheduler = Scheduler(chance)
         let disturbances = Disturbances(scheduler, plan)
         let clock = SimulatedClock(Timestamp(milliseconds: disturbances.epoch_ms))
@@ -52,6 +60,7 @@ final class World: @unchecked Sendable {
         self.variations = variations
         self.clock = clock
         self.recordings = recordings
+        self.streams = streams
         entrances = Set(layout.processors.joined().compactMap(\.first))
         log = InMemoryEventLog(partitions: partitions, clock: clock, blocks: false)
         database = variations.database()
@@ -68,6 +77,9 @@ final class World: @unchecked Sendable {
         addRoles(layout)
         disturbances.powerIsCut = { [unowned self] in losePower() }
     }
+
+    /// All sessions that there may be.
+    var sessions: [any PlannedSession] { recordings + streams }
 
     /// Every process dies at once, and everything loses what was not durable.
     private func losePower() {
@@ -122,6 +134,7 @@ final class World: @unchecked Sendable {
         alive = roles.map { _ in nil }
         let keeper = SimulatedProcess("keeper", life: 0, world: disturbances)
         for (index, recording) in recordings.enumerated() { startRecorder(recording, index) }
+        for stream in streams { startSenders(stream) }
         scheduler.start("keeper", keeper) { [self] in
             while !keeper.isDead {
                 for index in roles.indices where alive[index]?.isDead ?? true { boot(index) }
@@ -162,17 +175,33 @@ final class World: @unchecked Sendable {
         }
     }
 
+    /// Somebody truncates the source while it is recorded.
+    private func cutLater(_ recording: PlannedRecording, _ source: String, _ process: SimulatedProcess) {
+        guard let cut = recording.cut else { return }
+        process.start("cut") { [disturbances] in
+            _ = process.wait(milliseconds: cut.delay_ms) { false }
+            guard !recording.hasEnded, truncate(source, off_t(cut.bytes)) == 0 else { return }
+            disturbances.noteCut()
+            // Two looks at the real clock may show the same time.
+            var times = [timespec(tv_sec: 1, tv_nsec: 0), timespec(tv_sec: 1, tv_nsec: 0)]
+            utimensat(AT_FDCWD, source, &times, 0)
+        }
+    }
+
     private func record(_ recording: PlannedRecording, _ process: SimulatedProcess) {
         do {
             let source = "\(root)/source-\(recording.sessionID)"
             try Data(recording.bytes).write(to: URL(fileURLWithPath: source))
+            // What it is then is what it promises.
+            let bytes = try ByteSource.file(source)
+            cutLater(recording, source, process)
             var options = RecordingOptions(session: recording.created)
             options.maximumChunksAhead = recording.chunksAhead
             let recorder = try Recorder(
                 log: log(for: process), vault: try vault(for: process), clock: ProcessClock(process: process),
                 actor: .system("simulation"), options: options
             ) { recording.told($0) }
-            let summary = try recorder.record(try ByteSource.file(source), stop: process.stop)
+            let summary = try recorder.record(bytes, stop: process.stop)
             recording.summary = summary
         } catch {
             scheduler.remark("recorder of \(recording.sessionID): \(error)")

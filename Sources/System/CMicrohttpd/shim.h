@@ -137,6 +137,11 @@ static inline void *reel_http_tls_session(struct MHD_Connection *connection) {
     return info ? info->tls_session : NULL;
 }
 
+/// A connection without any traffic is closed after so many seconds; 0: never. On its own thread.
+static inline void reel_http_set_quiet(struct MHD_Connection *connection, unsigned int seconds) {
+    MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, seconds);
+}
+
 /// Has a body end with the connection, never with a last chunk.
 static inline void reel_http_end_by_closing(struct MHD_Response *response) {
     MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);

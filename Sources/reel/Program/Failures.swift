@@ -1,6 +1,7 @@
 import Console
 import EventSourcing
 import Glibc
+import Intake
 import MongoViews
 import Pipeline
 import Recording
@@ -52,6 +53,8 @@ enum Failures {
             case .rejected: .no
             case .interrupted: .interrupted
             case .source(let source): status(of: source)
+            // What ended early, and was kept up to there.
+            case .failed(is SourceFailure, _), .failed(is IntakeRefusal, _), .failed(is SizeLimit, _): .no
             case .failed(let inner, _): status(of: inner)
             }
         default: .dependency

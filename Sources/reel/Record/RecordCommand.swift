@@ -1,6 +1,7 @@
 import Console
 import EventSourcing
 import Glibc
+import Intake
 import Pipeline
 import Recording
 import RedisLog
@@ -23,7 +24,9 @@ enum RecordCommand: Command {
             "reel record trace.bin --name trace --chunk-size 0.25 --codec gzip --tag audit --json",
         ],
         statuses: [
-            "1  the session may not be made like that; with --wait: it failed or a chunk was given up",
+            "1  the session may not be made like that; it ended early and is incomplete: the file was cut off or "
+                + "written to meanwhile, or could not be read, or somebody stopped it or sends its stream now; "
+                + "with --wait: it failed or a chunk was given up",
             "2  bad usage: an option or value that breaks a rule, no such file, an empty file, a folder",
             Common.dependencyStatus, "130  interrupted; what was recorded until then is kept",
         ])
@@ -38,7 +41,7 @@ enum RecordCommand: Command {
         }
         let source = path == "-" ? ByteSource.standardInput() : try ByteSource.file(path)
         var session = try RecordSettings.session(
-            from: settings, source: source.totalBytes == nil ? .stream : .file)
+            from: settings, source: path == "-" || source.totalBytes == nil ? .stream : .file)
         if let size = source.totalBytes, let violation = session.storage.violation(ofBytes: size) {
             throw UsageError(
                 ["--max-size (\(violation.field)): \(violation.rule), and \(path) has \(size)"],
@@ -60,6 +63,7 @@ enum RecordCommand: Command {
         let vault = try system.vault(spoolLimitBytes: try Common.spoolLimit(settings))
         if let remark = look.finish(&session) { Output.error("reel record: \(remark)") }
         var options = RecordingOptions(session: session)
+        options.whilePaused = settings[RecordSettings.whilePaused].flatMap(PausePolicy.init)
         options.diskGuard = Common.diskGuard(settings, spool: vault.spool.root, chunks: vault.chunks.root)
         let recorder = try Recorder(
             log: system.log, vault: vault, clock: SystemClock(), actor: CurrentUser.actor,

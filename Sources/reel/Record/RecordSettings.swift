@@ -1,5 +1,6 @@
 import Console
 import EventSourcing
+import Intake
 import Recording
 
 /// What `reel record` can be told.
@@ -27,6 +28,11 @@ enum RecordSettings {
     static let maximum = Setting(
         "max-size", "GB", .integer(1...1000), default: "10",
         help: "Most gigabytes of 1,073,741,824 bytes that are recorded; the recording is closed there")
+    static let whilePaused = Setting(
+        "while-paused", "WORD", .oneOf([PausePolicy.drop, .hold].map(\.rawValue)),
+        defaultNote: "hold for a file, drop for a stream",
+        help: "What becomes of bytes that come while somebody has paused the recording: they are dropped, or "
+            + "not read, so that their source waits")
     static let noEncryption = Flag("no-encryption", help: "Store chunks without encrypting them")
     static let wait = Flag("wait", help: "Return when the session is completed")
     static let verbose = Flag("verbose", short: "v", help: "Print a line for every acknowledged chunk")
@@ -35,7 +41,8 @@ enum RecordSettings {
     static let declarations: [OptionDeclaration] =
         [
             name.declaration, session.declaration, Common.chunkSize.declaration, Common.codec.declaration,
-            retention.declaration, maximum.declaration, noEncryption.declaration, wait.declaration,
+            retention.declaration, maximum.declaration, whilePaused.declaration, noEncryption.declaration,
+            wait.declaration,
             project.declaration, environment.declaration,
             tag.declaration, description.declaration, owner.declaration, priority.declaration,
             host.declaration, user.declaration, verbose.declaration, quiet.declaration,

@@ -36,6 +36,14 @@ final class SharedSessionKeys: SessionKeyAccess, @unchecked Sendable {
     }
 }
 
+/// Looks after the streams that the gateway takes.
+struct IntakeService: Service {
+    let name = "intake"
+    let gateway: Gateway
+
+    func run(stop: StopSignal) throws { try gateway.runIntake(stop: stop) }
+}
+
 /// The gateway's records in the trail.
 struct TrailDesk: AuditDesk {
     let trail: AuditTrail

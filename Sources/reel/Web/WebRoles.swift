@@ -5,6 +5,7 @@ import Gateway
 import GatewayFeed
 import Glibc
 import HTTPServer
+import Intake
 import Metrics
 import MongoViews
 import Pipeline
@@ -55,6 +56,7 @@ struct WebRoles {
         var settings = GatewaySettings()
         settings.chunkBytes = plan.chunkBytes
         settings.uploaderSeconds = plan.uploaderSeconds
+        settings.intake.pausedSeconds = plan.pausedStreamSeconds
         settings.rates = plan.rates
         settings.documents = plan.documents
         settings.configuration = Self.configuration(system)
@@ -69,7 +71,10 @@ struct WebRoles {
                 }
             },
             routes: { $0.service.map(gateway.routes) ?? [] })
-        services = (reading?.services ?? []) + [trail, StreamTending(gateway), web]
+        services =
+            (reading?.services ?? []) + [
+                trail, StreamTending(gateway), IntakeService(gateway: gateway), web,
+            ]
     }
 
     /// Figures of the read models, at the port of who makes them; no number while they cannot be asked.

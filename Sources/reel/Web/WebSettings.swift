@@ -44,6 +44,10 @@ enum WebSettings {
         "uploader-idle", "SECONDS", .integer(5...600), variable: "REEL_UPLOADER_IDLE_SECONDS",
         default: "30",
         help: "A recording whose uploader is not heard of for so long is taken for lost")
+    static let pausedStream = Setting(
+        "paused-stream", "SECONDS", .integer(1...86_400), variable: "REEL_PAUSED_STREAM_SECONDS",
+        default: "3600",
+        help: "A stream whose recording is paused is held for so long; what it brings meanwhile is dropped")
 
     /// One setting for each role.
     static let ports: [(role: RoleName, setting: Setting<UInt16>)] = RoleName.allCases.map { role in
@@ -73,6 +77,7 @@ enum WebSettings {
             port.declaration, address.declaration, certificate.declaration, certificateKey.declaration,
             tokenKeys.declaration, issuer.declaration, audience.declaration, corsOrigins.declaration,
             openAPI.declaration, connections.declaration, uploaderIdle.declaration,
+            pausedStream.declaration,
             Common.chunkSize.declaration,
         ] + ports.map(\.setting.declaration) + rates.map(\.setting.declaration)
 }
@@ -92,6 +97,7 @@ struct WebPlan {
     var documents: [GatewayService: [UInt8]]
     var connections: Int
     var uploaderSeconds: Int
+    var pausedStreamSeconds: Int
     var chunkBytes: Int
     var rates = RateLimits()
 
@@ -105,6 +111,7 @@ struct WebPlan {
         corsOrigins = settings[WebSettings.corsOrigins] ?? []
         connections = try settings.require(WebSettings.connections)
         uploaderSeconds = try settings.require(WebSettings.uploaderIdle)
+        pausedStreamSeconds = try settings.require(WebSettings.pausedStream)
         chunkBytes = try settings.require(Common.chunkSize)
         for (kind, setting) in WebSettings.rates { rates[kind] = try settings.require(setting) }
         tls = try CertificateFiles(settings)

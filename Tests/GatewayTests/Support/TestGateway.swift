@@ -114,8 +114,9 @@ final class TestGateway {
         let router = Router(paths.routes + gateway.routes(of: service))
         table = router.table
         self.server = try HTTPServer(server, router)
-        guard isLive else { return }
         let stop = stop
+        threads.append(try OwnThread(name: "intake") { try gateway.runIntake(stop: stop) })
+        guard isLive else { return }
         threads.append(try OwnThread(name: "live") { try feed.run(stop: stop) })
         threads.append(try OwnThread(name: "directory") { try directory.run(stop: stop) })
         let tending = StreamTending(gateway)

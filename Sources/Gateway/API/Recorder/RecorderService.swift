@@ -1,5 +1,6 @@
 internal import EventSourcing
 internal import HTTPServer
+internal import Intake
 internal import Recording
 internal import Vault
 
@@ -85,7 +86,7 @@ enum RecorderService {
         let answer = RecordingStatusResponse(
             session, state,
             isRecorderAlive: state.status == .recording ? try core.marks.isAlive(id) : nil,
-            waiting: try UploadDesk(core: core, context: call.context).waiting(id))
+            waiting: try core.intake.waiting(id), droppedBytes: try core.intake.droppedBytes(of: id))
         var writer = JSONWriter(reserving: 2048)
         answer.encode(into: &writer)
         return .json(

@@ -1,5 +1,6 @@
 internal import EventSourcing
 internal import HTTPServer
+internal import Intake
 internal import Recording
 internal import Vault
 
@@ -30,7 +31,7 @@ enum SessionCollection {
                 .notAllowed,
                 "you may only make sessions that you own, in a project that you belong to or in none")
         }
-        try DiskRoom.require(core.parts.diskGuard)
+        try core.intake.requireReserve()
         if request.password != nil, core.parts.passwords == nil {
             throw RequestFailure.invalid([Violation("rdp_config.password", "cannot be kept by this server")])
         }
@@ -59,14 +60,5 @@ enum SessionCollection {
         var writer = JSONWriter(reserving: 1024 * (list.sessions.count + 1))
         list.encode(into: &writer, showsHolds: call.subject.may(.readHolds))
         return .json(writer.bytes)
-    }
-}
-
-/// The reserve that is kept free on the disks.
-enum DiskRoom {
-    /// Refuses to begin something new while less is free.
-    static func require(_ diskGuard: DiskGuard?) throws {
-        guard let room = try diskGuard?.tightest(), room.state != .open else { return }
-        throw DiskShortage(room)
     }
 }

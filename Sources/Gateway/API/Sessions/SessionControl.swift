@@ -1,6 +1,6 @@
 internal import HTTPServer
+internal import Intake
 internal import Recording
-internal import Vault
 
 /// `/sessions/{id}/start|pause|resume|stop`: the session's life, for whichever service it is moved through.
 enum SessionControl {
@@ -26,8 +26,7 @@ enum SessionControl {
     /// The uploads to this service are the recording, so it begins with the start. The key is there before
     /// anything can be recorded.
     static func start(_ call: Call, _ id: String) throws {
-        try DiskRoom.require(call.core.parts.diskGuard)
-        try call.core.parts.spool.requireRoom(for: call.core.settings.chunkBytes)
+        try call.core.intake.requireBeginning()
         if try call.state(of: id).status == .created {
             _ = try call.core.parts.keys.makeKey(forSession: id, at: call.core.now())
             try call.core.marks.beat(id)
@@ -36,26 +35,38 @@ enum SessionControl {
     }
 
     static func pause(_ call: Call, _ id: String) throws {
-        try call.state(of: id)
-        call.core.openStreams.flush(id)
-        try call.command([.pause], on: id)
+        let intake = call.core.intake
+        guard try call.state(of: id).status == .recording else {
+            // For its answer.
+            try call.command([.pause], on: id)
+            return
+        }
+        intake.pause(id)
+        do { try call.command([.pause], on: id) } catch {
+            intake.resume(id)
+            throw error
+        }
         try call.core.marks.rest(id)
     }
 
     static func resume(_ call: Call, _ id: String) throws {
         try call.command([.resume], on: id)
         try call.core.marks.beat(id)
-        try UploadDesk(core: call.core, context: call.context).recordHeld(id)
+        call.core.intake.resume(id)
+        try call.core.intake.recordHeld(id, context: call.context)
     }
 
-    /// What was uploaded and never had its turn, because a chunk before it is missing, makes the recording
-    /// incomplete.
+    /// What was sent, or promised, and never had its turn makes the recording incomplete.
     static func stop(_ call: Call, _ id: String) throws {
-        try call.state(of: id)
-        call.core.openStreams.flush(id)
-        let desk = UploadDesk(core: call.core, context: call.context)
-        try desk.recordHeld(id)
-        try call.command([.stop(.requested, incomplete: try desk.gap(id) > 0)], on: id)
+        let intake = call.core.intake
+        let state = try call.state(of: id)
+        var isIncomplete = false
+        if state.status == .recording || state.status == .paused {
+            isIncomplete = try intake.closing(id, context: call.context)
+        }
+        try call.command([.stop(.requested, incomplete: isIncomplete)], on: id)
         try call.core.marks.end(id)
+        // What they still bring is refused in any case, by the log.
+        try? intake.end(id)
     }
 }

@@ -1,12 +1,11 @@
 internal import EventSourcing
 internal import Recording
-internal import Vault
 
-/// A chunk that was uploaded before one that precedes it: its bytes lie in the spool, and this beside them,
-/// until its turn has come.
+/// A chunk that came before one that precedes it: its bytes lie in the spool, and this beside them, until its
+/// turn has come.
 struct HeldChunk: Sendable, Hashable {
-    /// What the spool's files of this kind are called.
-    static let stage = "held"
+    /// The kind of such files in the spool.
+    static let kind = "held"
 
     var recorded: ChunkEvent.Recorded
 

@@ -1,0 +1,149 @@
+public import EventSourcing
+public import Recording
+internal import Supervision
+public import Vault
+
+/// Streams, and what concerns all streams of a session wherever they are taken.
+extension ChunkIntake {
+    private static let lookMilliseconds = 20
+
+    /// Opens a session's stream, and takes it over from whoever had it: what is in hand there is recorded
+    /// first, where its process can do that within a moment; what arrives there afterwards is refused.
+    /// - Parameter key: the session's; asked for once it is known that the session takes chunks.
+    /// - Throws: why it can't be opened: `SessionRejection` (among them `outOfPlace`), `IntakeRefusal`,
+    ///   `DiskShortage`, `StorageFailure`, `CommandError<SessionRejection>`.
+    public func openStream(
+        _ order: StreamOrder, key: @autoclosure () throws -> SessionKey
+    ) throws -> StreamWriter {
+        let session = order.session
+        let state = try log.look(at: session)
+        guard state.status != nil else { throw SessionRejection.notFound }
+        try Self.requireRecording(state)
+        guard try numbers(waitingIn: session, state) == 0 else {
+            throw IntakeRefusal.numbersWait(for: state.chunkCount + 1)
+        }
+        try requireRoom(for: 1, in: state)
+        try requireProgress(of: state)
+        let key = try key()
+        return try explaining(session) {
+            try spool.makeFolder(of: session)
+            return try takeOver(order, key)
+        }
+    }
+
+    private func takeOver(_ order: StreamOrder, _ key: SessionKey) throws -> StreamWriter {
+        let session = order.session
+        let notes = StreamNotes(spool, session)
+        // Nobody loses a stream to somebody who does not know how far it has come.
+        try settle(session)
+        let state = try log.look(at: session)
+        try Self.requireRecording(state)
+        guard let description = state.description else { throw SessionRejection.notFound }
+        if let offset = order.offset, offset != state.sizeBytes {
+            let believed = StreamPlace(sequenceNumber: state.chunkCount + 1, offset: offset)
+            throw SessionRejection.outOfPlace(expected: state.nextPlace, got: believed)
+        }
+        let writer = StreamWriter(self, order, description, key: key, at: state.nextPlace)
+        let (others, left) = (streams.of(session), try notes.openStreams())
+        try notes.claim(by: writer.id)
+        for other in others { other.displace(next: state.nextPlace) }
+        // Those that were cut off with their process, or will find out when they wake up.
+        for stream in left { try notes.close(stream.writer) }
+        writer.answered = try notes.asked()?.id
+        writer.droppedBefore = try notes.droppedBytes()
+        try notes.open(writer.id, answered: writer.answered, isOwing: writer.isOwing)
+        streams.add(writer)
+        return writer
+    }
+
+    /// Has everything recorded that has come of a session, as far as that can be done within a moment: to be
+    /// called before it is stopped.
+    /// - Returns: whether it would be incomplete: bytes that were begun to be sent, or promised, are missing,
+    ///   or nobody can say.
+    public func closing(_ session: String, context: EventContext) throws -> Bool {
+        // A spool that can't be looked at may hold anything.
+        let isOwing = (try? settle(session)) ?? true
+        try recordHeld(session, context: context)
+        return try isLacking(log.look(at: session)) || isOwing
+    }
+
+    /// Has everything recorded that this and other processes have in hand of a session's streams, as far as
+    /// they can within a moment.
+    /// - Returns: whether bytes that were begun to be sent, or promised, are missing.
+    @discardableResult
+    func settle(_ session: String) throws -> Bool {
+        var isOwing = false
+        for writer in streams.of(session) where writer.settle() { isOwing = true }
+        return try ask(.settle, of: session) || isOwing
+    }
+
+    /// Has everything recorded as `settle` does, and nothing more taken until the recording is resumed: to be
+    /// called before the session is paused.
+    public func pause(_ session: String) {
+        for writer in streams.of(session) { writer.pause() }
+        // Those who could not be asked learn it from the log.
+        _ = try? ask(.pause, of: session)
+    }
+
+    /// Lets streams go on; to be called when the session was resumed, or could not be paused.
+    public func resume(_ session: String) {
+        for writer in streams.of(session) { writer.resume() }
+        _ = try? ask(.resume, of: session, waiting: false)
+    }
+
+    /// Refuses whatever streams still bring; to be called when the session was stopped.
+    public func end(_ session: String) throws {
+        let state = try log.look(at: session)
+        for writer in streams.of(session) { writer.sessionIsOver(.noChunkTaken(by: state)) }
+        _ = try? ask(.over, of: session, waiting: false)
+    }
+
+    /// Asks the session's streams in other processes for something, and waits for their answers for a moment.
+    /// - Returns: whether one did not answer, or its source has promised more than came.
+    @discardableResult
+    private func ask(
+        _ wish: StreamNotes.Wish, of session: String, waiting: Bool = true
+    ) throws -> Bool {
+        let notes = StreamNotes(spool, session)
+        func others() throws -> [StreamNotes.OpenStream] {
+            let own = Set(streams.of(session).map(\.id))
+            return try notes.openStreams().filter { !own.contains($0.writer) }
+        }
+        // An earlier wish must not outlive its opposite.
+        let isNeeded = try !others().isEmpty || (!waiting && notes.asked() != nil)
+        guard isNeeded else { return false }
+        let request = StreamNotes.Request(wish)
+        do throws(StorageFailure) { try notes.ask(request) } catch {
+            if error.isMissing { return false }
+            throw error
+        }
+        for writer in streams.of(session) { writer.know(request) }
+        guard waiting else { return false }
+        let end = Machine.now + .milliseconds(limits.handoverMilliseconds)
+        while true {
+            let left = try others()
+            if left.allSatisfy({ $0.answered == request.id }) { return left.contains(where: \.isOwing) }
+            if Machine.now >= end { return true }
+            StopSignal().wait(milliseconds: Self.lookMilliseconds)
+        }
+    }
+
+    /// Whether bytes were begun to be sent to a session that are not recorded: a source that broke, a sender
+    /// that was refused, an upload that is under way or was cut off, a chunk that waits for another. Whoever
+    /// brings them later makes it whole.
+    public func isLacking(_ state: SessionState) -> Bool {
+        let session = state.sessionID
+        do {
+            let numbers =
+                try StreamNotes(spool, session).lacking() + spool.begun(session: session)
+                + heldFiles(session).map(\.sequence)
+            return numbers.contains { $0 > state.chunkCount }
+        } catch { return true }
+    }
+
+    /// Bytes that streams of a session have brought while it was paused, and that were thrown away. Known as
+    /// long as the session has something in the spool.
+    public func droppedBytes(of session: String) throws -> Int {
+        try StreamNotes(spool, session).droppedBytes()
+    }
+}

@@ -1,0 +1,80 @@
+/// Short texts that processes leave for each other in a session's folder of the spool: `.<name>`. They are
+/// whole or not there, outlive the process that wrote them, and go with the folder; a power cut may take
+/// them.
+public struct SpoolNotes: Sendable {
+    private static let mark = "."
+    private static let maximumBytes = 256
+
+    private let folders: SessionFolders
+    private let session: String
+
+    fileprivate init(_ folders: SessionFolders, _ session: String) {
+        self.folders = folders
+        self.session = session
+    }
+
+    /// Whether a file in a session's folder is a note.
+    static func isNote(_ name: String) -> Bool {
+        name.hasPrefix(mark) && !name.hasPrefix(SessionFolders.temporaryPrefix)
+    }
+
+    /// A name, or a part of one, that nobody else has.
+    public static func newName() -> String { Identifier.random(prefix: "", bytes: 8) }
+
+    /// The names of all notes, sorted.
+    public func names() throws(StorageFailure) -> [String] {
+        try folders.names(session).filter(\.isText).map(\.text).filter(Self.isNote)
+            .map { String($0.dropFirst()) }
+    }
+
+    /// The text of a note; nil when there is none.
+    public func read(_ name: String) throws(StorageFailure) -> String? {
+        do throws(StorageFailure) {
+            guard let folder = try folders.folder(session) else { return nil }
+            let file = try folder.openForReading(file(name))
+            return String(decoding: try file.readBytes(Self.maximumBytes), as: UTF8.self)
+        } catch {
+            if error.isMissing { return nil }
+            throw error
+        }
+    }
+
+    /// Leaves a note, or replaces it.
+    /// - Parameter text: at most 256 bytes.
+    /// - Throws: a failure that `isMissing` where the session has no folder.
+    public func write(_ name: String, _ text: String) throws(StorageFailure) {
+        let final = try file(name)
+        let folder = try folders.folder(session, with: final)
+        let temporary = SessionFolders.temporaryName()
+        let buffer = ScratchBuffer()
+        buffer.append(Array(text.utf8.prefix(Self.maximumBytes)))
+        do throws(StorageFailure) {
+            let file = try folder.create(temporary, mode: folders.fileMode)
+            try buffer.withBytes { bytes throws(StorageFailure) in try file.writeAll(bytes) }
+            try folder.rename(temporary, to: final)
+        } catch {
+            // The first failure is the one to report; a name left over is swept later.
+            _ = try? folder.remove(temporary)
+            throw error
+        }
+    }
+
+    /// Takes a note away; nothing happens where there is none.
+    public func remove(_ name: String) throws(StorageFailure) {
+        try folders.folder(session)?.remove(file(name))
+    }
+
+    private func file(_ name: String) throws(StorageFailure) -> String {
+        guard Identifier.isValid(name), !(Self.mark + name).hasPrefix(SessionFolders.temporaryPrefix)
+        else { throw .invalidIdentifier(name) }
+        return Self.mark + name
+    }
+}
+
+extension Spool {
+    /// The notes about a session.
+    public func notes(of session: String) -> SpoolNotes { SpoolNotes(folders, session) }
+
+    /// Makes a session's folder, for notes.
+    public func makeFolder(of session: String) throws(StorageFailure) { _ = try folders.prepare(session) }
+}

@@ -1,0 +1,132 @@
+import EventSourcing
+import Intake
+import Recording
+import Supervision
+import Synchronization
+import Testing
+import Vault
+
+/// What ends early is never called complete; what is made up for is.
+@Suite("Recordings that lack something", .timeLimit(.minutes(5)))
+struct EndTests {
+    @Test("a source that broke makes the recording incomplete, unless somebody goes on from there")
+    func broken() throws {
+        for isResumed in [false, true] {
+            let rig = try Rig()
+            let process = try rig.process()
+            let stream = try rig.open(process)
+            try stream.write("AAAA")
+            stream.breakOff()
+            #expect(try rig.media == "AAAA")
+            if isResumed {
+                let again = try rig.open(process, at: 4)
+                try again.write("BB")
+                _ = try again.finish()
+            }
+            #expect(try rig.stop(process) == !isResumed)
+            #expect(try rig.state.incomplete == !isResumed)
+        }
+    }
+
+    @Test("a stop before all has come that was promised makes it incomplete; before it none was, not")
+    func promised() throws {
+        for promise in [nil, 4, 5] {
+            let rig = try Rig()
+            let process = try rig.process()
+            let stream = try rig.open(process, at: 0) { $0.promisedBytes = promise }
+            try stream.write("AAAA")
+            #expect(try rig.stop(process) == (promise == 5))
+            #expect(try rig.media == "AAAA")
+        }
+    }
+
+    @Test("a stop over another process has all of what arrived before it")
+    func stoppedElsewhere() throws {
+        let rig = try Rig()
+        let (here, there) = (try rig.process(), try rig.process())
+        let stream = try rig.open(here)
+        try stream.write("AAAA")
+        #expect(try !rig.stop(there))
+        #expect(try rig.media == "AAAA")
+        let expected = SessionRejection.wrongState(.stopped, command: "record a chunk")
+        try eventually("it is refused") { (try? stream.write("x")) == nil }
+        #expect(refusal { try stream.write("x") } as? SessionRejection == expected)
+    }
+
+    @Test("a stop while a process does not answer that may hold bytes makes it incomplete")
+    func frozen() throws {
+        let rig = try Rig()
+        let (here, there) = (try rig.process(), try rig.process { $0.handoverMilliseconds = 50 })
+        let stream = try rig.open(here)
+        try stream.write("AAAA")
+        here.freeze()
+        #expect(try rig.stop(there))
+        #expect(try rig.media.isEmpty)
+        withExtendedLifetime(stream) {}
+    }
+
+    @Test("a stream that a process took with it makes it incomplete, unless somebody opens another one")
+    func killed() throws {
+        for isResumed in [false, true] {
+            let rig = try Rig()
+            // What the killed process would have left.
+            try rig.spool.makeFolder(of: Rig.session)
+            try rig.spool.notes(of: Rig.session).write("stream-0123456789abcdef", " ")
+            let process = try rig.process { $0.handoverMilliseconds = 50 }
+            if isResumed {
+                let stream = try rig.open(process)
+                try stream.write("AAAA")
+                _ = try stream.finish()
+            }
+            #expect(try rig.stop(process) == !isResumed)
+        }
+    }
+
+    @Test("a chunk that was begun and not recorded makes it incomplete, unless it comes after all")
+    func numbered() throws {
+        for way in ["broken", "held", "under way", "digest", "made up for"] {
+            let rig = try Rig()
+            let process = try rig.process()
+            try rig.put("one", as: 1, process)
+            let number = way == "held" ? 3 : 2
+            let chunk = try rig.chunk(number, process)
+            try chunk.write("two")
+            switch way {
+            case "broken", "made up for": chunk.breakOff()
+            case "held": _ = try chunk.finish()
+            default: break
+            }
+            if way == "made up for" { try rig.put("two", as: 2, process) }
+            #expect(try rig.stop(process) == (way != "made up for"), "\(way)")
+            withExtendedLifetime(chunk) {}
+        }
+    }
+
+    @Test("a sender that was refused for want of room makes it incomplete, unless it comes again")
+    func refused() throws {
+        for isComing in [false, true] {
+            let rig = try Rig()
+            let process = try rig.process { $0.chunksAhead = 1 }
+            try rig.put("one", as: 1, process)
+            #expect(refusal { try rig.put("two", as: 2, process) } as? IntakeRefusal == .backlog(chunks: 1))
+            let roomy = try rig.process()
+            if isComing { try rig.put("two", as: 2, roomy) }
+            #expect(try rig.stop(roomy) == !isComing)
+        }
+    }
+
+    @Test("what many refused tries leave is one note")
+    func bounded() throws {
+        let rig = try Rig()
+        let process = try rig.process { $0.chunksAhead = 1 }
+        try rig.put("one", as: 1, process)
+        for _ in 0..<5 { _ = refusal { try rig.put("two", as: 2, process) } }
+        for _ in 0..<5 {
+            let stream = try rig.open(try rig.process())
+            stream.breakOff()
+        }
+        let notes = try rig.spool.notes(of: Rig.session).names()
+        #expect(notes.filter { $0.hasPrefix("lacking-") } == ["lacking-2"])
+        #expect(notes.filter { $0.hasPrefix("stream-") }.isEmpty)
+    }
+}

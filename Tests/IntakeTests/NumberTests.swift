@@ -1,0 +1,105 @@
+import EventSourcing
+import Foundation
+import Intake
+import Recording
+import Supervision
+import Synchronization
+import Testing
+import Vault
+
+@Suite("Chunks with numbers", .timeLimit(.minutes(5)))
+struct NumberTests {
+    private func isRecorded(_ outcome: NumberedChunk.Outcome) -> Bool {
+        if case .recorded = outcome { true } else { false }
+    }
+
+    @Test("they are recorded in their order, whichever process takes them, and once each")
+    func order() throws {
+        let rig = try Rig()
+        let (here, there) = (try rig.process(), try rig.process())
+        for (number, text, process) in [(3, "three", here), (2, "two", there), (3, "three", there)] {
+            guard case .held(waitingFor: 1) = try rig.put(text, as: number, process) else {
+                Issue.record("\(text) does not wait")
+                return
+            }
+        }
+        #expect(refusal { try rig.put("other", as: 3, here) } as? SessionRejection == .chunkTaken(number: 3))
+        #expect(try there.intake.waiting(Rig.session) == 2)
+        #expect(isRecorded(try rig.put("one", as: 1, there)))
+        #expect(try rig.media == "onetwothree")
+        guard case .present = try rig.put("two", as: 2, here) else {
+            Issue.record("given again it is new")
+            return
+        }
+        #expect(refusal { try rig.put("six", as: 2, here) } as? SessionRejection == .chunkTaken(number: 2))
+        // Of all that was written what the log names is left, and what was said of chunks that waited is
+        // gone.
+        #expect(try rig.spool.recorded(session: Rig.session).count == 3)
+        #expect(try rig.spool.files(session: Rig.session, by: "held").isEmpty)
+        #expect(try !rig.stop(here))
+    }
+
+    @Test("of two with one number one is recorded, and its bytes are nobody else's")
+    func rivals() throws {
+        let rig = try Rig()
+        let (here, there) = (try rig.process(), try rig.process())
+        let (one, other) = (try rig.chunk(1, here), try rig.chunk(1, there))
+        try one.write("from here")
+        try other.write("from there")
+        #expect(isRecorded(try other.finish().0))
+        #expect(refusal { _ = try one.finish() } as? SessionRejection == .chunkTaken(number: 1))
+        #expect(try rig.media == "from there")
+        #expect(try rig.spool.recorded(session: Rig.session).count == 1)
+    }
+
+    @Test("one that waits outlives a pause with its bytes")
+    func heldInPause() throws {
+        let rig = try Rig()
+        let process = try rig.process()
+        try rig.put("two", as: 2, process)
+        try rig.command(.pause)
+        #expect(
+            refusal { try rig.put("one", as: 1, process) } as? SessionRejection
+                == .wrongState(.paused, command: "record a chunk"))
+        try process.intake.recordHeld(Rig.session, context: Rig.context)
+        try rig.command(.resume)
+        try rig.put("one", as: 1, process)
+        #expect(try rig.media == "onetwo")
+    }
+
+    @Test("one that waited in vain, because a stream took its place, is gone and missed")
+    func heldInVain() throws {
+        let rig = try Rig()
+        let process = try rig.process()
+        let stream = try rig.open(process)
+        try rig.put("two", as: 2, process)
+        try stream.write("one")
+        let other = try rig.chunk(3, process)
+        _ = try stream.finish()
+        // The stream has made chunk 1; the chunk that waited follows it at the next look.
+        try process.intake.recordHeld(Rig.session, context: Rig.context)
+        #expect(try rig.media == "onetwo")
+        try other.write("three")
+        _ = try other.finish()
+        #expect(try rig.media == "onetwothree")
+    }
+
+    @Test("chunks that wait under the names of the builds before this one are recorded in their turn")
+    func oldNames() throws {
+        let rig = try Rig()
+        let process = try rig.process()
+        try rig.put("two", as: 2, process)
+        let folder = "\(rig.root)/\(Rig.session)/"
+        let (old, oldHeld) = ("00000002.upload-00112233445566aa", "00000002.held-00112233445566bb")
+        let held = try #require(try rig.spool.files(session: Rig.session, by: "held").first?.relative)
+        let bytes = try #require(try rig.spool.recorded(session: Rig.session).first?.relative)
+        let text = try String(contentsOfFile: "\(rig.root)/\(held)", encoding: .utf8)
+        try text.replacing(bytes, with: "\(Rig.session)/\(old)")
+            .write(toFile: folder + oldHeld, atomically: true, encoding: .utf8)
+        try FileManager.default.moveItem(atPath: "\(rig.root)/\(bytes)", toPath: folder + old)
+        try FileManager.default.removeItem(atPath: "\(rig.root)/\(held)")
+        try rig.put("one", as: 1, process)
+        #expect(try rig.media == "onetwo")
+        #expect(try rig.spool.files(session: Rig.session, by: "held").isEmpty)
+    }
+}
