@@ -76,6 +76,8 @@ def read_log(redis, archive):
             if read_trimmed(redis, number) == before:
                 break
         log.trimmed[number] = before
+        names = {path.name for path in paths}
+        # A voucher beside its segment needs the system's key, and is for the system to read.
         log.segments[number] = {
             path.name: path.read_bytes() for path in paths
             if not path.name.startswith(".tmp-") and not is_voucher(path, paths)}

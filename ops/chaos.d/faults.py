@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 
+import senders
 from fleet import Clock
 
 
@@ -18,6 +19,8 @@ class Faults:
         ("kill_up", "kill -9 reel up", 8), ("stop_up", "clean restart of reel up", 3),
         ("stall_up", "stall reel up", 6), ("kill_worker", "kill -9 a worker", 10),
         ("stop_worker", "clean restart of a worker", 4), ("stall_worker", "stall a worker", 10),
+        ("second_sender", "second senders", 8), ("freeze_sender", "frozen senders", 8),
+        ("kill_sender", "kill -9 a sender", 4),
         ("kill_recorder", "kill -9 a recorder", 8), ("stall_recorder", "stall a recorder", 8),
         ("kill_redis", "kill -9 redis-server", 8), ("freeze_redis", "freeze redis-server", 8),
         ("kill_mongod", "kill -9 mongod", 8), ("freeze_mongod", "freeze mongod", 5),
@@ -104,6 +107,24 @@ class Faults:
     def stall_recorder(self):
         feed = self._recorder()
         return self._stall(feed.process.pid, self.seconds(2, 60), feed.session) if feed else None
+
+    def _stream(self):
+        running = [stream for stream in self.fleet.streams if stream.running()]
+        return self.source.choice(running) if running else None
+
+    def second_sender(self):
+        stream = self._stream()
+        return stream.session if stream and stream.second() else None
+
+    def freeze_sender(self):
+        stream, seconds = self._stream(), self.seconds(2, 40)
+        pid = senders.freeze(self.fleet, stream, seconds) if stream else None
+        return f"process {pid} of {stream.session}, {seconds:.1f} s" if pid else None
+
+    def kill_sender(self):
+        stream = self._stream()
+        pid = senders.kill(stream) if stream else None
+        return f"process {pid} of {stream.session}" if pid else None
 
     def _stall(self, pid, seconds, name):
         self.fleet.stall(pid, seconds)

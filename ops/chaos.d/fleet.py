@@ -10,13 +10,16 @@ import time
 
 from checker import Told
 from feeding import Feed
-from kit import MIB, REEL, Redis, System, environment, free_port, reel
+from kit import MIB, REEL, UNLIMITED, Redis, System, environment, free_port, reel
+from senders import Places, Sent, Stream
 
 FAKETIME = pathlib.Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 # libfaketime changes the environment of the first program that it is loaded into, and a Swift program finds
 # its arguments from there: so another program comes first, which becomes it.
 PREFIX = ["/usr/bin/env"]
-SERVED_ROLES = ["pipeline", "processor", "storage", "projector"]
+SERVED_ROLES = ["pipeline", "recorder", "processor", "storage", "projector"]
+# Recordings that come over HTTP, at a time.
+STREAMS = 2
 
 
 class Clock:
@@ -81,6 +84,7 @@ class Fleet:
         self.source = random.Random(seed)
         self.spool, self.store, self.archive = folder / "spool", folder / "chunks", folder / "archive"
         self.live, self.told, self.stalls = [], [], []
+        self.streams, self.sent, self.next_stream = [], [], 0.0
         self.made, self.next_feed = 0, 0.0
         ports = [free_port() for _ in range(2)]
         self.urls, self.serves = (None, None), False
@@ -88,9 +92,10 @@ class Fleet:
         # All of them share the folders, and archive what they can as soon as they can.
         self.shared = [
             "--spool", self.spool, "--chunk-store", self.store, "--keys", keys, "--archive", self.archive,
-            "--archive-after-events", 10, "--archive-every", 1]
+            "--archive-after-events", 10, "--archive-every", 1, "--chunk-size", "0.0625"]
         self.system = System(
-            folder / "data", "--redis-port", ports[0], "--mongodb-port", ports[1], *self.shared)
+            folder / "data", "--redis-port", ports[0], "--mongodb-port", ports[1], *UNLIMITED, *self.shared)
+        self.places = Places(self)
         self.up = Keeper("reel up", self._launch_up, self.system.log)
         self.workers = [
             Keeper(f"worker {n}", lambda n=n: self._launch_worker(n), folder / f"worker-{n}.log")
@@ -123,6 +128,7 @@ class Fleet:
         name = f"worker-{number}"
         where = ["--redis-url", self.urls[0], "--mongodb-url", self.urls[1], "--data", self.folder / name]
         command = ["serve", *SERVED_ROLES] if self.serves else ["up"]
+        where += [*UNLIMITED, "--token-keys", self.folder / "data" / "tokens"]
         with open(self.folder / f"{name}.log", "ab") as log:
             return subprocess.Popen(
                 [*PREFIX, REEL, *command, *map(str, where + self.shared), "--workers", "1"],
@@ -155,6 +161,33 @@ class Fleet:
         for feed in self.live:
             if time.monotonic() >= feed.until:
                 feed.end_input()
+
+    def keep_sending(self, count=STREAMS):
+        """Replaces recordings over HTTP that have ended; each lasts for some 20 to 60 seconds."""
+        for stream in [stream for stream in self.streams if not stream.is_alive()]:
+            self.collect_stream(stream)
+        while (len(self.streams) < count and time.monotonic() >= self.next_stream
+               and (self.system.data / "endpoints.json").exists()):
+            self.next_stream = time.monotonic() + 0.5
+            self.made += 1
+            stream = Stream(
+                self.places, f"stream-{self.seed}-{self.made}", self.seed + self.made, self.folder / "sent")
+            stream.until = time.monotonic() + self.source.uniform(20, 60)
+            self.streams.append(stream)
+        for stream in self.streams:
+            if time.monotonic() >= stream.until:
+                stream.end_input()
+
+    def collect_stream(self, stream, patience=120):
+        """Waits for a recording's end, and keeps what was sent, and what its senders were told."""
+        stream.end_input()
+        stream.over.wait(patience)
+        stream.folder.mkdir(exist_ok=True)
+        source = stream.folder / stream.session
+        source.write_bytes(stream.source)
+        self.sent.append(Sent(stream.session, source, stream.acknowledged))
+        if stream in self.streams:
+            self.streams.remove(stream)
 
     def collect(self, feed, patience=90):
         """Waits for a recorder's end, and keeps what it was told and what it said."""
@@ -195,20 +228,23 @@ class Fleet:
         self.wake()
         self.keep_running()
         self.keep_feeding(recorders)
+        self.keep_sending()
 
     def heal(self):
         """Undoes every fault that lasts, and lets recorders end."""
         self.wake(everything=True)
         if self.disks:
             self.disks.free(self)
-        for feed in list(self.live):
-            feed.end_input()
+        for each in [*self.live, *self.streams]:
+            each.end_input()
         deadline = time.monotonic() + 90
-        while any(feed.is_alive() for feed in self.live) and time.monotonic() < deadline:
+        while any(each.is_alive() for each in [*self.live, *self.streams]) and time.monotonic() < deadline:
             self.keep_running()
             time.sleep(0.2)
         for feed in list(self.live):
             self.collect(feed, patience=1)
+        for stream in list(self.streams):
+            self.collect_stream(stream, patience=1)
 
     def restart(self):
         """Ends all work cleanly and starts it again: what was left unfinished is swept up then."""
@@ -228,6 +264,8 @@ class Fleet:
         self.wake(everything=True)
         for feed in self.live:
             feed.kill()
+        for stream in self.streams:
+            stream.end_input()
         for worker in self.workers:
             worker.signal(signal.SIGTERM)
         for worker in self.workers:

@@ -164,9 +164,21 @@ def hold_some(fleet):
             fleet.system.reel("hold", "lift", session, "--case", "first", "--reason", "chaos")
 
 
+def export_sent(fleet):
+    """Has every recording that came over HTTP given out."""
+    for sent in fleet.sent:
+        path = sent.source.with_suffix(".export")
+        done = fleet.system.reel("export", sent.session, "-o", path)
+        if done.returncode == 0:
+            sent.export = path
+        elif sent.acknowledged:
+            say(f"export {sent.session}: status {done.returncode}: {done.stderr.strip()}")
+
+
 def gather(fleet):
     """Reads everything that is to be compared."""
     keys = export_keys(fleet)
+    export_sent(fleet)
     hold_some(fleet)
     settled = settle(fleet, SETTLE_SECONDS)  # taking out a key is an event as well
     client = pymongo.MongoClient(fleet.urls[1], serverSelectionTimeoutMS=20_000)
@@ -174,17 +186,18 @@ def gather(fleet):
                  ("sessions", "chunks", "pipeline", "audit")}
     client.close()
     log = read_log(fleet.redis(), fleet.archive)
-    return Evidence(log, fleet.store, fleet.spool, documents, keys, fleet.told), settled
+    return Evidence(log, fleet.store, fleet.spool, documents, keys, fleet.told, fleet.sent), settled
 
 
 def print_table(seed, counts, fleet, findings):
     rows = [(kind, count) for kind, count in sorted(counts.items())]
-    rows += [("faults", sum(counts.values())), ("recordings", len(fleet.told))]
+    rows += [("faults", sum(counts.values())), ("recordings", len(fleet.told)), ("streams", len(fleet.sent))]
     rows += [(f"  {end}", count) for end, count in sorted(findings.ends.items())]
     rows += [
         ("sessions in the log", findings.sessions), ("events", findings.events),
         ("  archived", findings.archived), ("  archived segments", findings.segments),
         ("chunks in the log", findings.chunks), ("chunks acknowledged", findings.acknowledged),
+        ("bytes acknowledged to streams", findings.sent),
         ("processes that ended by themselves", sum(len(k.ends) for k in [fleet.up, *fleet.workers])),
         ("other problems", len(findings.odd)), ("skipped", len(findings.skipped)),
         ("duplicated", len(findings.duplicated)), ("lost", len(findings.lost))]

@@ -102,6 +102,35 @@ def delete_held(evidence, source):
     entries.append((entries[-1][0], list(fields.items())))
 
 
+def damage_export(change):
+    def damage(evidence, source):
+        sent = max(evidence.sent, key=lambda one: one.acknowledged)
+        content = change(sent.export.read_bytes(), source)
+        sent.export = evidence.store / "export"
+        sent.export.write_bytes(content)
+    return damage
+
+
+def double_part(content, source):
+    at = source.randrange(1024, len(content))
+    return content[:at] + content[at - 1024:]
+
+
+def swap_parts(content, source):
+    at = source.randrange(2048, len(content))
+    return content[:at - 2048] + content[at - 1024:at] + content[at - 2048:at - 1024] + content[at:]
+
+
+def leave_part_out(content, source):
+    at = source.randrange(1024, len(content))
+    return content[:at - 1024] + content[at:]
+
+
+def promise_more(evidence, source):
+    sent = max(evidence.sent, key=lambda one: one.acknowledged)
+    sent.acknowledged = sent.source.stat().st_size + 1
+
+
 def drop_document(kind):
     def damage(evidence, source):
         evidence.documents[kind].remove(source.choice(evidence.documents[kind]))
@@ -140,6 +169,11 @@ DAMAGE = [
     ("a recorder said all is recorded, and it isn't", claim_more, "lost"),
     ("a held session was deleted", delete_held, "lost"),
     ("a document does not show that a case holds its session", lift_in_document, "skipped"),
+    ("a part of a stream is given out twice", damage_export(double_part), "duplicated"),
+    ("two parts of a stream are given out in the wrong order", damage_export(swap_parts), "lost"),
+    ("a part of a stream is not given out", damage_export(leave_part_out), "lost"),
+    ("the end of a stream is not given out", damage_export(lambda content, _: content[:-1]), "lost"),
+    ("a sender was told of more than there is", promise_more, "lost"),
     ("a session has no document", drop_document("sessions"), "skipped"),
     ("a chunk has no document", drop_document("chunks"), "skipped"),
     ("a pipeline has no document", drop_document("pipeline"), "skipped"),
@@ -166,6 +200,7 @@ def copied(evidence, log, store):
     """Evidence that may be damaged."""
     return dataclasses.replace(
         evidence, store=store, documents=copy.deepcopy(evidence.documents), told=copy.deepcopy(evidence.told),
+        sent=copy.deepcopy(evidence.sent),
         log=dataclasses.replace(
             log, streams={n: list(e) for n, e in log.streams.items()},
             segments={n: dict(s) for n, s in log.segments.items()}, trimmed=copy.deepcopy(log.trimmed)))
@@ -180,7 +215,7 @@ def run(check, evidence, folder, seed):
         wrong.extend([] if holds else [name])
         print(f"{'PASS' if holds else 'FAIL'} chaos: the checker {name}", flush=True)
 
-    say(clean.sound() and clean.acknowledged and clean.sessions, "finds sound evidence sound")
+    say(clean.sound() and clean.acknowledged and clean.sent and clean.sessions, "finds sound evidence sound")
     say(clean.archived and clean.archived < clean.events, "has a log before it that is archived in part")
     flat = damage_archive.flattened(evidence.log)
     cases = [(*case, flat) for case in DAMAGE] + [(*case, evidence.log) for case in damage_archive.DAMAGE]
