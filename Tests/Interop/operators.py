@@ -244,7 +244,8 @@ def password(folder):
         done = system.reel("status")
         checks.check("password: status names it", done.returncode == 3 and words in done.stderr, done.stderr)
         checks.check("password: the recorder waits and says so",
-                     feed.is_alive() and any(words in line for line in feed.said), feed.said[-3:])
+                     eventually(lambda: any(words in line for line in feed.said), 15) and feed.is_alive(),
+                     feed.said[-3:])
         redis("ACL", "SETUSER", "app", "resetpass", ">right")
         is_over("password", system, "second")
         feed.finish()
