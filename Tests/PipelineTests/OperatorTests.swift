@@ -91,6 +91,9 @@ struct OperatorTests {
     @Test("keys that an operator has to make accessible park no chunk")
     func keys() throws {
         let keys = LockedKeys()
+        // Without workers, which could be done with the chunk by then.
+        let log = InMemoryEventLog(partitions: 1)
+        let plant = try Plant(log)
         try plant.record(sampleBytes(30_000), as: "one")
         var vault = plant.vault
         vault.archive = keys
