@@ -158,6 +158,7 @@ let package = Package(
         tests("SupervisionTests", ["Supervision", "TestServers"]),
         tests(
             "SimulationTests", ["EventSourcing", "Intake", "Pipeline", "Recording", "Simulation", "Vault"]),
+        tests("FuzzTests", ["EventSourcing", "Pipeline", "RedisLog", "Simulation", "Vault"]),
         tests("SystemTests", ["TestServers", "Supervision"]),
         tests("TidyTests", []),
     ]

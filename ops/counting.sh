@@ -97,6 +97,17 @@ program() {
     failed=$((failed + bad))
 }
 
+# with NAME=VALUE… COMMAND…: a function of ours with some variables.
+with() {
+    local -a variables=()
+    while [[ $1 == *=* ]]; do
+        variables+=("$1")
+        shift
+    done
+    (export "${variables[@]}"; "$@"; printf '%d %d\n' "$passed" "$failed" >"$work/counts")
+    read -r passed failed <"$work/counts"
+}
+
 # What the programs in Tests/Interop may count on: the reel that was just built, and a Python with
 # Tests/Interop/requirements.txt.
 use_built_program() {
