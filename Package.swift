@@ -77,6 +77,9 @@ let package = Package(
         // Threads, child processes, locks on folders, signals.
         library("Supervision", ["Arithmetic", "CPosix", "CStart"]),
 
+        // The redis-server and the mongod that `reel up` keeps, and who may use them.
+        library("EmbeddedServers", ["EventSourcing", "Supervision", "CMongo"]),
+
         // HTTP: the server layer without any path of its own, figures for Prometheus, tokens.
         library("Metrics"),
         library(
@@ -108,14 +111,14 @@ let package = Package(
             [
                 "EventSourcing", "Intake", "Recording", "Pipeline", "SessionContent", "Supervision", "Vault",
             ]),
-        library("TestServers", ["Supervision"]),
+        library("TestServers", ["EmbeddedServers", "Supervision"]),
 
         .executableTarget(
             name: "reel",
             dependencies: [
                 "Arithmetic", "EventSourcing", "Recording", "RedisLog", "SessionContent", "Vault", "Pipeline",
-                "MongoViews", "Supervision", "Console", "Access", "Gateway", "MediaProbe", "GatewayFeed",
-                "HTTPLoad", "HTTPServer", "Intake", "Metrics",
+                "MongoViews", "Supervision", "EmbeddedServers", "Console", "Access", "Gateway", "MediaProbe",
+                "GatewayFeed", "HTTPLoad", "HTTPServer", "Intake", "Metrics",
             ],
             swiftSettings: strict),
 
@@ -155,7 +158,7 @@ let package = Package(
                 "Simulation", "Supervision", "Pipeline", "TestServers", "Vault",
             ]),
         tests("MediaProbeTests", ["MediaProbe", "Recording"]),
-        tests("SupervisionTests", ["Supervision", "TestServers"]),
+        tests("SupervisionTests", ["EmbeddedServers", "Supervision", "TestServers"]),
         tests(
             "SimulationTests", ["EventSourcing", "Intake", "Pipeline", "Recording", "Simulation", "Vault"]),
         tests("FuzzTests", ["EventSourcing", "Pipeline", "RedisLog", "Simulation", "Vault"]),

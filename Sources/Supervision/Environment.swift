@@ -33,7 +33,7 @@ private func isExecutableFile(_ path: String) -> Bool {
 }
 
 /// Creates a folder and those above it, readable by us alone; no error when it is there.
-func makeFolder(_ path: String) throws(SystemFailure) {
+package func makeFolder(_ path: String) throws(SystemFailure) {
     var built = path.hasPrefix("/") ? "" : "."
     for part in path.split(separator: "/") {
         built += "/\(part)"
@@ -46,28 +46,49 @@ func makeFolder(_ path: String) throws(SystemFailure) {
     if access(path, W_OK | X_OK) != 0 { throw SystemFailure("write in folder", path) }
 }
 
-/// Puts `text` into a file for us alone, whole or not at all.
+/// Puts `text` into a file for us alone: durably, and whole or not at all.
+///
+/// What a process that was killed meanwhile left of it lies beside the file as `<path>.new`, and goes with
+/// the next write. Two processes must not write one file at once.
 package func writeFile(_ path: String, _ text: String) throws(SystemFailure) {
-    let temporary = "\(path).\(getpid()).new"
-    let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+    let temporary = "\(path).new"
+    // Never through a link, and never with the permissions of a file that was there.
+    unlink(temporary)
+    let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     guard file >= 0 else { throw SystemFailure("create file", temporary) }
-    let bytes = Array(text.utf8)
+    do throws(SystemFailure) {
+        try writeAll(Array(text.utf8), to: file, temporary)
+        if fsync(file) != 0 { throw SystemFailure("write", temporary) }
+    } catch {
+        close(file)
+        unlink(temporary)
+        throw error
+    }
+    close(file)
+    if rename(temporary, path) != 0 { throw SystemFailure("rename to", path) }
+    try synchronizeFolder(of: path)
+}
+
+private func writeAll(_ bytes: [UInt8], to file: Int32, _ path: String) throws(SystemFailure) {
     var written = 0
     while written < bytes.count {
         let count = bytes.withUnsafeBytes {
             write(file, $0.baseAddress?.advanced(by: written), bytes.count - written)
         }
         if count < 0 && errno == EINTR { continue }
-        guard count > 0 else {
-            let failure = SystemFailure("write", temporary)
-            close(file)
-            unlink(temporary)
-            throw failure
-        }
+        guard count > 0 else { throw SystemFailure("write", path) }
         written += count
     }
-    close(file)
-    if rename(temporary, path) != 0 { throw SystemFailure("rename to", path) }
+}
+
+/// Makes the names in a file's folder durable.
+private func synchronizeFolder(of path: String) throws(SystemFailure) {
+    let end = path.lastIndex(of: "/")
+    let name = end.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    let folder = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard folder >= 0 else { throw SystemFailure("open folder", name) }
+    defer { close(folder) }
+    if fsync(folder) != 0 { throw SystemFailure("synchronize folder", name) }
 }
 
 /// The last `limit` bytes of a file as text; empty when it can't be read.

@@ -71,26 +71,6 @@ public final class SupervisedServer: Service {
         self.describe = describe
     }
 
-    /// An embedded redis-server in `folder`.
-    public static func redis(
-        folder: String, port: UInt16? = nil, policy: Policy = Policy(),
-        report: @escaping @Sendable (String) -> Void = { _ in }
-    ) -> SupervisedServer {
-        SupervisedServer(name: "redis-server", folder: folder, port: port, policy: policy, report: report) {
-            EmbeddedRedis(folder: folder, port: $0)
-        }
-    }
-
-    /// An embedded mongod in `folder`.
-    public static func mongo(
-        folder: String, port: UInt16? = nil, policy: Policy = Policy(),
-        report: @escaping @Sendable (String) -> Void = { _ in }
-    ) -> SupervisedServer {
-        SupervisedServer(name: "mongod", folder: folder, port: port, policy: policy, report: report) {
-            EmbeddedMongo(folder: folder, port: $0)
-        }
-    }
-
     /// What it is doing now.
     public var state: State { live.withLock { $0.state } }
 

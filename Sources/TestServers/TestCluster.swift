@@ -1,3 +1,4 @@
+public import EmbeddedServers
 public import Supervision
 
 /// A Redis Cluster of real processes on loopback, gone with this object. A node that is away for a

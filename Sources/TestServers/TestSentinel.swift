@@ -1,3 +1,4 @@
+public import EmbeddedServers
 public import Supervision
 
 /// A master, its replicas, and three sentinels that watch them: real processes, gone with this object.

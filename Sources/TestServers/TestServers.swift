@@ -1,4 +1,5 @@
 import Glibc
+public import EmbeddedServers
 public import Supervision
 import Synchronization
 

@@ -34,8 +34,60 @@ import Testing
     }
 
     @Test func aBadURLIsNotRepeated() {
+        let rule = "must be a URL: redis://…"
         let problems = Fixture.problems("record", "f", "--name=a", environment: ["REDIS_URL": "secret@host"])
-        #expect(problems == ["REDIS_URL: must be a URL: redis://…"])
+        #expect(problems == ["REDIS_URL: \(rule)"])
+        for url in ["secret@host", "rediss://anna:secret@host"] {
+            let problems = Fixture.problems("record", "f", "--name=a", "--redis-url", url)
+            #expect(problems == ["--redis-url: \(rule)"])
+        }
+    }
+
+    @Test(arguments: [
+        ["up", "redis://anna:secret@host"], ["record", "f", "--name=redis://anna:secret@host"],
+        ["record", "f", "g", "redis://anna:secret@host", "--name=a"], ["redis://anna:secret@host"],
+        ["record", "f", "--name=a", "--chunk-size=redis://anna:secret@host"],
+        ["record", "f", "--name=a", "-xredis://anna:secret@host"],
+        ["sessions", "redis://anna:secret@host"],
+    ])
+    func noProblemRepeatsAPassword(arguments: [String]) {
+        var problems: [String] = []
+        do throws(UsageError) {
+            guard case .run(let invocation) = try Fixture.program.parse(arguments) else { return }
+            _ = try Settings(
+                invocation, of: Fixture.program, environment: { _ in nil }, file: ConfigurationFile.none)
+        } catch { problems = error.problems }
+        #expect(!problems.isEmpty)
+        #expect(!problems.joined().contains("secret"), "\(problems)")
+    }
+
+    @Test func aConfigurationFileDoesNotRepeatAPasswordEither() {
+        let problems = Fixture.problems(
+            "up", file: "redis://anna:secret@host/?a=b\nREDIS_URL=anna:secret@host")
+        #expect(problems.count == 2)
+        #expect(!problems.joined().contains("secret"), "\(problems)")
+    }
+
+    @Test func aPasswordOnTheCommandLineIsNoticed() throws {
+        func exposed(_ url: String) throws -> [String] {
+            try Fixture.settings("record", "f", "--name=a", "--redis-url", url).exposedOptions
+        }
+        #expect(try exposed("redis://anna:secret@host") == ["--redis-url (REDIS_URL)"])
+        #expect(try exposed("redis://host") == [])
+        let settings = try Fixture.settings(
+            "record", "f", "--name=a", environment: ["REDIS_URL": "redis://anna:secret@host"])
+        #expect(settings.exposedOptions == [])
+    }
+
+    @Test(arguments: [
+        ("redis://anna:secret@host:1/2", "redis://…@host:1/2"),
+        ("open redis://h and mongodb://u:p@ss/w?@h/?a=b now", "open redis://h and mongodb://…@h/?a=b now"),
+        ("a \"redis://u:p@h\", 'x://u@y'", "a \"redis://…@h\", 'x://…@y'"), ("anna@host", "anna@host"),
+        ("http://h/p", "http://h/p"), ("", ""),
+    ])
+    func credentialsAreLeftOutOfTexts(text: String, shown: String) {
+        #expect(withoutCredentials(text) == shown)
+        #expect(withoutCredentials(shown) == shown)
     }
 
     @Test func someCommandsCheckEveryVariable() {

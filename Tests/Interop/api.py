@@ -174,8 +174,7 @@ def main():
             [REEL, "serve", "api", "--data", str(system.data), "--token-keys", str(system.data / "tokens"),
              "--ready-file", str(place / "ready"), *rates],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            env=environment(REDIS_URL=system.endpoints["redis_url"],
-                            MONGODB_URL=system.endpoints["mongodb_url"]))
+            env=environment(**system.server_urls()))
         try:
             checks.check("a second gateway serves", eventually((place / "ready").exists, 60))
             text = (place / "second.log").read_text()

@@ -231,6 +231,12 @@ class System:
     def redis(self):
         return Redis(self.endpoints["redis_url"])
 
+    def server_urls(self):
+        """Its servers as variables of another process's environment, where no stranger reads passwords."""
+        return {
+            "REDIS_URL": self.endpoints["redis_url"], "MONGODB_URL": self.endpoints["mongodb_url"],
+            "REEL_VAULT_MONGODB_URL": self.endpoints["mongodb_vault_url"]}
+
     def child(self, program):
         """Process id of a server below `reel up`; None when there is none."""
         parents, names = {}, {}

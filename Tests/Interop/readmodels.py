@@ -168,12 +168,14 @@ def check_session(checks, database, redis, recording, session, data, events):
 def check(checks, system, kept):
     """Every recorded session's documents, and what holds for all."""
     client = pymongo.MongoClient(system.endpoints["mongodb_url"], serverSelectionTimeoutMS=10_000)
+    vault = pymongo.MongoClient(system.endpoints["mongodb_vault_url"], serverSelectionTimeoutMS=10_000)
     redis, database = system.redis(), client["reel"]
     for recording, session, data, events, _ in kept:
         with checks.section(f"{recording.name}: read model"):
             check_session(checks, database, redis, recording, session, data, events)
     check_indexes(checks, database)
-    keys = list(client["reel_vault"]["keys"].find())
+    keys = list(vault["reel_vault"]["keys"].find())
+    vault.close()
     everything = {
         "sessions": database.sessions.find(), "pipeline": database.pipeline.find(), "reel_vault.keys": keys}
     for name, documents in everything.items():

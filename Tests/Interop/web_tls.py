@@ -80,8 +80,7 @@ class Gateway:
             self.process = subprocess.Popen(
                 [REEL, "serve", "api", "--data", str(system.data), "--ready-file", str(self.ready),
                  *map(str, options)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=environment(REDIS_URL=system.endpoints["redis_url"],
-                                MONGODB_URL=system.endpoints["mongodb_url"]))
+                env=environment(**system.server_urls()))
         self.url = None
 
     def wait(self):

@@ -33,7 +33,7 @@ import Testing
         let data = try DataFolder(creating: folder + "/a/b")
         #expect(throws: CommandFailure.self) { try Endpoints.find(in: data.path) }
         let written = Endpoints(
-            redisURL: "redis://:s\"ecret@h:1", mongodbURL: "mongodb://h",
+            redisURL: "redis://:s\"ecret@h:1", mongodbURL: "mongodb://h", vaultURL: "mongodb://v",
             roleURLs: [.pipeline: "http://h:8083"], chunkStore: "/c",
             adminTokenFile: nil, spool: "/s", keys: "/k", archive: "/archive", pid: 7,
             startedAt: Timestamp(milliseconds: 1234))

@@ -4,15 +4,22 @@ import Testing
 
 /// The first line of Redis's answer to one inline command, over a connection of its own.
 func ask(_ port: UInt16, _ command: String, milliseconds: Int = 5_000) throws -> String {
+    try ask(port, [command], milliseconds: milliseconds)[0]
+}
+
+/// The first lines of Redis's answers to inline commands, one after the other over one connection.
+func ask(_ port: UInt16, _ commands: [String], milliseconds: Int = 5_000) throws -> [String] {
     let file = try connection(to: port, milliseconds: milliseconds)
     defer { close(file) }
-    let bytes = Array("\(command)\r\n".utf8)
-    try #require(send(file, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count)
-    var answer = [UInt8](repeating: 0, count: 512)
-    let count = recv(file, &answer, answer.count, 0)
-    guard count > 0 else { throw NoAnswer() }
-    let text = String(decoding: answer[..<count], as: UTF8.self)
-    return text.split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
+    return try commands.map { command in
+        let bytes = Array("\(command)\r\n".utf8)
+        try #require(send(file, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count)
+        var answer = [UInt8](repeating: 0, count: 512)
+        let count = recv(file, &answer, answer.count, 0)
+        guard count > 0 else { throw NoAnswer() }
+        let text = String(decoding: answer[..<count], as: UTF8.self)
+        return text.split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
+    }
 }
 
 /// A server did not answer in time.

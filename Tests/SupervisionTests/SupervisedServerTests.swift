@@ -1,3 +1,4 @@
+import EmbeddedServers
 import Foundation
 import Glibc
 import Supervision

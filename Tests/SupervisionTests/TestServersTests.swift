@@ -1,3 +1,4 @@
+import EmbeddedServers
 import Glibc
 import Supervision
 import Testing

@@ -33,12 +33,13 @@ private let layers: [String: Set<String>] = [
     "Access": ["Arithmetic", "EventSourcing", "CCrypto", "Glibc", "Synchronization"],
     "HTTPLoad": ["CPosix", "Supervision", "Glibc"],
     "Supervision": ["Arithmetic", "CPosix", "CStart", "Glibc", "Synchronization"],
+    "EmbeddedServers": ["EventSourcing", "Supervision", "CMongo", "Glibc"],
     "Console": ["Arithmetic", "EventSourcing", "Glibc"],
     "Simulation": [
         "EventSourcing", "Intake", "Recording", "Pipeline", "SessionContent", "Supervision", "Vault",
         "Foundation", "Glibc", "Synchronization", "Dispatch",
     ],
-    "TestServers": ["Supervision", "Foundation", "Glibc", "Synchronization"],
+    "TestServers": ["EmbeddedServers", "Supervision", "Foundation", "Glibc", "Synchronization"],
 ]
 
 private let adapters: Set<String> = ["RedisLog", "Vault", "MongoViews", "Gateway", "Supervision"]

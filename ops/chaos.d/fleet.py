@@ -126,13 +126,14 @@ class Fleet:
 
     def _launch_worker(self, number):
         name = f"worker-{number}"
-        where = ["--redis-url", self.urls[0], "--mongodb-url", self.urls[1], "--data", self.folder / name]
+        where = ["--data", self.folder / name]
         command = ["serve", *SERVED_ROLES] if self.serves else ["up"]
         where += [*UNLIMITED, "--token-keys", self.folder / "data" / "tokens"]
         with open(self.folder / f"{name}.log", "ab") as log:
             return subprocess.Popen(
                 [*PREFIX, REEL, *command, *map(str, where + self.shared), "--workers", "1"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._clock(name))
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=self._clock(name) | self.system.server_urls())
 
     def _clock(self, name):
         """The environment of a process with a clock of its own."""

@@ -64,7 +64,7 @@ public struct UsageError: Error, Equatable, CustomStringConvertible {
 
     /// An error from its parts.
     public init(_ problems: [String], command: String? = nil) {
-        self.problems = problems
+        self.problems = problems.map(withoutCredentials)
         self.command = command
     }
 

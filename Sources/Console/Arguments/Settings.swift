@@ -5,6 +5,9 @@ public struct Settings: Sendable {
     public private(set) var positionals: [String] = []
     /// The command they are for.
     public let command: CommandDeclaration
+    /// Options whose values on the command line hold a password, which every user of the machine can read
+    /// there as long as the process lives.
+    public private(set) var exposedOptions: [String] = []
 
     /// The value of a setting; the last one when it was given more than once.
     public subscript<Value>(_ setting: Setting<Value>) -> Value? {
@@ -48,8 +51,12 @@ public struct Settings: Sendable {
         for option in command.options {
             if let given = invocation.given[option.name] {
                 values[option.name] = given
+                if given.contains(where: { withoutCredentials($0) != $0 }) {
+                    let variable = option.variable.map { " (\($0))" } ?? ""
+                    exposedOptions.append("--\(option.name)\(variable)")
+                }
                 for text in given where !option.fits(text) {
-                    problems.append("--\(option.name) \(shown(text)): \(option.ruleText)")
+                    problems.append("--\(option.name)\(option.shown(text)): \(option.ruleText)")
                 }
             } else if let found = option.lookUp(environment, file) {
                 values[option.name] = [found.text]
@@ -96,13 +103,17 @@ private struct FoundValue {
     let origin: String
 
     func complaint(_ option: OptionDeclaration) -> String {
-        // URLs may hold a password: name the variable, not what stands in it.
-        let isURL = option.placeholder == "URL"
-        return "\(origin)\(isURL ? "" : " \(shown(text))"): \(option.ruleText)"
+        "\(origin)\(option.shown(text)): \(option.ruleText)"
     }
 }
 
 extension OptionDeclaration {
+    /// A bad value as a message repeats it, with a space in front. One of a URL may hold a password in any
+    /// form, so that it is not repeated at all.
+    fileprivate func shown(_ text: String) -> String {
+        placeholder == "URL" ? "" : " \(Console.shown(text))"
+    }
+
     fileprivate func lookUp(
         _ environment: (String) -> String?, _ file: ConfigurationFile
     ) -> FoundValue? {

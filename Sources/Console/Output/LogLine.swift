@@ -33,10 +33,10 @@ public struct LogLine: Sendable {
     public init(
         time: String, level: LogLevel, role: String, _ message: String, _ fields: [(String, String)] = []
     ) {
-        var line = "\(time) \(level.rawValue) \(role): \(Self.escaped(message))"
+        var line = "\(time) \(level.rawValue) \(role): \(Self.escaped(withoutCredentials(message)))"
         for (key, value) in fields {
             let needsQuotes = value.isEmpty || value.contains { $0 == " " || $0 == "\"" || $0 == "=" }
-            let body = Self.escaped(value)
+            let body = Self.escaped(withoutCredentials(value))
             line += needsQuotes ? " \(key)=\"\(body.replacing("\"", with: "\\\""))\"" : " \(key)=\(body)"
         }
         text = line

@@ -1,4 +1,5 @@
 import Console
+import EmbeddedServers
 import EventSourcing
 import Foundation
 import Glibc

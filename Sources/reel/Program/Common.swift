@@ -47,7 +47,8 @@ enum Common {
     static let places: [OptionDeclaration] =
         [
             data.declaration, config.declaration, ServerURLs.knownRedis.declaration,
-            ServerURLs.knownMongodb.declaration, SystemSettings.spool.declaration,
+            ServerURLs.knownMongodb.declaration, ServerURLs.vault.declaration,
+            SystemSettings.spool.declaration,
             SystemSettings.chunkStore.declaration, SystemSettings.keys.declaration,
             SystemSettings.archive.declaration,
         ] + DurabilitySettings.declarations

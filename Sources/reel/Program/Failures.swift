@@ -35,7 +35,7 @@ enum Failures {
             let hint =
                 [UpCommand.declaration.name, ServeCommand.declaration.name].contains(command)
                 ? "look at that server, and at REDIS_URL and MONGODB_URL" : "is 'reel up' running?"
-            Output.error("reel: \(message(of: error, hint: hint))")
+            Output.error("reel: \(withoutCredentials(message(of: error, hint: hint)))")
         }
         return status
     }

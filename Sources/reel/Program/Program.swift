@@ -51,6 +51,11 @@ enum Program {
                     file: try ConfigurationLookup.file(for: invocation))
                 guard let command = commands.first(where: { $0.declaration.path == settings.command.path })
                 else { throw UsageError(["unknown command \(settings.command.name)"]) }
+                for option in settings.exposedOptions {
+                    Output.error(
+                        "reel \(name): warning: every user of this machine can read the password in \(option) "
+                            + "on the command line; set the variable instead, or put it into reel.conf")
+                }
                 return try command.run(settings)
             }
         } catch {

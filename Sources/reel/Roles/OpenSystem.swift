@@ -11,16 +11,20 @@ import Vault
 struct Places {
     var redisURL: String
     var mongodbURL: String
+    /// MongoDB with the vault's database.
+    var vaultURL: String
     var spool: String
     var chunks: String
     var keys: String
     var archive: String
 
     init(
-        redisURL: String, mongodbURL: String, spool: String, chunks: String, keys: String, archive: String
+        redisURL: String, mongodbURL: String, vaultURL: String, spool: String, chunks: String, keys: String,
+        archive: String
     ) {
         self.redisURL = redisURL
         self.mongodbURL = mongodbURL
+        self.vaultURL = vaultURL
         self.spool = spool
         self.chunks = chunks
         self.keys = keys
@@ -28,9 +32,10 @@ struct Places {
     }
 
     /// - Parameter data: the data folder, for what was not named.
-    init(_ plan: SystemPlan, data: String, redisURL: String, mongodbURL: String) {
+    init(_ plan: SystemPlan, data: String, redisURL: String, mongodbURL: String, vaultURL: String) {
         self.redisURL = redisURL
         self.mongodbURL = mongodbURL
+        self.vaultURL = vaultURL
         spool = plan.spool ?? DataFolder.spool(in: data)
         chunks = plan.chunkStore ?? DataFolder.chunks(in: data)
         keys = plan.keys ?? DataFolder.keys(in: data)
@@ -78,7 +83,10 @@ final class OpenSystem: Sendable {
         archive = FileSegmentStore(root: places.archive, ring: ring)
         let mongo = try MongoPool(MongoSettings(url: places.mongodbURL))
         views = MongoReadModels(mongo)
-        passwords = MongoPasswordRecords(mongo)
+        let vault =
+            places.vaultURL == places.mongodbURL
+            ? mongo : try MongoPool(MongoSettings(url: places.vaultURL))
+        passwords = MongoPasswordRecords(vault)
         try views.queries.ping()
         report(.info, command, "read models open", [("mongodb", mongo.host)])
         let expectation = try LogExpectation(
@@ -89,7 +97,7 @@ final class OpenSystem: Sendable {
         if let ring {
             openedVault = VaultAccess(
                 spool: try Spool(root: places.spool, limitBytes: plan.spoolLimitBytes),
-                chunks: try ChunkStore(root: places.chunks), ring: ring, archive: MongoKeyArchive(mongo))
+                chunks: try ChunkStore(root: places.chunks), ring: ring, archive: MongoKeyArchive(vault))
             report(
                 .info, command, "vault open",
                 [("spool", places.spool), ("chunks", places.chunks), ("keys", places.keys)])

@@ -140,16 +140,28 @@ enum ServerURLs {
         "mongodb-url", "URL", .url(["mongodb", "mongodb+srv"]), variable: "MONGODB_URL",
         defaultNote: "what DIR/endpoints.json says", help: "MongoDB of the system; with --redis-url")
 
+    /// Where keys and sealed passwords are, so that they can have a user, or a server, of their own.
+    static let vault = Setting(
+        "vault-mongodb-url", "URL", .url(["mongodb", "mongodb+srv"]), variable: "REEL_VAULT_MONGODB_URL",
+        defaultNote: "the same as --mongodb-url",
+        help: "MongoDB with the wrapped keys and sealed passwords, database reel_vault")
+
     /// The rules of the settings look at the scheme; what reads the URLs knows the rest.
-    static func check(redis: String?, mongodb: String?, command: String) throws(UsageError) {
+    static func check(
+        redis: String?, mongodb: String?, vault: String?, command: String
+    ) throws(UsageError) {
         if let redis {
             do throws(LogFailure) { _ = try RedisLocation(url: redis) } catch {
                 throw UsageError(["--redis-url (REDIS_URL): \(error.text)"], command: command)
             }
         }
-        if let mongodb {
-            do throws(MongoFailure) { _ = try MongoPool(MongoSettings(url: mongodb)) } catch {
-                throw UsageError(["--mongodb-url (MONGODB_URL): \(error.text)"], command: command)
+        let urls = [
+            (mongodb, "--mongodb-url (MONGODB_URL)"),
+            (vault, "--vault-mongodb-url (REEL_VAULT_MONGODB_URL)"),
+        ]
+        for case (let url?, let name) in urls {
+            do throws(MongoFailure) { _ = try MongoPool(MongoSettings(url: url)) } catch {
+                throw UsageError(["\(name): \(error.text)"], command: command)
             }
         }
     }

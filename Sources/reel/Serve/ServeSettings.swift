@@ -9,7 +9,7 @@ enum ServeSettings {
         help: "Redis with the event log, in the forms that 'reel up' takes")
     static let mongodbURL = Setting(
         "mongodb-url", "URL", .url(["mongodb", "mongodb+srv"]), variable: "MONGODB_URL", isRequired: true,
-        help: "MongoDB with the read models and the wrapped keys")
+        help: "MongoDB with the read models, database reel")
     static let stages = Setting(
         "stages", "LIST", .stages, variable: "REEL_STAGES", defaultNote: "compress,encrypt,validate",
         help: "The processor's stages, with commas: compress, encrypt, validate, store; consecutive ones "
@@ -30,8 +30,8 @@ enum ServeSettings {
 
     static let declarations: [OptionDeclaration] =
         [
-            stages.declaration, redisURL.declaration, mongodbURL.declaration, readyFile.declaration,
-            startupWait.declaration, stopWithin.declaration, partitions.declaration,
+            stages.declaration, redisURL.declaration, mongodbURL.declaration, ServerURLs.vault.declaration,
+            readyFile.declaration, startupWait.declaration, stopWithin.declaration, partitions.declaration,
             Common.data.declaration, Common.config.declaration,
         ] + SystemSettings.declarations + WebSettings.declarations
 }
@@ -75,13 +75,14 @@ struct ServePlan {
         choice = RoleChoice(names, processorStages: stages)
         let redisURL = try settings.require(ServeSettings.redisURL)
         let mongodbURL = try settings.require(ServeSettings.mongodbURL)
-        try ServerURLs.check(redis: redisURL, mongodb: mongodbURL, command: command)
+        let vaultURL = settings[ServerURLs.vault]
+        try ServerURLs.check(redis: redisURL, mongodb: mongodbURL, vault: vaultURL, command: command)
         web = try WebPlan(settings, choice)
         system = try SystemPlan(settings)
         system.partitions = settings[ServeSettings.partitions]
         places = Places(
             system, data: DataFolder.absolute(system.data) ?? system.data, redisURL: redisURL,
-            mongodbURL: mongodbURL)
+            mongodbURL: mongodbURL, vaultURL: vaultURL ?? mongodbURL)
         readyFile = settings[ServeSettings.readyFile]
         startupWaitSeconds = try settings.require(ServeSettings.startupWait)
         stopWithinSeconds = try settings.require(ServeSettings.stopWithin)

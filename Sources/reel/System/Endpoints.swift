@@ -6,7 +6,12 @@ import Supervision
 /// Where a running system is: `endpoints.json` in its data folder.
 struct Endpoints {
     var redisURL: String
+    /// MongoDB with the read models.
     var mongodbURL: String
+    /// MongoDB with the vault's database.
+    var vaultURL: String
+    /// MongoDB for whoever only reads the read models; nil when that server is somebody else's.
+    var dashboardURL: String?
     /// Where the roles answer over HTTP; empty while none does.
     var roleURLs: [RoleName: String]
     /// Root folder of the sealed files.
@@ -37,6 +42,8 @@ struct Endpoints {
         writer.object { json in
             json.member("redis_url", redisURL)
             json.member("mongodb_url", mongodbURL)
+            json.member("mongodb_vault_url", vaultURL)
+            optional(&json, "mongodb_read_url", dashboardURL)
             optional(&json, "api_url", roleURLs[.api])
             json.member("chunk_store", chunkStore)
             optional(&json, "admin_token_file", adminTokenFile)
@@ -65,13 +72,21 @@ struct Endpoints {
     init(_ places: Places, pid: Int32?, startedAt: Timestamp?) {
         func resolved(_ path: String) -> String { DataFolder.absolute(path) ?? path }
         self.init(
-            redisURL: places.redisURL, mongodbURL: places.mongodbURL, roleURLs: [:],
-            chunkStore: resolved(places.chunks), adminTokenFile: nil, spool: resolved(places.spool),
+            redisURL: places.redisURL, mongodbURL: places.mongodbURL, vaultURL: places.vaultURL,
+            roleURLs: [:], chunkStore: resolved(places.chunks), adminTokenFile: nil,
+            spool: resolved(places.spool),
             keys: resolved(places.keys), archive: resolved(places.archive), pid: pid, startedAt: startedAt)
     }
 
-    /// Finds a system: by its servers when both are named, else by the file that `reel up` wrote.
+    /// Finds a system: by its servers when both are named, else by the file that `reel up` wrote. Where the
+    /// vault's database is can be named beside either.
     static func find(_ settings: Settings) throws(CommandFailure) -> Endpoints {
+        var found = try findServers(settings)
+        if let vault = settings[ServerURLs.vault] { found.vaultURL = vault }
+        return found
+    }
+
+    private static func findServers(_ settings: Settings) throws(CommandFailure) -> Endpoints {
         let data = settings[Common.data] ?? Common.defaultData
         let named = (settings[ServerURLs.redis], settings[ServerURLs.mongodb])
         guard let redis = named.0, let mongodb = named.1 else {
@@ -89,7 +104,7 @@ struct Endpoints {
         let base = DataFolder.absolute(data) ?? data
         return Endpoints(
             Places(
-                redisURL: redis, mongodbURL: mongodb,
+                redisURL: redis, mongodbURL: mongodb, vaultURL: mongodb,
                 spool: settings[SystemSettings.spool] ?? DataFolder.spool(in: base),
                 chunks: settings[SystemSettings.chunkStore] ?? DataFolder.chunks(in: base),
                 keys: settings[SystemSettings.keys] ?? DataFolder.keys(in: base),
@@ -121,7 +136,8 @@ struct Endpoints {
 
     private init?(_ text: String) {
         guard let json = try? JSONValue(parsing: Array(text.utf8)), let redis = json["redis_url"]?.string,
-            let mongodb = json["mongodb_url"]?.string, let chunks = json["chunk_store"]?.string,
+            let mongodb = json["mongodb_url"]?.string, let vault = json["mongodb_vault_url"]?.string,
+            let chunks = json["chunk_store"]?.string,
             let spool = json["spool"]?.string, let keys = json["keys"]?.string,
             let archive = json["archive"]?.string,
             let pid = json["pid"]?.integer.flatMap({ Int32(exactly: $0) }), pid > 0,
@@ -130,18 +146,22 @@ struct Endpoints {
         var urls: [RoleName: String] = [:]
         for role in RoleName.allCases { urls[role] = json[Self.member(of: role)]?.string }
         self.init(
-            redisURL: redis, mongodbURL: mongodb, roleURLs: urls, chunkStore: chunks,
+            redisURL: redis, mongodbURL: mongodb, vaultURL: vault,
+            dashboardURL: json["mongodb_read_url"]?.string, roleURLs: urls, chunkStore: chunks,
             adminTokenFile: json["admin_token_file"]?.string, spool: spool, keys: keys,
             archive: archive, pid: pid, startedAt: started)
     }
 
     init(
-        redisURL: String, mongodbURL: String, roleURLs: [RoleName: String], chunkStore: String,
+        redisURL: String, mongodbURL: String, vaultURL: String, dashboardURL: String? = nil,
+        roleURLs: [RoleName: String], chunkStore: String,
         adminTokenFile: String?, spool: String, keys: String, archive: String, pid: Int32?,
         startedAt: Timestamp?
     ) {
         self.redisURL = redisURL
         self.mongodbURL = mongodbURL
+        self.vaultURL = vaultURL
+        self.dashboardURL = dashboardURL
         self.roleURLs = roleURLs
         self.chunkStore = chunkStore
         self.adminTokenFile = adminTokenFile

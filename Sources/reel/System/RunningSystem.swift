@@ -85,8 +85,11 @@ struct RunningSystem {
         return id
     }
 
-    /// The server of the read models and the wrapped keys.
+    /// The server of the read models.
     func mongo() throws -> MongoPool { try MongoPool(MongoSettings(url: endpoints.mongodbURL)) }
+
+    /// The server of the wrapped keys and sealed passwords.
+    func vaultMongo() throws -> MongoPool { try MongoPool(MongoSettings(url: endpoints.vaultURL)) }
 
     /// What dashboards ask.
     func queries() throws -> MongoQueries { MongoReadModels(try mongo()).queries }
@@ -99,6 +102,6 @@ struct RunningSystem {
     func vault(spoolLimitBytes: Int? = nil) throws -> VaultAccess {
         VaultAccess(
             spool: try Spool(root: endpoints.spool, limitBytes: spoolLimitBytes), chunks: try chunks(),
-            ring: try KeyRing.open(folder: endpoints.keys), archive: MongoKeyArchive(try mongo()))
+            ring: try KeyRing.open(folder: endpoints.keys), archive: MongoKeyArchive(try vaultMongo()))
     }
 }

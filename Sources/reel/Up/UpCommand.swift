@@ -46,11 +46,12 @@ enum UpCommand: Command {
     }
 
     private static func serve(_ plan: UpPlan, _ folder: DataFolder, _ stop: StopSignal) throws {
-        let servers = UpServers(plan, folder)
+        let servers = try UpServers(plan, folder)
         defer { servers.stop() }
         try servers.start(stop)
         let places = Places(
-            plan.system, data: folder.path, redisURL: servers.redisURL, mongodbURL: servers.mongodbURL)
+            plan.system, data: folder.path, redisURL: servers.redisURL, mongodbURL: servers.mongodbURL,
+            vaultURL: servers.vaultURL)
         let system = try OpenSystem(.everything, plan.system, places, command: "up")
         // Never freed: the driver's connections say goodbye to the server when they are, and wait 5 s for
         // one that has been stopped. The process ends then anyway.
@@ -60,6 +61,7 @@ enum UpCommand: Command {
         webPlan.tokenKeys = webPlan.tokenKeys ?? folder.tokenKeys
         let web = try WebRoles(system, webPlan, command: "up")
         var endpoints = Endpoints(places, pid: getpid(), startedAt: system.startedAt)
+        endpoints.dashboardURL = servers.dashboardURL
         endpoints.roleURLs = web.web.urls
         endpoints.adminTokenFile = token.path
         let roles: [any Service] = [

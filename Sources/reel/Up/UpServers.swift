@@ -1,33 +1,62 @@
 import Console
+import EmbeddedServers
 import Supervision
 
 /// The servers of `reel up`: its own, or those it was given.
 final class UpServers {
     private let plan: UpPlan
+    /// Who may use its own; nil when it has none.
+    private let credentials: ServerCredentials?
     private let redis: SupervisedServer?
     private let mongodb: SupervisedServer?
     private var started: [SupervisedServer] = []
 
-    init(_ plan: UpPlan, _ folder: DataFolder) {
+    init(_ plan: UpPlan, _ folder: DataFolder) throws {
         self.plan = plan
         let log = plan.system.log
+        let hasOwn = plan.redisURL == nil || plan.mongodbURL == nil
+        let file = CredentialFile(folder: folder.path, redis: folder.redis, mongodb: folder.mongodb)
+        credentials = hasOwn ? try file.open(isRotating: plan.isRotating) : nil
+        if plan.isRotating {
+            log(.warning, "up", "the servers get new passwords", [("file", file.path)])
+        }
         redis =
             plan.redisURL == nil
             ? .redis(
-                folder: folder.redis, port: plan.redisPort, report: { log(.warning, "redis-server", $0) })
+                folder: folder.redis, port: plan.redisPort, login: credentials?.redis,
+                report: { log(.warning, "redis-server", $0) })
             : nil
         mongodb =
             plan.mongodbURL == nil
-            ? .mongo(folder: folder.mongodb, port: plan.mongodbPort, report: { log(.warning, "mongod", $0) })
+            ? .mongo(
+                folder: folder.mongodb, port: plan.mongodbPort, logins: credentials?.mongo,
+                report: { log(.warning, "mongod", $0) })
             : nil
     }
 
     /// The servers as services of a group.
     var services: [any Service] { [redis, mongodb].compactMap { $0 } }
 
-    var redisURL: String { plan.redisURL ?? EmbeddedRedis(folder: "", port: redis?.port ?? 0).url }
+    var redisURL: String {
+        plan.redisURL
+            ?? EmbeddedRedis(folder: "", port: redis?.port ?? 0, login: credentials?.redis).url
+    }
 
-    var mongodbURL: String { plan.mongodbURL ?? EmbeddedMongo(folder: "", port: mongodb?.port ?? 0).url }
+    var mongodbURL: String { plan.mongodbURL ?? ownMongo.url }
+
+    /// Where the vault's database is: beside the read models, with a user of its own, unless that was said.
+    var vaultURL: String {
+        plan.vaultURL ?? plan.mongodbURL ?? ownMongo.url(of: credentials?.mongo.vault)
+    }
+
+    /// For dashboards; nil when the server is somebody else's.
+    var dashboardURL: String? {
+        plan.mongodbURL == nil ? ownMongo.url(of: credentials?.mongo.dashboards) : nil
+    }
+
+    private var ownMongo: EmbeddedMongo {
+        EmbeddedMongo(folder: "", port: mongodb?.port ?? 0, logins: credentials?.mongo)
+    }
 
     /// Starts the own ones at the same time; returns when all are ready.
     func start(_ stop: StopSignal) throws {
