@@ -138,8 +138,8 @@ let package = Package(
         tests(
             "MongoViewsTests",
             [
-                "EventSourcing", "Recording", "MongoViews", "Pipeline", "RedisLog", "Simulation",
-                "Supervision", "TestServers",
+                "EmbeddedServers", "EventSourcing", "Recording", "MongoViews", "Pipeline", "RedisLog",
+                "Simulation", "Supervision", "TestServers",
             ]),
         tests("ConsoleTests", ["Console"]),
         tests("MetricsTests", ["Metrics"]),

@@ -16,21 +16,23 @@ public struct EmbeddedMongo: ServerDescription {
     public let logins: ServerCredentials.MongoLogins?
     /// The program's path, when it is not to be looked for.
     public let program: String?
+    private let arguments: [String]
     private let report: @Sendable (String) -> Void
     /// Whoever knows it is the server itself: by it the server is administered before it has users, and when
     /// their passwords are not what they should be. New for each start of ours.
     private let clusterKey = ServerLogin(user: "__system", password: ServerLogin.randomText())
 
-    /// A server in `folder` on `port`; the program is looked for as `findMongod` says. `report` is told when
-    /// its users had to be mended.
+    /// A server in `folder` on `port`; the program is looked for as `findMongod` says. `arguments` stand
+    /// behind the usual ones; `report` is told when its users had to be mended.
     public init(
         folder: String, port: UInt16, logins: ServerCredentials.MongoLogins? = nil, program: String? = nil,
-        report: @escaping @Sendable (String) -> Void = { _ in }
+        arguments: [String] = [], report: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.folder = folder
         self.port = port
         self.logins = logins
         self.program = program
+        self.arguments = arguments
         self.report = report
     }
 
@@ -91,7 +93,7 @@ public struct EmbeddedMongo: ServerDescription {
                 "--setParameter", "diagnosticDataCollectionEnabled=false",
                 // A stopping primary waits 15 s for a successor. There is none.
                 "--setParameter", "shutdownTimeoutMillisForSignaledShutdown=100",
-            ])
+            ] + arguments)
     }
 
     /// Ready when it takes writes and has its users; makes it a replica set and makes them on the way.

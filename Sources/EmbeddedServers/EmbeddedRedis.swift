@@ -95,8 +95,8 @@ public struct EmbeddedRedis: ServerDescription {
     /// The one user may do everything, and nobody does anything without being it: `default`, whom every
     /// connection begins as, is switched off.
     ///
-    /// It keeps its rights all the same. In its name Redis 7.0 reads its file again at a start, and drops each
-    /// transaction of it that the user may not carry out: without rights, all that was acknowledged.
+    /// It keeps its rights all the same. In its name Redis 7.0 reads its file again at a start, and drops
+    /// each transaction of it that the user may not carry out: without rights, all that was acknowledged.
     private static func users(_ login: ServerLogin) -> String {
         let hash = SHA256.digest(of: login.password.utf8).map { byte in
             let digits = String(byte, radix: 16)

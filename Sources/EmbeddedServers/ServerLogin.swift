@@ -56,7 +56,7 @@ public struct ServerCredentials: Sendable, Equatable {
     }
 
     /// New passwords for everybody.
-    static func generate() -> ServerCredentials {
+    package static func generate() -> ServerCredentials {
         ServerCredentials(
             redis: .generate(user: "reel"),
             mongo: MongoLogins(

@@ -10,6 +10,8 @@ struct Checkpoints: Sendable {
     let collections: Collections
     /// Epoch of the log (`reel:meta`).
     let epoch: String
+    /// Where documents are noted that are none of ours.
+    var foreign = ForeignDocuments()
 
     static let markerID = "read-models"
 
@@ -18,46 +20,52 @@ struct Checkpoints: Sendable {
     /// format 2 take the time when chunks arrived for the time that is in them, and have no holds.
     static let format: Int32 = 3
 
-    /// Makes indexes and marker where they are missing; answers the name of the database's present life.
-    func prepare(_ client: borrowing MongoClient) throws(ProjectionFailure) -> String {
+    /// What was found when a database was made ready.
+    struct Preparation {
+        /// The name of the database's present life.
+        var instance: String
+        /// What was not as it was left, in sentences: collections and indexes that are gone.
+        var damage: [String]
+    }
+
+    /// Makes collections, indexes and marker where they are missing.
+    func prepare(_ client: borrowing MongoClient) throws(ProjectionFailure) -> Preparation {
         // Another log's read models are left alone.
         let present = try instance(client)
-        try createIndexes(client)
-        if let present { return present }
+        let integrity = CollectionIntegrity(collections)
+        if let present {
+            try RebuildMarker(collections).mend(client)
+            return Preparation(instance: present, damage: try integrity.mend(client))
+        }
+        try integrity.create(client)
         let fresh = Self.freshInstance()
+        let uuids = try integrity.uuids(client)
         let marker = BSONDocument { builder in
             builder.append("_id", Self.markerID)
             builder.append("format", int32: Self.format)
             builder.append("epoch", epoch)
             builder.append("instance", fresh)
             builder.append("created_at", date_ms: SystemClock().now().milliseconds)
+            builder.append("uuids", uuids)
         }
-        // Another projector may have been faster; then its marker counts.
-        _ = try wrap { () throws(MongoFailure) in
-            try client.bulkWrite([.insert(marker)], to: collections.checkpoints)
+        try wrap { () throws(MongoFailure) in
+            // One that does not read says nothing, and would be in the way.
+            try client.deleteOne(Self.spoiltMarker, in: collections.checkpoints)
+            // Another projector may have been faster; then its marker counts.
+            _ = try client.bulkWrite([.insert(marker)], to: collections.checkpoints)
         }
         guard let instance = try instance(client) else {
             throw ProjectionFailure.checkpointsLost(database: collections.database)
         }
-        return instance
+        return Preparation(instance: instance, damage: [])
     }
 
-    private func createIndexes(_ client: borrowing MongoClient) throws(ProjectionFailure) {
-        for (name, indexes) in collections.indexes {
-            do throws(MongoFailure) {
-                try client.createIndexes(indexes, on: name)
-            } catch  where error.code == MongoFailure.duplicateKey {
-                // Documents were written to a collection that had just been dropped and had no unique
-                // index: remains of a former life, which are built again.
-                try wrap { () throws(MongoFailure) in
-                    try collections.drop(client)
-                    for (name, indexes) in collections.indexes {
-                        try client.createIndexes(indexes, on: name)
-                    }
-                }
-                return
-            } catch {
-                throw .database(error)
+    /// A marker whose names are none.
+    private static let spoiltMarker = BSONDocument { builder in
+        builder.append("_id", markerID)
+        builder.append("$or", array: ["instance", "epoch"]) { builder, key, field in
+            builder.append(key) { builder in
+                builder.append(field) { $0.append("$not") { $0.append("$type", "string") } }
             }
         }
     }
@@ -68,7 +76,8 @@ struct Checkpoints: Sendable {
     ) throws(ProjectionFailure) -> (instance: String, epoch: String)? {
         let query = MongoFind(filter: BSONDocument { $0.append("_id", Self.markerID) })
         return try wrap { () throws(MongoFailure) in
-            try client.findOne(query, in: collections.checkpoints) { (fields) throws(BSONError) in
+            try client.findOne(query, in: collections.checkpoints, passingOver: foreign) {
+                (fields) throws(BSONError) in
                 (instance: try fields.string("instance"), epoch: try fields.string("epoch"))
             }
         }
@@ -91,7 +100,8 @@ struct Checkpoints: Sendable {
             builder.append("instance", instance)
         }
         let positions = try wrap { () throws(MongoFailure) in
-            try client.find(MongoFind(filter: filter), in: collections.checkpoints) {
+            // A checkpoint that does not read is none: its partition is gone through again.
+            try client.find(MongoFind(filter: filter), in: collections.checkpoints, passingOver: foreign) {
                 (fields) throws(BSONError) in try fields.position("position")
             }
         }
@@ -127,7 +137,7 @@ struct Checkpoints: Sendable {
             builder.append("generation") { $0.append("$gt", int64: 0) }
         }
         let found = try wrap { () throws(MongoFailure) in
-            try client.find(MongoFind(filter: filter), in: collections.checkpoints) {
+            try client.find(MongoFind(filter: filter), in: collections.checkpoints, passingOver: foreign) {
                 (fields) throws(BSONError) in
                 (partition: try fields.count("partition"), generation: try fields.int("generation"))
             }
@@ -147,8 +157,11 @@ struct Checkpoints: Sendable {
             builder.append("_id", "\(subscription)/\(LogPosition.partitionName(partition))")
             guard let fence else { return }
             builder.append("generation") { condition in
-                // Unlike "lower or equal" this holds where there is no generation yet.
-                condition.append("$not") { $0.append("$gt", int64: Int64(clamping: fence.generation)) }
+                // Unlike "lower or equal" this holds where there is no generation yet, or no whole number.
+                condition.append("$not") { builder in
+                    builder.append("$gt", int64: Int64(clamping: fence.generation))
+                    builder.append("$type", array: ["int", "long"])
+                }
             }
         }
     }
@@ -204,17 +217,31 @@ struct Checkpoints: Sendable {
     }
 
     /// What only building everything again can mend; nil when there is nothing, or no read models.
+    /// - Parameter isQuick: whether only the marker is looked at, and not the sums.
     func shortcoming(
-        _ subscription: String, _ client: borrowing MongoClient
+        _ subscription: String, isQuick: Bool, _ client: borrowing MongoClient
     ) throws(ProjectionFailure) -> ReadModelShortcoming? {
         guard let life = try instance(client) else { return nil }
         let marker = MongoFind(filter: BSONDocument { $0.append("_id", Self.markerID) })
         let found = try wrap { () throws(MongoFailure) in
             try client.findOne(marker, in: collections.checkpoints) { (fields) throws(BSONError) in
-                try fields.int("format")
+                (
+                    // What does not read was made by no version.
+                    format: (try? fields.int("format")) ?? Int64(Self.format),
+                    lost: (try? fields.strings("lost")) ?? []
+                )
             }
         }
-        if let found, found < Int64(Self.format) { return .earlierFormat }
+        if let found {
+            if found.format < Int64(Self.format) { return .earlierFormat }
+            if !found.lost.isEmpty {
+                return .lostCollections(
+                    found.lost.map {
+                        MongoNamespace(database: collections.database, collection: $0).description
+                    })
+            }
+        }
+        if isQuick { return nil }
         let book = try totals(subscription, instance: life, client)
         return book.unknown.isEmpty ? nil : .unknownTotals(partitions: book.unknown.sorted())
     }

@@ -12,14 +12,14 @@ extension MongoQueries {
     public func chunks(
         ofSession sessionID: String, _ filter: ChunkFilter, _ page: Page
     ) throws(QueryFailure) -> [ChunkView] {
-        try chunks(sessionID, filter, .offset(page.offset), most: page.limit)
+        try rows(sessionID, filter, .offset(page.offset), most: page.limit).compactMap(\.model)
     }
 
     /// A page of a session's chunks, in the order of their sequence numbers, and where it lies.
     public func chunkList(
         ofSession sessionID: String, _ filter: ChunkFilter, limit: Int, from start: ListStart
     ) throws(QueryFailure) -> ChunkListResponse {
-        var found = try chunks(sessionID, filter, start, most: limit + 1)
+        var found = try rows(sessionID, filter, start, most: limit + 1)
         let hasNext = found.count > limit
         if hasNext { found.removeLast(found.count - limit) }
         let total: Int
@@ -31,11 +31,11 @@ extension MongoQueries {
         var next: String?
         if hasNext, let last = found.last {
             let cursor = ListCursor(
-                .chunk(sequenceNumber: last.sequenceNumber), shown: start.offset +| found.count, total: total)
+                .chunk(sequenceNumber: last.place), shown: start.offset +| found.count, total: total)
             next = cursor.text(of: filter.listName(ofSession: sessionID))
         }
         return ChunkListResponse(
-            chunks: found,
+            chunks: found.compactMap(\.model),
             pagination: PaginationInfo(
                 total: total, limit: limit, offset: start.offset, hasNext: hasNext, nextCursor: next))
     }
@@ -44,15 +44,17 @@ extension MongoQueries {
     public func chunkCount(
         ofSession sessionID: String, _ filter: ChunkFilter
     ) throws(QueryFailure) -> Int {
-        if filter == ChunkFilter() { return try session(sessionID)?.statistics.chunksCount ?? 0 }
+        if filter == ChunkFilter(), let known = try? session(sessionID) {
+            return known.statistics.chunksCount
+        }
         return try count(
             filter.document(ofSession: sessionID), in: collections.chunks,
             hint: filter.isTimed ? Self.byTime : Self.byNumber)
     }
 
-    private func chunks(
+    private func rows(
         _ sessionID: String, _ filter: ChunkFilter, _ start: ListStart, most: Int
-    ) throws(QueryFailure) -> [ChunkView] {
+    ) throws(QueryFailure) -> [ListRow<ChunkView>] {
         if most <= 0 { return [] }
         var query = MongoFind(limit: Int64(most), hint: filter.isTimed ? Self.byTime : Self.byNumber)
         var last = 0
@@ -65,10 +67,18 @@ extension MongoQueries {
         case .offset(let offset): query.skip = Int64(offset)
         }
         query.filter = BSONDocument(extending: filter.document(ofSession: sessionID)) { builder in
-            if last > 0 { builder.append("sequence_number") { $0.append("$gt", int64: Int64(last)) } }
+            // What has no number is none of Reel's, and has no place in the list's order.
+            builder.append("sequence_number") { builder in
+                builder.append("$gt", int64: Int64(last))
+                builder.append("$type", array: ["int", "long"])
+            }
         }
         query.sort = BSONDocument { $0.append("sequence_number", int32: 1) }
-        return try find(query, in: collections.chunks, ChunkView.init)
+        return try rows(query, in: collections.chunks) { (fields) throws(BSONError) in
+            try fields.count("sequence_number")
+        } _: { (fields) throws(BSONError) in
+            try ChunkView(fields)
+        }
     }
 }
 

@@ -13,6 +13,8 @@ struct Collections: Sendable {
     let database: String
     /// What their names begin with; empty for those that are shown, so that nobody else's are meant.
     let prefix: String
+    /// Id of the rebuild that they belong to; nil for those that are shown.
+    let rebuild: String?
 
     /// The collections that are shown; or, with the id of a rebuild, those that it builds beside them.
     init(database: String, rebuild: String? = nil) {
@@ -22,6 +24,7 @@ struct Collections: Sendable {
         }
         self.database = database
         self.prefix = prefix
+        self.rebuild = rebuild
         sessions = name("sessions")
         chunks = name("chunks")
         pipeline = name("pipeline")
@@ -33,13 +36,22 @@ struct Collections: Sendable {
     /// What the names of all collections begin with that are built beside those that are shown.
     static let rebuildPrefix = "replay_"
 
+    /// The rebuild that a collection belongs to by its name; nil for anybody else's.
+    static func rebuild(of name: String) -> String? {
+        let rest = name.dropFirst(rebuildPrefix.count)
+        let id = rest.prefix(16)
+        guard name.hasPrefix(rebuildPrefix), id.utf8.count == 16,
+            id.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
+        else { return nil }
+        let own = Collections(database: "", rebuild: String(id))
+        return (own.documents + [own.checkpoints]).contains { $0.collection == name } ? String(id) : nil
+    }
+
     /// The collections of documents, in the order in which they are written.
     var documents: [MongoNamespace] { [chunks, pipeline, sessions, folds, audit] }
 
-    /// Drops them all. What others keep in the same database is left alone, unless these are the ones that
-    /// are shown: then the database is theirs.
+    /// Drops them all. What others keep in the same database is left alone.
     func drop(_ client: borrowing MongoClient) throws(MongoFailure) {
-        if prefix.isEmpty { return try client.dropDatabase(database) }
         for name in documents + [checkpoints] { try client.dropCollection(name) }
     }
 

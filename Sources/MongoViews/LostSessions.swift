@@ -30,7 +30,7 @@ extension MongoReadModels {
             // A projector that died while it wrote may have left any of them ahead of the others.
             for name in [collections.sessions, collections.chunks, collections.pipeline] {
                 let found = try wrap { () throws(MongoFailure) in
-                    try client.find(query, in: name) { (fields) throws(BSONError) in
+                    try client.find(query, in: name, passingOver: foreign) { (fields) throws(BSONError) in
                         ShownSession(
                             sessionID: try fields.string("session_id"),
                             version: UInt64(clamping: try fields.int("version")),
@@ -78,7 +78,8 @@ extension MongoReadModels {
         }
         return try pool.withProjectionClient { (client) throws(ProjectionFailure) in
             try wrap { () throws(MongoFailure) in
-                try client.find(query, in: collections.audit) { (fields) throws(BSONError) in
+                try client.find(query, in: collections.audit, passingOver: foreign) {
+                    (fields) throws(BSONError) in
                     (
                         auditID: try fields.string("audit_id"),
                         position: try fields.position("log_position")

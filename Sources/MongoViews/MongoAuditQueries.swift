@@ -11,13 +11,15 @@ extension MongoQueries: AuditQueries {
     ) throws(QueryFailure) -> AuditPage {
         let limit = min(max(1, limit), Self.pageLimit)
         let query = Self.query(filter, after: cursor, limit: limit)
-        var found = try ask { (client) throws(MongoFailure) in
-            try client.find(query, in: collections.audit, AuditView.init)
+        var found = try rows(query, in: collections.audit) { (fields) throws(BSONError) in
+            AuditCursor(time: try fields.time("time"), id: try fields.string("audit_id"))
+        } _: { (fields) throws(BSONError) in
+            try AuditView(fields)
         }
         // One more than asked for says whether there is another page.
         let isLast = found.count <= limit
         if !isLast { found.removeLast(found.count - limit) }
-        return AuditPage(records: found, next: isLast ? nil : found.last.map { AuditCursor($0) })
+        return AuditPage(records: found.compactMap(\.model), next: isLast ? nil : found.last?.place)
     }
 
     /// The query of a page; its order is that of the index that the filter's first criterion has.
@@ -39,12 +41,12 @@ extension AuditFilter {
             if let action { builder.append("action", action.rawValue) }
             if let outcome { builder.append("outcome", outcome.rawValue) }
             let last = [until?.milliseconds, cursor?.time.milliseconds].compactMap { $0 }.min()
-            if since != nil || last != nil {
-                builder.append("time") { builder in
-                    if let since { builder.append("$gte", date_ms: since.milliseconds) }
-                    if let last { builder.append("$lte", date_ms: last) }
-                }
+            builder.append("time") { builder in
+                // What has no time is none of Reel's, and has no place in the trail's order.
+                builder.append("$gte", date_ms: since?.milliseconds ?? .min)
+                if let last { builder.append("$lte", date_ms: last) }
             }
+            builder.append("audit_id") { $0.append("$type", "string") }
             guard let cursor else { return }
             // Of the same time, what comes behind; the bound on the time above leads the index there.
             builder.append("$or", array: [true, false]) { builder, key, isEarlier in

@@ -14,14 +14,15 @@ public struct MongoKeyArchive: KeyArchive {
         self.name = MongoNamespace(database: database, collection: "keys")
     }
 
+    /// What makes one key a session, and one session a key.
+    static let indexes = [
+        MongoIndex([("session_id", 1)], unique: true), MongoIndex([("key_id", 1)], unique: true),
+    ]
+
     /// Makes sure that the unique indexes are there, and answers the records for the calling thread.
     public func open() throws -> any KeyRecords {
         try pool.withClient { (client) throws(MongoFailure) in
-            try client.createIndexes(
-                [
-                    MongoIndex([("session_id", 1)], unique: true),
-                    MongoIndex([("key_id", 1)], unique: true),
-                ], on: name)
+            try client.createIndexes(Self.indexes, on: name)
         }
         return MongoKeyRecords(pool: pool, name: name)
     }
@@ -39,7 +40,7 @@ final class MongoKeyRecords: KeyRecords {
 
     func keep(_ record: KeyRecord) throws -> KeyRecord {
         let found = try pool.withClient { (client) throws(MongoFailure) in
-            _ = try client.bulkWrite([.insert(BSONDocument(record))], to: name)
+            _ = try client.bulkWrite([.insert(BSONDocument(record))], to: name, key: "session_id")
             // Whether it was inserted or refused, what counts is what is there now.
             guard let kept = try find(record.sessionID, client) else {
                 let text = "key \(record.keyID) of session \(record.sessionID) belongs to another session"
@@ -96,7 +97,7 @@ extension BSONDocument {
 }
 
 extension KeyRecord {
-    fileprivate init(_ fields: BSONFields) throws(BSONError) {
+    init(_ fields: BSONFields) throws(BSONError) {
         self.init(
             sessionID: try fields.string("session_id"), keyID: try fields.string("key_id"),
             keyEncryptionKeyID: try fields.string("kek_id"), nonce: try fields.binary("nonce"),

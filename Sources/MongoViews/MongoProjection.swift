@@ -19,6 +19,8 @@ public final class MongoProjection: ResumableProjection {
     private let store: Checkpoints
     private let log: (any EventStore)?
     private var instance: String?
+    /// When collections and indexes are looked at next.
+    private var nextLook = ContinuousClock.now
     private var fences: [Int: Fence] = [:]
     private var generation = ""
     private var folder: ProjectionFolder
@@ -38,28 +40,32 @@ public final class MongoProjection: ResumableProjection {
         /// written everything when it returns. With more, whoever calls has to call `apply([])` when
         /// there are no events, which writes what waits.
         public var eventsHeld = 0
+        /// Milliseconds between two looks whether collections and indexes are still there.
+        public var lookMilliseconds = 2_000
 
         /// The defaults.
         public init() {}
     }
 
     private let limits: Limits
+    private let foreign: ForeignDocuments
     private var heldEnds: [Int: LogPosition] = [:]
     private var heldEvents = 0
     private var running: BackgroundWrite?
 
     init(
         name: String, pool: MongoPool, collections: Collections, epoch: String, log: (any EventStore)?,
-        limits: Limits
+        limits: Limits, foreign: ForeignDocuments
     ) {
         self.name = name
         self.pool = pool
         self.collections = collections
-        self.store = Checkpoints(collections: collections, epoch: epoch)
+        self.store = Checkpoints(collections: collections, epoch: epoch, foreign: foreign)
         self.log = log
         self.folder = ProjectionFolder(
             sessionLimit: limits.sessions, chunkLimit: limits.chunks, readsHistories: log != nil)
         self.limits = limits
+        self.foreign = foreign
     }
 
     deinit {
@@ -73,8 +79,12 @@ public final class MongoProjection: ResumableProjection {
         return try pool.withProjectionClient { (client) throws(ProjectionFailure) in
             let marker = RebuildMarker(collections)
             try marker.finishAbandoned(client)
-            let instance = try store.prepare(client)
+            let prepared = try store.prepare(client)
+            // Said once: it was noted what has to be built again, and the next call finds nothing amiss.
+            if !prepared.damage.isEmpty { throw .damaged(prepared.damage) }
+            let instance = prepared.instance
             self.instance = instance
+            nextLook = .now + .milliseconds(limits.lookMilliseconds)
             if !fences.isEmpty { try store.claim(name, Array(fences.values), client) }
             generation = try marker.state(client).generation
             folder.totals = try store.totals(name, instance: instance, client)
@@ -103,6 +113,7 @@ public final class MongoProjection: ResumableProjection {
     /// `checkpoints()` has to be called before the first events and after every failure.
     public func apply(_ events: [RecordedEvent]) throws {
         do throws(ProjectionFailure) {
+            try look()
             if events.isEmpty { return try idle() }
             try take(events)
             if events.count >= limits.catchUpBatch, limits.eventsHeld > 0 {
@@ -202,6 +213,17 @@ public final class MongoProjection: ResumableProjection {
         for event in events { heldEnds[event.position.partition] = event.position }
     }
 
+    /// Looks now and then whether everything is there that is written to. Somebody may have dropped it: the
+    /// server would make it again with the next write, short and without indexes.
+    private func look() throws(ProjectionFailure) {
+        guard instance != nil, ContinuousClock.now >= nextLook else { return }
+        let damage = try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            try CollectionIntegrity(collections).mend(client)
+        }
+        nextLook = .now + .milliseconds(limits.lookMilliseconds)
+        if !damage.isEmpty { throw .damaged(damage) }
+    }
+
     private func idle() throws(ProjectionFailure) {
         if heldEvents > 0 { try writeNow() }
         try finishRunning()
@@ -263,8 +285,9 @@ public final class MongoProjection: ResumableProjection {
             let filter = BSONDocument { builder in
                 builder.append(keyName) { $0.append("$in", array: part) }
             }
+            // What does not read counts as missing: the session is read again, and written over it.
             models += try wrap { () throws(MongoFailure) in
-                try client.find(MongoFind(filter: filter), in: name, decode)
+                try client.find(MongoFind(filter: filter), in: name, passingOver: foreign, decode)
             }
         }
         return models
@@ -303,8 +326,15 @@ public final class MongoProjection: ResumableProjection {
     private func nextWrite() -> ProjectionWrite? {
         guard let instance else { return nil }
         let write = ProjectionWrite(
-            folds: folder.touchedFolds.map { ProjectionWrite.Item(model: $0.model, isNew: $0.isNew) },
-            chunks: folder.touchedChunks.map { ProjectionWrite.Item(model: $0.model, isNew: $0.isNew) },
+            folds: folder.touchedFolds.map { state in
+                ProjectionWrite.Item(
+                    model: state.model, isNew: state.isNew,
+                    since: state.since ?? state.model.session.logPosition)
+            },
+            chunks: folder.touchedChunks.map { state in
+                ProjectionWrite.Item(
+                    model: state.model, isNew: state.isNew, since: state.since ?? state.model.logPosition)
+            },
             records: folder.records, ends: Array(heldEnds.values), totals: folder.totals,
             subscription: name, fences: fences, instance: instance, generation: generation, store: store)
         folder.finish()

@@ -5,6 +5,7 @@ public import Recording
 public struct MongoQueries: RecordingQueries {
     let pool: MongoPool
     let collections: Collections
+    let foreign: ForeignDocuments
 
     /// How long the server may work on one query, in milliseconds.
     static let maximum_ms: Int64 = 10_000
@@ -29,17 +30,36 @@ public struct MongoQueries: RecordingQueries {
         _ = try ask { (client) throws(MongoFailure) in try client.hello() }
     }
 
+    /// Finds documents. Those that are none of ours are noted and left out.
     func find<Model>(
         _ query: MongoFind, in name: MongoNamespace, _ decode: (BSONFields) throws(BSONError) -> Model
     ) throws(QueryFailure) -> [Model] {
         var query = query
         query.maximum_ms = Self.maximum_ms
         return try ask { (client) throws(MongoFailure) in
-            do throws(MongoFailure) { return try client.find(query, in: name, decode) } catch {
-                guard query.hint != nil, error.code == MongoFailure.badValue else { throw error }
+            do throws(MongoFailure) {
+                return try client.find(query, in: name, passingOver: foreign, decode)
+            } catch {
+                guard query.hint != nil, error.isServers(MongoFailure.badValue) else { throw error }
                 // Somebody has dropped the index, or the projector has not made it yet.
                 query.hint = nil
-                return try client.find(query, in: name, decode)
+                return try client.find(query, in: name, passingOver: foreign, decode)
+            }
+        }
+    }
+
+    /// Finds the rows of a list: what puts them in order, and what is shown. One that has its place in the
+    /// order and does not read counts when pages are cut, and is left out of what is shown.
+    func rows<Model>(
+        _ query: MongoFind, in name: MongoNamespace, place: (BSONFields) throws(BSONError) -> Model.Place,
+        _ decode: (BSONFields) throws(BSONError) -> Model
+    ) throws(QueryFailure) -> [ListRow<Model>] {
+        let foreign = foreign
+        return try find(query, in: name) { (fields) throws(BSONError) in
+            let place = try place(fields)
+            do throws(BSONError) { return ListRow(place: place, model: try decode(fields)) } catch {
+                foreign.note(fields, in: name.description, error)
+                return ListRow(place: place, model: nil)
             }
         }
     }
@@ -49,7 +69,16 @@ public struct MongoQueries: RecordingQueries {
         _ decode: (BSONFields) throws(BSONError) -> Model
     ) throws(QueryFailure) -> Model? {
         let query = MongoFind(filter: BSONDocument { $0.append(keyName, key) })
-        return try ask { (client) throws(MongoFailure) in try client.findOne(query, in: name, decode) }
+        let foreign = foreign
+        return try ask { (client) throws(MongoFailure) in
+            try client.findOne(query, in: name) { (fields) throws(BSONError) in
+                do throws(BSONError) { return try decode(fields) } catch {
+                    // Here it is what was asked for: there is no answer, but to say so.
+                    foreign.note(fields, in: name.description, error)
+                    throw error
+                }
+            }
+        }
     }
 
     func count(
@@ -63,7 +92,7 @@ public struct MongoQueries: RecordingQueries {
         return Int(
             try ask { (client) throws(MongoFailure) in
                 do throws(MongoFailure) { return try counted(hint, client) } catch {
-                    guard hint != nil, error.code == MongoFailure.badValue else { throw error }
+                    guard hint != nil, error.isServers(MongoFailure.badValue) else { throw error }
                     return try counted(nil, client)
                 }
             })
@@ -76,7 +105,7 @@ public struct MongoQueries: RecordingQueries {
         while true {
             do { return try pool.withClient(body) } catch {
                 // A replay has put another collection in the place of the one that was being read.
-                if error.code == MongoFailure.queryPlanKilled, tries < 10 {
+                if error.isServers(MongoFailure.queryPlanKilled), tries < 10 {
                     tries += 1
                     continue
                 }

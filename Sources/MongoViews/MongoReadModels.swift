@@ -5,6 +5,8 @@ public import Recording
 public enum ReadModelShortcoming: Sendable, Equatable, CustomStringConvertible {
     /// They were begun by an earlier version of the program, which did not keep all the sums of today.
     case earlierFormat
+    /// These collections were dropped or renamed, or hold documents twice; what they hold now is short.
+    case lostCollections([String])
     /// What these partitions add to the totals is not known; totals are right, but cost a walk over all
     /// sessions.
     case unknownTotals(partitions: [Int])
@@ -13,6 +15,10 @@ public enum ReadModelShortcoming: Sendable, Equatable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .earlierFormat: "made by an earlier version: they lack what was not kept then"
+        case .lostCollections(let names):
+            names.joined(separator: ", ")
+                + (names.count == 1 ? " was dropped or spoilt: it is" : " were dropped or spoilt: they are")
+                + " built again from the log"
         case .unknownTotals(let partitions):
             "totals are not kept for "
                 + partitions.map(LogPosition.partitionName).joined(separator: " ")
@@ -26,11 +32,16 @@ public enum ReadModelShortcoming: Sendable, Equatable, CustomStringConvertible {
 public struct MongoReadModels: Sendable {
     let pool: MongoPool
     let collections: Collections
+    /// Documents that are not as Reel writes them, as far as somebody here has met them.
+    public let foreign: ForeignDocuments
 
     /// The read models in a database of a deployment; connects to nothing yet.
-    public init(_ pool: MongoPool, database: String = "reel") {
+    public init(
+        _ pool: MongoPool, database: String = "reel", foreign: ForeignDocuments = ForeignDocuments()
+    ) {
         self.pool = pool
         self.collections = Collections(database: database)
+        self.foreign = foreign
     }
 
     /// Name of the subscription, its leases and its checkpoints.
@@ -47,7 +58,8 @@ public struct MongoReadModels: Sendable {
         limits: MongoProjection.Limits = MongoProjection.Limits()
     ) -> MongoProjection {
         MongoProjection(
-            name: name, pool: pool, collections: collections, epoch: epoch, log: log, limits: limits)
+            name: name, pool: pool, collections: collections, epoch: epoch, log: log, limits: limits,
+            foreign: foreign)
     }
 
     /// How far a projection has come, by partition, for those who look on: nothing is made, finished or
@@ -88,10 +100,11 @@ public struct MongoReadModels: Sendable {
     }
 
     /// What they lack that only a rebuild of everything can give them; nil when there is nothing.
-    public func shortcoming(epoch: String) throws -> ReadModelShortcoming? {
-        let store = Checkpoints(collections: collections, epoch: epoch)
+    /// - Parameter isQuick: whether the sums are left out, which takes one look at each partition.
+    public func shortcoming(epoch: String, isQuick: Bool = false) throws -> ReadModelShortcoming? {
+        let store = Checkpoints(collections: collections, epoch: epoch, foreign: foreign)
         return try pool.withProjectionClient { (client) throws(ProjectionFailure) in
-            try store.shortcoming(Self.subscription, client)
+            try store.shortcoming(Self.subscription, isQuick: isQuick, client)
         }
     }
 
@@ -108,11 +121,13 @@ public struct MongoReadModels: Sendable {
     ) -> MongoRebuild {
         MongoRebuild(
             pool: pool, database: collections.database, epoch: epoch, log: log, scope: scope,
-            programVersion: programVersion, subscription: name, limits: limits)
+            programVersion: programVersion, subscription: name, limits: limits, foreign: foreign)
     }
 
     /// What dashboards and the API ask.
-    public var queries: MongoQueries { MongoQueries(pool: pool, collections: collections) }
+    public var queries: MongoQueries {
+        MongoQueries(pool: pool, collections: collections, foreign: foreign)
+    }
 
     /// Drops the database of the read models; running projections notice and build it again.
     public func drop() throws(MongoFailure) {

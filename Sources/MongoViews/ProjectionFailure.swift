@@ -10,6 +10,8 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
     case unreadable(LogFailure, sessionID: String, position: LogPosition)
     /// The database was dropped while the projection ran.
     case checkpointsLost(database: String)
+    /// Collections or indexes were gone, which is said in these sentences. What could be made again was.
+    case damaged([String])
     /// The read models were built from another log.
     case otherLog(database: String, found: String, expected: String)
     /// Later owners have these partitions.
@@ -18,6 +20,10 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
     case held(by: String)
     /// The read models were replaced; what is kept in memory may come from the old ones.
     case replaced(database: String)
+    /// A document of a session, or a record of the audit trail, is not let in by a rule of the collection:
+    /// somebody's unique index or validator, or its size. The position is that of the first event in it that
+    /// is not stored.
+    case refused(MongoFailure, key: String, position: LogPosition)
     /// The database failed.
     case database(MongoFailure)
     /// The log failed while a session was read again.
@@ -26,9 +32,10 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
     /// What has to happen before the same events may be applied.
     public var remedy: Remedy {
         switch self {
-        case .checkpointsLost, .fenced, .held, .replaced: .time
+        case .checkpointsLost, .damaged, .fenced, .held, .replaced: .time
         case .otherLog: .operators
-        case .unreadable: .none
+        // An operator can put it right, and then asks for another try; until then others go on.
+        case .unreadable, .refused: .none
         case .fold(let failure): failure.remedy
         case .database(let failure): failure.remedy
         case .log(let failure): failure.remedy
@@ -43,6 +50,7 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
             "session \(session): the event at \(position) needs an earlier one: \(failure)"
         case .checkpointsLost(let database):
             "the database \(database) was dropped; the read models are built again from the log"
+        case .damaged(let sentences): sentences.joined(separator: "; ")
         case .otherLog(let database, let found, let expected):
             "the database \(database) shows the log of epoch \(found), this log is \(expected): one of the two "
                 + "is not the right one; 'reel up' and 'reel serve' say at their start what to do"
@@ -54,6 +62,8 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
             "the read models are being replaced by the rebuild \(run)"
         case .replaced(let database):
             "the read models in \(database) were replaced by a rebuild; going on with the new ones"
+        case .refused(let failure, let key, let position):
+            "the document of \(key) with the event at \(position) is not let in: \(failure)"
         case .database(let failure): failure.description
         case .log(let failure): failure.description
         }
@@ -61,6 +71,11 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
 }
 
 extension ProjectionFailure {
+    /// What happened and what to do, without where: for those who may not know that.
+    public var summary: String {
+        if case .database(let failure) = self { failure.summary } else { description }
+    }
+
     /// Whether a checkpoint was refused because its partition has a later owner.
     public var isFenced: Bool {
         if case .fenced = self { true } else { false }
@@ -72,8 +87,8 @@ extension ProjectionFailure: EventFailure {
     public var position: LogPosition? {
         switch self {
         case .fold(let failure): failure.position
-        case .unreadable(_, _, let position): position
-        case .checkpointsLost, .otherLog, .fenced, .held, .replaced, .database, .log: nil
+        case .unreadable(_, _, let position), .refused(_, _, let position): position
+        case .checkpointsLost, .damaged, .otherLog, .fenced, .held, .replaced, .database, .log: nil
         }
     }
 

@@ -7,6 +7,8 @@ struct ProjectionWrite: Sendable {
     struct Item<Model: Sendable>: Sendable {
         let model: Model
         let isNew: Bool
+        /// The first event in it that is not stored.
+        let since: LogPosition
     }
 
     let folds: [Item<SessionFold>]
@@ -37,14 +39,33 @@ struct ProjectionWrite: Sendable {
                 keyName: "audit_id", key: view.id, version: view.stamp.sequence, document: BSONDocument(view),
                 isNew: true)
         }
-        try wrap { () throws(MongoFailure) in
-            try client.store(records, in: collections.audit)
-            try client.store(chunks, in: collections.chunks)
-            try client.store(documents { BSONDocument($0.pipeline.view) }, in: collections.pipeline)
-            try client.store(documents { BSONDocument($0.session) }, in: collections.sessions)
-            try client.store(documents { BSONDocument($0) }, in: collections.folds)
+        try put(records, in: collections.audit, client) {
+            (self.records[$0].id, self.records[$0].stamp.position)
+        }
+        try put(chunks, in: collections.chunks, client) {
+            (self.chunks[$0].model.sessionID, self.chunks[$0].since)
+        }
+        let sessions: [(MongoNamespace, (SessionFold) -> BSONDocument)] = [
+            (collections.pipeline, { BSONDocument($0.pipeline.view) }),
+            (collections.sessions, { BSONDocument($0.session) }), (collections.folds, { BSONDocument($0) }),
+        ]
+        for (name, document) in sessions {
+            try put(documents(document), in: name, client) { (folds[$0].model.sessionID, folds[$0].since) }
         }
         try store.save(subscription, ends, with: totals, under: fences, instance: instance, client)
+    }
+
+    /// Stores documents. When one is not let in, whatever contains the same events must not be stored either,
+    /// and no checkpoint may pass them.
+    /// - Parameter origin: of whom the document at a place is, and the first event in it that is not stored.
+    private func put(
+        _ documents: [VersionedDocument], in name: MongoNamespace, _ client: borrowing MongoClient,
+        _ origin: (Int) -> (key: String, since: LogPosition)
+    ) throws(ProjectionFailure) {
+        let refused = try wrap { () throws(MongoFailure) in try client.store(documents, in: name) }
+        guard let first = refused.first else { return }
+        let (key, since) = origin(first.place)
+        throw .refused(first.failure, key: key, position: since)
     }
 
     private func documents(_ document: (SessionFold) -> BSONDocument) -> [VersionedDocument] {

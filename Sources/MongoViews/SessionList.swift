@@ -45,6 +45,8 @@ struct SessionList {
             } else {
                 builder.append(prefix + "status") { $0.append("$ne", SessionStatus.deleted.rawValue) }
             }
+            // What has no id is none of Reel's, and has no place in a list's order.
+            builder.append(prefix + "session_id") { $0.append("$type", "string") }
         }
         var lookups = given.map { field, value in
             (MongoIndex([(field, 1)]), BSONDocument { $0.append(field, value) })
@@ -87,11 +89,16 @@ struct SessionList {
         }
     }
 
-    /// Those made before a moment, if one is given.
+    /// Those made before a moment, if one is given; else all whose age is known.
     func shown(before time: Int64?) -> BSONDocument {
-        guard let time else { return shown }
-        return BSONDocument(extending: shown) { builder in
-            builder.append("created_at") { $0.append("$lt", date_ms: time) }
+        BSONDocument(extending: shown) { builder in
+            builder.append(field("created_at")) { builder in
+                if let time {
+                    builder.append("$lt", date_ms: time)
+                } else {
+                    builder.append("$gte", date_ms: .min)
+                }
+            }
         }
     }
 

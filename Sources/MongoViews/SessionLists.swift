@@ -6,12 +6,25 @@ public import Recording
 // list is written down in ops/ARCHITECTURE.md, "Lists".
 
 extension MongoQueries {
-    /// Sessions from a place on, the newest first.
+    /// Sessions from a place on, the newest first; fewer than asked for only at the list's end.
     public func sessions(
         _ filter: SessionFilter, from start: ListStart, limit: Int
     ) throws(QueryFailure) -> [SessionView] {
-        try sessions(filter, start, most: limit)
+        var (found, start): ([SessionView], ListStart) = ([], start)
+        while true {
+            // Rows that do not read make room for others behind them.
+            let most = found.isEmpty ? limit : max(limit - found.count, Self.rowsAgain)
+            let rows = try rows(filter, start, most: most)
+            found += rows.compactMap(\.model)
+            guard found.count < limit, rows.count == most, let last = rows.last else {
+                return Array(found.prefix(max(0, limit)))
+            }
+            start = .after(ListCursor(last.place.listPlace, shown: 0, total: 0))
+        }
     }
+
+    /// Rows of a further look, where some of the first did not read.
+    private static var rowsAgain: Int { 100 }
 
     /// The places of sessions, by the keys of an index alone where whose sessions are shown is asked about.
     public func sessionPlaces(
@@ -19,7 +32,7 @@ extension MongoQueries {
     ) throws(QueryFailure) -> [ListCursor.Place] {
         let list = SessionList(filter, collections)
         if limit <= 0 || list.isEmpty { return [] }
-        var query = MongoFind(filter: list.shown, limit: Int64(limit), hint: list.hint)
+        var query = MongoFind(filter: list.shown(before: nil), limit: Int64(limit), hint: list.hint)
         if case .session(let time, let id) = place { query.filter = list.shown(behind: time, id) }
         query.sort = list.order
         query.projection = BSONDocument { builder in
@@ -30,7 +43,7 @@ extension MongoQueries {
         return try find(query, in: list.name) { (fields) throws(BSONError) in
             let fields = list.isOfFolds ? try fields.document("session") : fields
             return .session(
-                created_ms: try fields.date_ms("created_at"), id: try fields.string("session_id"))
+                created_ms: try fields.date_ms("created_at"), id: (try? fields.string("session_id")) ?? "")
         }
     }
 
@@ -38,7 +51,7 @@ extension MongoQueries {
     public func sessionList(
         _ filter: SessionFilter, limit: Int, from start: ListStart
     ) throws(QueryFailure) -> SessionListResponse {
-        var found = try sessions(filter, start, most: limit + 1)
+        var found = try rows(filter, start, most: limit + 1)
         let hasNext = found.count > limit
         if hasNext { found.removeLast(found.count - limit) }
         let shown = start.offset +| found.count
@@ -52,17 +65,19 @@ extension MongoQueries {
         }
         var next: String?
         if hasNext, let last = found.last {
-            next = ListCursor(last.listPlace, shown: shown, total: total).text(of: filter.listName)
+            next = ListCursor(last.place.listPlace, shown: shown, total: total).text(of: filter.listName)
         }
         return SessionListResponse(
-            sessions: found,
+            sessions: found.compactMap(\.model),
             pagination: PaginationInfo(
                 total: total, limit: limit, offset: start.offset, hasNext: hasNext, nextCursor: next))
     }
 
-    private func sessions(
+    private typealias Row = ListRow<SessionView>
+
+    private func rows(
         _ filter: SessionFilter, _ start: ListStart, most: Int
-    ) throws(QueryFailure) -> [SessionView] {
+    ) throws(QueryFailure) -> [Row] {
         let list = SessionList(filter, collections)
         if most <= 0 || list.isEmpty { return [] }
         if list.isOfFolds { return try sorted(list, list.hint, start, most) }
@@ -91,8 +106,8 @@ extension MongoQueries {
     /// By an index that either has the whole order, or finds few enough to be put in order.
     private func sorted(
         _ list: SessionList, _ hint: MongoIndex?, _ start: ListStart, _ most: Int
-    ) throws(QueryFailure) -> [SessionView] {
-        var query = MongoFind(filter: list.shown, limit: Int64(most), hint: hint)
+    ) throws(QueryFailure) -> [Row] {
+        var query = MongoFind(filter: list.shown(before: nil), limit: Int64(most), hint: hint)
         if case .after(let cursor) = start, case .session(let time, let id) = cursor.place {
             query.filter = list.shown(behind: time, id)
         } else {
@@ -102,9 +117,18 @@ extension MongoQueries {
         return try find(query, list)
     }
 
-    private func find(_ query: MongoFind, _ list: SessionList) throws(QueryFailure) -> [SessionView] {
-        try find(query, in: list.name) { (fields) throws(BSONError) in
-            try SessionView(list.isOfFolds ? fields.document("session") : fields)
+    private func find(_ query: MongoFind, _ list: SessionList) throws(QueryFailure) -> [Row] {
+        func session(_ fields: BSONFields) throws(BSONError) -> BSONFields {
+            list.isOfFolds ? try fields.document("session") : fields
+        }
+        return try rows(query, in: list.name) { (fields) throws(BSONError) in
+            let fields = try session(fields)
+            return SessionPlace(
+                createdAt: try fields.time("created_at"),
+                // One without an id has its place all the same, behind all others of its time.
+                sessionID: (try? fields.string("session_id")) ?? "")
+        } _: { (fields) throws(BSONError) in
+            try SessionView(try session(fields))
         }
     }
 
@@ -114,9 +138,9 @@ extension MongoQueries {
     /// ends between such, their order is looked up by itself.
     private func byAge(
         _ list: SessionList, _ start: ListStart, _ most: Int
-    ) throws(QueryFailure) -> [SessionView] {
-        var head: [SessionView] = []
-        var tail: [SessionView] = []
+    ) throws(QueryFailure) -> [Row] {
+        var head: [Row] = []
+        var tail: [Row] = []
         switch start {
         case .after(let cursor):
             guard case .session(let time, let id) = cursor.place else { return [] }
@@ -128,7 +152,9 @@ extension MongoQueries {
             tail = try older(list, than: nil, skip: offset - 1, most: most + 2)
             let before = tail.first
             tail = Array(tail.dropFirst())
-            if let time = before?.createdAt.milliseconds, tail.first?.createdAt.milliseconds == time {
+            if let time = before?.place.createdAt.milliseconds,
+                tail.first?.place.createdAt.milliseconds == time
+            {
                 let newer = try count(list.shown(after: time), in: list.name, hint: SessionList.byAge)
                 head = try ofMoment(list, time, skip: offset - newer, most: most)
                 tail = try older(list, than: time, most: most - head.count + 1)
@@ -140,23 +166,23 @@ extension MongoQueries {
     /// The first of these sessions in their full order; one more than wanted shows whether the last moment
     /// is cut.
     private func settled(
-        _ found: [SessionView], _ list: SessionList, most: Int
-    ) throws(QueryFailure) -> [SessionView] {
+        _ found: [Row], _ list: SessionList, most: Int
+    ) throws(QueryFailure) -> [Row] {
         var found = found
         if found.count > most {
-            let beyond = found[most].createdAt
+            let beyond = found[most].place.createdAt
             found.removeLast(found.count - most)
-            if most > 0, found[most - 1].createdAt == beyond {
-                found.removeAll { $0.createdAt == beyond }
+            if most > 0, found[most - 1].place.createdAt == beyond {
+                found.removeAll { $0.place.createdAt == beyond }
                 found += try ofMoment(list, beyond.milliseconds, most: most - found.count)
             }
         }
-        return found.sorted { ($0.createdAt, $0.sessionID) > ($1.createdAt, $1.sessionID) }
+        return found.sorted { $0.place > $1.place }
     }
 
     private func older(
         _ list: SessionList, than time: Int64?, skip: Int = 0, most: Int
-    ) throws(QueryFailure) -> [SessionView] {
+    ) throws(QueryFailure) -> [Row] {
         var query = MongoFind(
             filter: list.shown(before: time), skip: Int64(skip), limit: Int64(most), hint: SessionList.byAge)
         query.sort = BSONDocument { $0.append("created_at", int32: -1) }
@@ -165,7 +191,7 @@ extension MongoQueries {
 
     private func ofMoment(
         _ list: SessionList, _ time: Int64, below id: String? = nil, skip: Int = 0, most: Int
-    ) throws(QueryFailure) -> [SessionView] {
+    ) throws(QueryFailure) -> [Row] {
         if most <= 0 { return [] }
         var query = MongoFind(
             filter: list.shown(at: time, below: id), skip: Int64(max(0, skip)), limit: Int64(most),

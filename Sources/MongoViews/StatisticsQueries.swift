@@ -19,7 +19,8 @@ extension MongoQueries {
     public func totals() throws(QueryFailure) -> RecordingTotals {
         if let kept = try keptTotals() { return kept }
         let groups = try ask { (client) throws(MongoFailure) in
-            try client.aggregate(Self.totalsPipeline, in: collections.folds, RecordingTotals.init)
+            try client.aggregate(
+                Self.totalsPipeline, in: collections.folds, passingOver: foreign, RecordingTotals.init)
         }
         return groups.reduce(into: RecordingTotals()) { sum, group in
             sum.work.add(group.work)
@@ -66,6 +67,18 @@ extension MongoQueries {
     }
 
     private static let totalsPipeline: [BSONDocument] = [
+        // What is none of Reel's would spoil the sums of all others.
+        BSONDocument { builder in
+            builder.append("$match") { builder in
+                builder.append("session.status") { builder in
+                    builder.append("$in", array: SessionStatus.allCases.map(\.rawValue))
+                }
+                // Folds of an earlier version lack some; what is no number adds nothing.
+                for (name, field) in Self.sums where name != "worked_ms" {
+                    builder.append(field) { $0.append("$not") { $0.append("$type", "double") } }
+                }
+            }
+        },
         BSONDocument { builder in
             builder.append("$group") { builder in
                 builder.append("_id", "$session.status")
@@ -85,7 +98,7 @@ extension MongoQueries {
                 builder.append("minimum_ms") { $0.append("$min", "$tally.work.minimum_ms") }
                 builder.append("maximum_ms") { $0.append("$max", "$tally.work.maximum_ms") }
             }
-        }
+        },
     ]
 
     private static let sums: [(name: String, field: String)] = [

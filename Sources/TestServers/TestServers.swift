@@ -106,9 +106,25 @@ public final class TestMongo: TestServer, @unchecked Sendable {
     private static let sharedServer = SharedServer { () throws(ServerFailure) in try TestMongo.start() }
     private static let databases = Atomic<Int>(1)
 
+    /// Its users; nil for a server that takes everybody.
+    public let logins: ServerCredentials.MongoLogins?
+
     /// Starts one; takes one to two seconds.
-    public static func start() throws(ServerFailure) -> TestMongo {
-        try TestMongo(EmbeddedMongo(folder: TestFolders.fresh("mongo"), port: testPort("mongod")))
+    /// - Parameters:
+    ///   - hasUsers: whether it takes its users alone.
+    ///   - arguments: more arguments of the program.
+    public static func start(
+        hasUsers: Bool = false, arguments: [String] = []
+    ) throws(ServerFailure) -> TestMongo {
+        try TestMongo(
+            EmbeddedMongo(
+                folder: TestFolders.fresh("mongo"), port: testPort("mongod"),
+                logins: hasUsers ? ServerCredentials.generate().mongo : nil, arguments: arguments))
+    }
+
+    private init(_ description: EmbeddedMongo) throws(ServerFailure) {
+        logins = description.logins
+        try super.init(description)
     }
 
     /// One server for the whole test process, started at first use. Don't kill or pause this one.
@@ -116,8 +132,13 @@ public final class TestMongo: TestServer, @unchecked Sendable {
         get throws(ServerFailure) { try sharedServer.value() }
     }
 
-    /// `mongodb://127.0.0.1:<port>/?replicaSet=reel`.
-    public var url: String { "mongodb://\(host):\(port)/?replicaSet=\(EmbeddedMongo.replicaSet)" }
+    /// `mongodb://127.0.0.1:<port>/?replicaSet=reel`, for the user of the read models where it has users.
+    public var url: String { url(of: logins?.readModels) }
+
+    /// The same for another user, or for nobody.
+    public func url(of login: ServerLogin?) -> String {
+        EmbeddedMongo(folder: "", port: port).url(of: login)
+    }
 
     /// A database name that nobody else was given: `<prefix>_<pid>_<number>`.
     public func freshDatabaseName(_ prefix: String = "test") -> String {

@@ -12,6 +12,8 @@ public enum KeyFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case unknownKeyEncryptionKey(id: String, folder: String)
     /// Ids, nonce or ciphertext of the wrapped key were changed, or another key with that id wrapped it.
     case unwrapFailed(keyID: String, sessionID: String, keyEncryptionKeyID: String)
+    /// The folder has no key-encryption key at all, and data keys are wrapped by these.
+    case lost(folder: String, ids: [String])
     /// The file system failed.
     case file(FileFailure)
 
@@ -43,6 +45,10 @@ public enum KeyFailure: Error, Hashable, Sendable, CustomStringConvertible {
         case .unwrapFailed(let keyID, let sessionID, let keyEncryptionKeyID):
             "data key \(keyID) of \(sessionID) does not unwrap with \(keyEncryptionKeyID): "
                 + "it was changed, or wrapped for another session or by another key"
+        case .lost(let folder, let ids):
+            "the folder of keys \(folder) holds no key-encryption key, and data keys in the vault are wrapped "
+                + "by \(ids.joined(separator: ", ")): mount or put back that folder; if it is lost for good, "
+                + "'reel keys init --accept-loss' makes a new key, and what is recorded so far stays closed"
         case .file(let failure): failure.description
         }
     }

@@ -31,6 +31,26 @@ public final class KeyRing: Sendable {
         return ring
     }
 
+    /// Whether the folder names an active key; makes the folder where there is none.
+    public static func hasKey(folder: String) throws(KeyFailure) -> Bool {
+        try KeyRing(folder: folder).files.activeID() != nil
+    }
+
+    /// Opens the folder as it is, for whoever only looks: no key is made, and none need be there.
+    public static func look(into folder: String) throws(KeyFailure) -> KeyRing { try KeyRing(folder: folder) }
+
+    /// Opens the folder of a vault that may hold data keys already: then a folder without any key was
+    /// emptied, or is another one, and no new key is made in it.
+    /// - Parameter wrappers: ids of the keys that data keys are wrapped by; asked where the folder has none.
+    /// - Throws: as `open(folder:)`, and `lost`; what `wrappers` throws.
+    public static func open(folder: String, unlessNeeded wrappers: () throws -> [String]) throws -> KeyRing {
+        if try !hasKey(folder: folder) {
+            let ids = try wrappers()
+            if !ids.isEmpty { throw KeyFailure.lost(folder: folder, ids: ids) }
+        }
+        return try open(folder: folder)
+    }
+
     /// All keys, the active one first, then by id. Reads the folder.
     public func keys() throws(KeyFailure) -> [KeyEncryptionKey] {
         let active = try files.activeID()
@@ -48,6 +68,9 @@ public final class KeyRing: Sendable {
         }
         return found.filter { $0.state == .active } + found.filter { $0.state == .retired }
     }
+
+    /// Ids of the keys whose files are in the folder now, whatever is in memory.
+    public func ids() throws(KeyFailure) -> Set<String> { Set(try files.ids()) }
 
     /// Makes a new active key and retires the one before. Keys wrapped earlier go on unwrapping;
     /// `rewrap` moves them over.

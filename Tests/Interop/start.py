@@ -127,12 +127,13 @@ def outputs(system, place):
 
 def services(system, place):
     """A service with descriptors closed serves; what it opens gets other numbers."""
-    env = environment(REDIS_URL=system.endpoints["redis_url"], MONGODB_URL=system.endpoints["mongodb_url"])
+    env = environment(**system.server_urls())
+    keys = ["--keys", system.endpoints["keys"]]
     running = {}
     for closed in SETS:
         ready = place / ("ready-" + ("".join(map(str, closed)) or "none"))
         with open(f"{ready}.log", "ab") as log:
-            process = started(["serve", "api", "--data", f"{ready}.data", "--ready-file", ready], closed, log, env)
+            process = started(["serve", "api", "--data", f"{ready}.data", *keys, "--ready-file", ready], closed, log, env)
         running[closed] = (process, ready)
     wrong = {}
     for closed, (process, ready) in running.items():
@@ -187,9 +188,10 @@ def terminals(system, place):
     checks.equal("and keeps what it has", system.status("terminal") in ("stopped", "processing", "completed"), True)
     with open(place / "nohup.log", "ab") as log:
         ready = place / "nohup"
-        env = environment(REDIS_URL=system.endpoints["redis_url"], MONGODB_URL=system.endpoints["mongodb_url"])
-        process = started(["serve", "api", "--data", place / "nohup.data", "--ready-file", ready], log=log, env=env,
-                          before="trap '' HUP; ")
+        env = environment(**system.server_urls())
+        process = started(
+            ["serve", "api", "--data", place / "nohup.data", "--keys", system.endpoints["keys"], "--ready-file", ready],
+            log=log, env=env, before="trap '' HUP; ")
     checks.check("under nohup: in service", eventually(ready.exists, 90))
     process.send_signal(signal.SIGHUP)
     checks.equal("and a hang-up is ignored", healthy(listening(process.pid)), 200)

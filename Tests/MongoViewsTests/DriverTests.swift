@@ -40,11 +40,12 @@ struct DriverTests {
         let name = try Self.fresh("guarded")
         try Self.pool().withClient { (client) throws(MongoFailure) in
             try client.createIndexes([MongoIndex([("id", 1)], unique: true)], on: name)
-            let first = try client.bulkWrite([Self.guarded("a", 5), Self.guarded("b", 1)], to: name)
+            let first = try client.bulkWrite(
+                [Self.guarded("a", 5), Self.guarded("b", 1)], to: name, key: "id")
             #expect(first == MongoBulkOutcome(upserted: 2))
             let second = try client.bulkWrite(
                 [Self.guarded("a", 5), Self.guarded("b", 2), Self.guarded("a", 3), Self.guarded("c", 1)],
-                to: name)
+                to: name, key: "id")
             #expect(second == MongoBulkOutcome(matched: 1, upserted: 1, duplicates: [0, 2]))
             let sort = BSONDocument { $0.append("id", int32: 1) }
             let versions = try client.find(MongoFind(sort: sort), in: name) { (fields) throws(BSONError) in
@@ -61,13 +62,13 @@ struct DriverTests {
         let failure = #expect(throws: MongoFailure.self) {
             try Self.pool().withClient { (client) throws(MongoFailure) in
                 try client.createIndexes([MongoIndex([("id", 1)], unique: true)], on: name)
-                _ = try client.bulkWrite([Self.guarded("a", 5)], to: name)
+                _ = try client.bulkWrite([Self.guarded("a", 5)], to: name, key: "id")
                 let impossible = MongoWrite.update(
                     filter: BSONDocument { $0.append("id", "a") },
                     with: BSONDocument { builder in
                         builder.append("$inc") { $0.append("id", int32: 1) }
                     }, upsert: false)
-                _ = try client.bulkWrite([Self.guarded("a", 3), impossible], to: name)
+                _ = try client.bulkWrite([Self.guarded("a", 3), impossible], to: name, key: "id")
             }
         }
         #expect(failure?.code == 14)

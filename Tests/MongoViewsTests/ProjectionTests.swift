@@ -136,8 +136,16 @@ struct ProjectionTests {
         try fixture.begun().apply(Array(log[..<20]))
         try fixture.pool.withClient { (client) throws(MongoFailure) in
             for name in [fixture.collections.folds, fixture.collections.chunks] {
-                let request = BSONDocument { $0.append("drop", name.collection) }
-                _ = try client.command(request, operation: "drop", on: name)
+                let request = BSONDocument { builder in
+                    builder.append("delete", name.collection)
+                    builder.append("deletes", array: [0]) { builder, key, _ in
+                        builder.append(key) { builder in
+                            builder.append("q") { _ in }
+                            builder.append("limit", int32: 0)
+                        }
+                    }
+                }
+                _ = try client.command(request, operation: "delete", on: name)
             }
         }
         let projection = try fixture.begun(log: HistoryStore(log, histories.partitioning))

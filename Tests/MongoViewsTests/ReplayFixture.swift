@@ -16,12 +16,18 @@ struct ReplayFixture {
     let log: RedisEventLog
     let store: any EventStore
 
-    /// - Parameter archive: where older events may be moved to.
-    init(partitions: Int = 4, archive: (any SegmentStore)? = nil) throws {
-        let mongo = try TestMongo.shared
+    /// - Parameters:
+    ///   - archive: where older events may be moved to.
+    ///   - mongo: a server of its own, whose user has database `reel`.
+    init(
+        partitions: Int = 4, archive: (any SegmentStore)? = nil, mongo own: TestMongo? = nil
+    ) throws {
+        let mongo = try own ?? TestMongo.shared
         let redis = try TestRedis.shared
-        let database = mongo.freshDatabaseName("replay")
-        pool = try MongoPool(MongoSettings(url: mongo.url))
+        let database = own == nil ? mongo.freshDatabaseName("replay") : "reel"
+        var settings = MongoSettings(url: mongo.url)
+        if own != nil { settings.serverSelectionTimeout_ms = 1_000 }
+        pool = try MongoPool(settings)
         models = MongoReadModels(pool, database: database)
         collections = Collections(database: database)
         var options = RedisEventLog.Options()

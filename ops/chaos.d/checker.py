@@ -11,6 +11,16 @@ from formats import Sealed, cloud_event, content_digest, leaf_hash, merkle_root
 from kit import partition
 
 KINDS = ["ChunkRecorded", "ChunkCompressed", "ChunkSealed", "ChunkValidated", "ChunkStored"]
+INDEXES = {
+    "sessions": {
+        "session_id_1", "status_1", "created_at_-1", "metadata.project_1", "metadata.environment_1",
+        "metadata.tags_1"},
+    "chunks": {
+        "chunk_id_1", "session_id_1_sequence_number_1", "session_id_1_timestamp_1", "status_1",
+        "merkle_hash_1", "created_at_-1"},
+    "pipeline": {"session_id_1", "pipeline_status_1", "updated_at_-1"},
+    "audit": {"audit_id_1", "time_-1_audit_id_-1"},
+}
 LIFE = ["SessionCreated", "SessionStopped", "SessionProcessing", "MerkleRootComputed", "SessionCompleted"]
 
 
@@ -35,6 +45,8 @@ class Evidence:
     keys: dict
     told: list
     sent: list = dataclasses.field(default_factory=list)
+    # Names of the indexes of each collection.
+    indexes: dict = dataclasses.field(default_factory=dict)
 
 
 class Findings:
@@ -285,6 +297,13 @@ def check_trail(trail, evidence, findings):
             findings.skipped.append(f"audit {name}: the document is another than the log's event")
 
 
+def check_indexes(evidence, findings):
+    """Every collection has the indexes of the design, also after somebody has dropped it."""
+    for name, expected in INDEXES.items():
+        missing = expected - set(evidence.indexes[name])
+        findings.odd += [f"collection {name}: it has no index {index}" for index in sorted(missing)]
+
+
 def check_rest(sessions, evidence, findings):
     """No file that the log doesn't know, and nothing unfinished."""
     known = {e["data"]["storage_path"] for events in sessions.values() for e in events
@@ -322,5 +341,6 @@ def check(evidence):
         check_sent(sent[session], 0, findings)
     check_documents(sessions, evidence, findings)
     check_trail(trail, evidence, findings)
+    check_indexes(evidence, findings)
     check_rest(sessions, evidence, findings)
     return findings

@@ -8,6 +8,7 @@ import threading
 import time
 
 import senders
+from databases import Databases
 from fleet import Clock
 
 
@@ -29,11 +30,15 @@ class Faults:
         ("full_store", "full disk of the chunk store", 5),
         ("full_archive", "full disk of the archive", 4), ("step_clock", "step a clock", 8),
         ("over_memory", "Redis over its memory", 5), ("cannot_save", "Redis that cannot save", 5),
+        ("rotate_passwords", "other passwords and rights in MongoDB", 6),
+        ("drop_collections", "drop collections in MongoDB", 5),
     ]
 
     def __init__(self, fleet, source, longest):
         self.fleet, self.source, self.longest = fleet, source, longest
         self.timers = []
+        self.databases = Databases(fleet, source)
+        self.healing = False
 
     def possible(self):
         """The kinds that this machine and these options allow, and those left out with the reason."""
@@ -59,6 +64,7 @@ class Faults:
 
     def tick(self, everything=False):
         now = time.monotonic()
+        self.healing = everything
         for timer in [t for t in self.timers if everything or t[0] <= now]:
             self.timers.remove(timer)
             timer[1]()
@@ -255,6 +261,25 @@ class Faults:
 
     def full_archive(self):
         return self._fill("archive")
+
+    def rotate_passwords(self):
+        """Somebody changes MongoDB's users, and a while later puts them right."""
+        taken = self.databases.take_away() if self.fleet.up.process else None
+        if taken is None:
+            return None
+        name, deed = taken
+        seconds = self.seconds(1, 20)
+        self.later(seconds, lambda: self._give_back(name))
+        return f"{deed}, {seconds:.1f} s"
+
+    def _give_back(self, name):
+        if self.healing:
+            self.databases.give_back_for_sure(name)
+        elif not self.databases.give_back(name):
+            self.later(1, lambda: self._give_back(name))
+
+    def drop_collections(self):
+        return self.databases.drop_something() if self.fleet.up.process else None
 
     def step_clock(self):
         name = self.source.choice(sorted(self.fleet.clocks)) if self.fleet.clocks else None

@@ -97,19 +97,25 @@ def step(fleet, faults, options):
 def is_settled(fleet):
     """Whether every session has ended and the read models, the audit trail's too, are at the log's end."""
     sessions, trail = by_session(whole_log(fleet))
-    versions = {}
+    versions, expected = {}, {}
     for events in sessions.values():
-        session = fold(events)[0]
+        session, chunks, _ = fold(events)
         if session["status"] not in ("completed", "failed"):
             return False
         versions[session["session_id"]] = session["version"]
+        expected |= {chunk["chunk_id"]: chunk["version"] for chunk in chunks.values()}
     client = pymongo.MongoClient(fleet.urls[1], serverSelectionTimeoutMS=5000)
     try:
         found = {d["session_id"]: d["version"] for d in client["reel"].sessions.find()}
+        pipelines = {d["session_id"]: d["version"] for d in client["reel"].pipeline.find()}
+        chunks = {d["chunk_id"]: d["version"] for d in client["reel"].chunks.find()}
         shown = {d["audit_id"] for d in client["reel"].audit.find({}, ["audit_id"])}
+        # What somebody has dropped is built again, and put in place as a whole.
+        marker = client["reel"].checkpoints.find_one("read-models") or {}
     finally:
         client.close()
-    return found == versions and shown == trail
+    whole = not marker.get("lost") and not marker.get("swap")
+    return whole and found == pipelines == versions and chunks == expected and shown == trail
 
 
 def settle(fleet, seconds):
@@ -184,9 +190,11 @@ def gather(fleet):
     client = pymongo.MongoClient(fleet.urls[1], serverSelectionTimeoutMS=20_000)
     documents = {name: list(client["reel"][name].find()) for name in
                  ("sessions", "chunks", "pipeline", "audit")}
+    indexes = {name: list(client["reel"][name].index_information()) for name in documents}
     client.close()
     log = read_log(fleet.redis(), fleet.archive)
-    return Evidence(log, fleet.store, fleet.spool, documents, keys, fleet.told, fleet.sent), settled
+    return Evidence(
+        log, fleet.store, fleet.spool, documents, keys, fleet.told, fleet.sent, indexes), settled
 
 
 def print_table(seed, counts, fleet, findings):

@@ -143,6 +143,11 @@ def double_document(kind):
     return damage
 
 
+def drop_index(evidence, source):
+    name = source.choice(sorted(evidence.indexes))
+    evidence.indexes[name] = [index for index in evidence.indexes[name] if index == "_id_"]
+
+
 def change_document(kind, field, change):
     def damage(evidence, source):
         place = source.choice(evidence.documents[kind])
@@ -181,6 +186,7 @@ DAMAGE = [
     ("a record of who did what has two documents", double_document("audit"), "duplicated"),
     ("a record of who did what says something else",
      change_document("audit", "outcome", lambda _: "denied"), "skipped"),
+    ("a collection has lost its indexes", drop_index, "odd"),
     ("a session has two documents", double_document("sessions"), "duplicated"),
     ("a chunk has two documents", double_document("chunks"), "duplicated"),
     ("a session's status is another",
@@ -200,7 +206,7 @@ def copied(evidence, log, store):
     """Evidence that may be damaged."""
     return dataclasses.replace(
         evidence, store=store, documents=copy.deepcopy(evidence.documents), told=copy.deepcopy(evidence.told),
-        sent=copy.deepcopy(evidence.sent),
+        sent=copy.deepcopy(evidence.sent), indexes=copy.deepcopy(evidence.indexes),
         log=dataclasses.replace(
             log, streams={n: list(e) for n, e in log.streams.items()},
             segments={n: dict(s) for n, s in log.segments.items()}, trimmed=copy.deepcopy(log.trimmed)))

@@ -152,7 +152,7 @@ final class SessionLists: Sendable {
             let found = try queries.sessionPlaces(filter, behind: end, limit: Self.placesPerRead)
             for one in found {
                 end = one
-                guard case .session(_, let id) = one, try isShown(id, filter) else { continue }
+                guard case .session(_, let id) = one, !id.isEmpty, try isShown(id, filter) else { continue }
                 count += 1
                 if count == skipped { place = one }
             }

@@ -50,8 +50,8 @@ extension Checkpoints {
     /// The name of the database's present life, whichever log it is of.
     func life(_ client: borrowing MongoClient) throws(MongoFailure) -> String? {
         let marker = MongoFind(filter: BSONDocument { $0.append("_id", Self.markerID) })
-        return try client.findOne(marker, in: collections.checkpoints) { (fields) throws(BSONError) in
-            try fields.string("instance")
+        return try client.findOne(marker, in: collections.checkpoints, passingOver: foreign) {
+            (fields) throws(BSONError) in try fields.string("instance")
         }
     }
 
@@ -59,7 +59,7 @@ extension Checkpoints {
     func lineage(_ client: borrowing MongoClient) throws(MongoFailure) -> String {
         let marker = MongoFind(filter: BSONDocument { $0.append("_id", Self.markerID) })
         return try client.findOne(marker, in: collections.checkpoints) { (fields) throws(BSONError) in
-            try fields.optionalString("totals_lineage") ?? ""
+            (try? fields.string("totals_lineage")) ?? ""
         } ?? ""
     }
 
@@ -76,16 +76,16 @@ extension Checkpoints {
             }
             builder.append("instance", instance)
         }
-        let found = try client.find(MongoFind(filter: filter), in: collections.checkpoints) {
-            (fields) throws(BSONError) -> (partition: Int, totals: PartitionTotals?) in
+        let found = try client.find(
+            MongoFind(filter: filter), in: collections.checkpoints, passingOver: foreign
+        ) { (fields) throws(BSONError) -> (partition: Int, totals: PartitionTotals?) in
             let partition = try fields.position("position").partition
-            guard !fields.isNull("totals") else { return (partition, nil) }
-            let totals = try fields.document("totals")
-            // Those of an earlier version may lack some.
-            guard try totals.string("lineage") == book.lineage,
+            // Those of an earlier version may lack some, and what does not read is not known.
+            guard let totals = try? fields.document("totals"),
+                (try? totals.string("lineage")) == book.lineage,
                 PartitionTotals.names.allSatisfy({ !totals.isNull($0) })
             else { return (partition, nil) }
-            return (partition, try PartitionTotals(totals))
+            return (partition, try? PartitionTotals(totals))
         }
         for (partition, totals) in found {
             if let totals { book.known[partition] = totals } else { book.unknown.insert(partition) }

@@ -3,7 +3,7 @@ internal import CMongo
 extension MongoClient {
     /// Runs an aggregation pipeline and decodes what comes out of it.
     func aggregate<Found>(
-        _ stages: [BSONDocument], in name: MongoNamespace,
+        _ stages: [BSONDocument], in name: MongoNamespace, passingOver foreign: ForeignDocuments? = nil,
         _ decode: (BSONFields) throws(BSONError) -> Found
     ) throws(MongoFailure) -> [Found] {
         let target = target("aggregate", name)
@@ -14,7 +14,7 @@ extension MongoClient {
             let cursor = pipeline.withBSON { pipeline in
                 mongoc_collection_aggregate(collection, MONGOC_QUERY_NONE, pipeline, nil, nil)
             }
-            return try Self.drain(cursor, at: target, decode)
+            return try Self.drain(cursor, at: target, passingOver: foreign, decode)
         }
     }
 }

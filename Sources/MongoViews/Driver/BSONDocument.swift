@@ -2,7 +2,7 @@
 ///
 /// It is a plain value and owns its bytes, so it may cross threads and outlive the client it came from.
 /// libmongoc is only ever lent a pointer to it (`withBSON`), and what libmongoc answers is copied into one.
-struct BSONDocument: Sendable, Equatable {
+struct BSONDocument: Sendable, Hashable {
     /// The document, from its length to its closing zero.
     let bytes: [UInt8]
 

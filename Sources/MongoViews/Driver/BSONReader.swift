@@ -38,11 +38,18 @@ enum BSONValue: Sendable, Equatable {
 }
 
 /// Why bytes are not the document that was expected.
-enum BSONError: Error, Equatable {
+enum BSONError: Error, Equatable, CustomStringConvertible {
     /// The bytes break off or contradict themselves at this offset.
     case malformed(offset: Int)
     /// The field is absent or has another type.
     case field(String)
+
+    var description: String {
+        switch self {
+        case .malformed(let offset): "malformed document, at byte \(offset)"
+        case .field(let name): "field \(name) is missing or has another type"
+        }
+    }
 }
 
 extension BSONDocument {

@@ -10,25 +10,58 @@ enum MongoWrite: Sendable, Equatable {
     case update(filter: BSONDocument, with: BSONDocument, upsert: Bool)
 }
 
-/// What became of a bulk whose writes all either took effect or met a document that was there already.
+extension MongoWrite {
+    /// The text that a field has in the inserted document, or in the filter.
+    func key(_ name: String) -> String? {
+        let document: BSONDocument
+        switch self {
+        case .insert(let inserted): document = inserted
+        case .replace(let filter, _, _), .update(let filter, _, _): document = filter
+        }
+        if let first = document.firstField(ifNamed: name) { return first }
+        return try? document.fields().string(name)
+    }
+}
+
+/// What became of a bulk whose writes the server has all judged.
 struct MongoBulkOutcome: Sendable, Equatable {
     var inserted: Int64 = 0
     /// Documents that the filters of replacements and updates found.
     var matched: Int64 = 0
     /// Documents that replacements and updates with `upsert` made.
     var upserted: Int64 = 0
-    /// Places in the given writes of those refused by a unique index, ascending. For an insert or a
-    /// guarded upsert that means: a document with this key exists and the guard did not let it be replaced.
+    /// Places in the given writes of those that met a document of the same key, ascending. For an insert or
+    /// a guarded upsert that means: a document with this key exists and the guard did not let it be replaced.
     var duplicates: [Int] = []
+    /// Writes that rules of others did not let in: their unique indexes, validators, size.
+    var refused: [MongoRefusal] = []
+}
+
+/// One write that was refused for what it is about.
+struct MongoRefusal: Sendable, Equatable {
+    /// Its place in the given writes.
+    let place: Int
+    let failure: MongoFailure
 }
 
 extension MongoClient {
     /// Carries out all writes in any order, acknowledged by a majority that has them in its journal.
     ///
-    /// Duplicate keys are reported by place and do not stop the other writes. Any other refused write, and
-    /// any lack of acknowledgement, is thrown; the other writes may then have taken effect all the same.
+    /// Writes that meet a document of the same key are reported by place and do not stop the others. Any
+    /// other refused write, and any lack of acknowledgement, is thrown; the other writes may then have taken
+    /// effect all the same.
+    /// - Parameter key: the field whose unique index says that a document is there already.
     func bulkWrite(
-        _ writes: [MongoWrite], to name: MongoNamespace
+        _ writes: [MongoWrite], to name: MongoNamespace, key: String = "_id"
+    ) throws(MongoFailure) -> MongoBulkOutcome {
+        let outcome = try bulkWriteEach(writes, to: name, key: key)
+        if let first = outcome.refused.first { throw first.failure }
+        return outcome
+    }
+
+    /// The same, and answers which writes were refused by rules of others instead of throwing.
+    func bulkWriteEach(
+        _ writes: [MongoWrite], to name: MongoNamespace, key: String = "_id"
     ) throws(MongoFailure) -> MongoBulkOutcome {
         if writes.isEmpty { return MongoBulkOutcome() }
         let options = BSONDocument { builder in
@@ -48,8 +81,10 @@ extension MongoClient {
             }
             var error = bson_error_t()
             let (serverID, reply) = BSONDocument.reply { mongoc_bulk_operation_execute(bulk, $0, &error) }
-            var outcome = try Self.outcome(of: reply, succeeded: serverID != 0, error, at: target)
-            outcome.duplicates.removeAll { !writes.indices.contains($0) }
+            var outcome = try Self.outcome(of: reply, at: target)
+            if serverID == 0 {
+                try Self.judge(reply, error, writes, key: key, at: target, &outcome)
+            }
             try Self.check(outcome, accountsFor: writes, at: target)
             return outcome
         }
@@ -68,7 +103,8 @@ extension MongoClient {
             }
         }
         let seen =
-            outcome.inserted +| outcome.matched +| outcome.upserted +| Int64(outcome.duplicates.count)
+            outcome.inserted +| outcome.matched +| outcome.upserted
+            +| Int64(outcome.duplicates.count +| outcome.refused.count)
         guard seen >= expected else {
             let text = "only \(seen) of \(expected) writes were acknowledged"
             throw MongoFailure(text, isTransient: true, at: target)
@@ -105,50 +141,85 @@ extension MongoClient {
         }
     }
 
-    /// Tells guard misses from errors. libmongoc reports any refused write as a failed bulk.
     private static func outcome(
-        of reply: BSONDocument, succeeded: Bool, _ error: bson_error_t, at target: MongoTarget
+        of reply: BSONDocument, at target: MongoTarget
     ) throws(MongoFailure) -> MongoBulkOutcome {
         var outcome = MongoBulkOutcome()
-        var refusals: [BSONFields] = []
         do throws(BSONError) {
             let fields = try reply.fields()
-            if !fields.isNull("nInserted") {
-                outcome.inserted = try fields.int("nInserted")
-                outcome.matched = try fields.int("nMatched")
-                outcome.upserted = try fields.int("nUpserted")
+            if fields.isNull("nInserted") { return outcome }
+            outcome.inserted = try fields.int("nInserted")
+            outcome.matched = try fields.int("nMatched")
+            outcome.upserted = try fields.int("nUpserted")
+            return outcome
+        } catch {
+            throw MongoFailure(error, at: target)
+        }
+    }
+
+    /// Tells guard misses, and refusals that are about a document, from failures of the whole bulk. libmongoc
+    /// reports any refused write as a failed bulk.
+    private static func judge(
+        _ reply: BSONDocument, _ error: bson_error_t, _ writes: [MongoWrite], key: String,
+        at target: MongoTarget, _ outcome: inout MongoBulkOutcome
+    ) throws(MongoFailure) {
+        let whole = MongoFailure(error, reply: reply, at: target)
+        var refusals: [(place: Int, failure: MongoFailure, fields: BSONFields)] = []
+        var isUnconfirmed = false
+        do throws(BSONError) {
+            let fields = try reply.fields()
+            if !fields.isNull("writeConcernErrors") {
+                isUnconfirmed = try !fields.array("writeConcernErrors").isEmpty
             }
-            if succeeded { return outcome }
             if !fields.isNull("writeErrors") {
                 for case .document(let refusal) in try fields.array("writeErrors") {
-                    refusals.append(try refusal.fields())
+                    let fields = try refusal.fields()
+                    let code = UInt32(truncatingIfNeeded: try fields.int("code"))
+                    let text = (try? fields.string("errmsg")) ?? "refused"
+                    refusals.append(
+                        (Int(clamping: try fields.int("index")), MongoFailure(text, code: code, at: target), fields))
                 }
-            }
-            for refusal in refusals where try refusal.int("code") == Int64(MongoFailure.duplicateKey) {
-                outcome.duplicates.append(Int(clamping: try refusal.int("index")))
             }
         } catch {
             throw MongoFailure(error, at: target)
         }
-        // Anything but a bulk that failed for its duplicate keys alone is an error: a lost connection, a
-        // missing majority, or another refusal beside the duplicates.
-        guard outcome.duplicates.count == refusals.count, !refusals.isEmpty,
-            error.code == MongoFailure.duplicateKey
-        else {
-            throw refusal(among: refusals, at: target) ?? MongoFailure(error, reply: reply, at: target)
+        if isUnconfirmed {
+            throw MongoFailure("no majority has confirmed it", isTransient: true, at: target)
         }
-        outcome.duplicates.sort()
-        return outcome
+        // A lost connection or a missing majority, or refusals that no document is to blame for.
+        let isOfWrites = refusals.contains { $0.failure.code == whole.code }
+        guard !refusals.isEmpty, isOfWrites else { throw whole }
+        if let other = refusals.first(where: { !$0.failure.isOfDocument }) { throw other.failure }
+        for (place, failure, fields) in refusals.sorted(by: { $0.place < $1.place }) {
+            guard writes.indices.contains(place) else { throw whole }
+            if failure.code == MongoFailure.duplicateKey,
+                isDuplicate(fields, of: writes[place].key(key), in: key)
+            {
+                outcome.duplicates.append(place)
+            } else {
+                outcome.refused.append(MongoRefusal(place: place, failure: failure))
+            }
+        }
     }
 
-    /// The first refusal that is not about a duplicate key.
-    private static func refusal(among refusals: [BSONFields], at target: MongoTarget) -> MongoFailure? {
-        for refusal in refusals {
-            guard case .int32(let code) = refusal["code"], case .string(let text) = refusal["errmsg"],
-                UInt32(bitPattern: code) != MongoFailure.duplicateKey
-            else { continue }
-            return MongoFailure(text, code: UInt32(bitPattern: code), at: target)
+    /// Whether the document that is in the way has the same key. The index's fields and the value in it tell:
+    /// an index of somebody's over other fields, or one that takes other texts for the same, has another
+    /// reason.
+    private static func isDuplicate(_ refusal: BSONFields, of value: String?, in key: String) -> Bool {
+        guard let value, let pattern = try? refusal.document("keyPattern"), pattern.names == [key],
+            let found = try? refusal.document("keyValue").string(key)
+        else { return false }
+        return found == value
+    }
+}
+
+extension MongoFailure {
+    /// Whether it is about the document that was to be written, and not about the server, its settings or
+    /// our rights there.
+    fileprivate var isOfDocument: Bool {
+        switch kind {
+        case .refused, .other: true
+        case .unreachable, .certificate, .denied, .otherSet, .notPrimary, .busy, .unsuitable: false
         }
-        return nil
     }
 }

@@ -7,7 +7,7 @@ extension MongoClient {
         }
         do throws(MongoFailure) {
             _ = try command(request, operation: "drop", on: name)
-        } catch  where error.code == MongoFailure.namespaceNotFound {}
+        } catch  where error.isServers(MongoFailure.namespaceNotFound) {}
     }
 
     /// Gives a collection another name, in place of the collection that has it, in one step. False when
@@ -23,31 +23,8 @@ extension MongoClient {
         do throws(MongoFailure) {
             _ = try command(request, operation: "rename \(name)", on: admin)
             return true
-        } catch  where error.code == MongoFailure.namespaceNotFound {
+        } catch  where error.isServers(MongoFailure.namespaceNotFound) {
             return false
-        }
-    }
-
-    /// The names of a database's collections that begin with `prefix`.
-    func collectionNames(
-        in database: String, startingWith prefix: String
-    ) throws(MongoFailure) -> [String] {
-        let request = BSONDocument { builder in
-            builder.append("listCollections", int32: 1)
-            builder.append("nameOnly", true)
-            builder.append("cursor") { $0.append("batchSize", int32: 10_000) }
-        }
-        let name = MongoNamespace(database: database, collection: "")
-        let reply = try command(request, operation: "list collections", on: name)
-        do throws(BSONError) {
-            var names: [String] = []
-            for item in try reply.fields().document("cursor").array("firstBatch") {
-                guard case .document(let found) = item else { throw .field("firstBatch") }
-                names.append(try found.fields().string("name"))
-            }
-            return names.filter { $0.hasPrefix(prefix) }
-        } catch {
-            throw MongoFailure(error, at: target("list collections", name))
         }
     }
 

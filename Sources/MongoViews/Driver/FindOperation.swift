@@ -20,8 +20,10 @@ struct MongoFind: Sendable {
 
 extension MongoClient {
     /// Finds documents and decodes each one as it arrives.
+    /// - Parameter foreign: where those are noted that do not read, and left out; without it the first of
+    ///   them is thrown.
     func find<Found>(
-        _ query: MongoFind, in name: MongoNamespace,
+        _ query: MongoFind, in name: MongoNamespace, passingOver foreign: ForeignDocuments? = nil,
         _ decode: (BSONFields) throws(BSONError) -> Found
     ) throws(MongoFailure) -> [Found] {
         let target = target("find", name)
@@ -31,23 +33,23 @@ extension MongoClient {
                     mongoc_collection_find_with_opts(collection, filter, options, nil)
                 }
             }
-            return try Self.drain(cursor, at: target, decode)
+            return try Self.drain(cursor, at: target, passingOver: foreign, decode)
         }
     }
 
     /// Finds the first document in the order of the query.
     func findOne<Found>(
-        _ query: MongoFind, in name: MongoNamespace,
+        _ query: MongoFind, in name: MongoNamespace, passingOver foreign: ForeignDocuments? = nil,
         _ decode: (BSONFields) throws(BSONError) -> Found
     ) throws(MongoFailure) -> Found? {
         var query = query
         query.limit = 1
-        return try find(query, in: name, decode).first
+        return try find(query, in: name, passingOver: foreign, decode).first
     }
 
     /// Takes everything out of a cursor and frees it.
     static func drain<Found>(
-        _ cursor: OpaquePointer?, at target: MongoTarget,
+        _ cursor: OpaquePointer?, at target: MongoTarget, passingOver foreign: ForeignDocuments? = nil,
         _ decode: (BSONFields) throws(BSONError) -> Found
     ) throws(MongoFailure) -> [Found] {
         guard let cursor else { throw MongoFailure("no cursor", at: target) }
@@ -55,10 +57,12 @@ extension MongoClient {
         var found: [Found] = []
         var next: OpaquePointer?
         while mongoc_cursor_next(cursor, &next), let document = next {
+            let document = BSONDocument(copying: document)
             do throws(BSONError) {
-                found.append(try decode(try BSONDocument(copying: document).fields()))
+                found.append(try decode(try document.fields()))
             } catch {
-                throw MongoFailure(error, at: target)
+                guard let foreign else { throw MongoFailure(error, at: target) }
+                foreign.note(document, in: target.collection, error)
             }
         }
         var error = bson_error_t()

@@ -16,17 +16,24 @@ public struct MongoFailure: TransientFailure, Sendable, Equatable, CustomStringC
     public let domain: UInt32
     /// The server's error code, or libmongoc's (`mongoc_error_code_t`) when the server gave none.
     public let code: UInt32
-    /// The message of the server or of libmongoc.
-    public let text: String
-    /// What can end it. By itself it ends where the server was away, stepping down or busy.
-    public let remedy: Remedy
-    /// Whether no server that could have answered was reached in time.
-    public let isUnreachable: Bool
+    /// The message of the server or of libmongoc, without values of documents and without commands.
+    public private(set) var text: String
+    /// What kind of failure it is.
+    public private(set) var kind: MongoFailureKind
 
-    /// One line: what happened, to what, and where.
+    /// What can end it. By itself it ends where the server was away, stepping down or busy.
+    public var remedy: Remedy { kind.remedy }
+    /// Whether no server that could have answered was reached in time.
+    public var isUnreachable: Bool { kind == .unreachable }
+
+    /// What happened and what to do, without where: for those who may not know that.
+    public var summary: String { text + (kind.advice.map { "; \($0)" } ?? "") }
+
+    /// One line: what happened, to what, and where; where somebody has to do something, also what.
     public var description: String {
         let target = collection.isEmpty ? host : "\(collection) at \(host)"
-        return "MongoDB: \(operation) on \(target) failed: \(text) (code \(code), domain \(domain))"
+        let advice = kind.advice.map { "; \($0)" } ?? ""
+        return "MongoDB: \(operation) on \(target) failed: \(text) (code \(code), domain \(domain))\(advice)"
     }
 }
 
@@ -35,62 +42,67 @@ extension MongoFailure {
     static let duplicateKey: UInt32 = 11000
     /// The server's code for a collection that does not exist (`NamespaceNotFound`).
     static let namespaceNotFound: UInt32 = 26
-
+    /// The server's code for a document that it does not take for its size (`BSONObjectTooLarge`).
+    static let documentTooLarge: UInt32 = 10334
     /// The server's code for a hint to an index that is not there, among other bad values (`BadValue`).
     static let badValue: UInt32 = 2
-
     /// The server's code for a query whose collection was replaced under it (`QueryPlanKilled`).
     static let queryPlanKilled: UInt32 = 175
 
-    /// Codes after which a later try may succeed: the retryable-writes specification of MongoDB's drivers,
-    /// and write conflicts and exceeded limits, which say the same for us.
-    private static let transientCodes: Set<UInt32> = [
-        6, 7, 50, 64, 89, 91, 112, 134, 175, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436,
-    ]
-
-    /// Codes that an operator can do something about: user, password and permissions (`Unauthorized`,
-    /// `AuthenticationFailed`, `UserNotFound`, `AuthenticationRestrictionUnmet` …).
-    private static let operatorsCodes: Set<UInt32> = [11, 13, 18, 31, 33, 277, 8000]
-
-    private static func remedy(ofCode code: UInt32) -> Remedy {
-        transientCodes.contains(code) ? .time : operatorsCodes.contains(code) ? .operators : .none
+    /// Whether the server itself answered with this code: libmongoc has codes of its own of the same numbers.
+    func isServers(_ code: UInt32) -> Bool {
+        self.code == code && MongoFailureKind.isServers(domain: domain)
     }
 
     /// Turns what a C call left behind into a failure; the only place where that is done.
     init(_ error: bson_error_t, reply: BSONDocument? = nil, at target: MongoTarget) {
-        let selection = MONGOC_ERROR_SERVER_SELECTION.rawValue
-        let unreachable = error.domain == selection || error.domain == MONGOC_ERROR_STREAM.rawValue
-        let retryable = Self.labels(reply).contains { $0 == "RetryableWriteError" }
+        let text = withUnsafeBytes(of: error.message) {
+            String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        // A reply without labels, or with none that reads, names none.
+        let labels = (try? reply?.fields().strings("errorLabels")) ?? []
         self.init(
             operation: target.operation, collection: target.collection, host: target.host,
-            domain: error.domain, code: error.code, text: Self.message(error),
-            remedy: unreachable || retryable ? .time : Self.remedy(ofCode: error.code),
-            isUnreachable: unreachable)
+            domain: error.domain, code: error.code, text: Self.withoutValues(text),
+            kind: MongoFailureKind(domain: error.domain, code: error.code, text: text, labels: labels))
     }
 
-    /// A failure that we found ourselves, for example in what the server answered.
+    /// A failure that the server named inside of an answer, or that we found ourselves.
     init(_ text: String, code: UInt32 = 0, isTransient: Bool = false, at target: MongoTarget) {
         self.init(
             operation: target.operation, collection: target.collection, host: target.host, domain: 0,
-            code: code, text: text, remedy: isTransient ? .time : Self.remedy(ofCode: code),
-            isUnreachable: false)
+            code: code, text: Self.withoutValues(text),
+            kind: isTransient ? .busy : MongoFailureKind(domain: 0, code: code, text: text, labels: []))
+    }
+
+    /// A finding of our own, of a kind.
+    init(_ text: String, kind: MongoFailureKind, at target: MongoTarget) {
+        self.init(
+            operation: target.operation, collection: target.collection, host: target.host, domain: 0,
+            code: 0, text: text, kind: kind)
     }
 
     /// A document of the server that does not read as its schema says.
     init(_ error: BSONError, at target: MongoTarget) {
-        switch error {
-        case .malformed(let offset): self.init("malformed document, at byte \(offset)", at: target)
-        case .field(let name): self.init("field \(name) is missing or has another type", at: target)
+        self.init("\(error)", at: target)
+    }
+
+    /// The same, of what was found out about the servers meanwhile.
+    func explained(_ text: String, kind: MongoFailureKind) -> MongoFailure {
+        var failure = self
+        failure.text += ": \(text)"
+        failure.kind = kind
+        return failure
+    }
+
+    /// A message without what must not be repeated: the server shows the command that it refuses, with its
+    /// documents, and the values that stand in an index already.
+    private static func withoutValues(_ text: String) -> String {
+        var text = text[...]
+        for mark in [" to execute command ", " dup key:"] {
+            if let end = text.firstRange(of: mark) { text = text[..<end.lowerBound] }
         }
-    }
-
-    private static func message(_ error: bson_error_t) -> String {
-        withUnsafeBytes(of: error.message) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-    }
-
-    private static func labels(_ reply: BSONDocument?) -> [String] {
-        // A reply without labels, or with none that reads, names none.
-        (try? reply?.fields().strings("errorLabels")) ?? []
+        return String(text.prefix(500))
     }
 }
 

@@ -1,4 +1,5 @@
 internal import CMongo
+internal import Synchronization
 
 /// The connections to one MongoDB deployment, shared by all threads of a process.
 ///
@@ -7,53 +8,35 @@ public final class MongoPool: Sendable {
     /// The hosts of the connection string, `host:port` joined by commas, without credentials.
     public let host: String
     let settings: MongoSettings
-    // libmongoc documents `mongoc_client_pool_t` as safe to use from several threads; the pointer is set
-    // once here and freed once in `deinit`.
-    private nonisolated(unsafe) let pool: OpaquePointer
+    private let uri: MongoURI
+    private let connections: Mutex<Connections>
+    private let diagnosis: Mutex<Diagnosis>
 
-    /// libmongoc is set up once for the process, and never torn down: other pools may still use it.
-    private static let setUp: Void = {
-        mongoc_init()
-        // Everything worth knowing comes back as a failure; libmongoc's own lines could carry addresses.
-        mongoc_log_set_handler(nil, nil)
-    }()
+    /// The pool in use. Others may be on their way out, for as long as somebody has a client of theirs.
+    private struct Connections {
+        var pool: PoolHandle
+        var renewed: ContinuousClock.Instant?
+    }
+
+    /// What was found out about servers that answer and are none of those that were looked for.
+    private struct Diagnosis {
+        var asked: ContinuousClock.Instant?
+        var finding: MongoURI.Finding?
+    }
+
+    /// How often connections are made anew, and servers asked what they are, at most.
+    private static let pause = Duration.seconds(1)
 
     /// Reads the connection string; connects to nothing yet.
     ///
     /// Throws a failure that names what is wrong with the connection string, never the string itself.
     public init(_ settings: MongoSettings) throws(MongoFailure) {
-        Self.setUp
-        let nowhere = MongoTarget(operation: "connect", collection: "", host: "(MONGODB_URL)")
-        guard let uri = mongoc_uri_new_with_error(settings.url, nil) else {
-            throw MongoFailure("the connection string is not a valid mongodb:// url", at: nowhere)
-        }
-        defer { mongoc_uri_destroy(uri) }
-        let limits: [(String, Int32)] = [
-            ("waitqueuetimeoutms", settings.waitQueueTimeout_ms),
-            ("serverselectiontimeoutms", settings.serverSelectionTimeout_ms),
-            ("connecttimeoutms", settings.connectTimeout_ms),
-            ("sockettimeoutms", settings.socketTimeout_ms),
-            ("maxpoolsize", settings.maxPoolSize),
-        ]
-        for (name, value) in limits {
-            guard mongoc_uri_set_option_as_int32(uri, name, value) else {
-                throw MongoFailure("setting \(name) = \(value) was refused", at: nowhere)
-            }
-        }
-        mongoc_uri_set_appname(uri, settings.applicationName)
-        let host = Self.hosts(of: uri)
-        var error = bson_error_t()
-        guard let pool = mongoc_client_pool_new_with_error(uri, &error) else {
-            throw MongoFailure(error, at: MongoTarget(operation: "connect", collection: "", host: host))
-        }
-        mongoc_client_pool_set_error_api(pool, MONGOC_ERROR_API_VERSION_2)
+        let uri = try MongoURI(settings)
         self.settings = settings
-        self.host = host
-        self.pool = pool
-    }
-
-    deinit {
-        mongoc_client_pool_destroy(pool)
+        self.uri = uri
+        host = uri.host
+        connections = Mutex(Connections(pool: try uri.pool()))
+        diagnosis = Mutex(Diagnosis())
     }
 
     /// Lends a client to `body` and takes it back when `body` returns or throws.
@@ -62,41 +45,73 @@ public final class MongoPool: Sendable {
     func withClient<Answer>(
         _ body: (borrowing MongoClient) throws(MongoFailure) -> Answer
     ) throws(MongoFailure) -> Answer {
-        guard let handle = mongoc_client_pool_pop(pool) else {
+        let pool = connections.withLock { $0.pool }
+        guard let handle = mongoc_client_pool_pop(pool.pointer) else {
             let target = MongoTarget(operation: "connection checkout", collection: "", host: host)
             let limit = "all \(settings.maxPoolSize) connections of the pool stayed taken for "
             throw MongoFailure(
                 "\(limit)\(settings.waitQueueTimeout_ms) ms", isTransient: true, at: target)
         }
         let client = MongoClient(handle: handle, pool: pool, host: host, settings: settings)
-        return try body(client)
+        do throws(MongoFailure) { return try body(client) } catch {
+            switch error.kind {
+            case .denied: renew(pool)
+            case .notPrimary: throw diagnosed(error)
+            default: break
+            }
+            throw error
+        }
     }
 
-    private static func hosts(of uri: OpaquePointer) -> String {
-        var names: [String] = []
-        var next = mongoc_uri_get_hosts(uri)
-        while let entry = next {
-            let name = withUnsafeBytes(of: entry.pointee.host_and_port) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            names.append(name)
-            next = UnsafePointer(entry.pointee.next)
+    /// Gives up connections that the server takes for nobody's: their user was removed meanwhile, and put
+    /// back, or got its rights back. They would stay nobody's for as long as they last.
+    private func renew(_ pool: PoolHandle) {
+        connections.withLock { connections in
+            let now = ContinuousClock.now
+            guard connections.pool === pool,
+                connections.renewed.map({ now - $0 > Self.pause }) ?? true,
+                let fresh = try? uri.pool()
+            else { return }
+            connections = Connections(pool: fresh, renewed: now)
         }
-        if names.isEmpty, let service = mongoc_uri_get_srv_hostname(uri) {
-            names.append(String(cString: service))
-        }
-        return names.joined(separator: ",")
     }
+
+    /// Says what the servers are that answered, where none of them was what was looked for.
+    private func diagnosed(_ failure: MongoFailure) -> MongoFailure {
+        let isDue = diagnosis.withLock { diagnosis in
+            let now = ContinuousClock.now
+            if let asked = diagnosis.asked, now - asked < Self.pause { return false }
+            diagnosis.asked = now
+            return true
+        }
+        if isDue {
+            let finding = uri.look()
+            diagnosis.withLock { $0.finding = finding }
+        }
+        guard let finding = diagnosis.withLock({ $0.finding }) else { return failure }
+        return failure.explained(finding.text, kind: finding.kind)
+    }
+}
+
+/// Owns a pool of libmongoc.
+final class PoolHandle: Sendable {
+    // libmongoc documents `mongoc_client_pool_t` as safe to use from several threads; the pointer is set
+    // once here and freed once in `deinit`, when the last client is back.
+    fileprivate nonisolated(unsafe) let pointer: OpaquePointer
+
+    init(owning pointer: OpaquePointer) { self.pointer = pointer }
+
+    deinit { mongoc_client_pool_destroy(pointer) }
 }
 
 /// One client of the pool, lent to one thread. Its `deinit` gives it back.
 struct MongoClient: ~Copyable {
     let handle: OpaquePointer
-    private let pool: OpaquePointer
+    private let pool: PoolHandle
     let host: String
     let settings: MongoSettings
 
-    fileprivate init(handle: OpaquePointer, pool: OpaquePointer, host: String, settings: MongoSettings) {
+    fileprivate init(handle: OpaquePointer, pool: PoolHandle, host: String, settings: MongoSettings) {
         self.handle = handle
         self.pool = pool
         self.host = host
@@ -104,7 +119,7 @@ struct MongoClient: ~Copyable {
     }
 
     deinit {
-        mongoc_client_pool_push(pool, handle)
+        mongoc_client_pool_push(pool.pointer, handle)
     }
 
     /// Lends the handle of a collection; libmongoc makes it without talking to the server.

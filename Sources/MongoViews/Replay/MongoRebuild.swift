@@ -23,6 +23,7 @@ public final class MongoRebuild: ReadModelRebuild {
     /// The document that says that this one runs.
     var lease: RebuildLease
     private let limits: MongoProjection.Limits
+    private let foreign: ForeignDocuments
     private var work: Work?
     private var suspects: [Comparison.Suspect] = []
     /// Documents that could not be decided, for whose keys there was no room.
@@ -40,7 +41,8 @@ public final class MongoRebuild: ReadModelRebuild {
 
     init(
         pool: MongoPool, database: String, epoch: String, log: (any EventStore)?, scope: RebuildScope,
-        programVersion: String, subscription: String, limits: MongoProjection.Limits
+        programVersion: String, subscription: String, limits: MongoProjection.Limits,
+        foreign: ForeignDocuments
     ) {
         self.pool = pool
         self.shown = Collections(database: database)
@@ -50,6 +52,7 @@ public final class MongoRebuild: ReadModelRebuild {
         self.programVersion = programVersion
         self.subscription = subscription
         self.limits = limits
+        self.foreign = foreign
         self.lease = RebuildLease(collections: shown, owner: Self.randomID())
     }
 
@@ -80,39 +83,59 @@ public final class MongoRebuild: ReadModelRebuild {
     /// Takes up what an interrupted rebuild of the same scope left, or begins afresh. Throws `.held` while
     /// another rebuild is running.
     public func begin() throws -> [Int: LogPosition] {
-        let store = Checkpoints(collections: shown, epoch: epoch)
-        let (id, instance) = try pool.withProjectionClient {
-            (client) throws(ProjectionFailure) -> (String, String) in
+        let store = Checkpoints(collections: shown, epoch: epoch, foreign: foreign)
+        let (built, instance) = try pool.withProjectionClient {
+            (client) throws(ProjectionFailure) -> (Collections, String) in
             try RebuildMarker(shown).finishAbandoned(client)
-            let instance = try store.prepare(client)
+            // Whatever is damaged among those that are shown, this replaces them.
+            let instance = try store.prepare(client).instance
             guard try lease.take(client) else { throw .held(by: "of another process") }
-            return (try choose(client), instance)
+            var built = try choose(client)
+            if try !isUsable(built, client) {
+                try lease.note(nil, client)
+                guard try lease.take(client) else { throw .held(by: "of another process") }
+                built = try choose(client)
+                _ = try CollectionRules(from: shown, to: built).adopt(client)
+            }
+            return (built, instance)
         }
-        let built = Collections(database: shown.database, rebuild: id)
         let projection = MongoProjection(
-            name: subscription, pool: pool, collections: built, epoch: epoch, log: log, limits: limits)
+            name: subscription, pool: pool, collections: built, epoch: epoch, log: log, limits: limits,
+            foreign: foreign)
         let until = try projection.checkpoints()
         isResumed = !until.isEmpty
-        work = Work(id: id, built: built, projection: projection, instance: instance, until: until)
+        work = Work(
+            id: built.rebuild ?? "", built: built, projection: projection, instance: instance, until: until)
         return until
     }
 
-    /// The rebuild to go on with. What others left behind is dropped.
-    private func choose(_ client: borrowing MongoClient) throws(ProjectionFailure) -> String {
+    /// The collections of the rebuild to go on with. What others left behind is dropped.
+    private func choose(_ client: borrowing MongoClient) throws(ProjectionFailure) -> Collections {
         let plan = "\(programVersion) \(scope)"
         var run = try lease.run(client)
         if session != nil || run?.plan != plan { run = nil }
         let chosen = run ?? RebuildLease.Run(id: Self.randomID(), plan: plan)
         try lease.note(chosen, client)
-        let own = Collections(database: shown.database, rebuild: chosen.id).prefix
         try wrap { () throws(MongoFailure) in
             let names = try client.collectionNames(
                 in: shown.database, startingWith: Collections.rebuildPrefix)
-            for name in names where !name.hasPrefix(own) {
-                try client.dropCollection(MongoNamespace(database: shown.database, collection: name))
+            for rebuild in Set(names.compactMap { Collections.rebuild(of: $0) }) where rebuild != chosen.id {
+                try Collections(database: shown.database, rebuild: rebuild).drop(client)
             }
         }
-        return chosen.id
+        return Collections(database: shown.database, rebuild: chosen.id)
+    }
+
+    /// Makes the collections of a rebuild, or finds those of an interrupted one as they were left. False when
+    /// somebody has changed them, or the rules of those that are shown.
+    private func isUsable(
+        _ built: Collections, _ client: borrowing MongoClient
+    ) throws(ProjectionFailure) -> Bool {
+        let store = Checkpoints(collections: built, epoch: epoch, foreign: foreign)
+        guard try CollectionRules(from: shown, to: built).adopt(client) else { return false }
+        guard try store.instance(client) != nil else { return true }
+        guard try store.prepare(client).damage.isEmpty else { return false }
+        return try store.shortcoming(subscription, isQuick: true, client) == nil
     }
 
     /// Builds on with these events; without any, everything given so far is written when it returns.
@@ -190,7 +213,8 @@ public final class MongoRebuild: ReadModelRebuild {
     public func isDue() throws -> Bool {
         guard scope == .everything else { return false }
         return try pool.withProjectionClient { (client) throws(ProjectionFailure) in
-            try Checkpoints(collections: shown, epoch: epoch).shortcoming(subscription, client) != nil
+            try Checkpoints(collections: shown, epoch: epoch)
+                .shortcoming(subscription, isQuick: false, client) != nil
         }
     }
 
@@ -267,6 +291,8 @@ public final class MongoRebuild: ReadModelRebuild {
     public func hold(milliseconds: Int) throws {
         let id = id
         try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            // What can be done before costs nobody a wait.
+            try adoptRules(client)
             guard try RebuildMarker(shown).hold(by: id, milliseconds: milliseconds, client) else {
                 throw .held(by: "of another process")
             }
@@ -292,6 +318,7 @@ public final class MongoRebuild: ReadModelRebuild {
                     completion: marker.completion(of: work.id)
                 ).perform(client)
             }
+            try adoptRules(client)
             let swap = RebuildMarker.Swap(
                 rebuild: work.id, collections: places.map { shown.documents[$0].collection })
             guard try marker.begin(swap, client) else { return false }
@@ -300,6 +327,13 @@ public final class MongoRebuild: ReadModelRebuild {
         }
         if isDone { try discard() }
         return isDone
+    }
+
+    /// Indexes that somebody has made or dropped meanwhile. One session is put among the documents that there
+    /// are, under the rules that there are.
+    private func adoptRules(_ client: borrowing MongoClient) throws(ProjectionFailure) {
+        guard let work, session == nil else { return }
+        try CollectionRules(from: shown, to: work.built).catchUp(places, client)
     }
 
     /// Throws away what was built.
@@ -320,6 +354,7 @@ public final class MongoRebuild: ReadModelRebuild {
         try pool.withProjectionClient { (client) throws(ProjectionFailure) in try lease.giveBack(client) }
     }
 
+    /// Sixteen hexadecimal digits; see `Collections.rebuild(of:)`.
     private static func randomID() -> String {
         let digits = String(UInt64.random(in: .min ... .max), radix: 16)
         return String(repeating: "0", count: 16 - digits.count) + digits

@@ -74,8 +74,11 @@ struct RebuildLease: Sendable {
         let found = try wrap { () throws(MongoFailure) in
             try client.findOne(MongoFind(filter: ours), in: collections.checkpoints) {
                 (fields) throws(BSONError) -> Run? in
-                guard !fields.isNull("run") else { return nil }
-                return Run(id: try fields.string("run"), plan: try fields.string("plan"))
+                // What does not read is nothing to go on with.
+                guard let id = try? fields.string("run"), let plan = try? fields.string("plan") else {
+                    return nil
+                }
+                return Run(id: id, plan: plan)
             }
         }
         return found.flatMap { $0 }

@@ -39,16 +39,41 @@ struct RebuildMarker: Sendable {
         return found ?? State()
     }
 
+    /// What does not read says nothing.
     private static func read(_ fields: BSONFields) throws(BSONError) -> State {
         var state = State()
-        state.generation = try fields.optionalString("generation") ?? ""
-        if try fields.bool("is_held") { state.holder = try fields.document("hold").string("by") }
-        if !fields.isNull("swap") {
-            let swap = try fields.document("swap")
-            state.swap = Swap(
-                rebuild: try swap.string("rebuild"), collections: try swap.strings("collections"))
+        state.generation = (try? fields.string("generation")) ?? ""
+        if try fields.bool("is_held") { state.holder = try? fields.document("hold").string("by") }
+        if let swap = try? fields.document("swap"), let rebuild = try? swap.string("rebuild"),
+            let collections = try? swap.strings("collections")
+        {
+            state.swap = Swap(rebuild: rebuild, collections: collections)
         }
         return state
+    }
+
+    /// Takes out a swap or a hold that does not read: nobody could ever end it.
+    func mend(_ client: borrowing MongoClient) throws(ProjectionFailure) {
+        let members = [
+            ("swap", ["swap.rebuild": "string", "swap.collections": "array"]),
+            ("hold", ["hold.by": "string", "hold.until": "date"]),
+        ]
+        let writes = members.map { member, types in
+            let filter = BSONDocument { builder in
+                builder.append("_id", Checkpoints.markerID)
+                builder.append(member) { $0.append("$exists", true) }
+                builder.append("$or", array: types.sorted { $0.key < $1.key }) { builder, key, item in
+                    builder.append(key) { builder in
+                        builder.append(item.key) { $0.append("$not") { $0.append("$type", item.value) } }
+                    }
+                }
+            }
+            let update = BSONDocument { builder in builder.append("$unset") { $0.append(member, "") } }
+            return MongoWrite.update(filter: filter, with: update, upsert: false)
+        }
+        _ = try wrap { () throws(MongoFailure) in
+            try client.bulkWrite(writes, to: collections.checkpoints)
+        }
     }
 
     /// Before anybody begins: finishes a swap that was left half done. One whose hold still lasts is being
@@ -132,6 +157,7 @@ struct RebuildMarker: Sendable {
             // One that is not there has got its new name before.
             _ = try wrap { () throws(MongoFailure) in try client.rename(from, to: to) }
         }
+        let uuids = try CollectionIntegrity(collections).uuids(client)
         let isOfFolds = swap.collections.contains(collections.folds.collection)
         if isOfFolds { try moveTotals(of: swap.rebuild, from: built, client) }
         let filter = BSONDocument { builder in
@@ -141,6 +167,7 @@ struct RebuildMarker: Sendable {
         let update = BSONDocument { builder in
             builder.append("$set") { builder in
                 builder.append("generation", swap.rebuild)
+                builder.append("uuids", uuids)
                 if isOfFolds { builder.append("totals_lineage", swap.rebuild) }
                 if swap.collections.count == collections.documents.count {
                     builder.append("format", int32: Checkpoints.format)
@@ -150,6 +177,7 @@ struct RebuildMarker: Sendable {
                 builder.append("hold", "")
                 builder.append("swap", "")
             }
+            builder.append("$pullAll") { $0.append("lost", array: swap.collections) }
         }
         try wrap { () throws(MongoFailure) in
             _ = try client.bulkWrite(
@@ -169,16 +197,20 @@ struct RebuildMarker: Sendable {
                     builder.append("totals") { $0.append("$exists", true) }
                 })
             let found = try client.find(query, in: built.checkpoints) { (fields) throws(BSONError) in
-                (id: try fields.string("_id"), totals: try PartitionTotals(try fields.document("totals")))
+                (
+                    id: try fields.string("_id"),
+                    totals: try? PartitionTotals(try fields.document("totals"))
+                )
             }
-            let updates = found.map { found in
+            let updates = found.compactMap { found -> MongoWrite? in
+                guard let totals = found.totals else { return nil }
                 let filter = BSONDocument { builder in
                     builder.append("_id", found.id)
                     builder.append("totals.lineage") { $0.append("$ne", rebuild) }
                 }
                 let update = BSONDocument { builder in
                     builder.append("$set") { builder in
-                        builder.append("totals") { found.totals.append(to: &$0, lineage: rebuild) }
+                        builder.append("totals") { totals.append(to: &$0, lineage: rebuild) }
                     }
                 }
                 return MongoWrite.update(filter: filter, with: update, upsert: false)

@@ -60,7 +60,7 @@ struct SessionSwap {
             {
                 continue
             }
-            guard let id = document.identity else { continue }
+            guard let id = BSONFields.identity(fields["_id"]).filter else { continue }
             transaction.writes.append((target, .delete(filter: id)))
             try flush(&transaction, client)
         }
@@ -72,7 +72,8 @@ struct SessionSwap {
         _ transaction: inout MongoTransaction, _ client: borrowing MongoClient
     ) throws(MongoFailure) {
         let query = MongoFind(filter: BSONDocument { $0.append("session_id", session) })
-        let before = try client.findOne(query, in: shown.folds, SessionFold.init)
+        let before = try client.findOne(
+            query, in: shown.folds, passingOver: ForeignDocuments(), SessionFold.init)
         let after = try client.findOne(query, in: built.folds, SessionFold.init)
         guard let position = (after ?? before)?.session.logPosition,
             PartitionTotals(of: before) != PartitionTotals(of: after)
@@ -93,18 +94,5 @@ struct SessionSwap {
         guard transaction.writes.count >= Self.limit else { return }
         _ = try client.perform(transaction)
         transaction.writes = []
-    }
-}
-
-extension BSONDocument {
-    /// A filter by the document's own `_id`; nil when it is of a kind that we don't read.
-    fileprivate var identity: BSONDocument? {
-        switch (try? fields())?["_id"] {
-        case .objectID(let bytes)?: BSONDocument { $0.append("_id", objectID: bytes) }
-        case .string(let text)?: BSONDocument { $0.append("_id", text) }
-        case .int32(let number)?: BSONDocument { $0.append("_id", int32: number) }
-        case .int64(let number)?: BSONDocument { $0.append("_id", int64: number) }
-        default: nil
-        }
     }
 }

@@ -140,19 +140,21 @@ public final class Replay {
             outcome.rebuild_ms = before.1 + started.milliseconds
             onProgress(Progress(step: step, events: outcome.events, milliseconds: outcome.rebuild_ms))
         }
-        if let session {
-            try rebuildSession(session, note)
-        } else {
-            let ends = try ends()
-            var reader = try ReadAhead(log, after: until, upTo: ends, threads: readers)
-            while !stop.isSet, let page = try reader.nextPage() {
-                if try !apply(page) {
-                    reader = try ReadAhead(log, after: until, upTo: ends, threads: readers)
+        let ends = try ends()
+        // What was gathered is written at the end: a session may have to wait only then.
+        repeat {
+            if let session {
+                try rebuildSession(session, note)
+            } else {
+                var reader = try ReadAhead(log, after: until, upTo: ends, threads: readers)
+                while !stop.isSet, let page = try reader.nextPage() {
+                    if try !apply(page) {
+                        reader = try ReadAhead(log, after: until, upTo: ends, threads: readers)
+                    }
+                    note()
                 }
-                note()
             }
-        }
-        try rebuild.apply([])
+        } while try !apply([])
         note()
         return outcome.events - before.0
     }
@@ -185,7 +187,7 @@ public final class Replay {
                 }
             }
             guard let last = events.last else { return }
-            if try apply(events) { sequence = last.sequence } else { sequence = 0 }
+            if try apply(events) { sequence = last.sequence }
             note()
         }
     }
@@ -196,9 +198,12 @@ public final class Replay {
         do { try rebuild.apply(events) } catch let failure as any EventFailure
             where !failure.mayEnd
         {
-            guard let event = events.first(where: { $0.position == failure.position }) else { throw failure }
-            wait(event.partitionKey, at: event.position, because: "\(failure)")
+            guard let position = failure.position,
+                let event = try events.first(where: { $0.position == position }) ?? store.event(at: position)
+            else { throw failure }
+            wait(event.partitionKey, at: position, because: "\(failure)")
             until = try rebuild.goBack()
+            sequence = 0
             return false
         }
         outcome.events += events.count

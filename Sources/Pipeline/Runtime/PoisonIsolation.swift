@@ -156,21 +156,11 @@ final class PoisonIsolation: PartitionWork {
         else { return false }
         let attempts = failure.isFinal ? 1 : try opened().parking.countTry(name, of: position)
         guard failure.isFinal || attempts >= policy.maximumTries,
-            let event = try events.first(where: { $0.position == position }) ?? read(position)
+            let event = try events.first(where: { $0.position == position })
+                ?? opened().store.event(at: position)
         else { return false }
         try park(event, cause, attempts: attempts)
         return true
-    }
-
-    private func read(_ position: LogPosition) throws -> RecordedEvent? {
-        var before = position
-        if position.counter > 0 {
-            before.counter -= 1
-        } else {
-            before.milliseconds -|= 1
-            before.counter = .max
-        }
-        return try opened().store.read(after: before, limit: 1).first { $0.position == position }
     }
 
     private func park(_ event: RecordedEvent, _ cause: any Error, attempts: Int) throws {
@@ -264,7 +254,7 @@ final class PoisonIsolation: PartitionWork {
             return (key, poison.sequence)
         }
         // It could not be read when it was set aside; now it shows whose it is.
-        guard let event = try read(poison.position) else { return nil }
+        guard let event = try opened().store.event(at: poison.position) else { return nil }
         // A session that waits elsewhere goes on with its own retry.
         let session = event.partitionKey
         if session != key, held[poison.position.partition]?[session] != nil { return nil }
@@ -329,7 +319,10 @@ final class PoisonIsolation: PartitionWork {
         _ key: String, at failure: any EventFailure, among page: [RecordedEvent], _ poison: Held
     ) throws {
         let position = failure.position ?? poison.position
-        guard let event = try page.first(where: { $0.position == position }) ?? read(position) else {
+        guard
+            let event = try page.first(where: { $0.position == position })
+                ?? opened().store.event(at: position)
+        else {
             throw failure
         }
         // Those before it are not held back by it, and nobody would bring them again.

@@ -39,9 +39,12 @@ public struct AuditCursor: Sendable, Hashable, Comparable {
     public var id: String
 
     /// The place behind a record.
-    public init(_ view: AuditView) {
-        time = view.stamp.time
-        id = view.id
+    public init(_ view: AuditView) { self.init(time: view.stamp.time, id: view.id) }
+
+    /// A place from its parts.
+    public init(time: Timestamp, id: String) {
+        self.time = time
+        self.id = id
     }
 
     /// Milliseconds and id, as in `1763697000000-01KAJ…`.

@@ -6,11 +6,20 @@ public final class Projected<Model> {
     public fileprivate(set) var model: Model
     /// Whether it was folded from its first event in this batch, and is thus most likely not stored yet.
     public fileprivate(set) var isNew: Bool
+    /// Where the first event stands that was taken into it since it was written last; nil when there is none.
+    public fileprivate(set) var since: LogPosition?
     fileprivate var isTouched = false
 
     fileprivate init(_ model: Model, isNew: Bool) {
         self.model = model
         self.isNew = isNew
+    }
+
+    /// It is being written.
+    fileprivate func settle() {
+        isTouched = false
+        isNew = false
+        since = nil
     }
 }
 
@@ -119,7 +128,7 @@ public struct ProjectionFolder {
             let before = isCounted(event) ? PartitionTotals.Share(session.model) : nil
             session.model.evolve(fact, stamp)
             if let before { count(event, from: before, to: session.model) }
-            touch(session)
+            touch(session, by: event)
         } else {
             guard let first = SessionFold(fact, stamp) else {
                 let text = "a history begins with SessionCreated"
@@ -131,7 +140,7 @@ public struct ProjectionFolder {
                 touchedFolds.removeAll { $0 === earlier }
             }
             keep(state)
-            touch(state)
+            touch(state, by: event)
             if isCounted(event) { count(event, from: nil, to: first) }
         }
     }
@@ -194,7 +203,7 @@ public struct ProjectionFolder {
             }
             let state = Projected(first, isNew: true)
             keep(state)
-            touch(state)
+            touch(state, by: event)
             return
         }
         guard let state = batchChunks[fact.chunk.chunkID] else {
@@ -202,7 +211,7 @@ public struct ProjectionFolder {
         }
         if stamp.sequence <= state.model.version { return }
         state.model.evolve(fact, stamp)
-        touch(state)
+        touch(state, by: event)
     }
 
     /// Takes in a batch: loads what it needs, folds the events one after the other, and reads a session
@@ -296,14 +305,8 @@ public struct ProjectionFolder {
 
     /// What was touched has been taken away to be written.
     public mutating func finish() {
-        for state in touchedFolds {
-            state.isTouched = false
-            state.isNew = false
-        }
-        for state in touchedChunks {
-            state.isTouched = false
-            state.isNew = false
-        }
+        for state in touchedFolds { state.settle() }
+        for state in touchedChunks { state.settle() }
         touchedFolds = []
         touchedChunks = []
         records = []
@@ -334,13 +337,19 @@ public struct ProjectionFolder {
         chunks.insert(state, for: state.model.chunkID)
     }
 
+    private mutating func touch(_ state: Projected<SessionFold>, by event: RecordedEvent) {
+        if state.since == nil { state.since = event.position }
+        touch(state)
+    }
+
     private mutating func touch(_ state: Projected<SessionFold>) {
         if state.isTouched { return }
         state.isTouched = true
         touchedFolds.append(state)
     }
 
-    private mutating func touch(_ state: Projected<ChunkView>) {
+    private mutating func touch(_ state: Projected<ChunkView>, by event: RecordedEvent) {
+        if state.since == nil { state.since = event.position }
         if state.isTouched { return }
         state.isTouched = true
         touchedChunks.append(state)

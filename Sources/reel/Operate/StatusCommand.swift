@@ -115,6 +115,7 @@ struct SystemStatus {
     private let held: HeldSessions
     private let legalHolds: Int
     private let tagCounts: Bool
+    private let alarms: StoreAlarms
 
     init(_ probe: StatusProbe, _ settings: Settings) throws {
         let log = probe.system.log
@@ -146,6 +147,8 @@ struct SystemStatus {
         legalHolds = try probe.queries.sessionCount(underHold)
         tagCounts = try !log.holdTagTakeover.isDone()
         shortcoming = try probe.views.shortcoming(epoch: log.epoch)
+        alarms = try StoreAlarms(
+            probe.system, probe.views, sessions: totals.sessions.values.reduce(0, +))
         spool = try probe.spool.usage()
         spoolLimit = try Common.spoolLimit(settings)
         disk = try probe.chunks.diskSpace()
@@ -187,7 +190,7 @@ struct SystemStatus {
                 + (tagCounts ? "; those with the tag \(HoldTag.name) are being taken over" : ""),
             "recorded  \(Quantity.bytes(totals.sizeBytes)) in \(Quantity.grouped(totals.chunks)) chunks", "",
         ]
-        lines += troubleLines + held.lines
+        lines += troubleLines + alarms.lines + held.lines
         lines += LagReport.table(stages + subscriptions).render() + [""]
         if whole {
             let table = LagReport.partitionTable(stages + subscriptions)
@@ -267,6 +270,7 @@ struct SystemStatus {
                     }
                 }
             }
+            alarms.write(into: &json)
             json.key("held_sessions")
             held.write(into: &json)
             json.member("legal_holds") { json in

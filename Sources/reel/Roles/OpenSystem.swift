@@ -52,7 +52,10 @@ final class OpenSystem: Sendable {
     let choice: RoleChoice
     let log: RedisEventLog
     let views: MongoReadModels
-    let passwords: MongoPasswordRecords
+    /// The database of keys and sealed passwords.
+    let vaultDatabase: MongoVault
+    /// Keys that cannot be had, as far as this process knows.
+    let keyWatch = KeyWatch()
     let workers: Int
     let chaining: Bool
     let levels: [Codec: Int]
@@ -78,17 +81,24 @@ final class OpenSystem: Sendable {
         (workers, chaining, levels) = (plan.workers, plan.chaining, plan.levels)
         (archiving, archivePause) = (plan.archiving, plan.archivePause)
         retentionPause = plan.retentionPause
-        // Before the log: what its archive alone has is taken back by whoever has the keys that vouch for it.
-        let ring = choice.needsVault ? try KeyRing.open(folder: places.keys) : nil
-        archive = FileSegmentStore(root: places.archive, ring: ring)
         let mongo = try MongoPool(MongoSettings(url: places.mongodbURL))
-        views = MongoReadModels(mongo)
-        let vault =
-            places.vaultURL == places.mongodbURL
-            ? mongo : try MongoPool(MongoSettings(url: places.vaultURL))
-        passwords = MongoPasswordRecords(vault)
+        let report = report
+        views = MongoReadModels(
+            mongo, foreign: ForeignDocuments { report(.error, "read-models", "\($0); it is left out") })
+        vaultDatabase = MongoVault(
+            places.vaultURL == places.mongodbURL ? mongo : try MongoPool(MongoSettings(url: places.vaultURL)))
         try views.queries.ping()
         report(.info, command, "read models open", [("mongodb", mongo.host)])
+        if choice.needsVault {
+            for note in try vaultDatabase.prepare() {
+                report(.warning, command, "\(note), which may keep keys out of it")
+            }
+        }
+        // Before the log: what its archive alone has is taken back by whoever has the keys that vouch for it.
+        let ring =
+            choice.needsVault
+            ? try KeyRing.open(folder: places.keys, unlessNeeded: vaultDatabase.wrappers) : nil
+        archive = FileSegmentStore(root: places.archive, ring: ring)
         let expectation = try LogExpectation(
             data: plan.data, archive: archive, chunks: places.chunks, views)
         log = try Self.openLog(plan, archive, places, expectation, command)
@@ -97,10 +107,13 @@ final class OpenSystem: Sendable {
         if let ring {
             openedVault = VaultAccess(
                 spool: try Spool(root: places.spool, limitBytes: plan.spoolLimitBytes),
-                chunks: try ChunkStore(root: places.chunks), ring: ring, archive: MongoKeyArchive(vault))
+                chunks: try ChunkStore(root: places.chunks), ring: ring, archive: vaultDatabase.keys)
             report(
                 .info, command, "vault open",
-                [("spool", places.spool), ("chunks", places.chunks), ("keys", places.keys)])
+                [
+                    ("spool", places.spool), ("chunks", places.chunks), ("keys", places.keys),
+                    ("mongodb", vaultDatabase.host),
+                ])
         } else {
             openedVault = nil
         }

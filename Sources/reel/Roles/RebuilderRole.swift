@@ -11,29 +11,35 @@ import Supervision
 /// any more. Whoever of several processes is first does it; questions are answered all the time.
 struct RebuilderRole {
     private let system: OpenSystem
-    private static let lookMilliseconds = 30_000
+    /// What was dropped is noticed within seconds; what else is missing is looked for more rarely.
+    private static let lookMilliseconds = 1_000
+    private static let wholeLookTurns = 30
+    private static let retryMilliseconds = 5_000
 
     init(_ system: OpenSystem) { self.system = system }
 
     func run(stop: StopSignal) {
         var told = ""
-        // The projector has made the read models by then, where there were none.
-        var pause = 5_000
-        while !stop.wait(milliseconds: pause) {
-            pause = Self.lookMilliseconds
+        var turn = 0
+        while !stop.wait(milliseconds: Self.lookMilliseconds) {
+            turn += 1
+            // The projector has made the read models by then, where there were none.
+            let isQuick = turn % Self.wholeLookTurns != 5
             do {
-                guard let shortcoming = try system.views.shortcoming(epoch: system.log.epoch) else {
-                    continue
-                }
+                guard
+                    let shortcoming = try system.views.shortcoming(
+                        epoch: system.log.epoch, isQuick: isQuick)
+                else { continue }
                 try rebuild(shortcoming, stop)
                 told = ""
             } catch {
                 // Another process is at it.
                 if case .held? = error as? ProjectionFailure { continue }
                 if told != "\(error)" {
-                    system.report(.warning, "rebuilder", "the read models were not built again: \(error)")
+                    system.report(.error, "rebuilder", "the read models were not built again: \(error)")
                 }
                 told = "\(error)"
+                stop.wait(milliseconds: Self.retryMilliseconds)
             }
         }
     }

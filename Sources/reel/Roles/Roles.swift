@@ -83,7 +83,7 @@ enum Roles {
     }
 
     private static func removal(_ system: OpenSystem) throws -> Role {
-        let places = SessionRemoval.Places(try system.vault(), passwords: system.passwords)
+        let places = SessionRemoval.Places(try system.vault(), passwords: system.vaultDatabase.passwords)
         return Role(name: SessionRemoval.subscription) { stop in
             let report = system.report.roles
             let handler = SessionRemoval(places, clock: SystemClock(), report: report)

@@ -4,6 +4,7 @@ import Glibc
 import MongoViews
 import Recording
 import Supervision
+import Vault
 
 /// `reel serve`: some roles in a process of their own, on servers that are there.
 enum ServeCommand: Command {
@@ -65,7 +66,13 @@ enum ServeCommand: Command {
             beats, FormatLevelService(system, after: beats), LogWatchService(system),
         ]
         if plan.choice.needsVault {
-            services += [SweepService(system, ownsChunkStore: false), DiskWatchService(system)]
+            services += [
+                SweepService(system, ownsChunkStore: false), DiskWatchService(system),
+                KeyWatchService(system),
+            ]
+        }
+        if plan.choice.servesSessions || plan.choice.names.contains(.projector) {
+            services.append(ReadModelWatchService(system))
         }
         services.append(RolePool(name: "roles", roles: try Roles.make(system)))
         services += try WebRoles(system, plan.web, command: "serve").services
@@ -82,7 +89,11 @@ struct StartupWait {
     let log: Log
 
     /// Whether it may pass while one waits: a server comes up, or somebody puts it right.
-    static func mayPass(_ error: any Error) -> Bool { error.mayEnd }
+    static func mayPass(_ error: any Error) -> Bool {
+        // A folder of keys that is not mounted yet looks like an empty one.
+        if case KeyFailure.lost? = error as? KeyFailure { return true }
+        return error.mayEnd
+    }
 
     func run<Value>(_ stop: StopSignal, _ open: () throws -> Value) throws -> Value {
         let deadline = ContinuousClock.now + .seconds(seconds)

@@ -88,8 +88,22 @@ struct RunningSystem {
     /// The server of the read models.
     func mongo() throws -> MongoPool { try MongoPool(MongoSettings(url: endpoints.mongodbURL)) }
 
-    /// The server of the wrapped keys and sealed passwords.
-    func vaultMongo() throws -> MongoPool { try MongoPool(MongoSettings(url: endpoints.vaultURL)) }
+    /// The database of the wrapped keys and sealed passwords.
+    func vaultDatabase() throws -> MongoVault {
+        MongoVault(try MongoPool(MongoSettings(url: endpoints.vaultURL)))
+    }
+
+    /// The key-encryption keys; the first one is made where nothing is wrapped by any yet.
+    func ring() throws -> KeyRing {
+        try KeyRing.open(folder: endpoints.keys, unlessNeeded: try vaultDatabase().wrappers)
+    }
+
+    /// A look at all keys, which makes none where all are gone.
+    func keySweep() throws -> KeySweep {
+        KeySweep(
+            views: MongoReadModels(try mongo()), vault: try vaultDatabase(),
+            ring: try KeyRing.look(into: endpoints.keys), store: try log.open())
+    }
 
     /// What dashboards ask.
     func queries() throws -> MongoQueries { MongoReadModels(try mongo()).queries }
@@ -102,6 +116,6 @@ struct RunningSystem {
     func vault(spoolLimitBytes: Int? = nil) throws -> VaultAccess {
         VaultAccess(
             spool: try Spool(root: endpoints.spool, limitBytes: spoolLimitBytes), chunks: try chunks(),
-            ring: try KeyRing.open(folder: endpoints.keys), archive: MongoKeyArchive(try vaultMongo()))
+            ring: try ring(), archive: try vaultDatabase().keys)
     }
 }

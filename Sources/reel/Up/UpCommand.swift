@@ -72,7 +72,7 @@ enum UpCommand: Command {
             servers.services + [
                 beats, FormatLevelService(system, after: beats), LogWatchService(system),
                 SweepService(system, ownsChunkStore: plan.system.chunkStore == nil),
-                DiskWatchService(system),
+                DiskWatchService(system), ReadModelWatchService(system), KeyWatchService(system),
             ] + roles + web.services + [
                 ReadinessService(endpoints: endpoints, path: folder.endpoints, log: plan.system.log)
             ], stopWithinMilliseconds: stopMilliseconds)

@@ -24,6 +24,7 @@ struct RolePort: Sendable {
     ) throws {
         let metrics = MetricsRegistry()
         LogHealth.figures(of: system, in: metrics)
+        StoreHealth.figures(of: system, in: metrics)
         figures(metrics)
         var paths = ServicePaths(
             probes: HealthProbe.all(of: role, in: system), metrics: metrics,

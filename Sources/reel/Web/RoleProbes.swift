@@ -1,4 +1,5 @@
 import Gateway
+import Metrics
 import MongoViews
 import Recording
 import RedisLog
@@ -18,9 +19,14 @@ extension HealthProbe {
                 finding: { LogHealth.waiting(system.report.outages) }),
             HealthProbe(
                 .database, "read_models", failed: role == .projector ? .unhealthy : .degraded,
-                message: "the read models cannot be reached", check: { try system.views.queries.ping() }),
+                message: "the read models cannot be reached",
+                finding: { try StoreHealth.readModels(of: system, failed: role == .projector) }),
         ]
         if role != .projector {
+            probes.append(
+                HealthProbe(
+                    .storage, "keys", failed: .degraded, message: "keys cannot be looked at",
+                    finding: { StoreHealth.keys(system.keyWatch) }))
             probes.append(
                 HealthProbe(
                     .storage, "disks", failed: .degraded,

@@ -50,7 +50,7 @@ struct WebRoles {
         parts.audit = TrailDesk(trail: trail)
         parts.auditQueries = system.views.queries
         parts.passwords = SealedPasswordDesk(
-            passwords: RDPPasswords(ring: vault.ring, records: system.passwords))
+            passwords: RDPPasswords(ring: vault.ring, records: system.vaultDatabase.passwords))
         let takeover = system.log.holdTagTakeover
         parts.tagCounts = { try !takeover.isDone() }
         var settings = GatewaySettings()
