@@ -13,6 +13,9 @@ public struct StreamOrder: Sendable {
     public var offset: Int?
     /// When its first byte was captured; nil for when it arrives.
     public var capturedAt: Timestamp?
+    /// Whether its bytes come as they are captured, so that the time between them is that of the recording;
+    /// when a file was read says nothing about it.
+    public var arrivesInRealTime = true
     /// Bytes that its source says it has; nil where nobody knows. Fewer are a source that ended early.
     public var promisedBytes: Int?
     /// What becomes of bytes that come while the recording is paused.

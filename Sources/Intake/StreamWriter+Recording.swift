@@ -66,7 +66,7 @@ extension StreamWriter {
 
     /// Seconds of media: a stream's are those in which it came; when a file was read says nothing about it.
     private func durationSeconds(of hand: Hand) -> Double {
-        guard !isFile else { return 0 }
+        guard order.arrivesInRealTime else { return 0 }
         return Double(max(0, hand.last.milliseconds(since: hand.first))) / 1000
     }
 

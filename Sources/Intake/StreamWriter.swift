@@ -47,7 +47,6 @@ public final class StreamWriter: @unchecked Sendable {
     let notes: StreamNotes
     let turn = ExclusiveTurn()
     private let description: SessionDescription
-    var isFile: Bool { description.capture.source == .file }
     private let keyID: String
     private let digester: HMACSHA256
 

@@ -17,9 +17,13 @@ extension MongoReadModels {
             try wrap { () throws(MongoFailure) in
                 let noted = try readNotes(client)
                 for name in collections.documents {
-                    try look(name, for: Comparison.keyName(name.collection), not: "string", client)
+                    try look(name, Comparison.keyName(name.collection), client) {
+                        $0.append("$gte", "")
+                    }
                 }
-                for (name, field) in orders { try look(name, for: field, not: "date", client) }
+                for (name, field) in orders {
+                    try look(name, field, client) { $0.append("$gte", date_ms: .min) }
+                }
                 var kept: [ForeignDocuments.Document] = []
                 for document in foreign.current {
                     if try isStillForeign(document, client) {
@@ -63,13 +67,15 @@ extension MongoReadModels {
         ]
     }
 
-    /// Documents in which a field is of another type stand apart in the field's index.
+    /// Documents in which a field is of another type stand apart in the field's index. A comparison that all
+    /// values of the right type fulfil bounds the index; `$type` does not, and would go through everything.
     private func look(
-        _ name: MongoNamespace, for field: String, not type: String, _ client: borrowing MongoClient
+        _ name: MongoNamespace, _ field: String, _ client: borrowing MongoClient,
+        not anyOfType: (inout BSONBuilder) -> Void
     ) throws(MongoFailure) {
         var query = MongoFind(limit: Int64(Self.reviewLimit))
         query.filter = BSONDocument { builder in
-            builder.append(field) { $0.append("$not") { $0.append("$type", type) } }
+            builder.append(field) { $0.append("$not", anyOfType) }
         }
         query.projection = BSONDocument { $0.append(field, int32: 1) }
         let foreign = foreign

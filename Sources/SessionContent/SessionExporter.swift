@@ -107,7 +107,7 @@ public final class SessionExporter {
         let blamed = Dictionary(findings.map { ($0.subject, $0.description) }) { first, _ in first }
         let trails = history.trails
         let numbers = trails.keys.sorted()
-        let total = trails.values.reduce(0) { boundedSum($0, $1.content.sizeBytes) }
+        let total = trails.values.reduce(0) { boundedSum($0, $1.sizeBytes ?? 0) }
         // Where a chunk begins in the recording; nil behind one whose length nobody knows.
         var offset: Int? = 0
         var expected = 1
@@ -117,12 +117,10 @@ public final class SessionExporter {
                 report.leaveOut(expected, reason: Self.missing(expected..<number))
                 offset = nil
             }
-            expected = number + 1
+            expected = number +| 1
             guard let trail = trails[number] else { continue }
-            let size = trail.content.sizeBytes
-            let end = offset.flatMap { $0.addingReportingOverflow(size).overflow ? nil : $0 + size }
-            let range = offset.flatMap { start in end.map { start..<$0 } }
-            offset = end
+            let range = Self.range(of: trail, from: offset)
+            offset = range?.upperBound
             do {
                 try check(trail, blamed)
                 try open(trail, key)
@@ -136,6 +134,13 @@ public final class SessionExporter {
         }
         try requireNotDeleted(history)
         return report
+    }
+
+    /// Which bytes of the recording a chunk holds; nil where nobody knows.
+    private static func range(of trail: ChunkTrail, from offset: Int?) -> Range<Int>? {
+        guard let start = offset, let size = trail.sizeBytes else { return nil }
+        let (end, overflow) = start.addingReportingOverflow(size)
+        return overflow ? nil : start..<end
     }
 
     private static func missing(_ numbers: Range<Int>) -> String {

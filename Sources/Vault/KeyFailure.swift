@@ -27,7 +27,7 @@ public enum KeyFailure: Error, Hashable, Sendable, CustomStringConvertible {
     public var isOfRecord: Bool {
         switch self {
         case .invalid, .unknownKeyEncryptionKey, .unwrapFailed: true
-        case .exposed, .foreignOwner, .damagedFile, .file: false
+        case .exposed, .foreignOwner, .damagedFile, .lost, .file: false
         }
     }
 

@@ -72,12 +72,12 @@ struct Campaign {
 
     /// Ends the process when a case hangs.
     private final class Watch: Sendable {
+        private let ended = DispatchSemaphore(value: 0)
         private let current = Mutex<(number: Int, began: UInt64)?>(nil)
 
         init(_ name: String, _ seed: UInt64) {
             let thread = Thread { [self] in
-                while true {
-                    Thread.sleep(forTimeInterval: 0.5)
+                while ended.wait(timeout: .now() + 0.5) == .timedOut {
                     guard let (number, began) = current.withLock({ $0 }) else { return }
                     guard Self.now() - began > Campaign.hangSeconds * 1_000_000_000 else { continue }
                     print("fuzz \(name): case \(number) of seed \(seed) hangs")
@@ -90,7 +90,7 @@ struct Campaign {
 
         func begin(_ number: Int) { current.withLock { $0 = (number, Self.now()) } }
 
-        func stop() { current.withLock { $0 = nil } }
+        func stop() { ended.signal() }
 
         private static func now() -> UInt64 { DispatchTime.now().uptimeNanoseconds }
     }

@@ -20,8 +20,10 @@ struct TrailTests {
         let gateway = try gateway()
         let id = try gateway.makeSession()
         _ = try gateway.ask("POST", "/sessions/\(id)/start")
-        _ = try gateway.upload([1, 2], 1, to: id)
-        _ = try gateway.upload([3], 2, to: id)
+        for (number, bytes) in [[UInt8]([1, 2]), [3]].enumerated() {
+            let answer = try gateway.upload(bytes, number + 1, to: id)
+            try #require(answer.status == 201, "\(answer.text)")
+        }
         _ = try gateway.ask("POST", "/sessions/\(id)/stop")
         try gateway.startProcessing()
         try gateway.wait(for: "completed", of: id)

@@ -116,9 +116,6 @@ def counters(system):
             name = dict(zip(group[::2], group[1::2]))[b"name"]
             redis("XGROUP", "SETID", f"{key}:log", name, "$", "ENTRIESREAD", most)
             changed += 1
-        for member, score in (("trimmed", -(2.0**63)), ("trimmed", 2.0**63)):
-            if number % 5 == 0:
-                redis("ZADD", f"{key}:ranks", score, member)
         # Who works on a partition, and how long still.
         if number % 4 == 1:
             redis("HSET", f"{key}:lease:projector", "until", most, "span", most)

@@ -13,11 +13,11 @@ STAMPS = {"version": int, "log_position": str}
 SESSION = {
     "session_id": str, "name": str, "status": str, "created_at": datetime.datetime,
     "started_at?": datetime.datetime, "stopped_at?": datetime.datetime,
-    "rdp_config": {
-        "host": str, "port": int, "username": str, "domain?": str, "use_tls": bool, "ignore_cert": bool},
+    "rdp_config?": {
+        "host": str, "port?": int, "username?": str, "domain?": str, "use_tls?": bool, "ignore_cert?": bool},
     "recording_config": {
-        "frame_rate": int, "resolution": str, "quality": str, "compression": str, "bitrate?": int,
-        "audio_enabled": bool, "cursor_enabled": bool},
+        "frame_rate?": int, "resolution?": str, "quality?": str, "compression": str, "bitrate?": int,
+        "audio_enabled?": bool, "cursor_enabled?": bool},
     "storage_config": {
         "retention_days": int, "max_size_gb": int, "encryption_enabled": bool,
         "compression_enabled": bool, "backup_enabled": bool, "archive_enabled": bool},
@@ -28,7 +28,11 @@ SESSION = {
         "duration_seconds": int, "chunks_count": int, "size_bytes": int, "frame_count": int,
         "dropped_frames": int, "error_count": int, "average_fps": float, "compression_ratio": float},
     "updated_at": datetime.datetime, **STAMPS,
-    "reel": {"holds": [{"case": str, "reason": str, "set_by": str, "set_at": datetime.datetime}]},
+    "reel": {
+        "holds": [{"case": str, "reason": str, "set_by": str, "set_at": datetime.datetime}],
+        "media?": {
+            "container": str, "size_bytes": int, "duration_seconds?": float, "width?": int, "height?": int,
+            "frame_rate?": float, "frame_count?": int, "audio": bool}},
 }
 CHUNK = {
     "chunk_id": str, "session_id": str, "sequence_number": int, "timestamp": datetime.datetime,
@@ -132,13 +136,12 @@ def check_session(checks, database, redis, recording, session, data, events):
     place = f"p{partition(session, redis.partitions()):03d}/{entry}"
     checks.equal(f"{name}: log_position of the session", document["log_position"], place)
     created = next(e["data"] for e in events if e["type"] == "SessionCreated")
-    same = all(
-        (document[part].get(field) == value)
-        for part in ("rdp_config", "recording_config", "storage_config", "metadata")
-        for field, value in created[part].items())
+    said = {part: {field: value for field, value in (document[part] or {}).items() if value is not None}
+            for part in ("rdp_config", "recording_config", "storage_config", "metadata")}
+    same = all(said[part] == created.get(part, {}) for part in said)
     checks.check(
         f"{name}: the session document says what the event says",
-        same and document["name"] == created["name"] and document["status"] == "completed")
+        same and document["name"] == created["name"] and document["status"] == "completed", said)
     chunks = list(database.chunks.find({"session_id": session}).sort("sequence_number", 1))
     problems = [p for chunk in chunks for p in type_problems(chunk, CHUNK)] + [
         error.message for chunk in chunks for error in validator("chunks").iter_errors(as_json(chunk))]

@@ -145,7 +145,8 @@ struct ParkingTests {
         let event = try #require(try parked.list(group: MongoReadModels.subscription).first)
         #expect(event.eventID == poison.id)
         #expect(event.data == poison.data)
-        #expect(event.reason.attempts == 3)
+        // What cannot be understood is not tried again.
+        #expect(event.reason.attempts == 1)
         #expect(try version("sess-3") == poison.sequence - 1)
         // Another owner, and more events of the session that waits and of new ones.
         try fixture.append(fixture.history(seed: 8, sessions: 5, prefix: "more"))

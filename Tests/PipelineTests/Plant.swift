@@ -53,9 +53,14 @@ final class Plant {
     }
 
     deinit {
+        rest()
+        try? FileManager.default.removeItem(at: folder)
+    }
+
+    /// Ends all of its workers, and waits until they have.
+    func rest() {
         stop.set()
         for thread in threads { _ = thread.wait(milliseconds: 10_000) }
-        try? FileManager.default.removeItem(at: folder)
     }
 
     private func beat() throws {

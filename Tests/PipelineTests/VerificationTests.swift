@@ -73,6 +73,20 @@ private struct Scene {
     }
 }
 
+extension RecordingEvent {
+    /// Whether what is written of it can be read again.
+    fileprivate var isReadable: Bool {
+        get throws {
+            let event = try ProposedEvent(
+                self, id: "x", time: Timestamp(milliseconds: 1),
+                context: EventContext(source: "/test", actor: .system("test")), at: .newest)
+            let recorded = RecordedEvent(
+                event: event, partitionKey: "s", sequence: 1, position: .start(of: 0))
+            return (try? RecordingEvent(recorded)) != nil
+        }
+    }
+}
+
 @Suite("What verification says of a session in every state")
 struct VerificationOutcomeTests {
     @Test("completed, still recording, processed, failed and deleted sessions each have their answer")
@@ -247,6 +261,31 @@ struct PartialExportTests {
         #expect(report.gaps.map(\.sequenceNumber) == [3])
         #expect(bytes.count == scene.bytes.count - 4096)
         #expect(!report.isWhole)
+    }
+
+    @Test("figures beyond all bounds in the log cost what they are about, and end nothing")
+    func extremes() throws {
+        let sizes = [-1, .min, .max, 1 << 53].map { (size: $0, number: 6) }
+        let numbers = [0, -1, .min, .max, 99_999_999].map { (size: -1, number: $0) }
+        for (size, number) in sizes + numbers {
+            let scene = try Scene()
+            scene.plant.rest()
+            let stored = try scene.stored(5)
+            var (chunk, content) = (stored.chunk, stored.content)
+            (chunk.sequenceNumber, chunk.chunkID) = (number, "s-chunk-other")
+            content.sizeBytes = size
+            let recorded = ChunkEvent.Recorded(
+                chunk: chunk, content: content, codec: "zstd", capturedAt: Timestamp(milliseconds: 1),
+                durationSeconds: 1, frameCount: 1, spoolPath: "x")
+            try scene.forge(.chunk(.recorded(recorded)), id: "s-chunk-other/ChunkRecorded")
+            let bytes = try scene.partial().bytes
+            #expect(bytes == scene.bytes, "size \(size), number \(number)")
+            #expect(try scene.plant.audit("s").outcome == .unsound, "size \(size), number \(number)")
+            // A payload that no chunk has cannot be read, and the root says that all of them are there.
+            let isRead = try RecordingEvent.chunk(.recorded(recorded)).isReadable
+            let isGivenOut = (try? scene.plant.export("s")) == scene.bytes
+            #expect(isGivenOut == !isRead, "size \(size), number \(number)")
+        }
     }
 
     @Test("a session that is deleted while it is given out says so, and not that it is damaged")

@@ -183,7 +183,9 @@ enum Extremes {
         writer.removeAll()
         CompressionStatsResponse(totals, algorithms: []).encode(into: &writer)
         writer.removeAll()
-        RecordingStatusResponse(fold.session, state, isRecorderAlive: nil, waiting: 0).encode(into: &writer)
+        RecordingStatusResponse(
+            fold.session, state, isRecorderAlive: nil, waiting: .max, droppedBytes: .max
+        ).encode(into: &writer)
         writer.removeAll()
         PipelineStatusResponse(fold.pipeline.view, state)?.encode(into: &writer)
         for now in times + [.latest, .earliest] {

@@ -125,6 +125,15 @@ struct HostileNumberTests {
         #expect(try log.groups().lag(ofGroup: "work")?.first?.pending == 10)
     }
 
+    @Test("a count of what was archived that is none halts its own partition alone")
+    func archived() throws {
+        let log = try freshLog(partitions: 2)
+        let client = rawClient(log)
+        try client.raw("ZADD", LogKeys.ranks(0), "-9223372036854775808", "trimmed")
+        let states = try PartitionInspector(client: client).states([0, 1])
+        #expect(states.map(\.findings.isEmpty) == [false, true])
+    }
+
     private static let last = "18446744073709551615-18446744073709551615"
 
     @Test("the last position that there can be ends nothing but its partition")

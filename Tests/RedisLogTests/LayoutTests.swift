@@ -34,6 +34,37 @@ struct LayoutTests {
         #expect(ids == [.string(Array("b".utf8)), .string(Array("0".utf8))] + field)
     }
 
+    @Test("an entry that says the same in another form than the one in which it is written is not read")
+    func otherForms() throws {
+        let log = try freshLog(partitions: 1)
+        let forms: [(field: String, value: String)] = [
+            ("specversion", "2.0"), ("specversion", "1.00"), ("datacontenttype", "text/plain"),
+            ("datacontenttype", ""), ("sequence", "2"), ("sequence", "0000000000002"),
+            ("sequence", "+00000000002"), ("dataschema", "urn:reel:event:Sampled:01"),
+            ("dataschema", "urn:reel:event:Other:1"), ("time", "2023-11-14 22:13:20.042Z"),
+        ]
+        let client = rawClient(log)
+        for (number, form) in forms.enumerated() {
+            let key = "sess-\(number)"
+            let store = try log.open()
+            _ = try store.append([SampleEvents.event("a", subject: key)], to: key, expecting: .absent)
+            _ = try store.append([SampleEvents.event("b", subject: key)], to: key, expecting: .exactly(1))
+            let index = "reel:{p000}:s:\(key)"
+            let id = try #require(try client.raw("LINDEX", index, "1").text)
+            var fields = try #require(try client.raw("XRANGE", LogKeys.log(0), id, id).elements.first)
+                .elements[1].elements.compactMap(\.text)
+            #expect(fields.count == 32)
+            let place = try #require(fields.firstIndex(of: form.field))
+            fields[place + 1] = form.value
+            let forged = try client.command("test", "test", ["XADD", LogKeys.log(0), "*"] + fields)
+            try client.raw("LSET", index, "1", try #require(forged.text))
+            var entries: [LogEntry] = []
+            try store.forEachEntry(of: key) { entries.append($0) }
+            let isRead = entries.map { if case .event = $0 { true } else { false } }
+            #expect(isRead == [true, false], "\(form.field) \(form.value)")
+        }
+    }
+
     @Test("reel:meta is made once; a second opening finds it as it is")
     func meta() throws {
         let log = try freshLog(partitions: 5)

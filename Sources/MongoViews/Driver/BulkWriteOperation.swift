@@ -177,7 +177,10 @@ extension MongoClient {
                     let code = UInt32(truncatingIfNeeded: try fields.int("code"))
                     let text = (try? fields.string("errmsg")) ?? "refused"
                     refusals.append(
-                        (Int(clamping: try fields.int("index")), MongoFailure(text, code: code, at: target), fields))
+                        (
+                            Int(clamping: try fields.int("index")),
+                            MongoFailure(text, code: code, at: target), fields
+                        ))
                 }
             }
         } catch {

@@ -131,6 +131,7 @@ public final class Recorder {
         order.maximumBytes = options.maximumBytes
         order.stop = stop
         order.observer = progress
+        order.arrivesInRealTime = options.session.capture.source != .file
         let stream = try intake.openStream(order, key: key)
         do {
             let reason = try copy(source, to: stream, waiting: order.whilePaused == .hold, stop)

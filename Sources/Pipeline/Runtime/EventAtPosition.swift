@@ -1,3 +1,4 @@
+internal import Arithmetic
 internal import EventSourcing
 
 extension EventStore {
@@ -6,8 +7,8 @@ extension EventStore {
         var before = position
         if position.counter > 0 {
             before.counter -= 1
-        } else if position.milliseconds > 0 {
-            before.milliseconds -= 1
+        } else {
+            before.milliseconds -|= 1
             before.counter = .max
         }
         return try read(after: before, limit: 1).first { $0.position == position }

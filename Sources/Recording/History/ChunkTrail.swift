@@ -17,6 +17,10 @@ public struct ChunkTrail: Sendable, Hashable {
 
     /// What `ChunkStored` says; nil while it is not stored.
     public var stored: ChunkEvent.Sealed? { told.contains(.stored) ? latest : nil }
+    /// Length of what was recorded; nil where what the log says is no length of anything.
+    public var sizeBytes: Int? {
+        (0...HistoryAudit.maximumNumber).contains(content.sizeBytes) ? content.sizeBytes : nil
+    }
     /// Whether its file was removed.
     public var isDeleted: Bool { told.contains(.deleted) }
 

@@ -5,6 +5,10 @@ extension HistoryAudit {
     /// - Returns: whether it can be taken into account.
     mutating func check(_ event: ChunkEvent) -> Bool {
         let chunk = event.chunk
+        guard NumberBounds.sequenceNumber.contains(chunk.sequenceNumber) else {
+            note(.form, chunk.chunkID, "\(chunk.sequenceNumber) is no number of a chunk")
+            return false
+        }
         if case .recorded(let payload) = event { return check(payload) }
         if chunks[chunk.sequenceNumber] == nil {
             noteLack(
@@ -70,7 +74,8 @@ extension HistoryAudit {
         }
         sizeBytes = boundedSum(sizeBytes, content.sizeBytes)
         chunks[number] = ChunkTrail(payload)
-        return (0...Self.maximumNumber).contains(content.sizeBytes)
+        // Without it where the sums would leave all bounds.
+        return sizeBytes != nil
     }
 
     private mutating func check(_ payload: ChunkEvent.Compressed, _ trail: ChunkTrail) -> Bool {
@@ -124,7 +129,7 @@ extension HistoryAudit {
         chunks[number]?.latest = kept
         chunks[number]?.told.insert(told)
         chunks[number]?.compressed = nil
-        return (0...Self.maximumNumber).contains(payload.sealedBytes)
+        return sealedBytes != nil && (0...Self.maximumNumber).contains(payload.sealedBytes)
     }
 
     /// What was counted or measured is a number of this world, even where nothing else depends on it.

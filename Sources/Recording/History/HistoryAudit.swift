@@ -101,8 +101,8 @@ public struct HistoryAudit: Sendable {
 
     /// Sequences without gaps, positions that rise within one partition.
     private mutating func requireSequence(_ entry: LogEntry) {
-        if entry.sequence != version + 1 {
-            let expected = version + 1
+        let expected = version &+ 1
+        if entry.sequence != expected {
             version = entry.sequence
             note(.sequence, "sequence \(entry.sequence) stands where \(expected) belongs")
         }

@@ -34,9 +34,14 @@ struct PartitionInspector {
                 return try client.requireEpoch(reply, "look at partitions")
             }
             if let text = reply.errorText {
-                return states.append(PartitionState(damaged: text, partition: partitions[index]))
+                let damage = ServerError.failure(text, operation: "", key: "").text
+                return states.append(PartitionState(damage: damage, partition: partitions[index]))
             }
-            states.append(try PartitionState(reply, partition: partitions[index]))
+            do throws(LogFailure) {
+                states.append(try PartitionState(reply, partition: partitions[index]))
+            } catch  where error.kind == .corrupt {
+                states.append(PartitionState(damage: error.text, partition: partitions[index]))
+            }
         }
         return states
     }

@@ -92,14 +92,12 @@ extension PartitionState {
         ]
     }
 
-    /// A partition that says nothing, because of an error reply.
-    init(damaged text: String, partition: Int) {
+    /// A partition that says nothing, or what cannot be.
+    init(damage: String, partition: Int) {
         let start = LogPosition.start(of: partition)
         self.init(
             partition: partition, length: 0, added: 0, end: start, through: start, count: 0, hash: "",
-            lost: 0,
-            strays: [:],
-            damage: ServerError.failure(text, operation: "", key: "").text)
+            lost: 0, strays: [:], damage: damage)
     }
 
     /// Reads the answer of `ServerScript.state`.

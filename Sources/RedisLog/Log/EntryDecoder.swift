@@ -16,6 +16,9 @@ struct EntryDecoder {
     private var causes = TextTable(bits: 8)
 
     private static let schemaPrefix: StaticString = "urn:reel:event:"
+    /// Where the values stand that are the same in every entry: specversion and datacontenttype.
+    private static let constants: [(place: Int, text: StaticString)] = [(7, "1.0"), (15, "application/json")]
+    private static let sequenceDigits = 12
 
     /// Reads `[entry id, [name, value, …]]`.
     mutating func decode(
@@ -29,11 +32,17 @@ struct EntryDecoder {
         for index in 0..<fields.count where values[2 * index]?.equals(fields[index]) != true {
             throw EntryCoding.corrupt(position, operation, "field \(index + 1) is not \(fields[index])")
         }
+        for (place, constant) in Self.constants where values[place]?.equals(constant) != true {
+            throw EntryCoding.corrupt(
+                position, operation, "\(fields[(place - 1) / 2]) is not \(constant)")
+        }
         guard let time = values[11]?.withBytes({ Timestamp(rfc3339: $0) }) else {
             throw EntryCoding.corrupt(position, operation, "time is not RFC 3339")
         }
-        guard let sequence = values[19]?.withBytes(number), RecordedEvent.sequences.contains(sequence) else {
-            throw EntryCoding.corrupt(position, operation, "sequence is not a positive number of 12 digits")
+        guard let sequence = values[19]?.withBytes(paddedNumber), RecordedEvent.sequences.contains(sequence)
+        else {
+            throw EntryCoding.corrupt(
+                position, operation, "sequence is not a positive number of \(Self.sequenceDigits) digits")
         }
         let type = types.text(values[3])
         guard let version = values[13]?.withBytes({ version($0, of: values[3]) }) else {
@@ -64,6 +73,14 @@ struct EntryDecoder {
         return digits.isEmpty ? nil : number
     }
 
+    /// A number in the one form in which it is written: padded with zeros.
+    private func paddedNumber(_ digits: UnsafeBufferPointer<UInt8>) -> UInt64? {
+        let isPadded =
+            digits.count == Self.sequenceDigits
+            || digits.count > Self.sequenceDigits && digits.first != UInt8(ascii: "0")
+        return isPadded ? number(digits) : nil
+    }
+
     /// The version at the end of `urn:reel:event:<type>:<version>`.
     private func version(_ schema: UnsafeBufferPointer<UInt8>, of type: ReplyView?) -> UInt64? {
         guard let type else { return nil }
@@ -76,6 +93,7 @@ struct EntryDecoder {
                 memcmp(bytes + start, name, type.count) == 0,
                 schema[colon] == UInt8(ascii: ":")
             else { return nil }
+            guard schema[colon + 1] != UInt8(ascii: "0") else { return nil }
             return number(schema[(colon + 1)...]).flatMap { $0 <= UInt64(Int32.max) ? $0 : nil }
         }
     }

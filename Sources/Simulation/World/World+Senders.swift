@@ -2,6 +2,7 @@ internal import EventSourcing
 internal import Intake
 internal import Pipeline
 internal import Recording
+internal import SessionContent
 internal import Supervision
 internal import Vault
 

@@ -20,9 +20,9 @@ enum VerifyCommand: Command {
             + "log does not know. What is found is compared with the log as it is at the end, so that a "
             + "session that goes on, or is deleted, meanwhile is no damage.\nIt proves that log and files "
             + "agree and that nothing is missing from what the log tells of. It does not prove anything "
-            + "against somebody who can write both the log and the chunk store: whole sessions, and the "
-            + "end of one that is not encrypted or whose root nobody has kept, can be left out by them "
-            + "without a trace here. Keep roots elsewhere. ops/docs/trust.md says it all.",
+            + "against somebody who can write both the log and the chunk store: they can leave out whole "
+            + "sessions and the end of any, and exchange the chunks of one without encryption, without a "
+            + "trace here. Keep roots and numbers of chunks elsewhere. ops/docs/trust.md says it all.",
         positionals: [Common.session],
         options: [withoutKey.declaration, Common.json.declaration] + Common.places,
         examples: ["reel verify sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D --json"],
