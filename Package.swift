@@ -123,9 +123,9 @@ let package = Package(
             swiftSettings: strict),
 
         tests("EventSourcingTests", ["Arithmetic", "EventSourcing", "Simulation"]),
-        tests("RecordingTests", ["EventSourcing", "Recording"]),
+        tests("RecordingTests", ["EventSourcing", "Recording", "Simulation"]),
         tests("RedisLogTests", ["EventSourcing", "RedisLog", "Simulation", "TestServers"]),
-        tests("VaultTests", ["Vault"]),
+        tests("VaultTests", ["Simulation", "Vault"]),
         tests(
             "IntakeTests", ["EventSourcing", "Intake", "Recording", "Simulation", "Supervision", "Vault"]),
         tests(

@@ -4,14 +4,14 @@ import Simulation
 
 /// Random but lawful histories of recorded sessions, the same for the same seed.
 struct Histories {
-    private var generator: SplitMix64
+    private var generator: SeededGenerator
     let partitioning: Partitioning
     private let prefix: String
     private var counters: [Int: UInt64] = [:]
     private var clock: Int64 = 1_700_000_000_000
 
     init(seed: UInt64, partitions: Int = 4, prefix: String = "sess") {
-        generator = SplitMix64(state: seed)
+        generator = SeededGenerator(seed: seed)
         self.prefix = prefix
         partitioning = Partitioning(count: partitions) ?? Partitioning.one
     }
@@ -169,19 +169,6 @@ extension Partitioning {
         guard let one = Partitioning(count: 1) else { preconditionFailure("one partition is allowed") }
         return one
     }()
-}
-
-/// A small generator with a seed (Steele, Lea and Flood 2014).
-struct SplitMix64: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
 }
 
 /// What a log must have become: the fold of each session's and chunk's events, without any database.

@@ -23,7 +23,7 @@ private struct ListFixture {
         queries = models.queries
         let projection = models.projection(epoch: "one")
         _ = try projection.checkpoints()
-        var generator = SplitMix64(state: 7)
+        var generator = SeededGenerator(seed: 7)
         var log: [RecordedEvent] = []
         for number in 0..<count {
             // Ids in another order than ages, several of them of each age.

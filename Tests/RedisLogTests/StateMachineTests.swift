@@ -73,7 +73,7 @@ struct StateMachineTests {
     @Test("random commands: every delivery is in one place, and none is lost")
     func property() {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var generator = SeededGenerator(state: seed)
+        var generator = SeededGenerator(seed: seed)
         let book = Book()
         var held: [Delivery] = []
         var alive: Set<LogPosition> = []
@@ -140,7 +140,7 @@ struct StateMachineTests {
 
     @Test("surveys come at their intervals, the rarer ones with them")
     func schedule() {
-        var generator = SeededGenerator(state: 7)
+        var generator = SeededGenerator(seed: 7)
         var schedule = SurveySchedule(surveyMilliseconds: 100, processingMilliseconds: 6000)
         var counts = (orphans: 0, stalled: 0, names: 0)
         for now in 0..<30_000 {
@@ -159,7 +159,7 @@ struct StateMachineTests {
 
     @Test("the wait before another attempt grows, is bounded, and begins anew after a success")
     func backoff() {
-        var generator = SeededGenerator(state: 3)
+        var generator = SeededGenerator(seed: 3)
         var backoff = Backoff(firstMilliseconds: 20, maximumMilliseconds: 1000)
         let waits = (0..<100).map { _ in backoff.failed(using: &generator) }
         #expect((10...20).contains(waits[0]))

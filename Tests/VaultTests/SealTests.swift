@@ -1,4 +1,5 @@
 import CSodium
+import Simulation
 import Testing
 
 @testable import Vault

@@ -1,5 +1,6 @@
 import EventSourcing
 import Recording
+import Simulation
 
 /// Random events of every type, with everything that a JSON text can trip over.
 struct RandomEvents {
