@@ -63,8 +63,8 @@ extension Checkpoints {
         } ?? ""
     }
 
-    /// The sums of all partitions. Those of a partition whose checkpoint has none, or that come from before
-    /// a rebuild, are not known.
+    /// The sums of all partitions. Those of a partition whose checkpoint has none, or none that can be read,
+    /// or that come from before a rebuild, are not known.
     func totalsBook(
         _ subscription: String, instance: String, _ client: borrowing MongoClient
     ) throws(MongoFailure) -> TotalsBook {
@@ -85,6 +85,7 @@ extension Checkpoints {
                 (try? totals.string("lineage")) == book.lineage,
                 PartitionTotals.names.allSatisfy({ !totals.isNull($0) })
             else { return (partition, nil) }
+            // What somebody spoiled is not known either, and is counted anew.
             return (partition, try? PartitionTotals(totals))
         }
         for (partition, totals) in found {

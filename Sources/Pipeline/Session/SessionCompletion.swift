@@ -23,6 +23,8 @@ public final class SessionCompletion: OrderedHandler {
 
     /// Open sessions that are kept in memory; the one that was idle longest makes room.
     private static let maximumTracked = 10_000
+    /// Events of a session that are loaded at once.
+    private static let pageSize = 500
 
     private let spool: Spool
     private let clock: any WallClock
@@ -61,13 +63,13 @@ public final class SessionCompletion: OrderedHandler {
         }
     }
 
-    /// What cannot be read lies ahead here: the session waits where the feed meets it, or at the event behind
-    /// it, and no event before it is to blame.
+    /// What cannot be read or understood lies ahead here: the session waits where the feed meets it, or at
+    /// the event behind it, and no event before it is to blame.
     private func closeIfReadable(
         _ session: String, because event: RecordedEvent, _ store: any EventStore
     ) throws {
-        do { try close(session, because: event, store) } catch let error as LogFailure
-            where error.kind == .unreadable
+        do { try close(session, because: event, store) } catch
+            where error is MalformedEvent || (error as? LogFailure)?.kind == .unreadable
         {
             guard tracked[session]?.isTold == false else { return }
             tracked[session]?.isTold = true
@@ -110,9 +112,15 @@ public final class SessionCompletion: OrderedHandler {
             SessionDecider.evolve(&entry.state, try RecordingEvent(event))
             entry.version = event.sequence
         } else if event.sequence > entry.version {
-            try store.forEach(of: key, after: entry.version) { earlier in
-                try naming(earlier) { SessionDecider.evolve(&entry.state, try RecordingEvent(earlier)) }
-                entry.version = earlier.sequence
+            // Up to the event, and no farther: what lies ahead may be what nobody can understand.
+            while entry.version < event.sequence {
+                let missing = min(Self.pageSize, Int(clamping: event.sequence - entry.version))
+                let page = try store.load(key, after: entry.version, limit: missing)
+                for earlier in page {
+                    try naming(earlier) { SessionDecider.evolve(&entry.state, try RecordingEvent(earlier)) }
+                    entry.version = earlier.sequence
+                }
+                if page.isEmpty { break }
             }
         }
         tracked[key] = entry

@@ -28,7 +28,9 @@ struct RunningSystem {
         options.durability = try DurabilitySettings.durability(settings)
         options.onlyLooks = purpose == .looking
         // Whoever changes something may have to take back what the archive alone has; the keys vouch for it.
-        let ring = purpose == .changing ? try? KeyRing.open(folder: endpoints.keys) : nil
+        // No key is made here: one that nobody else has would vouch for nothing.
+        let vouches = purpose == .changing && (try? KeyRing.hasKey(folder: endpoints.keys)) == true
+        let ring = vouches ? try? KeyRing.look(into: endpoints.keys) : nil
         options.archive = FileSegmentStore(root: endpoints.archive, ring: ring)
         let began = ContinuousClock.now
         var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 1000)
