@@ -79,9 +79,10 @@ class Recorder(Service):
             self.process = subprocess.Popen(
                 [REEL, "serve", "recorder", "--data", str(self.system.data), "--ready-file", str(self.ready),
                  "--spool", places["spool"], "--chunk-store", places["chunk_store"],
-                 "--token-keys", str(self.system.data / "tokens"), *map(str, self.options)],
+                 "--keys", places["keys"], "--token-keys", str(self.system.data / "tokens"),
+                 *map(str, self.options)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=environment(REDIS_URL=places["redis_url"], MONGODB_URL=places["mongodb_url"]))
+                env=environment(**self.system.server_urls()))
         if not eventually(self.ready.exists, 60):
             raise RuntimeError(f"no recorder: {self.log.read_text(errors='replace')[-800:]}")
         self.url = self.log.read_text(errors="replace").split("http port open url=")[1].split()[0]
