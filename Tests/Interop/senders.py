@@ -378,7 +378,7 @@ def racing(scene):
 def keyless(scene):
     """A key that is gone is named."""
     session = recording(scene.here)
-    client = pymongo.MongoClient(scene.system.endpoints["mongodb_url"], serverSelectionTimeoutMS=10_000)
+    client = pymongo.MongoClient(scene.system.endpoints["mongodb_vault_url"], serverSelectionTimeoutMS=10_000)
     with client:
         gone = client["reel_vault"]["keys"].delete_one({"session_id": session})
     checks.equal("a key is taken away", gone.deleted_count, 1)
