@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import os
 import pathlib
 import re
 
@@ -36,6 +37,19 @@ class Told:
 
 
 @dataclasses.dataclass
+class Inflicted:
+    """What was done that decides what must, and what may be there."""
+    # Ids of events that somebody took away and put back, or that were archived before an old Redis came.
+    kept: set = dataclasses.field(default_factory=set)
+    # Sessions with something in the way of their chunks: these may be given up, and are stored in the end.
+    blocked: set = dataclasses.field(default_factory=set)
+    # Names in the chunk store of what was put there to stay.
+    left: set = dataclasses.field(default_factory=set)
+    # What was seen to be wrong while it happened.
+    noticed: list = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
 class Evidence:
     """Everything that the checker may look at."""
     log: Log
@@ -47,6 +61,7 @@ class Evidence:
     sent: list = dataclasses.field(default_factory=list)
     # Names of the indexes of each collection.
     indexes: dict = dataclasses.field(default_factory=dict)
+    inflicted: Inflicted = dataclasses.field(default_factory=Inflicted)
 
 
 class Findings:
@@ -55,7 +70,7 @@ class Findings:
     def __init__(self):
         self.skipped, self.duplicated, self.lost, self.odd = [], [], [], []
         self.sessions = self.events = self.chunks = self.acknowledged = 0
-        self.segments = self.archived = self.sent = 0
+        self.segments = self.archived = self.sent = self.retried = 0
         self.ends = collections.Counter()
 
     def sound(self):
@@ -100,7 +115,7 @@ def check_sequences(session, events, findings):
         findings.odd.append(f"{session}: sequences are not in order")
 
 
-def check_life(session, events, findings):
+def check_life(session, events, findings, blocked=frozenset()):
     """One event of each kind for each chunk, and one of each step of the session's life."""
     status = fold(events)[0]["status"]
     counts = collections.Counter(
@@ -109,9 +124,12 @@ def check_life(session, events, findings):
     numbers = [number for kind, number in counts if kind == "ChunkRecorded"]
     findings.chunks += len(numbers)
     for key, times in counts.items():
-        if times > 1:
+        failed = key[0] == "ChunkFailed"
+        # Each failure of a chunk that is tried again is an event of its own.
+        if times > 1 and not failed:
             findings.duplicated.append(f"{session}: {key} happened {times} times")
-        if key[0] == "ChunkFailed":
+        findings.retried += failed and ("ChunkStored", key[1]) in counts
+        if failed and (session not in blocked or ("ChunkStored", key[1]) not in counts):
             findings.lost.append(f"{session}: chunk {key[1]} was given up")
     if sorted(numbers) != list(range(1, len(numbers) + 1)):
         findings.lost.append(f"{session}: chunks are numbered {sorted(numbers)[:20]}")
@@ -163,8 +181,11 @@ def check_files(session, events, evidence, findings, told):
 
 
 def file_problem(session, recorded, stored, evidence, expected):
+    path = evidence.store / stored["storage_path"]
+    if path.is_symlink() or path.parent.is_symlink() or path.exists() and not path.is_file():
+        return "something else than a file stands in its place", b""
     try:
-        content = (evidence.store / stored["storage_path"]).read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         return str(error), b""
     leaf = leaf_hash(content)
@@ -308,27 +329,44 @@ def check_rest(sessions, evidence, findings):
     """No file that the log doesn't know, and nothing unfinished."""
     known = {e["data"]["storage_path"] for events in sessions.values() for e in events
              if e["type"] == "ChunkStored"}
+    left = evidence.inflicted.left
     for path in sorted(evidence.store.rglob("*")):
         name = str(path.relative_to(evidence.store))
-        if not path.is_file() or name in known:
+        is_ours = any(one == name or name.startswith(one + "/") for one in left)
+        is_folder = path.is_dir() and not path.is_symlink() and "/" not in name
+        if is_ours or is_folder or name in known:
             continue
-        if re.fullmatch(r"[\w-]+/\d{8}\.reel", name):
+        if path.is_symlink() or not path.is_file():
+            findings.odd.append(f"file {name}: is no file, and nobody has left it there")
+        elif re.fullmatch(r"[\w-]+/\d{8}\.reel", name):
             findings.duplicated.append(f"file {name}: the log doesn't know it")
         else:
             findings.odd.append(f"file {name}: was left in the chunk store")
-    left = [path for path in evidence.spool.rglob("*") if path.is_file()]
-    findings.odd += [f"file {path.relative_to(evidence.spool)}: was left in the spool" for path in left]
+    for name in sorted(left):
+        if not os.path.lexists(evidence.store / name):
+            findings.odd.append(f"file {name}: is nobody's, and was taken away")
+    rest = [path for path in evidence.spool.rglob("*") if path.is_file()]
+    findings.odd += [f"file {path.relative_to(evidence.spool)}: was left in the spool" for path in rest]
+
+
+def check_kept(partitions, evidence, findings):
+    """Events that were taken away and came back."""
+    gone = evidence.inflicted.kept - {event["id"] for _, event in events_of(partitions)}
+    findings.lost += [f"event {name}: is not in the log any more" for name in sorted(gone)]
 
 
 def check(evidence):
     """Everything; the findings hold the counts as well."""
     findings = Findings()
-    sessions, trail = histories(joined(evidence.log, findings), findings)
+    findings.odd += evidence.inflicted.noticed
+    partitions = joined(evidence.log, findings)
+    sessions, trail = histories(partitions, findings)
+    check_kept(partitions, evidence, findings)
     told = {one.session: one for one in evidence.told}
     sent = {one.session: one for one in evidence.sent}
     for session, events in sessions.items():
         check_sequences(session, events, findings)
-        check_life(session, events, findings)
+        check_life(session, events, findings, evidence.inflicted.blocked)
         check_holds(session, events, findings)
         total = check_files(session, events, evidence, findings, told.get(session))
         if session in told:

@@ -10,6 +10,9 @@ import time
 import senders
 from databases import Databases
 from fleet import Clock
+from logins import Logins
+from special_files import SpecialFiles
+from streams import NAMING_SECONDS, Streams
 
 
 class Faults:
@@ -32,12 +35,18 @@ class Faults:
         ("over_memory", "Redis over its memory", 5), ("cannot_save", "Redis that cannot save", 5),
         ("rotate_passwords", "other passwords and rights in MongoDB", 6),
         ("drop_collections", "drop collections in MongoDB", 5),
+        ("rotate_redis", "other password and rights in Redis", 6),
+        ("cut_stream", "entries cut out of a stream", 6),
+        ("special_file", "special files in the chunk store", 6),
+        # It takes more than a minute, in which nothing else is done.
+        ("old_redis", "an old Redis beside a newer archive", 1),
     ]
 
-    def __init__(self, fleet, source, longest):
-        self.fleet, self.source, self.longest = fleet, source, longest
+    def __init__(self, fleet, source, longest, recorders):
+        self.fleet, self.source, self.longest, self.recorders = fleet, source, longest, recorders
         self.timers = []
-        self.databases = Databases(fleet, source)
+        self.databases, self.logins = Databases(fleet, source), Logins(fleet, source)
+        self.streams, self.specials = Streams(fleet, source), SpecialFiles(fleet, source)
         self.healing = False
 
     def possible(self):
@@ -61,6 +70,17 @@ class Faults:
     def later(self, seconds, action):
         """Does something after a while; `end` does what is still open."""
         self.timers.append((time.monotonic() + seconds, action))
+
+    def undo(self, seconds=60):
+        """Undoes what lasts. What can't be undone while a server is away is tried again."""
+        self.fleet.wake(everything=True)
+        now = time.monotonic()
+        self.streams.overdue = now + NAMING_SECONDS
+        while self.timers and time.monotonic() < now + seconds:
+            self.tick(everything=True)
+            self.fleet.keep_running()
+            time.sleep(0.2)
+        self.healing, self.streams.overdue = False, None
 
     def tick(self, everything=False):
         now = time.monotonic()
@@ -277,6 +297,62 @@ class Faults:
             self.databases.give_back_for_sure(name)
         elif not self.databases.give_back(name):
             self.later(1, lambda: self._give_back(name))
+
+    def rotate_redis(self):
+        """Somebody changes Reel's user in Redis, and a while later puts it right."""
+        redis = self._redis()
+        deed = self.logins.take_away(redis) if redis else None
+        if deed is None:
+            return None
+        seconds = self.seconds(1, 20)
+        self.later(seconds, self._give_login_back)
+        return f"{deed}, {seconds:.1f} s"
+
+    def _give_login_back(self):
+        if not self.logins.give_back():
+            self.later(0.5, self._give_login_back)
+
+    def cut_stream(self):
+        """Entries that are not archived leave a stream, and come back when the partition is halted."""
+        redis = self._redis()
+        try:
+            done = self.streams.cut_out(redis) if redis else None
+        except (OSError, RuntimeError):
+            return None
+        if done is None:
+            return None
+        cut, deed = done
+        seconds = self.seconds(2, 20)
+        self.later(seconds, lambda: self._put_back(cut))
+        return f"{deed}, {seconds:.1f} s"
+
+    def _put_back(self, cut):
+        redis = self._redis()
+        try:
+            done = redis is not None and self.streams.put_back(redis, cut)
+        except (OSError, RuntimeError):
+            done = False
+        if not done:
+            self.later(0.5, lambda: self._put_back(cut))
+
+    def special_file(self):
+        """Something that is no file stands in the chunk store, where the next chunk would come or beside."""
+        done = self.specials.put()
+        if done is None:
+            return None
+        path, inode, deed = done
+        if inode is None:
+            return f"{deed}, left there"
+        seconds = self.seconds(2, 20)
+        self.later(seconds, lambda: self.specials.take_away(path, inode))
+        return f"{deed}, {seconds:.1f} s"
+
+    def old_redis(self):
+        """An old copy of Redis' folder is put back, when everything since then is archived."""
+        self.undo()
+        if self.timers or not self.fleet.up.process:
+            return None
+        return self.streams.old_copy(self.recorders)
 
     def drop_collections(self):
         return self.databases.drop_something() if self.fleet.up.process else None

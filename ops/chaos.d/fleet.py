@@ -1,6 +1,7 @@
 """The processes of a run: `reel up`, further workers on the same servers, recorders. Keeps them going."""
 
 import contextlib
+import json
 import os
 import pathlib
 import random
@@ -8,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from checker import Told
+from checker import Inflicted, Told
 from feeding import Feed
 from kit import MIB, REEL, UNLIMITED, Redis, System, environment, free_port, reel
 from senders import Places, Sent, Stream
@@ -86,6 +87,7 @@ class Fleet:
         self.live, self.told, self.stalls = [], [], []
         self.streams, self.sent, self.next_stream = [], [], 0.0
         self.made, self.next_feed = 0, 0.0
+        self.inflicted, self.next_retry = Inflicted(), 0.0
         ports = [free_port() for _ in range(2)]
         self.urls, self.serves = (None, None), False
         keys = folder / "data" / "keys"
@@ -247,18 +249,38 @@ class Fleet:
         for stream in list(self.streams):
             self.collect_stream(stream, patience=1)
 
-    def restart(self):
-        """Ends all work cleanly and starts it again: what was left unfinished is swept up then."""
+    def retry_parked(self):
+        """Has chunks tried again that something in the chunk store kept from being stored."""
+        if not self.inflicted.blocked or time.monotonic() < self.next_retry:
+            return
+        self.next_retry = time.monotonic() + 3
+        done = self.system.reel("parked", "list", "--json")
+        parked = json.loads(done.stdout)["parked"] if done.returncode == 0 else []
+        for session in self.inflicted.blocked & {one["session_id"] for one in parked}:
+            self.system.reel("parked", "retry", "--session", session)
+
+    def stop_all(self):
+        """Ends all work cleanly, the servers as well; recorders and senders wait."""
         for worker in self.workers:
             worker.signal(signal.SIGTERM)
         for worker in self.workers:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                worker.process.wait(60)
+            if worker.process:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    worker.process.wait(60)
+        self.up.asked = signal.SIGTERM
         status = self.system.stop()
-        if status != 0:
-            self.up.ends.append((status, "the clean restart after all faults"))
-        self.up.process = self.system.start().process
+        if status not in (0, -signal.SIGKILL):
+            self.up.ends.append((status, "a clean restart"))
+
+    def start_all(self):
+        """Starts everything again."""
+        self.up.process, self.up.asked = self.system.start().process, None
         self.keep_running()
+
+    def restart(self):
+        """Ends all work cleanly and starts it again: what was left unfinished is swept up then."""
+        self.stop_all()
+        self.start_all()
 
     def end(self):
         """Ends every process that was started here."""

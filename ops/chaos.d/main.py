@@ -16,12 +16,12 @@ import time
 import pymongo
 
 import selftest
-from archive import joined, read_log
-from checker import Evidence, Findings, check, events_of
+from archive import read_log
+from checker import Evidence, check
 from faults import Faults
 from fleet import Disks, Fleet
-from fold import fold
 from kit import Workspace
+from settling import by_session, settle, whole_log
 
 SETTLE_SECONDS = 240
 
@@ -47,6 +47,10 @@ def arguments():
         "--workers", type=int, default=2, metavar="N",
         help="processes beside 'reel up' that work on the same log (default 2)")
     parser.add_argument("--recorders", type=int, default=3, metavar="N", help="at a time (default 3)")
+    parser.add_argument(
+        "--only", action="append", metavar="KIND", choices=[kind[0] for kind in Faults.KINDS],
+        help="inflict this kind, and others so named, and nothing else: "
+        + ", ".join(kind[0] for kind in Faults.KINDS))
     parser.add_argument("--keep", action="store_true", help="keep the folder of data and logs")
     parser.add_argument(
         "--self-test", action="store_true",
@@ -62,6 +66,9 @@ def inflict(fleet, faults, source, options):
     """The faults, at random moments; answers how many of each kind."""
     counts, began = collections.Counter(), time.monotonic()
     kinds, left_out = faults.possible()
+    kinds = [kind for kind in kinds if not options.only or kind[0] in options.only]
+    if not kinds:
+        raise RuntimeError("none of these faults is possible here")
     for kind, reason in left_out.items():
         say(f"left out: {kind}: {reason}")
     # Every kind once before any comes again by chance.
@@ -75,9 +82,14 @@ def inflict(fleet, faults, source, options):
         done = None
         while done is None and time.monotonic() < deadline:
             kind = waiting[0] if waiting else source.choices(kinds, [k[2] for k in kinds])[0]
+            started = time.monotonic()
             done = getattr(faults, kind[0])()
+            took = time.monotonic() - started
+            if took > 5:
+                began, deadline = began + took, deadline + took  # the others are spread over the rest
             if waiting:
-                waiting.append(waiting.pop(0)) if done is None else waiting.pop(0)
+                # What took long in vain comes again by chance alone.
+                waiting.append(waiting.pop(0)) if done is None and took < 5 else waiting.pop(0)
             if done is None:
                 step(fleet, faults, options)
         if done is not None:
@@ -92,60 +104,6 @@ def step(fleet, faults, options):
     faults.tick()
     fleet.tick(options.recorders)
     time.sleep(0.05)
-
-
-def is_settled(fleet):
-    """Whether every session has ended and the read models, the audit trail's too, are at the log's end."""
-    sessions, trail = by_session(whole_log(fleet))
-    versions, expected = {}, {}
-    for events in sessions.values():
-        session, chunks, _ = fold(events)
-        if session["status"] not in ("completed", "failed"):
-            return False
-        versions[session["session_id"]] = session["version"]
-        expected |= {chunk["chunk_id"]: chunk["version"] for chunk in chunks.values()}
-    client = pymongo.MongoClient(fleet.urls[1], serverSelectionTimeoutMS=5000)
-    try:
-        found = {d["session_id"]: d["version"] for d in client["reel"].sessions.find()}
-        pipelines = {d["session_id"]: d["version"] for d in client["reel"].pipeline.find()}
-        chunks = {d["chunk_id"]: d["version"] for d in client["reel"].chunks.find()}
-        shown = {d["audit_id"] for d in client["reel"].audit.find({}, ["audit_id"])}
-        # What somebody has dropped is built again, and put in place as a whole.
-        marker = client["reel"].checkpoints.find_one("read-models") or {}
-    finally:
-        client.close()
-    whole = not marker.get("lost") and not marker.get("swap")
-    return whole and found == pipelines == versions and chunks == expected and shown == trail
-
-
-def settle(fleet, seconds):
-    """Waits until nothing is left to do; whether that came."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        fleet.keep_running()
-        try:
-            if is_settled(fleet):
-                return True
-        except (OSError, RuntimeError, pymongo.errors.PyMongoError):
-            pass  # still starting
-        time.sleep(1)
-    return False
-
-
-def whole_log(fleet):
-    """Every entry of every partition, from archive and stream; what is wrong with them is said later."""
-    return joined(read_log(fleet.redis(), fleet.archive), Findings())
-
-
-def by_session(partitions):
-    """The events of each session, and the ids of the records of who did what."""
-    sessions, trail = collections.defaultdict(list), set()
-    for _, event in events_of(partitions):
-        if event["partitionkey"].startswith("audit/"):
-            trail.add(event["id"])
-        else:
-            sessions[event["partitionkey"]].append(event)
-    return sessions, trail
 
 
 def export_keys(fleet):
@@ -194,7 +152,8 @@ def gather(fleet):
     client.close()
     log = read_log(fleet.redis(), fleet.archive)
     return Evidence(
-        log, fleet.store, fleet.spool, documents, keys, fleet.told, fleet.sent, indexes), settled
+        log, fleet.store, fleet.spool, documents, keys, fleet.told, fleet.sent, indexes,
+        fleet.inflicted), settled
 
 
 def print_table(seed, counts, fleet, findings):
@@ -205,6 +164,7 @@ def print_table(seed, counts, fleet, findings):
         ("sessions in the log", findings.sessions), ("events", findings.events),
         ("  archived", findings.archived), ("  archived segments", findings.segments),
         ("chunks in the log", findings.chunks), ("chunks acknowledged", findings.acknowledged),
+        ("  given up, tried again, stored", findings.retried),
         ("bytes acknowledged to streams", findings.sent),
         ("processes that ended by themselves", sum(len(k.ends) for k in [fleet.up, *fleet.workers])),
         ("other problems", len(findings.odd)), ("skipped", len(findings.skipped)),
@@ -237,21 +197,19 @@ def run(options, folder):
     fleet = Fleet(folder, seed, options.workers, disks)
     try:
         fleet.start()
-        faults = Faults(fleet, source, longest=max(5, options.minutes * 60 / 4))
+        faults = Faults(
+            fleet, source, longest=max(5, options.minutes * 60 / 4), recorders=options.recorders)
         counts = inflict(fleet, faults, source, options)
         say("healing")
-        fleet.wake(everything=True)
-        deadline = time.monotonic() + 60
-        # What can't be undone while a server is away is tried again.
-        while faults.timers and time.monotonic() < deadline:
-            faults.tick(everything=True)
-            fleet.keep_running()
-            time.sleep(0.2)
+        faults.undo()
+        if faults.timers:
+            fleet.inflicted.noticed.append(f"{len(faults.timers)} faults could not be undone")
         fleet.heal()
         if not settle(fleet, SETTLE_SECONDS):
             say(f"not everything came to its end within {SETTLE_SECONDS} s")
         fleet.restart()
         evidence, settled = gather(fleet)
+        faults.specials.look_outside()
         if not settled:
             say("the read models did not catch up")
         say("checking")

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import os
 import random
 import shutil
 
@@ -61,6 +62,43 @@ def add_file(evidence, source):
 
 def leave_unfinished(evidence, source):
     some_file(evidence, source).with_suffix(".tmp").write_bytes(b"half")
+
+
+def put_in_place(make):
+    """Something else stands where a chunk's file was."""
+    def damage(evidence, source):
+        path = some_file(evidence, source)
+        moved = path.rename(evidence.store.parent / f"moved-{path.parent.name}")
+        make(path, moved)
+    return damage
+
+
+def put_beside(evidence, source):
+    os.mkfifo(some_file(evidence, source).with_name("00010000.reel"))
+
+
+def forget_left(evidence, source):
+    evidence.inflicted.left.add(f"{some_file(evidence, source).parent.name}/stray")
+
+
+def forget_kept(evidence, source):
+    """An event that had been archived is gone with an old Redis, without a gap in its session."""
+    evidence.inflicted.kept.add("sess-gone/SessionCreated")
+
+
+def notice(evidence, source):
+    evidence.inflicted.noticed.append("p000: entries were cut out, and it was not halted")
+
+
+def give_up(evidence, source):
+    """A chunk was given up and not stored, though it was only something in its way that had to go."""
+    number, index = source.choice(entries_of(evidence, b"ChunkStored"))
+    entries = evidence.log.streams[number]
+    entry, pairs = entries[index]
+    fields = dict(pairs)
+    evidence.inflicted.blocked.add(fields[b"partitionkey"].decode())
+    fields |= {b"id": fields[b"id"] + b"-failed", b"type": b"ChunkFailed"}
+    entries[index] = (entry, list(fields.items()))
 
 
 def change_fed(evidence, source):
@@ -169,6 +207,15 @@ DAMAGE = [
     ("a bit of a file is flipped", flip_bit, "lost"),
     ("a file that the log doesn't know", add_file, "duplicated"),
     ("an unfinished file in the chunk store", leave_unfinished, "odd"),
+    ("a FIFO stands in a file's place", put_in_place(lambda path, _: os.mkfifo(path)), "lost"),
+    ("a link to the file itself stands in its place",
+     put_in_place(lambda path, moved: path.symlink_to(moved)), "lost"),
+    ("a folder stands in a file's place", put_in_place(lambda path, _: path.mkdir()), "lost"),
+    ("a FIFO was left beside the files", put_beside, "odd"),
+    ("what others put beside the files was taken away", forget_left, "odd"),
+    ("a chunk with something in its way was given up for good", give_up, "lost"),
+    ("an event that was archived is not in the log any more", forget_kept, "lost"),
+    ("what was noticed while it happened", notice, "odd"),
     ("what went in is not what is stored", change_fed, "lost"),
     ("a chunk was acknowledged that is nowhere", acknowledge_more, "lost"),
     ("a recorder said all is recorded, and it isn't", claim_more, "lost"),
@@ -207,6 +254,7 @@ def copied(evidence, log, store):
     return dataclasses.replace(
         evidence, store=store, documents=copy.deepcopy(evidence.documents), told=copy.deepcopy(evidence.told),
         sent=copy.deepcopy(evidence.sent), indexes=copy.deepcopy(evidence.indexes),
+        inflicted=copy.deepcopy(evidence.inflicted),
         log=dataclasses.replace(
             log, streams={n: list(e) for n, e in log.streams.items()},
             segments={n: dict(s) for n, s in log.segments.items()}, trimmed=copy.deepcopy(log.trimmed)))

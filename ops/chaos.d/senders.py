@@ -145,10 +145,14 @@ class Stream:
     def send(self, offset):
         """One sender, from this place on; until it is refused, breaks, or has sent some of it."""
         urls = self.places.urls()
+        try:
+            token = self.places.token()
+        except ERRORS:
+            return  # the system is just starting again
         if not urls:
             return
         sender = Sender(
-            self.random.choice(urls), self.places.token(), self.session, offset, self.source[offset:],
+            self.random.choice(urls), token, self.session, offset, self.source[offset:],
             self.random.randrange(1 << 30))
         self.senders.append(sender)
         try:
