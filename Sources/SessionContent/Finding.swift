@@ -32,6 +32,9 @@ public struct Finding: Sendable, Hashable, CustomStringConvertible {
         case unfinished
         /// The session was deleted: its files and its key are removed, or will be.
         case deleted
+
+        /// Whether it only says where the session is in its life.
+        public var isNote: Bool { self == .unfinished || self == .deleted }
     }
 
     /// What kind of damage.
@@ -75,22 +78,6 @@ public struct Finding: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// What a verification of one session has come to.
-public enum VerificationOutcome: String, Sendable, CaseIterable {
-    /// The session is completed, and everything that can be checked holds.
-    case sound
-    /// Something is not as it was written: damage, or forgery.
-    case unsound
-    /// Nothing is wrong, and the session is not completed yet: nothing binds its chunks.
-    case unfinished
-    /// Nothing is wrong, and the session has failed: it will never be completed.
-    case failed
-    /// The session is deleted, and nothing of it is left but its history.
-    case deleted
-    /// The session was deleted while it was looked at: whatever was found says nothing.
-    case deletedMeanwhile = "deleted_meanwhile"
-}
-
 /// What an audit of one session found.
 public struct AuditReport: Sendable, Hashable {
     /// The most findings that are kept; more are counted.
@@ -99,7 +86,7 @@ public struct AuditReport: Sendable, Hashable {
     /// The session.
     public var sessionID: String
     /// What it has come to.
-    public var outcome = VerificationOutcome.unsound
+    public var outcome = VerificationOutcome.damaged
     /// Where the session was in its life when the look ended; nil where its history does not say.
     public var status: SessionStatus?
     /// Whether the recording ended early: everything that was recorded is there, and not everything was.
@@ -123,15 +110,20 @@ public struct AuditReport: Sendable, Hashable {
     public private(set) var findings: [Finding] = []
     /// How many findings there are.
     public private(set) var findingCount = 0
+    /// How many of them only say where the session is in its life: nothing is wrong with that.
+    public private(set) var noteCount = 0
+    /// Whether one of them is that the session's key cannot be had.
+    var isKeyMissing = false
 
     /// A report without findings.
     public init(sessionID: String) { self.sessionID = sessionID }
 
-    /// Whether all is well.
-    public var isSound: Bool { outcome == .sound }
+    /// Whether everything holds that was to be looked at.
+    public var isSound: Bool { outcome == .sound || outcome == .unopened && status == .completed }
 
     mutating func note(_ finding: Finding) {
         findingCount += 1
+        if finding.kind.isNote { noteCount += 1 }
         if findings.count < Self.maximumFindings { findings.append(finding) }
     }
 
@@ -148,6 +140,7 @@ public struct AuditReport: Sendable, Hashable {
         originalBytes = files.originalBytes
         contentChecked = files.contentChecked
         computedRoot = files.computedRoot
+        isKeyMissing = files.isKeyMissing
         for finding in files.findings { note(finding) }
         count(files.findingCount - files.findings.count)
     }
@@ -156,31 +149,33 @@ public struct AuditReport: Sendable, Hashable {
 extension AuditReport {
     /// The report as a document.
     public func encode(into writer: inout JSONWriter) {
-        writer.object { json in
-            json.member("session_id", sessionID)
-            json.member("outcome", outcome.rawValue)
-            json.member("verified", isSound)
-            json.key("status")
-            if let status { json.value(status.rawValue) } else { json.null() }
-            json.member("incomplete", isIncomplete)
-            json.member("version", Int(clamping: version))
-            json.member("chunks_count", chunks)
-            json.member("sealed_bytes", sealedBytes)
-            json.member("original_bytes", originalBytes)
-            json.member("content_checked", contentChecked)
-            json.key("merkle_root")
-            if let merkleRoot { json.value(merkleRoot) } else { json.null() }
-            json.key("computed_root")
-            if let computedRoot { json.value(computedRoot) } else { json.null() }
-            json.member("findings_count", findingCount)
-            json.key("findings")
-            json.array { list in
-                for finding in findings {
-                    list.object { item in
-                        item.member("kind", finding.kind.rawValue)
-                        item.member("subject", finding.subject)
-                        item.member("text", finding.text)
-                    }
+        writer.object { encodeMembers(into: &$0) }
+    }
+
+    func encodeMembers(into json: inout JSONWriter) {
+        json.member("session_id", sessionID)
+        json.member("outcome", outcome.rawValue)
+        json.member("verified", isSound)
+        json.key("status")
+        if let status { json.value(status.rawValue) } else { json.null() }
+        json.member("incomplete", isIncomplete)
+        json.member("version", Int(clamping: version))
+        json.member("chunks_count", chunks)
+        json.member("sealed_bytes", sealedBytes)
+        json.member("original_bytes", originalBytes)
+        json.member("content_checked", contentChecked)
+        json.key("merkle_root")
+        if let merkleRoot { json.value(merkleRoot) } else { json.null() }
+        json.key("computed_root")
+        if let computedRoot { json.value(computedRoot) } else { json.null() }
+        json.member("findings_count", findingCount)
+        json.key("findings")
+        json.array { list in
+            for finding in findings {
+                list.object { item in
+                    item.member("kind", finding.kind.rawValue)
+                    item.member("subject", finding.subject)
+                    item.member("text", finding.text)
                 }
             }
         }

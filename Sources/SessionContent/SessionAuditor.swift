@@ -25,9 +25,10 @@ public final class SessionAuditor {
     ///
     /// Findings are compared with what the log says when the look ends: a session that goes on meanwhile, or
     /// is deleted, is no damage.
-    /// - Parameter progress: called after every chunk with how many are done and how many there are.
+    /// - Parameter progress: called after every chunk with how many are done and how many there are; what it
+    ///   throws ends the look.
     public func audit(
-        _ session: String, progress: (Int, Int) -> Void = { _, _ in }
+        _ session: String, progress: (Int, Int) throws -> Void = { _, _ in }
     ) throws -> AuditReport? {
         var report = AuditReport(sessionID: session)
         var history = SessionHistory(of: session)
@@ -38,6 +39,7 @@ public final class SessionAuditor {
         } catch let failure as LogFailure where failure.kind == .corrupt {
             // Not even the log can be read as it was written.
             report.note(.log, failure.key, failure.text)
+            report.contentChecked = false
             return report
         }
         let wasDeleted = history.state.status == .deleted
@@ -83,7 +85,7 @@ public final class SessionAuditor {
         let state = history.state
         let isRemoved = state.deletedThrough >= state.chunkCount
         let left = (listing?.files.count ?? 0) + (listing?.others.count ?? 0)
-        report.outcome = report.findingCount == 0 && (!isRemoved || left == 0) ? .deleted : .unsound
+        report.outcome = report.findingCount == 0 && (!isRemoved || left == 0) ? .deleted : .damaged
         report.note(
             .deleted, state.sessionID,
             "the session was deleted; the files of \(state.deletedThrough) of \(state.chunkCount) chunks are "
@@ -101,7 +103,7 @@ public final class SessionAuditor {
     private func describeDeletionMeanwhile(_ history: SessionHistory, _ report: inout AuditReport) {
         let isLawful = report.findingCount == 0
         report.contentChecked = false
-        report.outcome = isLawful ? .deletedMeanwhile : .unsound
+        report.outcome = isLawful ? .deletedMeanwhile : .damaged
         report.note(
             .deleted, history.sessionID,
             "the session was deleted while it was verified; what was looked at says nothing")
@@ -110,14 +112,14 @@ public final class SessionAuditor {
     // MARK: Files
 
     private func auditFiles(
-        _ history: SessionHistory, _ report: inout AuditReport, _ progress: (Int, Int) -> Void
+        _ history: SessionHistory, _ report: inout AuditReport, _ progress: (Int, Int) throws -> Void
     ) throws {
         let stored = history.stored
         let key = stored.isEmpty ? nil : try sessionKey(history.sessionID, &report)
         var leaves: [Digest] = []
         for (index, event) in stored.enumerated() {
             if let leaf = try audit(event, key, &report) { leaves.append(leaf) }
-            progress(index + 1, stored.count)
+            try progress(index + 1, stored.count)
         }
         if leaves.count == history.trails.count {
             report.computedRoot = MerkleTree(leafHashes: leaves).root.hex
@@ -132,13 +134,17 @@ public final class SessionAuditor {
             }
             return try keys.key(ofSession: session)
         } catch let missing as KeyMissing {
-            report.contentChecked = false
-            report.note(.unreadable, session, "\(missing)")
+            lackKey(session, "\(missing)", &report)
         } catch let failure as KeyFailure where !failure.isTransient {
-            report.contentChecked = false
-            report.note(.unreadable, session, "\(failure)")
+            lackKey(session, "\(failure)", &report)
         }
         return nil
+    }
+
+    private func lackKey(_ session: String, _ text: String, _ report: inout AuditReport) {
+        report.contentChecked = false
+        report.isKeyMissing = true
+        report.note(.unreadable, session, text)
     }
 
     /// Audits one file; answers its leaf hash when it is the file in the log.
@@ -207,17 +213,21 @@ public final class SessionAuditor {
                 .root, history.sessionID,
                 "the log's root is \(expected), the files' is \(report.computedRoot ?? "unknown")")
         }
-        guard report.findingCount == 0 else {
-            report.outcome = .unsound
-            noteUnfinished(history, &report)
-            return
-        }
-        switch history.state.status {
-        case .completed: report.outcome = .sound
-        case .failed: report.outcome = .failed
-        default: report.outcome = .unfinished
-        }
+        report.outcome = outcome(history, report)
         noteUnfinished(history, &report)
+    }
+
+    /// The worst that was found; where nothing was, how far it was looked.
+    private func outcome(_ history: SessionHistory, _ report: AuditReport) -> VerificationOutcome {
+        let holes = history.findings.count { $0.rule == .unreadable }
+        if report.findingCount > holes + (report.isKeyMissing ? 1 : 0) { return .damaged }
+        if holes > 0 { return .unreadable }
+        if report.isKeyMissing { return .keyMissing }
+        switch history.state.status {
+        case .completed: return report.contentChecked ? .sound : .unopened
+        case .failed: return report.contentChecked ? .partial : .unopened
+        default: return .unfinished
+        }
     }
 
     private func noteUnfinished(_ history: SessionHistory, _ report: inout AuditReport) {

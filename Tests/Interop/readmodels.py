@@ -32,7 +32,9 @@ SESSION = {
         "holds": [{"case": str, "reason": str, "set_by": str, "set_at": datetime.datetime}],
         "media?": {
             "container": str, "size_bytes": int, "duration_seconds?": float, "width?": int, "height?": int,
-            "frame_rate?": float, "frame_count?": int, "audio": bool}},
+            "frame_rate?": float, "frame_count?": int, "audio": bool},
+        "verification?": {
+            "outcome": str, "at": datetime.datetime, "by": str, "findings": [str], "findings_count": int}},
 }
 CHUNK = {
     "chunk_id": str, "session_id": str, "sequence_number": int, "timestamp": datetime.datetime,

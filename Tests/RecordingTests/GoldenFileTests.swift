@@ -34,7 +34,7 @@ private let designed: Set<String> = [
     "SessionStopped", "SessionProcessing", "SessionCompleted", "SessionFailed", "SessionDeleted",
     "ChunkRecorded", "ChunkCompressed", "ChunkSealed", "ChunkValidated", "ChunkStored", "ChunkFailed",
     "ChunkDeleted", "MerkleRootComputed", "KeyExported", "PipelineStateChanged", "LegalHoldSet",
-    "LegalHoldLifted",
+    "LegalHoldLifted", "SessionVerified",
 ]
 
 /// Members that the decoder doesn't need: it works the ratio out, and reads older or smaller events.

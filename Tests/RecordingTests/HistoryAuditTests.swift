@@ -76,7 +76,7 @@ struct HistoryAuditTests {
         // Whoever can take out the newest event, or one that nothing depends on, leaves a lawful history.
         let last = "\(events.count - 1) ChunkDeleted"
         let free = unnoticed.subtracting([last]).map { $0.split(separator: " ")[1] }
-        #expect(Set(free) == ["SessionUpdated", "ChunkFailed", "KeyExported"])
+        #expect(Set(free) == ["SessionUpdated", "ChunkFailed", "KeyExported", "SessionVerified"])
         #expect(unnoticed.contains(last))
     }
 
@@ -92,7 +92,7 @@ struct HistoryAuditTests {
             forged[index + 1].event.id += "-again"
             if HistoryAudit.of(renumbered(forged)).isLawful { unnoticed.insert(events[index].type) }
         }
-        #expect(unnoticed == ["SessionUpdated", "ChunkFailed", "KeyExported"])
+        #expect(unnoticed == ["SessionUpdated", "ChunkFailed", "KeyExported", "SessionVerified"])
     }
 
     @Test("events that changed places show, unless it makes no difference")
@@ -160,6 +160,32 @@ struct HistoryAuditTests {
             #expect(!HistoryAudit.of(try deleted.events).isLawful, "\(late.typeName)")
             deleted.facts.removeLast()
         }
+    }
+
+    @Test("a verification that says what cannot have been found there shows")
+    func verifications() throws {
+        let completed = try LawfulHistory.completed()
+        func rules(_ change: (inout SessionEvent.Verified) -> Void) throws -> [HistoryFinding.Rule] {
+            var verified = SessionEvent.Verified(
+                sessionID: LawfulHistory.sessionID, outcome: .sound, trigger: .command, version: 9,
+                chunkCount: 3, bytesRead: 1, contentsOpened: true, merkleRoot: History.hash(7),
+                durationMilliseconds: 1, findings: [], findingCount: 0)
+            change(&verified)
+            var forged = completed
+            forged.facts.append(.session(.verified(verified)))
+            return HistoryAudit.of(try forged.events).findings.map(\.rule)
+        }
+        #expect(try rules { _ in } == [])
+        #expect(try rules { $0.merkleRoot = History.hash(8) } == [.counts])
+        #expect(try rules { $0.merkleRoot = nil } == [.counts])
+        #expect(try rules { $0.chunkCount = 2 } == [.counts])
+        #expect(try rules { $0.contentsOpened = false } == [.form])
+        #expect(try rules { $0.outcome = .damaged } == [.form])
+        #expect(try rules { $0.version = 100_000 } == [.counts])
+        var open = try LawfulHistory()
+        try open.command(.start, .begin)
+        open.facts.append(.session(.verified(History.verified(.partial, opened: true))))
+        #expect(HistoryAudit.of(try open.events).findings.map(\.rule).contains(.transition))
     }
 
     @Test("a session that a case holds is not removed, and each case holds it once")

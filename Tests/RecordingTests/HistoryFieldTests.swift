@@ -22,7 +22,8 @@ struct HistoryFieldTests {
         "ChunkCompressed.processing_ms", "ChunkCompressed.spool_path", "ChunkSealed.processing_ms",
         "ChunkSealed.spool_path", "ChunkValidated.processing_ms", "ChunkValidated.spool_path",
         "ChunkStored.processing_ms", "ChunkFailed.stage", "ChunkFailed.attempts", "ChunkFailed.causes",
-        "LegalHoldSet.reason", "LegalHoldLifted.reason",
+        "LegalHoldSet.reason", "LegalHoldLifted.reason", "SessionVerified.version",
+        "SessionVerified.bytes_read", "SessionVerified.duration_ms",
         // Of a chunk that went from worker to worker; the root tells, which `SessionHistory` compares.
         "ChunkStored.merkle_hash",
     ]

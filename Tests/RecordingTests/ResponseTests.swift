@@ -46,6 +46,37 @@ struct ResponseTests {
         #expect(names(shown["statistics"]).count == 8)
     }
 
+    @Test("The last verification is shown, with its first findings; null where there was none")
+    func verification() throws {
+        var fold = try fold()
+        let never = fold.session
+        #expect(try json { never.encode(into: &$0) }["reel"]?["verification"]?.isNull == true)
+        fold.evolve(.session(.verified(History.verified(.sound))), stamp)
+        var stampOfAnna = stamp
+        stampOfAnna.actor = "anna"
+        let findings = (1...7).map { "missing file \($0)" }
+        fold.evolve(.session(.verified(History.verified(.damaged, findings: findings))), stampOfAnna)
+        let view = fold.session
+        for form in [ViewForm.response, .document] {
+            let shown = try json { view.encode(into: &$0, as: form) }
+            let verification = shown["reel"]?["verification"]
+            #expect(names(verification) == ["outcome", "at", "by", "findings", "findings_count"])
+            #expect(verification?["outcome"]?.string == "damaged")
+            #expect(verification?["by"]?.string == "anna")
+            #expect(verification?["findings"]?.array?.compactMap(\.string) == Array(findings.prefix(5)))
+            #expect(verification?["findings_count"]?.integer == 7)
+        }
+    }
+
+    @Test("A verification changes nothing that If-Match asks about, and does not make a session newer")
+    func verificationChangesNothing() throws {
+        let before = try fold().session
+        let after = try fold([.session(.verified(History.verified(.sound)))]).session
+        #expect(SessionDescription(after).tag == SessionDescription(before).tag)
+        #expect(after.updatedAt == before.updatedAt)
+        #expect(after.version == before.version + 1)
+    }
+
     @Test("Which cases hold a session is shown to those who may know, in the order in which they were set")
     func holds() throws {
         func change(_ name: String) -> SessionEvent.HoldChange {

@@ -86,6 +86,30 @@ struct RetentionTests {
         #expect(Retention.verdict(session, now: after(Self.day + 501), tagCounts: true) == .due(since: end))
     }
 
+    @Test("one that never recorded is kept no longer for being verified")
+    func neverRecordedAndVerified() throws {
+        var view = try #require(
+            SessionView(
+                .session(.created(History.creation)),
+                EventStamp(time: after(0), sequence: 1, position: .start(of: 0))))
+        view.status = .failed
+        let end = Retention.end(of: view)
+        var fold = try #require(
+            SessionFold(
+                .session(.created(History.creation)),
+                EventStamp(time: after(0), sequence: 1, position: .start(of: 0))))
+        let facts: [RecordingEvent] = [
+            .session(.failed(sessionID: History.sessionID, error: "disk")),
+            .session(.verified(History.verified(.partial))),
+            .session(.verified(History.verified(.damaged, findings: ["missing"]))),
+        ]
+        for (place, fact) in facts.enumerated() {
+            let time = place == 0 ? after(0) : after(Int64(place) * 20 * Self.day)
+            fold.evolve(fact, EventStamp(time: time, sequence: UInt64(place + 2), position: .start(of: 0)))
+        }
+        #expect(Retention.end(of: fold.session) == end)
+    }
+
     /// A completed session without chunks, and then what is given.
     private func state(_ more: RecordingEvent...) -> SessionState {
         let created = SessionEvent.Created(

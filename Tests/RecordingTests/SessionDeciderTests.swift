@@ -216,7 +216,7 @@ struct SessionDeciderTests {
                 let told = event.eventID(command: "cmd", index: 4)
                 let many: Set<String> = [
                     "SessionUpdated", "SessionStarted", "SessionPaused", "SessionResumed", "KeyExported",
-                    "PipelineStateChanged", "LegalHoldSet", "LegalHoldLifted",
+                    "PipelineStateChanged", "LegalHoldSet", "LegalHoldLifted", "SessionVerified",
                 ]
                 #expect(told == (many.contains(type) ? "cmd/4" : "\(event.subject)/\(type)"))
             }

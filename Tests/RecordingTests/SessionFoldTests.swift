@@ -17,7 +17,7 @@ private struct RandomSession {
     }
 
     mutating func command() -> SessionCommand {
-        switch random.int(0...17) {
+        switch random.int(0...18) {
         case 0: .create(History.creation)
         case 1: .update(SessionEvent.Updated(sessionID: History.sessionID))
         case 2: .start
@@ -35,7 +35,8 @@ private struct RandomSession {
         case 14: random.pick([.exportKey(keyID: "k"), .fail(error: "x"), .giveUp(error: "x")])
         case 15: random.pick([.delete(tagCounts: false), .pipeline(.cleanup), .pipeline(.destroy)])
         case 16: .hold(caseName: random.pick(["A", "B", "C"]), reason: "r")
-        default: .liftHold(caseName: random.pick([nil, "A", "B", "C"]), reason: "r")
+        case 17: .liftHold(caseName: random.pick([nil, "A", "B", "C"]), reason: "r")
+        default: .recordVerification(random.verified())
         }
     }
 

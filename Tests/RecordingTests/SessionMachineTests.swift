@@ -60,6 +60,10 @@ private let cases: [Case] = [
         name: "give up", command: .giveUp(error: "lost"), from: ["starting", "recording", "processing"],
         to: "failed"),
     Case(name: "hold", command: .hold(caseName: "A", reason: "r"), from: living, to: nil),
+    Case(
+        name: "keep damage that was found",
+        command: .recordVerification(History.verified(.damaged, findings: ["missing"])), from: living, to: nil
+    ),
     Case(name: "export the key", command: .exportKey(keyID: "key-1"), from: living, to: nil),
 ]
 

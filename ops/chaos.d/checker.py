@@ -283,6 +283,10 @@ def compare(kind, name, document, wanted, findings):
     if kind == "sessions":
         holds = document.get("reel", {}).get("holds", [])
         document = {**document, "holds": [h | {"set_at": milliseconds_of(h["set_at"])} for h in holds]}
+        verified = document.get("reel", {}).get("verification")
+        if verified:
+            verified = verified | {"at": milliseconds_of(verified["at"])}
+            document["reel"] = {**document["reel"], "verification": verified}
     if kind == "pipeline":
         items = {s["stage_name"]: s["metrics"]["items_processed"] for s in document["stages"]}
         document = {**document, "items": items}

@@ -106,11 +106,15 @@ def fold(events):
         if kind == "SessionCreated":
             session.update(
                 session_id=data["session_id"], name=data["name"], rdp_config=data.get("rdp_config"),
-                reel={"media": data.get("media")})
+                reel={"media": data.get("media"), "verification": None})
         session["status"] = data["status"] if kind == "SessionStarted" else SESSION_STATUS.get(
             kind, session["status"])
         if kind.startswith("LegalHold"):
             session["holds"] = holds_after(session["holds"], event)
+        if kind == "SessionVerified":
+            session["reel"]["verification"] = {
+                "outcome": data["outcome"], "at": milliseconds(event["time"]), "by": event["authid"],
+                "findings": data["findings"][:5], "findings_count": data["findings_count"]}
         errors += kind in ("SessionFailed", "ChunkFailed")
         if kind == "PipelineStateChanged":
             pipeline["pipeline_status"] = PIPELINE_STATUS.get(data["to"], "stopped")

@@ -29,6 +29,11 @@ extension SessionView {
         builder.append("reel") { builder in
             builder.append("holds", array: holds) { builder, key, hold in builder.append(key, hold.append) }
             if let media { builder.append("media", media.append) } else { builder.appendNull("media") }
+            if let verification {
+                builder.append("verification", verification.append)
+            } else {
+                builder.appendNull("verification")
+            }
         }
     }
 
@@ -53,6 +58,25 @@ extension SessionView {
             holds.append(try LegalHold(try hold.fields()))
         }
         if !beyond.isNull("media") { media = try MediaFacts(try beyond.document("media")) }
+        if !beyond.isNull("verification") {
+            verification = try VerificationView(try beyond.document("verification"))
+        }
+    }
+}
+
+extension VerificationView {
+    fileprivate func append(to builder: inout BSONBuilder) {
+        builder.append("outcome", outcome.rawValue)
+        builder.append("at", date_ms: at.milliseconds)
+        builder.append("by", by)
+        builder.append("findings", array: findings)
+        builder.append("findings_count", int32: Int32(clamping: findingCount))
+    }
+
+    fileprivate init(_ fields: BSONFields) throws(BSONError) {
+        self.init(
+            outcome: try fields.choice("outcome"), at: try fields.time("at"), by: try fields.string("by"),
+            findings: try fields.strings("findings"), findingCount: try fields.count("findings_count"))
     }
 }
 

@@ -133,6 +133,8 @@ public struct AuditAction: RawRepresentable, Sendable, Hashable, CustomStringCon
     public static let holdSet = AuditAction("hold.set")
     /// A case holds a session no longer.
     public static let holdLift = AuditAction("hold.lift")
+    /// A session's files, log and proofs were compared; outcome and number of findings are in the details.
+    public static let sessionVerify = AuditAction("session.verify")
     /// A session was started.
     public static let sessionStart = AuditAction("session.start")
     /// A recording was paused.

@@ -182,6 +182,8 @@ public enum SessionEvent: Event, Hashable {
     case legalHoldSet(HoldChange)
     /// A case holds it no longer.
     case legalHoldLifted(HoldChange)
+    /// Files, log and proofs were compared.
+    case verified(Verified)
 
     /// The session it concerns.
     public var sessionID: String {
@@ -191,6 +193,7 @@ public enum SessionEvent: Event, Hashable {
         case .stopped(let payload): payload.sessionID
         case .completed(let payload): payload.sessionID
         case .legalHoldSet(let payload), .legalHoldLifted(let payload): payload.sessionID
+        case .verified(let payload): payload.sessionID
         case .started(let id, _), .paused(let id), .resumed(let id), .processing(let id, _),
             .failed(let id, _), .deleted(let id), .merkleRootComputed(let id, _, _), .keyExported(let id, _):
             id
@@ -202,11 +205,14 @@ public enum SessionEvent: Event, Hashable {
 
     /// The format level from which on holds, and facts that nobody stated as absent, are known.
     public static let levelOfHolds = 2
+    /// The format level from which on verifications are known.
+    public static let levelOfVerifications = 2
 
     /// The newest version of its type that is known at a level.
     public func version(at level: FormatLevel) -> Int? {
         switch self {
         case .legalHoldSet, .legalHoldLifted: level.number >= Self.levelOfHolds ? 1 : nil
+        case .verified: level.number >= Self.levelOfVerifications ? 1 : nil
         default: level.number < 2 ? 1 : Self.newestVersion(of: typeName)
         }
     }
@@ -228,6 +234,7 @@ public enum SessionEvent: Event, Hashable {
         case .keyExported: "KeyExported"
         case .legalHoldSet: "LegalHoldSet"
         case .legalHoldLifted: "LegalHoldLifted"
+        case .verified: "SessionVerified"
         }
     }
 
@@ -238,6 +245,6 @@ public enum SessionEvent: Event, Hashable {
     public static let typeNames: Set<String> = [
         "SessionCreated", "SessionUpdated", "SessionStarted", "SessionPaused", "SessionResumed",
         "SessionStopped", "SessionProcessing", "SessionCompleted", "SessionFailed", "SessionDeleted",
-        "MerkleRootComputed", "KeyExported", "LegalHoldSet", "LegalHoldLifted",
+        "MerkleRootComputed", "KeyExported", "LegalHoldSet", "LegalHoldLifted", "SessionVerified",
     ]
 }

@@ -30,6 +30,7 @@ extension SessionEvent {
             case .legalHoldSet(let payload), .legalHoldLifted(let payload):
                 json.member("case", payload.caseName)
                 json.member("reason", payload.reason)
+            case .verified(let payload): payload.encodeMembers(into: &json)
             }
         }
     }
@@ -86,6 +87,7 @@ extension SessionEvent {
         case "KeyExported": self = .keyExported(sessionID: id, keyID: try json.string("key_id"))
         case "LegalHoldSet": self = .legalHoldSet(try HoldChange(sessionID: id, json))
         case "LegalHoldLifted": self = .legalHoldLifted(try HoldChange(sessionID: id, json))
+        case "SessionVerified": self = .verified(try Verified(sessionID: id, json, type: type))
         default: throw MalformedEvent(type: type, text: "unknown type")
         }
     }

@@ -35,6 +35,7 @@ extension HistoryAudit {
             requireFree("the session is deleted")
         case .legalHoldSet(let hold): check(set: hold)
         case .legalHoldLifted(let hold): check(lifted: hold)
+        case .verified(let payload): check(payload)
         }
         return true
     }
@@ -137,6 +138,31 @@ extension HistoryAudit {
             noteLack(
                 .order, chunks[number]?.chunk.chunkID,
                 "the session is completed, and chunk \(number) is not stored")
+        }
+    }
+
+    /// What a verification has come to, by what it can have come to at this place. Whether it was right
+    /// nobody can tell from the history.
+    private mutating func check(_ payload: SessionEvent.Verified) {
+        let status = state.status
+        let isOver = status == .completed || status == .failed
+        if status == .deleted || !isOver && payload.outcome != .damaged
+            || payload.outcome == .sound && status != .completed
+        {
+            let place = status?.rawValue ?? "not there"
+            noteLack(
+                .transition, nil,
+                "a session that is \(place) was verified as \(payload.outcome.rawValue)")
+        }
+        if let broken = payload.violations.first { note(.form, "the verification's \(broken)") }
+        if payload.outcome == .sound,
+            payload.chunkCount != state.chunkCount || payload.merkleRoot != state.merkleRoot
+        {
+            note(.counts, "a verification found sound what is not the session's chunks and root")
+        }
+        if payload.version >= version {
+            note(
+                .counts, "a verification has compared up to event \(payload.version), which stands behind it")
         }
     }
 

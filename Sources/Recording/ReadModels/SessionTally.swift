@@ -52,7 +52,7 @@ public struct SessionTally: Sendable, Hashable {
             errorCount +|= 1
             clock.rest()
         case .updated, .started, .resumed, .processing, .completed, .merkleRootComputed, .keyExported,
-            .legalHoldSet, .legalHoldLifted:
+            .legalHoldSet, .legalHoldLifted, .verified:
             break
         }
     }

@@ -29,9 +29,12 @@ public struct SessionView: Sendable, Hashable {
     public var holds: [LegalHold] = []
     /// What the film says of itself that was recorded; nil where there is none, or nobody has looked.
     public var media: MediaFacts?
+    /// Its last verification; nil when there was none.
+    public var verification: VerificationView?
     /// What was recorded; computed by `SessionFold` from exact sums.
     public var statistics: SessionStatistics
-    /// When the last event that it contains happened.
+    /// When the last event that it contains happened, verifications left aside: they change nothing of it,
+    /// and must not make anybody keep it for longer.
     public var updatedAt: Timestamp
     /// Sequence of that event.
     public var version: UInt64
@@ -75,7 +78,7 @@ public struct SessionView: Sendable, Hashable {
         case .session(let event): evolve(event, stamp)
         case .chunk, .pipeline: break
         }
-        updatedAt = stamp.time
+        if case .session(.verified) = fact {} else { updatedAt = stamp.time }
         version = stamp.sequence
         logPosition = stamp.position
     }
@@ -89,6 +92,7 @@ public struct SessionView: Sendable, Hashable {
                 LegalHold(
                     caseName: hold.caseName, reason: hold.reason, setBy: stamp.actor, setAt: stamp.time))
         case .legalHoldLifted(let hold): holds.removeAll { $0.caseName == hold.caseName }
+        case .verified(let verified): verification = VerificationView(verified, stamp)
         case .updated(let change):
             name = change.name ?? name
             recording = change.recording ?? recording

@@ -12,7 +12,7 @@ extension SessionView {
         json.nullable("stopped_at", stoppedAt)
         json.member("recording_config", object: recording.encodeShown)
         json.member("statistics", object: statistics.encodeShown)
-        json.member("reel", object: encodeMedia)
+        json.member("reel", object: encodeExtension)
     }
 }
 

@@ -69,13 +69,13 @@ extension SessionView {
             json.member("statistics", object: statistics.encodeShown)
             switch form {
             case .response:
-                json.member("reel", object: encodeMedia)
+                json.member("reel", object: encodeExtension)
                 if showsHolds { holds.encode(into: &json) }
             case .document:
                 json.end(updatedAt: updatedAt, version: version, position: logPosition)
                 json.member("reel") { json in
                     holds.encode(into: &json)
-                    encodeMedia(&json)
+                    encodeExtension(&json)
                 }
             }
         }
@@ -83,9 +83,10 @@ extension SessionView {
 }
 
 extension SessionView {
-    /// What the recorded film says of itself.
-    func encodeMedia(_ json: inout JSONWriter) {
+    /// What the recorded film says of itself, and the last verification.
+    func encodeExtension(_ json: inout JSONWriter) {
         json.nullable("media", object: media?.encodeShown)
+        json.nullable("verification", object: verification?.encodeShown)
     }
 }
 

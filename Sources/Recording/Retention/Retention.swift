@@ -29,7 +29,7 @@ public enum Retention {
     }
 
     /// The last moment at which a session is kept; nil as long as it is not over. One that never recorded
-    /// counts from its last event.
+    /// counts from its last event that is no verification.
     public static func end(of session: SessionView) -> Timestamp? {
         guard session.status == .completed || session.status == .failed else { return nil }
         return (session.stoppedAt ?? session.updatedAt).advanced(

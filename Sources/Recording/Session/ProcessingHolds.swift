@@ -25,7 +25,7 @@ public struct ProcessingHolds: Sendable, Hashable {
             switch event {
             case .resumed, .stopped, .failed, .deleted: resting.remove(event.sessionID)
             case .created, .updated, .started, .paused, .processing, .completed, .merkleRootComputed,
-                .keyExported, .legalHoldSet, .legalHoldLifted:
+                .keyExported, .legalHoldSet, .legalHoldLifted, .verified:
                 break
             }
         case .pipeline(let step):

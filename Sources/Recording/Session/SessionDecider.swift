@@ -46,6 +46,8 @@ public enum SessionCommand: Sendable, Hashable {
     case deleteChunks(through: Int)
     /// Someone takes out its data key.
     case exportKey(keyID: String)
+    /// Keep what a verification has come to.
+    case recordVerification(SessionEvent.Verified)
 }
 
 /// Why something may not happen to a session.
@@ -173,6 +175,7 @@ public enum SessionDecider: Decider {
             return try decide(.fail(error: error), state)
         case .hold, .liftHold, .takeOverTag: return try changeHolds(command, state)
         case .exportKey(let keyID): return [.session(.keyExported(sessionID: id, keyID: keyID))]
+        case .recordVerification(let verified): return try recordVerification(verified, state, status)
         }
     }
 
@@ -261,7 +264,7 @@ public enum SessionDecider: Decider {
             state.status = .created
             state.description = SessionDescription(payload)
         case .updated(let change): state.description?.apply(change)
-        case .keyExported: break
+        case .keyExported, .verified: break
         case .legalHoldSet(let hold):
             if !state.legalHolds.contains(hold.caseName) { state.legalHolds.append(hold.caseName) }
             if hold.caseName == HoldTag.caseName { state.isTagTakenOver = true }
@@ -309,7 +312,9 @@ extension RecordingEvent {
             switch event {
             case .created, .stopped, .processing, .completed, .failed, .deleted, .merkleRootComputed:
                 "\(event.sessionID)/\(event.typeName)"
-            case .updated, .started, .paused, .resumed, .keyExported, .legalHoldSet, .legalHoldLifted: nil
+            case .updated, .started, .paused, .resumed, .keyExported, .legalHoldSet, .legalHoldLifted,
+                .verified:
+                nil
             }
         }
     }

@@ -1,8 +1,10 @@
 import Console
 import EventSourcing
 import Pipeline
+import Recording
 import RedisLog
 import SessionContent
+import Supervision
 
 /// `reel verify`: reads a session again, every byte of it.
 enum VerifyCommand: Command {
@@ -22,7 +24,9 @@ enum VerifyCommand: Command {
             + "agree and that nothing is missing from what the log tells of. It does not prove anything "
             + "against somebody who can write both the log and the chunk store: they can leave out whole "
             + "sessions and the end of any, and exchange the chunks of one without encryption, without a "
-            + "trace here. Keep roots and numbers of chunks elsewhere. ops/docs/trust.md says it all.",
+            + "trace here. Keep roots and numbers of chunks elsewhere. ops/docs/trust.md says it all.\nThe "
+            + "result becomes an event of the session where that is over, or damaged, and a record of the "
+            + "audit trail; a log that takes neither is said, and does not change the status.",
         positionals: [Common.session],
         options: [withoutKey.declaration, Common.json.declaration] + Common.places,
         examples: ["reel verify sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D --json"],
@@ -37,26 +41,37 @@ enum VerifyCommand: Command {
         let session = settings.positional(0) ?? ""
         let system = try RunningSystem(settings)
         let keys = settings[withoutKey] ? nil : try system.vault().openKeys()
-        let auditor = SessionAuditor(store: try system.log.open(), chunks: try system.chunks(), keys: keys)
+        let verifier = SessionVerifier(
+            store: try system.log.open(), chunks: try system.chunks(), keys: { keys }, clock: SystemClock())
+        let context = EventContext(source: "/reel/cli", actor: CurrentUser.actor)
         var meter = StepMeter("verifying", unit: "chunks")
-        guard let report = try auditor.audit(session, progress: { meter.show($0, of: $1) }) else {
-            meter.clear()
-            throw CommandFailure(.no, "there is no session \(session)")
-        }
+        let found = try verifier.verify(
+            session, .command, context: context, stop: StopSignal(), progress: { meter.show($0, of: $1) })
         meter.clear()
+        guard let verified = found else { throw CommandFailure(.no, "there is no session \(session)") }
+        keep(verified, system)
         if settings[Common.json] {
             var writer = JSONWriter()
-            report.encode(into: &writer)
+            verified.encode(into: &writer)
             try Output.line(writer)
         } else {
-            try text(report)
+            try text(verified.report)
         }
-        return report.isSound ? .success : .no
+        return verified.report.isSound ? .success : .no
+    }
+
+    /// Whatever keeps it from being kept, it was found, and is told.
+    private static func keep(_ verified: VerifiedSession, _ system: RunningSystem) {
+        func complain(_ text: String) {
+            Output.error("reel verify: \(Table.printable("the result was not kept: \(text)"))")
+        }
+        if let refusal = verified.refusal { return complain(refusal) }
+        do { try CommandTrail(system.log).keep(verified, .command) } catch { complain("\(error)") }
     }
 
     private static func text(_ report: AuditReport) throws {
         for finding in report.findings {
-            let word = [.unfinished, .deleted].contains(finding.kind) ? "NOTE" : "FAIL"
+            let word = finding.kind.isNote ? "NOTE" : "FAIL"
             try Output.line(Table.printable("\(word)  \(finding)"))
         }
         if report.findingCount > report.findings.count {
@@ -74,15 +89,18 @@ enum VerifyCommand: Command {
             report.contentChecked
             ? "\(Quantity.grouped(report.originalBytes)) recorded bytes" : "content not opened (no key)"
         switch report.outcome {
-        case .sound:
+        case .sound, .unopened:
+            guard report.isSound else {
+                return "NOT completed: it has failed; no damage in \(looked), \(content)"
+            }
             let early = report.isIncomplete ? " (the recording ended early)" : ""
             return "sound: \(looked), \(content)\(early)"
-        case .unsound:
-            let count = report.findingCount
+        case .damaged, .keyMissing, .unreadable:
+            let count = report.findingCount - report.noteCount
             return "NOT sound: \(count) \(count == 1 ? "finding" : "findings") in \(looked)"
         case .unfinished:
             return "NOT completed, so that nothing binds its chunks yet; no damage in \(looked), \(content)"
-        case .failed: return "NOT completed: it has failed; no damage in \(looked), \(content)"
+        case .partial: return "NOT completed: it has failed; no damage in \(looked), \(content)"
         case .deleted: return "deleted, and nothing of it is left but its history"
         case .deletedMeanwhile: return "deleted meanwhile: what was found says nothing"
         }

@@ -64,6 +64,12 @@ final class OpenSystem: Sendable {
     let archivePause: Int
     /// Milliseconds between two looks for sessions whose retention has passed; 0 for none.
     let retentionPause: Int
+    /// How sessions are verified in the background.
+    let verification: VerificationPolicy
+    /// What is known here of how far that is.
+    let verificationFigures = VerificationFigures()
+    /// Verifications by what they came to, as the log has them.
+    let verificationCounts = VerificationCounts()
     /// The archive's files.
     let archive: FileSegmentStore
     /// Name of this process among the workers; new at every start.
@@ -81,6 +87,7 @@ final class OpenSystem: Sendable {
         (workers, chaining, levels) = (plan.workers, plan.chaining, plan.levels)
         (archiving, archivePause) = (plan.archiving, plan.archivePause)
         retentionPause = plan.retentionPause
+        verification = plan.verification
         let mongo = try MongoPool(MongoSettings(url: places.mongodbURL))
         let report = report
         views = MongoReadModels(

@@ -14,6 +14,7 @@ enum Roles {
         if names.contains(.pipeline) { roles += [try completion(system), recorderWatch(system)] }
         if names.contains(.storage) {
             roles += [archiver(system), try removal(system), retention(system), holdTags(system)]
+            roles += [verificationIndex(system), verification(system)]
         }
         if names.contains(.projector) {
             roles += [projector(system), sessionFacts(system), rebuilder(system)]
@@ -76,6 +77,19 @@ enum Roles {
 
     private static func retention(_ system: OpenSystem) -> Role {
         Role(name: RetentionSweep.leaseName) { stop in try RetentionRole(system).run(stop: stop) }
+    }
+
+    private static func verificationIndex(_ system: OpenSystem) -> Role {
+        Role(name: VerificationIndexWorker.subscription) { stop in
+            let worker = VerificationIndexWorker(
+                log: system.log, member: member(of: system), counts: system.verificationCounts,
+                report: system.report.roles)
+            try worker.run(stop: stop)
+        }
+    }
+
+    private static func verification(_ system: OpenSystem) -> Role {
+        Role(name: VerificationSweep.leaseName) { stop in try VerificationRole(system).run(stop: stop) }
     }
 
     private static func holdTags(_ system: OpenSystem) -> Role {

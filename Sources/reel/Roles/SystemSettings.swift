@@ -1,3 +1,4 @@
+import Pipeline
 import Console
 import EventSourcing
 import MongoViews
@@ -40,6 +41,12 @@ enum SystemSettings {
         "retention-every", "SECONDS", .integer(0...86_400), variable: "REEL_RETENTION_EVERY_SECONDS",
         default: "300",
         help: "How often to look for sessions to delete because their retention_days have passed; 0: never")
+    static let verifyEvery = Setting(
+        "verify-every", "DAYS", .integer(0...3650), variable: "REEL_VERIFY_EVERY_DAYS", default: "30",
+        help: "Verify each session that is over at least this often, in the background; 0: never")
+    static let verifyShare = Setting(
+        "verify-share", "PERCENT", .integer(1...100), variable: "REEL_VERIFY_SHARE_PERCENT", default: "10",
+        help: "The share of its time that the background may spend on reading sessions again")
     static let service = Setting(
         "service-name", "NAME", .identifier, variable: "SERVICE_NAME", default: "reel",
         help: "What this process calls itself in its log")
@@ -53,7 +60,8 @@ enum SystemSettings {
             spool.declaration, chunkStore.declaration, keys.declaration, Common.diskReserve.declaration,
             Common.spoolQuota.declaration,
             archive.declaration, archiveAfterEvents.declaration, archiveAfterHours.declaration,
-            archiveEvery.declaration, retentionEvery.declaration, service.declaration, logLevel.declaration,
+            archiveEvery.declaration, retentionEvery.declaration,
+            verifyEvery.declaration, verifyShare.declaration, service.declaration, logLevel.declaration,
         ] + DurabilitySettings.declarations + LogDecision.declarations
 }
 
@@ -81,6 +89,8 @@ struct SystemPlan {
     var archivePause: Int
     /// Milliseconds between two looks for sessions whose retention has passed; 0 for none.
     var retentionPause: Int
+    /// How sessions are verified in the background.
+    var verification: VerificationPolicy
     var log: Log
 
     init(_ settings: Settings) throws(UsageError) {
@@ -99,6 +109,9 @@ struct SystemPlan {
         archiving = try ArchivePolicy(settings)
         archivePause = try settings.require(SystemSettings.archiveEvery) * 1000
         retentionPause = try settings.require(SystemSettings.retentionEvery) * 1000
+        verification = VerificationPolicy(
+            period_ms: Int64(try settings.require(SystemSettings.verifyEvery)) * 86_400_000,
+            diskShare: Double(try settings.require(SystemSettings.verifyShare)) / 100)
         log = Log(
             level: LogLevel(rawValue: try settings.require(SystemSettings.logLevel)) ?? .info,
             service: try settings.require(SystemSettings.service))

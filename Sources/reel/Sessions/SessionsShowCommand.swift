@@ -62,6 +62,7 @@ enum SessionsShowCommand: Command {
             ("project", metadata.project ?? ""), ("environment", metadata.environment ?? ""),
             ("tags", metadata.tags.joined(separator: ", ")), ("owner", metadata.owner ?? ""),
             ("held by", session.holds.map(\.caseName).joined(separator: ", ")),
+            ("verified", session.verification.map(verification) ?? "never"),
             ("priority", metadata.priority ?? ""), ("description", metadata.description ?? ""),
             ("position", "\(session.logPosition), version \(session.version)"),
         ]
@@ -84,6 +85,14 @@ enum SessionsShowCommand: Command {
         }
         facts.append(media.audio ? "with sound" : "without sound")
         return facts.joined(separator: ", ")
+    }
+
+    /// What the last verification came to, and the first of what it found.
+    private static func verification(_ verification: VerificationView) -> String {
+        let time = ShortTime.text(verification.at)
+        let found = "\(verification.outcome.rawValue), \(time), by \(verification.by)"
+        guard let first = verification.findings.first else { return found }
+        return "\(found): \(Quantity.grouped(verification.findingCount)) found, the first: \(first)"
     }
 
     /// The read model may be behind the log, which knows.

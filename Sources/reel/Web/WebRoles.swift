@@ -79,6 +79,7 @@ struct WebRoles {
 
     /// Figures of the read models, at the port of who makes them; no number while they cannot be asked.
     private static func figures(of role: RoleName, _ system: OpenSystem, in metrics: MetricsRegistry) {
+        if role == .storage { VerificationRole.addFigures(system, to: metrics) }
         guard role == .projector else { return }
         let queries = system.views.queries
         metrics.reading("reel_held_sessions", "Sessions that a case holds.") {

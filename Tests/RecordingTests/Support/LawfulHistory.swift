@@ -42,8 +42,13 @@ struct LawfulHistory {
 
     static func deleted() throws -> LawfulHistory {
         var history = try completed()
+        let verified = SessionEvent.Verified(
+            sessionID: sessionID, outcome: .sound, trigger: .background, version: 9, chunkCount: 3,
+            bytesRead: 900, contentsOpened: true, merkleRoot: History.hash(7), durationMilliseconds: 5,
+            findings: [], findingCount: 0)
         try history.command(
-            .hold(caseName: "2026-17", reason: "asked for"), .liftHold(caseName: nil, reason: "over"),
+            .recordVerification(verified), .hold(caseName: "2026-17", reason: "asked for"),
+            .liftHold(caseName: nil, reason: "over"),
             .delete(tagCounts: false))
         try history.command(.deleteChunks(through: 3))
         return history

@@ -139,6 +139,19 @@ struct RandomEvents {
         SessionEvent.HoldChange(sessionID: text(), caseName: text(), reason: text())
     }
 
+    mutating func verified() -> SessionEvent.Verified {
+        let outcome = pick(VerificationOutcome.lasting)
+        let findings = (0..<(outcome.isFault ? int(1...60) : 0)).map { _ in text() + "." }
+        return SessionEvent.Verified(
+            sessionID: text(), outcome: outcome, trigger: pick(VerificationTrigger.allCases),
+            version: int(in: NumberBounds.sessionSequence), chunkCount: int(in: NumberBounds.chunkCount),
+            bytesRead: int(in: NumberBounds.sessionBytes),
+            contentsOpened: outcome == .sound || [.partial, .damaged].contains(outcome) && flag(),
+            merkleRoot: maybe { $0.text() },
+            durationMilliseconds: int(in: NumberBounds.sessionBytes), findings: findings,
+            findingCount: findings.count)
+    }
+
     mutating func sealed() -> ChunkEvent.Sealed {
         ChunkEvent.Sealed(
             chunk: chunk(), content: content(), codec: text(),
@@ -175,7 +188,8 @@ struct RandomEvents {
                 sessionID: text(), root: text(), leafCount: int(in: NumberBounds.chunkCount))
         case 11: .keyExported(sessionID: text(), keyID: text())
         case 12: .legalHoldSet(hold())
-        default: .legalHoldLifted(hold())
+        case 13: .legalHoldLifted(hold())
+        default: .verified(verified())
         }
     }
 
@@ -207,9 +221,9 @@ struct RandomEvents {
     }
 
     mutating func event() -> RecordingEvent {
-        let kind = int(0...21)
-        if kind < 14 { return .session(session(kind)) }
-        if kind < 21 { return .chunk(chunk(kind - 14)) }
+        let kind = int(0...22)
+        if kind < 15 { return .session(session(kind)) }
+        if kind < 22 { return .chunk(chunk(kind - 15)) }
         while true {
             let from = pick(PipelineState.allCases)
             let trigger = pick(PipelineTrigger.allCases)

@@ -51,6 +51,7 @@ enum Samples {
                         SessionEvent.HoldChange(
                             sessionID: sessionID, caseName: "2026-117", reason: "case closed")))
             ]
+        case "SessionVerified": verified.map { .session(.verified($0)) }
         case "KeyExported": [.session(.keyExported(sessionID: sessionID, keyID: keyID))]
         case "PipelineStateChanged":
             [
@@ -111,6 +112,26 @@ enum Samples {
             }
         default: return []
         }
+    }
+
+    private static var verified: [SessionEvent.Verified] {
+        [
+            SessionEvent.Verified(
+                sessionID: sessionID, outcome: .sound, trigger: .background, version: 57, chunkCount: 7,
+                bytesRead: 18_353_111, contentsOpened: true, merkleRoot: root, durationMilliseconds: 1_914,
+                findings: [], findingCount: 0),
+            SessionEvent.Verified(
+                sessionID: sessionID, outcome: .damaged, trigger: .command, version: 58, chunkCount: 7,
+                bytesRead: 15_731_238, contentsOpened: true, merkleRoot: nil, durationMilliseconds: 803,
+                findings: [
+                    "missing \(sessionID)/00000007.reel: the file of chunk 7 is gone",
+                    "extra \(sessionID)/\"é\" 録.txt: file that is no chunk of the session",
+                ], findingCount: 2),
+            SessionEvent.Verified(
+                sessionID: sessionID, outcome: .keyMissing, trigger: .command, version: 59, chunkCount: 7,
+                bytesRead: 18_353_111, contentsOpened: false, merkleRoot: root, durationMilliseconds: 0,
+                findings: ["unreadable \(sessionID): the session has no key"], findingCount: 1),
+        ]
     }
 
     private static var created: [SessionEvent.Created] {

@@ -79,6 +79,15 @@ enum History {
             sealedBytes: sealedBytes, merkleHash: hash(number), processingMilliseconds: 1, path: "x")
     }
 
+    static func verified(
+        _ outcome: VerificationOutcome, findings: [String] = [], opened: Bool? = nil
+    ) -> SessionEvent.Verified {
+        SessionEvent.Verified(
+            sessionID: sessionID, outcome: outcome, trigger: .command, version: 9, chunkCount: 2,
+            bytesRead: 120, contentsOpened: opened ?? (outcome == .sound), merkleRoot: hash(0),
+            durationMilliseconds: 5, findings: findings, findingCount: findings.count)
+    }
+
     static func hash(_ number: Int) -> String {
         let digits = String(number)
         return String(repeating: "0", count: 64 - digits.count) + digits
