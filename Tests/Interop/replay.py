@@ -11,7 +11,7 @@ import time
 
 import pymongo
 
-from kit import MIB, REEL, Checks, System, Workspace, environment, mixed, seed_of
+from kit import MIB, REEL, Checks, System, Workspace, environment, eventually, mixed, seed_of
 
 checks = Checks("replay")
 KILLS = int(os.environ.get("REEL_REPLAY_KILLS", "2"))
@@ -24,7 +24,15 @@ def record(system, name, size, seed):
 
 
 def replay(system, *options):
-    done = system.reel("replay", "--json", *options)
+    done = None
+
+    def is_free():
+        # A system mends its read models by itself, too: then it says so, and one waits.
+        nonlocal done
+        done = system.reel("replay", "--json", *options)
+        return "another replay is running" not in done.stderr
+
+    eventually(is_free, 60)
     return done.returncode, (json.loads(done.stdout) if done.stdout else {"stderr": done.stderr})
 
 
