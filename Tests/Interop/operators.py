@@ -188,7 +188,9 @@ def emptied(system):
                  and "keep them" in said and "--log-from-archive" in said and "drop" not in said, said)
     system.options.append("--log-from-archive")
     system.start()
-    checks.equal("emptied: what was archived comes back", system.reel("verify", "first").returncode, 0)
+    # All but the newest event of each partition, which never leaves the server.
+    said = system.reel("events", "first").stdout
+    checks.check("emptied: what was archived comes back", "SessionCreated" in said and "ChunkStored" in said, said)
 
 
 def documented_user(folder, servers):
@@ -226,7 +228,7 @@ def password(folder):
         redis = Redis(servers.redis_url)
         redis("ACL", "SETUSER", "app", "on", ">right", "~*", "&*", "+@all", "-info")
         url = servers.redis_url.replace("redis://", "redis://app:right@")
-        system = System(folder / "data", "--redis-url", url, "--mongodb-url", servers.mongodb_url,
+        system = System(folder / "password", "--redis-url", url, "--mongodb-url", servers.mongodb_url,
                         "--partitions", PARTITIONS).start()
         checks.equal("without INFO: sessions are recorded", record(system, "first").returncode, 0)
         done = system.reel("status")
