@@ -189,7 +189,7 @@ def emptied(system):
     system.options.append("--log-from-archive")
     system.start()
     # All but the newest event of each partition, which never leaves the server.
-    said = system.reel("events", "first").stdout
+    said = system.reel("events", "first").stdout.decode()
     checks.check("emptied: what was archived comes back", "SessionCreated" in said and "ChunkStored" in said, said)
 
 
