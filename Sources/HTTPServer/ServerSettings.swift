@@ -89,7 +89,7 @@ public struct ServerSettings: Sendable {
     /// Of a body that is refused, so much is read and thrown away so that the client can read the
     /// answer; beyond that the connection is closed. In bytes.
     public var discardBytes: UInt64 = 1 << 20
-    /// How long a connection may be open without sending a request.
+    /// How long a connection may be open without sending a request; no longer than `quietSeconds`.
     public var idleMilliseconds: Int64 = 60_000
     /// How long a request's header may take.
     public var headerMilliseconds: Int64 = 15_000
@@ -97,8 +97,9 @@ public struct ServerSettings: Sendable {
     public var bodyMilliseconds: Int64 = 30_000
     /// See `bodyMilliseconds`.
     public var bodyBytesPerSecond: UInt64 = 4096
-    /// How long a client may take to take anything of an answer, or to send anything of a body.
-    public var quietSeconds = 30
+    /// How long a client may take to take anything of an answer, or to send anything of a body. Nothing moves
+    /// on an idle connection either: it is closed after so long, too.
+    public var quietSeconds = 60
     /// After so long without an event a follower gets a comment.
     public var heartbeatMilliseconds: Int64 = 15_000
     /// How long running requests have to finish when the server stops.
