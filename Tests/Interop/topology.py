@@ -199,7 +199,7 @@ class Cluster(Nodes):
             self.buses.append(server_port())
             servers.append(self.redis(
                 f"node-{number}", "--cluster-enabled", "yes", "--cluster-port", str(self.buses[-1]),
-                "--cluster-node-timeout", "2500", "--cluster-replica-validity-factor", "0",
+                "--cluster-node-timeout", "4000", "--cluster-replica-validity-factor", "0",
                 "--cluster-allow-replica-migration", "no"))
         self.servers = servers
         self.redis_url = "redis+cluster://" + ",".join(f"127.0.0.1:{s.port}" for s in servers[:2])
@@ -254,7 +254,17 @@ class Cluster(Nodes):
         return next(self.at(line) for line in self.nodes_view() if line[3] == own)
 
     def move(self, slot, pause=0.0):
-        """Moves a slot to another master, key by key."""
+        """Moves a slot to another master, key by key. A replica may take a master's place of its own accord
+        meanwhile, when the machine stands still for a while: then it is moved as things stand now."""
+        def moved():
+            try:
+                return self._move(slot, pause)
+            except (RuntimeError, StopIteration, AttributeError, OSError) as problem:
+                print(f"cluster: slot {slot} did not move yet: {problem}")
+                return False
+        return eventually(moved, 60)
+
+    def _move(self, slot, pause):
         source = self.owner(slot)
         target = next(self.at(line) for line in self.nodes_view()
                       if "master" in line[2] and "fail" not in line[2] and self.at(line) is not source)
