@@ -95,7 +95,6 @@ final class OpenSystem: Sendable {
         vaultDatabase = MongoVault(
             places.vaultURL == places.mongodbURL ? mongo : try MongoPool(MongoSettings(url: places.vaultURL)))
         try views.queries.ping()
-        report(.info, command, "read models open", [("mongodb", mongo.host)])
         if choice.needsVault {
             for note in try vaultDatabase.prepare() {
                 report(.warning, command, "\(note), which may keep keys out of it")
@@ -111,6 +110,8 @@ final class OpenSystem: Sendable {
         log = try Self.openLog(plan, archive, places, expectation, command)
         try expectation.setAsideReadModels(of: log.epoch, views, report, command)
         Self.remember(log, in: plan.data, report, command)
+        // Not before: whoever waits for the vault or the log comes by here every second.
+        report(.info, command, "read models open", [("mongodb", mongo.host)])
         if let ring {
             openedVault = VaultAccess(
                 spool: try Spool(root: places.spool, limitBytes: plan.spoolLimitBytes),
