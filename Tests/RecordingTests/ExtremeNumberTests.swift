@@ -1,5 +1,6 @@
 import EventSourcing
 import Recording
+import Simulation
 import Testing
 
 @Suite("Numbers beyond all reason")

@@ -1,6 +1,7 @@
 import EventSourcing
 import Foundation
 import Recording
+import Simulation
 import Testing
 
 private let types = RecordingEvent.typeNames.sorted()

@@ -167,8 +167,9 @@ struct HistoryAuditTests {
         let completed = try LawfulHistory.completed()
         func rules(_ change: (inout SessionEvent.Verified) -> Void) throws -> [HistoryFinding.Rule] {
             var verified = SessionEvent.Verified(
-                sessionID: LawfulHistory.sessionID, outcome: .sound, trigger: .command, version: 9,
-                chunkCount: 3, bytesRead: 1, contentsOpened: true, merkleRoot: History.hash(7),
+                sessionID: LawfulHistory.sessionID, outcome: .sound, trigger: .command,
+                version: completed.facts.count, chunkCount: 3, bytesRead: 1, contentsOpened: true,
+                merkleRoot: History.hash(7),
                 durationMilliseconds: 1, findings: [], findingCount: 0)
             change(&verified)
             var forged = completed
@@ -182,6 +183,13 @@ struct HistoryAuditTests {
         #expect(try rules { $0.contentsOpened = false } == [.form])
         #expect(try rules { $0.outcome = .damaged } == [.form])
         #expect(try rules { $0.version = 100_000 } == [.counts])
+        #expect(try rules { $0.version = 9 } == [.counts])
+        // That a key was missing may have been found before the session was over.
+        let early = SessionEvent.Verified(
+            sessionID: LawfulHistory.sessionID, outcome: .keyMissing, trigger: .command, version: 9,
+            chunkCount: 3, bytesRead: 1, contentsOpened: false, merkleRoot: nil, durationMilliseconds: 1,
+            findings: ["the key is missing"], findingCount: 1)
+        #expect(try rules { $0 = early } == [])
         var open = try LawfulHistory()
         try open.command(.start, .begin)
         open.facts.append(.session(.verified(History.verified(.partial, opened: true))))

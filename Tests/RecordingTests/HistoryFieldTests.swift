@@ -1,5 +1,6 @@
 import EventSourcing
 import Recording
+import Simulation
 import Testing
 
 @testable import Recording

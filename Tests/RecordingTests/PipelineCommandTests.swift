@@ -1,5 +1,6 @@
 import EventSourcing
 import Recording
+import Simulation
 import Testing
 
 private let id = History.sessionID

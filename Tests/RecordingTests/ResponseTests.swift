@@ -1,6 +1,7 @@
 import EventSourcing
 import Foundation
 import Recording
+import Simulation
 import Testing
 
 private let time = Timestamp(milliseconds: 1_767_225_600_123)

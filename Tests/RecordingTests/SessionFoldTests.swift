@@ -1,5 +1,6 @@
 import EventSourcing
 import Recording
+import Simulation
 import Testing
 
 /// Random commands, and the facts that stages add beside them, against one session.

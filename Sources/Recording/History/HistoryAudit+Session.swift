@@ -29,7 +29,9 @@ extension HistoryAudit {
             requireCounts("SessionProcessing", count)
         case .merkleRootComputed(_, let root, let count): return check(root: root, leafCount: count)
         case .completed(let payload): check(payload)
-        case .failed: step(to: .failed)
+        case .failed:
+            step(to: .failed)
+            overSince = version
         case .deleted:
             step(to: .deleted)
             requireFree("the session is deleted")
@@ -115,6 +117,7 @@ extension HistoryAudit {
 
     private mutating func check(_ payload: SessionEvent.Completed) {
         step(to: .completed)
+        overSince = version
         requireCounts("SessionCompleted", payload.chunkCount, sizeBytes: payload.sizeBytes)
         if payload.sealedBytes != sealedBytes {
             noteLack(
@@ -159,6 +162,13 @@ extension HistoryAudit {
             payload.chunkCount != state.chunkCount || payload.merkleRoot != state.merkleRoot
         {
             note(.counts, "a verification found sound what is not the session's chunks and root")
+        }
+        let saysOver = [.sound, .unopened, .partial].contains(payload.outcome)
+        if saysOver, let overSince, payload.version < overSince {
+            noteLack(
+                .counts, nil,
+                "a verification has compared up to event \(payload.version), and the session was over with "
+                    + "event \(overSince)")
         }
         if payload.version >= version {
             note(

@@ -33,6 +33,8 @@ public struct HistoryAudit: Sendable {
     /// Sums as the events before bear them out; nil beyond all bounds.
     var sizeBytes: Int? = 0
     var sealedBytes: Int? = 0
+    /// Sequence of the event with which the session was completed, or failed.
+    var overSince: UInt64?
     /// Whether the session was without encryption at some time.
     var wasPlain = false
     /// What was appended together with the event before, and has to follow it.

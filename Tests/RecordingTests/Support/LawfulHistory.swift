@@ -43,7 +43,8 @@ struct LawfulHistory {
     static func deleted() throws -> LawfulHistory {
         var history = try completed()
         let verified = SessionEvent.Verified(
-            sessionID: sessionID, outcome: .sound, trigger: .background, version: 9, chunkCount: 3,
+            sessionID: sessionID, outcome: .sound, trigger: .background, version: history.facts.count - 1,
+            chunkCount: 3,
             bytesRead: 900, contentsOpened: true, merkleRoot: History.hash(7), durationMilliseconds: 5,
             findings: [], findingCount: 0)
         try history.command(

@@ -1,10 +1,9 @@
-import EventSourcing
-import Recording
-import Testing
+public import EventSourcing
 
 /// Numbers that somebody may write where a reasonable one belongs, as JSON text.
-enum ExtremeNumbers {
-    static let texts: [String] =
+public enum ExtremeNumbers {
+    /// At the ends of the types that numbers are read into, and beyond.
+    public static let texts: [String] =
         [
             "-9223372036854775808", "-9223372036854775809", "9223372036854775807", "9223372036854775808",
             "18446744073709551615", "9007199254740991", "9007199254740992", "9007199254740993",
@@ -15,7 +14,7 @@ enum ExtremeNumbers {
         ] + [String(repeating: "9", count: 400), "0." + String(repeating: "3", count: 400)]
 
     /// With the bounds of a schema, and what lies beside them.
-    static func texts(around schema: JSONValue) -> [String] {
+    public static func texts(around schema: JSONValue) -> [String] {
         var all = texts
         for name in ["minimum", "maximum"] {
             guard let bound = schema[name]?.whole else { continue }
@@ -25,7 +24,7 @@ enum ExtremeNumbers {
     }
 
     /// Whether a schema of a number allows what the text says.
-    static func isLawful(_ text: String, by schema: JSONValue) -> Bool {
+    public static func isLawful(_ text: String, by schema: JSONValue) -> Bool {
         guard let value = try? JSONValue(parsing: Array(text.utf8)) else { return false }
         let number: Double
         switch schema["type"]?.string {
@@ -38,26 +37,5 @@ enum ExtremeNumbers {
         }
         return number >= schema["minimum"]?.number ?? -.infinity
             && number <= schema["maximum"]?.number ?? .infinity
-    }
-}
-
-extension JSONValue {
-    /// The paths of all numbers that a schema of an object describes, and their own schemas.
-    var numberPaths: [(path: [String], schema: JSONValue)] {
-        (self["properties"]?.members ?? []).flatMap { member -> [(path: [String], schema: JSONValue)] in
-            switch member.value["type"]?.string {
-            case "integer", "number": [([member.name], member.value)]
-            case "object": member.value.numberPaths.map { ([member.name] + $0.path, $0.schema) }
-            default: []
-            }
-        }
-    }
-
-    /// The object with one member, found by path, replaced by other JSON text; nil where there is none.
-    func text(with path: [String], as text: String) -> String? {
-        let mark = "here stands another number"
-        let replaced = replacing(path[...], with: .string(mark))
-        guard replaced != self else { return nil }
-        return String(decoding: replaced.encoded, as: UTF8.self).replacing("\"\(mark)\"", with: text)
     }
 }
