@@ -3,7 +3,7 @@ internal import EventSourcing
 public import Recording
 
 // Lists of sessions, the newest first; of equal age, the one with the greater id. Which index serves which
-// list is written down in ops/ARCHITECTURE.md, "Lists".
+// list is written down in ops/decisions/lists.md.
 
 extension MongoQueries {
     /// Sessions from a place on, the newest first; fewer than asked for only at the list's end.

@@ -1,4 +1,4 @@
-"""The log as streams and archived segments together, read by the formats that the README describes.
+"""The log as streams and archived segments together, read by the formats that ops/docs/formats.md describes.
 
 Shares no code with Reel. What doesn't fit together is a finding; what is left is read all the same.
 """

@@ -6,7 +6,7 @@ public import Recording
 /// block.
 ///
 /// Built by the same projection with the same guards, so that a killed rebuild goes on from its own
-/// checkpoints. The swap is described in ops/ARCHITECTURE.md, "Replay".
+/// checkpoints. The swap is described in ops/decisions/replay.md.
 public final class MongoRebuild: ReadModelRebuild {
     /// Called with the number of documents that were compared so far.
     public var onCompared: (Int) -> Void = { _ in }
