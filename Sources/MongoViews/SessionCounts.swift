@@ -4,7 +4,7 @@ public import Recording
 
 // How many sessions a filter matches. What has no criterion but the status stands in the kept sums; the rest
 // is counted by the keys of one index of `folds` alone, in which everything stands that is asked about, so
-// that no document is looked at. ops/decisions/lists.md, has the figures.
+// that no document is looked at. ops/decisions/lists.md has the figures.
 
 extension MongoQueries {
     /// How many sessions the filter matches.
