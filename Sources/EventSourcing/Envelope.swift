@@ -125,6 +125,14 @@ public struct RecordedEvent: Sendable, Hashable {
         self.position = position
     }
 
+    /// Whether the event that follows in the same partition may have been appended together with this one, as
+    /// part of one decision: those are of one key, and have time and context in common. (Their entries may
+    /// stand in several milliseconds.) Where it is so by chance, nothing is lost but a place to cut.
+    public func mayBelongTogether(with next: RecordedEvent) -> Bool {
+        partitionKey == next.partitionKey && next.sequence == sequence &+ 1 && time == next.time
+            && context == next.context
+    }
+
     /// CloudEvents `id`.
     public var id: String { event.id }
     /// CloudEvents `type`.

@@ -40,6 +40,15 @@ public struct LogPosition: Sendable, Hashable, Comparable, CustomStringConvertib
         LogPosition(partition: partition, milliseconds: 0, counter: 0)
     }
 
+    /// The last place before this one, whether an entry stands there or not: reading after it begins here.
+    public var predecessor: LogPosition {
+        if counter > 0 {
+            return LogPosition(partition: partition, milliseconds: milliseconds, counter: counter - 1)
+        }
+        guard milliseconds > 0 else { return self }
+        return LogPosition(partition: partition, milliseconds: milliseconds - 1, counter: .max)
+    }
+
     /// The entry id alone, as Redis writes it: `1700000000000-0`.
     public var entryID: String { "\(milliseconds)-\(counter)" }
 

@@ -86,6 +86,7 @@ def restored(folder):
     whole = system.events(after)
     # The newest event of a partition always stays in Redis: this one pushes it into the archive.
     record(system, last)
+    newest = system.events(last)
     archive_all(system)
     trail = json.loads(system.reel("audit", "--json").stdout)["records"]
     system.stop()
@@ -101,6 +102,10 @@ def restored(folder):
     # One event of each partition was in Redis alone; its loss is said, and never more.
     reasons = eventually(lambda: halted(system), 10)
     checks.check("restored: what was in Redis alone is named as lost", 1 in reasons, reasons)
+    # Whoever made the lost step again would have read models and log tell two stories.
+    left = history(system, last)
+    checks.check("restored: nothing is appended behind the loss before somebody has decided",
+                 0 < len(left) < len(newest) and left == newest[:len(left)], (left, newest))
     text, figures = health(system)
     checks.check("restored: health says so", "halted partitions: " in text, text)
     checks.check("restored: and the figures",
@@ -113,12 +118,17 @@ def restored(folder):
     done = system.reel("events")
     checks.check("restored: the whole log is not printed as if it were all", done.returncode == 1
                  and "partition 1 is halted" in done.stderr, (done.returncode, done.stderr[-300:]))
+    told = system.log.read_text()
+    checks.check("restored: the halt stays until then", "partition 1 goes on" not in told, told[-800:])
     done = system.reel("partitions", "lift", 1, "--accept-loss", "--reason", "an old copy", "--json")
     checks.equal("restored: the halt is lifted", done.returncode, 0)
     checks.equal("restored: nothing that is in the archive is given up", history(system, after), whole)
     checks.equal("restored: no sealed file is set aside",
                  list((system.data / "chunks").glob("**/*.lost")), [])
     eventually(lambda: not halted(system).get(1), 10)
+    # The step that was lost is taken again: whole, and once.
+    checks.equal("restored: the newest recording is completed again",
+                 eventually(lambda: system.status(last) == "completed", 30) and system.reel("verify", last).returncode, 0)
     checks.equal("restored: the partition takes recordings again",
                  record(system, named("again", 1)).returncode, 0)
     now = {one["audit_id"] for one in json.loads(system.reel("audit", "--json").stdout)["records"]}

@@ -11,6 +11,8 @@ from settling import settle
 
 # Seconds after healing began in which the system has to name what was cut out.
 NAMING_SECONDS = 30
+# Events that one decision of a fleet's has at most.
+LONGEST_DECISION = 20
 
 
 @dataclasses.dataclass
@@ -120,9 +122,6 @@ class Streams:
         fleet.heal()
         if not settle(fleet, 120):
             return None
-        self._end_with_one()
-        if not settle(fleet, 60):
-            return None
         if not self._archive_all():
             return None
         known = self._archived()
@@ -135,29 +134,24 @@ class Streams:
         return f"{len(known)} events were archived, {lifted} partitions lack their newest event"
 
     def _archive_all(self, seconds=60):
-        """Archives what may go; whether nothing but the newest event of each partition is left."""
+        """Archives what may go; whether nothing but the newest decision of each partition is left."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self.fleet.system.reel("archive", "run", "--all")
             redis = self.fleet.redis()
-            lengths = [redis("XLEN", f"reel:{{p{number:03d}}}:log") for number in range(redis.partitions())]
-            if max(lengths) <= 1:
+            if all(self._is_one_decision(redis(
+                    "XRANGE", f"reel:{{p{number:03d}}}:log", "-", "+", "COUNT", LONGEST_DECISION + 1))
+                   for number in range(redis.partitions())):
                 return True
             time.sleep(0.5)
         return False
 
-    def _end_with_one(self):
-        """Has each partition end with an event that was appended alone, and that nothing follows from.
-
-        The archive takes all but the newest event. Where that one was appended together with those before
-        it (a session's last step), half of an append would be given up, which nobody makes good.
-        """
-        redis = self.fleet.redis()
-        for number in range(redis.partitions()):
-            newest = redis("XREVRANGE", f"reel:{{p{number:03d}}}:log", "+", "-", "COUNT", 1)
-            fields = dict(zip(newest[0][1][::2], newest[0][1][1::2])) if newest else {}
-            if fields and fields[b"type"] not in (b"KeyExported", b"AuditRecorded"):
-                self.fleet.system.reel("keys", "export", fields[b"partitionkey"].decode(), "--json")
+    @staticmethod
+    def _is_one_decision(entries):
+        """Whether entries were appended together: an archiver leaves those of the newest append as a whole."""
+        parts = ("partitionkey", "time", "source", "correlationid", "causationid")
+        known = [dict(zip(fields[::2], fields[1::2])) for _, fields in entries]
+        return len({tuple(one.get(part.encode()) for part in parts) for one in known}) <= 1
 
     def _archived(self):
         """The ids of all events that the archive has and the server's record vouches for."""

@@ -175,20 +175,24 @@ public final class RedisArchiver {
         else { return nil }
         let length = try client.command("archive", key, ["XLEN", key]).integer ?? 0
         guard all || length > policy.afterEvents || oldest.milliseconds < old else { return nil }
-        var events: [RecordedEvent] = []
-        var bytes = 0
-        let (page, unreadable) = try range(after: state.through, through: nil, limit: policy.afterEvents)
-        for event in page {
-            guard holds.allSatisfy({ $0.allows(event.position) }), bytes < policy.segmentBytes else { break }
-            bytes += event.data.count
-            events.append(event)
-        }
+        let limit = max(policy.afterEvents, LogLimits.eventsPerAppend) + 1
+        let (page, unreadable) = try range(after: state.through, through: nil, limit: limit)
         // What cannot be read stays where it is, and says so; what stands before it may go.
         if let unreadable, page.isEmpty { throw unreadable }
+        var (count, bytes) = (0, 0)
+        for event in page.prefix(policy.afterEvents) {
+            guard holds.allSatisfy({ $0.allows(event.position) }), bytes < policy.segmentBytes else { break }
+            bytes += event.data.count
+            count += 1
+        }
         let isFull =
-            events.count >= policy.afterEvents || bytes >= policy.segmentBytes
+            count >= policy.afterEvents || bytes >= policy.segmentBytes
             || (unreadable != nil && length > policy.afterEvents)
-        if !isFull, !all { events = Array(events.prefix { $0.position.milliseconds < old }) }
+        if !isFull, !all { count = page.prefix(count).prefix { $0.position.milliseconds < old }.count }
+        let events = page.prefix(Self.whole(count, of: page, isFull: page.count == limit))
+        guard holds.allSatisfy({ hold in events.last.map { hold.allows($0.position) } ?? true }) else {
+            return nil
+        }
         guard let first = events.first, let last = events.last else { return nil }
         // Had somebody else trimmed meanwhile, the first events would be missing here.
         guard try self.state(of: partition).through == state.through else { return nil }
@@ -196,11 +200,27 @@ public final class RedisArchiver {
             epoch: archive.epoch, after: state.through, first: first.position, last: last.position,
             count: events.count, countBefore: state.count, previousHash: state.hash)
         try reachedStep(.closing)
-        do throws(SegmentFailure) { try archive.write(events, header: header) } catch {
+        do throws(SegmentFailure) { try archive.write(Array(events), header: header) } catch {
             throw error.asLogFailure("archive")
         }
         try reachedStep(.written)
         return header.name
+    }
+
+    /// How many events of a page go when `count` of them may: an append goes whole or stays whole. A server
+    /// that is restored to an old state, and gets back from the archive what that has, would otherwise have
+    /// half of a decision, and nobody who makes the other half.
+    ///
+    /// One append that is more than may go at once goes all the same. Where a full page of events, which is
+    /// more than one append can have, are one like the other, they are cut somewhere.
+    static func whole(_ count: Int, of page: [RecordedEvent], isFull: Bool) -> Int {
+        func isInside(_ place: Int) -> Bool {
+            page.indices.contains(place) && page[place - 1].mayBelongTogether(with: page[place])
+        }
+        guard count > 0 else { return 0 }
+        if let end = (1...count).last(where: { !isInside($0) }) { return end }
+        if let end = (count..<page.count).first(where: { !isInside($0) }) { return end }
+        return isFull ? count : 0
     }
 
     /// Events as the server has them now, up to an entry that cannot be read.

@@ -119,6 +119,28 @@ struct PartitionInspector {
         }
     }
 
+    /// Whether a partition has the entry of a place, in its stream or in its archive; nil where this process
+    /// can't tell. That the place lies before the end is not enough: others may have written on where it was
+    /// lost, and archived what they wrote.
+    func has(
+        _ place: LogPosition, in state: PartitionState, _ archive: Archive?
+    ) throws(LogFailure) -> Bool? {
+        guard place.milliseconds > 0 else { return true }
+        guard place <= state.end else { return false }
+        if place > state.through { return try absent([place], in: state.partition).isEmpty }
+        guard let archive else { return nil }
+        let access = ArchiveAccess(client, archive)
+        try access.ask([state.partition], "look at archive")
+        do throws(LogFailure) {
+            let found = try access.read(after: place.predecessor, limit: 1, "look at archive")
+            return found.first?.position == place
+        } catch {
+            // A segment that is damaged or away tells nothing.
+            guard error.remedy != .time else { throw error }
+            return nil
+        }
+    }
+
     /// Those of some places in a partition where no entry stands.
     func absent(_ places: [LogPosition], in partition: Int) throws(LogFailure) -> Set<LogPosition> {
         var absent: Set<LogPosition> = []

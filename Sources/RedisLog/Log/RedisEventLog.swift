@@ -1,3 +1,4 @@
+internal import Arithmetic
 public import EventSourcing
 internal import Synchronization
 
@@ -105,8 +106,11 @@ public final class RedisEventLog: EventLog {
     ///   - url: one of `RedisLocation`'s.
     ///   - partitions: number of partitions of a new log; nil when it must exist already. An existing
     ///     log keeps the number that it was created with.
+    ///   - remembered: events of this log that somebody else remembers, as read models do. A partition that
+    ///     lacks one, and whose archive lacks it, is halted before anybody appends there.
     public static func open(
-        _ url: String, createWith partitions: Int?, options: Options = Options()
+        _ url: String, createWith partitions: Int?, remembered: [LogPosition] = [],
+        options: Options = Options()
     ) throws(LogFailure) -> RedisEventLog {
         let address = try RedisLocation(url: url)
         guard partitions == nil || partitions.flatMap(Partitioning.init) != nil else {
@@ -129,7 +133,10 @@ public final class RedisEventLog: EventLog {
         let (partitioning, epoch) = try found(client, partitions, levels)
         let log = RedisEventLog(address, partitioning, epoch, levels, options)
         try RedisHalts(client, log.history).refresh()
+        let known = try log.possible(remembered, client)
+        log.history.witness(known, liftings: log.liftings)
         try log.takeBack()
+        try log.compare(known)
         return log
     }
 
@@ -225,6 +232,38 @@ public final class RedisEventLog: EventLog {
                 return
             } catch { guard error.kind == .refusingWrites, !isLast else { throw error } }
         }
+    }
+
+    /// Those of some positions that this log may have had. One of a time that has not come yet, by the server's
+    /// clock, is nobody's memory of it: no partition halts for what somebody has made up.
+    private func possible(
+        _ remembered: [LogPosition], _ client: RedisClient
+    ) throws(LogFailure) -> [LogPosition] {
+        guard !remembered.isEmpty else { return [] }
+        let now = try client.serverMilliseconds("open") +| 60_000
+        return remembered.filter {
+            (0..<partitioning.count).contains($0.partition) && $0.milliseconds <= now
+        }
+    }
+
+    /// Halts the partitions that lack what is remembered of them, now that what the archive has is back.
+    private func compare(_ remembered: [LogPosition]) throws(LogFailure) {
+        let client = client("recovery")
+        let inspector = PartitionInspector(client: client)
+        let newest = Dictionary(remembered.map { ($0.partition, $0) }, uniquingKeysWith: max)
+        var losses: [PartitionLoss] = []
+        for state in try inspector.states(history.intact(newest.keys.sorted())) {
+            guard let place = newest[state.partition],
+                try inspector.has(place, in: state, archive) == false
+            else { continue }
+            losses.append(
+                PartitionLoss(
+                    partition: state.partition,
+                    text: "it ends at \(state.end.entryID), and \(place), which was read from it "
+                        + "before, is neither in it nor in its archive",
+                    missing: place))
+        }
+        try client.halt(losses)
     }
 
     /// The log's format level, as far as this process knows.

@@ -86,15 +86,7 @@ public final class RedisHalts {
             guard state.findings.isEmpty, !losses.contains(where: { $0.partition == partition }) else {
                 continue
             }
-            let known = max(
-                history.newest(partition) ?? .start(of: partition),
-                book.missing[partition] ?? .start(of: partition))
-            guard known <= state.end else { continue }
-            if known > state.through, known.milliseconds > 0,
-                try !inspector.absent([known], in: partition).isEmpty
-            {
-                continue
-            }
+            guard try inspector.has(newest(partition, book), in: state, archive) == true else { continue }
             let lifting = LiftedHalt(
                 partition: partition, at: SystemClock().now(), by: "reel",
                 reason: "nothing is missing any more",
@@ -111,11 +103,22 @@ public final class RedisHalts {
         let here = history.haltedHere
         guard !here.isEmpty else { return }
         let losses = try history.recovery?.run(here) ?? []
-        for state in try PartitionInspector(client: client).states(here) where state.findings.isEmpty {
-            guard !losses.contains(where: { $0.partition == state.partition }) else { continue }
+        let inspector = PartitionInspector(client: client)
+        for state in try inspector.states(here) where state.findings.isEmpty {
+            guard !losses.contains(where: { $0.partition == state.partition }),
+                try inspector.has(newest(state.partition, HaltBook()), in: state, archive) == true
+            else { continue }
             history.release(state.partition)
             notify(.partitionLifted(state.partition, "reel: nothing is missing any more"))
         }
+    }
+
+    private var archive: Archive? { history.recovery?.archive }
+
+    /// The newest place of a partition that anybody knows of, as far as this process and a mark tell.
+    private func newest(_ partition: Int, _ book: HaltBook) -> LogPosition {
+        [history.newest(partition), book.missing[partition]].compactMap { $0 }.max()
+            ?? .start(of: partition)
     }
 
     /// Takes back what the archive has of a halted partition, also what nobody has vouched for.
@@ -138,15 +141,12 @@ public final class RedisHalts {
         guard let halt = book.marks[partition] else { return nil }
         try history.recovery?.setAsideWhatDoesNotJoin(partition)
         try forgetCheckpoints(partition)
-        let newest = max(
-            history.newest(partition) ?? .start(of: partition),
-            book.missing[partition] ?? .start(of: partition))
         _ = try client.run(
             "lift halt", name, .acceptLoss,
             [
                 LogKeys.log(partition), LogKeys.archive(partition), LogKeys.ranks(partition),
                 LogKeys.segments(partition),
-            ], [newest.entryID])
+            ], [newest(partition, book).entryID])
         let lifting = LiftedHalt(
             partition: partition, at: SystemClock().now(), by: actor, reason: reason, halt: halt)
         _ = try client.run("lift halt", name, .set, [LogKeys.halted], HaltBook.lift(lifting))

@@ -4,14 +4,16 @@ public import EventSourcing
 extension RedisGroups {
     /// The server's time.
     public func time() throws(LogFailure) -> Timestamp {
-        var commands = CommandBuffer()
-        commands.command("TIME")
-        var now = Timestamp(milliseconds: 0)
-        try client.pipeline("time", "\(client.address)", commands) { _, reply throws(LogFailure) in
-            let (seconds, microseconds) = (reply[0]?.quantity ?? 0, reply[1]?.quantity ?? 0)
-            now = Timestamp(milliseconds: 0)
-                .advanced(byMilliseconds: Int64(seconds) *| 1000 +| Int64(microseconds) / 1000)
-        }
-        return now
+        Timestamp(milliseconds: 0)
+            .advanced(byMilliseconds: Int64(clamping: try client.serverMilliseconds("time")))
+    }
+}
+
+extension RedisClient {
+    /// The server's clock, by which entries get their ids: milliseconds since 1970.
+    func serverMilliseconds(_ operation: String) throws(LogFailure) -> UInt64 {
+        let reply = try command(operation, "\(address)", ["TIME"]).elements
+        guard reply.count > 1 else { return 0 }
+        return UInt64(reply[0].quantity ?? 0) *| 1000 +| UInt64(reply[1].quantity ?? 0) / 1000
     }
 }

@@ -152,12 +152,7 @@ final class RedisOrderedFeed: OrderedFeed {
     /// whoever names it is refused, and the partition does not halt for it. By the server's clock, which
     /// made the entry ids: this machine's may be wrong by hours.
     private func requireKnownTimes() throws(LogFailure) {
-        var now: UInt64 = 0
-        commands.removeAll()
-        commands.command("TIME")
-        try client.pipeline("follow", "\(client.address)", commands) { _, reply in
-            now = UInt64(reply[0]?.quantity ?? 0) *| 1000 +| 60_000
-        }
+        let now = try client.serverMilliseconds("follow") +| 60_000
         // There are none unless that clock was set back.
         for position in positions where position.milliseconds > now {
             let key = LogKeys.log(position.partition)

@@ -122,6 +122,12 @@ struct LogExpectation {
                 + "everything beside the new one")
     }
 
+    /// How far the read models have seen the log of an epoch: events that a server with it must have.
+    func shown(of epoch: String?, _ views: MongoReadModels) throws -> [LogPosition] {
+        guard let epoch, epoch == readModels else { return [] }
+        return try views.progress(epoch: epoch).values.sorted()
+    }
+
     /// The log that can be made again from its archive.
     func archived(partitions: Int?) throws -> RememberedLog {
         let epoch = remembered?.epoch ?? readModels ?? (archives.count == 1 ? archives[0] : nil)

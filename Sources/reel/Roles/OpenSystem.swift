@@ -107,7 +107,7 @@ final class OpenSystem: Sendable {
         archive = FileSegmentStore(root: places.archive, ring: ring)
         let expectation = try LogExpectation(
             data: plan.data, archive: archive, chunks: places.chunks, views)
-        log = try Self.openLog(plan, archive, places, expectation, command)
+        log = try Self.openLog(plan, archive, places, expectation, views, command)
         try expectation.setAsideReadModels(of: log.epoch, views, report, command)
         Self.remember(log, in: plan.data, report, command)
         // Not before: whoever waits for the vault or the log comes by here every second.
@@ -146,7 +146,7 @@ final class OpenSystem: Sendable {
 
     private static func openLog(
         _ plan: SystemPlan, _ archive: FileSegmentStore, _ places: Places, _ expectation: LogExpectation,
-        _ command: String
+        _ views: MongoReadModels, _ command: String
     ) throws -> RedisEventLog {
         let report = plan.log
         var options = RedisEventLog.Options()
@@ -156,16 +156,19 @@ final class OpenSystem: Sendable {
             let (level, text) = notice.line
             report(level, "log", text)
         }
-        let found = try RedisEventLog.epoch(at: places.redisURL, options: options)
+        var found = try RedisEventLog.epoch(at: places.redisURL, options: options)
         try expectation.require(found, at: "\(try RedisLocation(url: places.redisURL))", plan.decision)
         if found == nil, plan.decision == .fromArchive {
             let lost = try expectation.archived(partitions: plan.partitions)
             try RedisEventLog.recreate(
                 places.redisURL, epoch: lost.epoch, partitions: lost.partitions, options: options)
             report(.warning, command, "making the log again from its archive", [("epoch", lost.epoch)])
+            found = lost.epoch
         }
+        // Before any role appends: what the read models have seen and the server lacks would be made anew.
         let log = try RedisEventLog.open(
-            places.redisURL, createWith: plan.partitions ?? usualPartitions, options: options)
+            places.redisURL, createWith: plan.partitions ?? usualPartitions,
+            remembered: try expectation.shown(of: found, views), options: options)
         let server = try log.inspect()
         report(
             server.isDurable ? .info : .warning, command, "event log open",
