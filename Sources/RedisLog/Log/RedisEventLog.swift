@@ -248,6 +248,7 @@ public final class RedisEventLog: EventLog {
 
     /// Halts the partitions that lack what is remembered of them, now that what the archive has is back.
     private func compare(_ remembered: [LogPosition]) throws(LogFailure) {
+        guard !remembered.isEmpty else { return }
         let client = client("recovery")
         let inspector = PartitionInspector(client: client)
         let newest = Dictionary(remembered.map { ($0.partition, $0) }, uniquingKeysWith: max)
