@@ -260,8 +260,8 @@ public final class RedisEventLog: EventLog {
             losses.append(
                 PartitionLoss(
                     partition: state.partition,
-                    text: "it ends at \(state.end.entryID), and \(place), which was read from it "
-                        + "before, is neither in it nor in its archive",
+                    text: "it ends at \(state.end.entryID), and \(place), which was read from it before, "
+                        + "is nowhere",
                     missing: place))
         }
         try client.halt(losses)
