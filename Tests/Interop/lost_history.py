@@ -127,8 +127,9 @@ def restored(folder):
                  list((system.data / "chunks").glob("**/*.lost")), [])
     eventually(lambda: not halted(system).get(1), 10)
     # The step that was lost is taken again: whole, and once.
-    checks.equal("restored: the newest recording is completed again",
-                 eventually(lambda: system.status(last) == "completed", 30) and system.reel("verify", last).returncode, 0)
+    again = eventually(lambda: system.status(last) == "completed", 30)
+    checks.check("restored: the newest recording is completed again, and sound",
+                 again and system.reel("verify", last).returncode == 0, system.status(last))
     checks.equal("restored: the partition takes recordings again",
                  record(system, named("again", 1)).returncode, 0)
     now = {one["audit_id"] for one in json.loads(system.reel("audit", "--json").stdout)["records"]}

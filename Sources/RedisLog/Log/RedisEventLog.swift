@@ -234,8 +234,8 @@ public final class RedisEventLog: EventLog {
         }
     }
 
-    /// Those of some positions that this log may have had. One of a time that has not come yet, by the server's
-    /// clock, is nobody's memory of it: no partition halts for what somebody has made up.
+    /// Those of some positions that this log may have had. One of a time that has not come yet, by the
+    /// server's clock, is nobody's memory of it: no partition halts for what somebody has made up.
     private func possible(
         _ remembered: [LogPosition], _ client: RedisClient
     ) throws(LogFailure) -> [LogPosition] {
