@@ -48,3 +48,105 @@ struct DocumentTests {
         }
     }
 }
+
+/// `ops/docs/attacks.md` says which tests show what. A test that is renamed or removed is missed there.
+@Suite("Tidiness of what was tried")
+struct AttackDocumentTests {
+    private static let path = "ops/docs/attacks.md"
+    private static let sources: [String: SourceFile] = Dictionary(
+        SourceTree.files.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
+
+    private struct Entry {
+        let number: String
+        var items: [Substring: String] = [:]
+    }
+
+    /// The entries, each line of theirs joined with what goes on below it.
+    private func entries() throws -> [Entry] {
+        let document = try #require(Self.sources[Self.path])
+        var entries: [Entry] = []
+        var item: Substring = ""
+        for line in document.lines {
+            if let heading = line.wholeMatch(of: /\*\*(\d+\.\d+) .+\*\*/) {
+                entries.append(Entry(number: String(heading.1)))
+                item = ""
+            } else if let begun = line.wholeMatch(of: /- (\w+): (.*)/), !entries.isEmpty {
+                item = begun.1
+                #expect(entries[entries.count - 1].items[item] == nil, "\(item) twice: \(line)")
+                entries[entries.count - 1].items[item] = String(begun.2)
+            } else if line.hasPrefix("  "), !item.isEmpty {
+                entries[entries.count - 1].items[item]?.append(line.dropFirst(1).description)
+            } else {
+                item = ""
+            }
+        }
+        return entries
+    }
+
+    @Test("Every entry has its number and its four parts")
+    func numbers() throws {
+        let counts = [7, 8, 4, 10, 5]
+        let expected = counts.enumerated().flatMap { chapter, count in
+            (1...count).map { "\(chapter + 1).\($0)" }
+        }
+        let entries = try entries()
+        #expect(entries.map(\.number) == expected)
+        for entry in entries {
+            #expect(Set(entry.items.keys) == ["Was", "Now", "Also", "Tests"], "\(entry.number)")
+            #expect(entry.items["Now"]?.contains("](../decisions/") == true, "\(entry.number)")
+        }
+    }
+
+    @Test("Every test that is named is there")
+    func tests() throws {
+        for entry in try entries() {
+            let text = try #require(entry.items["Tests"])
+            var file: SourceFile?
+            var count = 0
+            // A file, a script with one of its functions, or a title in the Swift file before it.
+            for match in text.matches(of: /`([^`:]+)(?:::(\w+))?`|"([^"]+)"/) {
+                if let path = match.1 {
+                    file = Self.sources[String(path)]
+                    let isTest = path.hasPrefix("Tests/") || path.hasPrefix("ops/chaos.d/")
+                    #expect(file != nil && isTest, "\(entry.number) names \(path), which is no test")
+                    guard let function = match.2 else { continue }
+                    let isThere = file?.lines.contains { $0.hasPrefix("def \(function)(") } == true
+                    #expect(isThere, "\(entry.number): \(path) has no function \(function)")
+                    count += 1
+                } else if let title = match.3 {
+                    let isThere = file.map { Self.titles(of: $0).contains(String(title)) } == true
+                    #expect(isThere, "\(entry.number): \(file?.path ?? "no file") has no test \"\(title)\"")
+                    count += 1
+                }
+            }
+            #expect(count > 0, "\(entry.number) names no test")
+        }
+    }
+
+    @Test("Every type that is named is in the sources")
+    func types() throws {
+        let words = SourceTree.swift(under: "Sources").reduce(into: Set<Substring>()) { words, file in
+            for line in file.lines {
+                words.formUnion(line.split { !($0.isLetter || $0.isNumber) })
+            }
+        }
+        for entry in try entries() {
+            for match in (entry.items["Now"] ?? "").matches(of: /`([A-Z]\w*[a-z]\w*)`/) {
+                #expect(words.contains(match.1), "\(entry.number): nothing is called \(match.1)")
+            }
+        }
+    }
+
+    @Test("Titles are told from other texts")
+    func titlesAlone() {
+        let file = SourceFile(
+            path: "x.swift",
+            lines: ["@Test(\"one\")", "    @Test(", "        \"two\", arguments: [1])", "let x = \"three\""])
+        #expect(Self.titles(of: file) == ["one", "two"])
+    }
+
+    private static func titles(of file: SourceFile) -> Set<String> {
+        let text = file.lines.joined(separator: "\n")
+        return Set(text.matches(of: /@Test\(\s*"((?:[^"\\]|\\.)*)"/).map { String($0.1) })
+    }
+}
