@@ -49,13 +49,18 @@ public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
     public var key: String
     /// Text of the server or of the C library.
     public var text: String
+    /// Whether what is kept is wrong, and not whatever keeps it: the log answers, and the answer is that the
+    /// record is not what Reel wrote. Then waiting for a server, or looking at it, helps nobody.
+    public var isOfRecord: Bool
 
     /// A failure from its parts.
-    public init(_ kind: Kind, operation: String, key: String, text: String) {
+    /// - Parameter isOfRecord: nil where the kind says it.
+    public init(_ kind: Kind, operation: String, key: String, text: String, isOfRecord: Bool? = nil) {
         self.kind = kind
         self.operation = operation
         self.key = key
         self.text = text
+        self.isOfRecord = isOfRecord ?? (kind == .corrupt || kind == .unreadable)
     }
 
     /// One entry that cannot be read.

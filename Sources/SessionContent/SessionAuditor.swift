@@ -36,7 +36,7 @@ public final class SessionAuditor {
             try history.catchUp(with: store)
             guard history.version > 0 else { return nil }
             try store.verifyArchive(of: session)
-        } catch let failure as LogFailure where failure.kind == .corrupt {
+        } catch let failure as LogFailure where failure.isOfRecord {
             // Not even the log can be read as it was written.
             report.note(.log, failure.key, failure.text)
             report.contentChecked = false
@@ -47,8 +47,7 @@ public final class SessionAuditor {
         if !wasDeleted { try auditFiles(history, &faults, progress) }
         // Listed first: of every file that was there then, the log knows by now why.
         let listing = try list(session, &faults)
-        do { try history.catchUp(with: store) } catch let failure as LogFailure where failure.kind == .corrupt
-        {
+        do { try history.catchUp(with: store) } catch let failure as LogFailure where failure.isOfRecord {
             report.note(.log, failure.key, failure.text)
         }
         describe(history, &report)

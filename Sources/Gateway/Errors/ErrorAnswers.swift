@@ -24,7 +24,7 @@ public enum ErrorAnswers {
         case let failure as RequestFailure: HTTPError(ErrorInfo(failure))
         case let rejection as SessionRejection: HTTPError(ErrorInfo(rejection))
         case let error as CommandError<SessionRejection>: answer(inside: error)
-        case let failure as LogFailure where failure.kind == .unreadable: unreadable(failure)
+        case let failure as LogFailure where failure.isOfRecord: unreadable(failure)
         case let failure as LogFailure: unavailable("the event log", failure.isTransient)
         case let failure as QueryFailure: unavailable("the read models", failure.isTransient)
         case let failure as StorageFailure: storage(failure)
@@ -59,13 +59,13 @@ public enum ErrorAnswers {
         }
     }
 
-    /// One entry of one session: others are not concerned, and waiting does not help.
+    /// One entry, or what tells of one session's entries: others are not concerned, and waiting does not help.
     private static func unreadable(_ failure: LogFailure) -> HTTPError {
-        HTTPError(
-            ErrorInfo(
-                .dependencyUnavailable,
-                "the session's history holds an entry that cannot be read: \(failure.key)",
-                status: 500))
+        let text =
+            failure.unreadableEntry == nil
+            ? "the log's record is not what was written: \(failure.key): \(failure.text)"
+            : "the session's history holds an entry that cannot be read: \(failure.key)"
+        return HTTPError(ErrorInfo(.dependencyUnavailable, text, status: 500))
     }
 
     private static func unavailable(_ what: String, _ isTransient: Bool) -> HTTPError {

@@ -37,7 +37,7 @@ final class AuditPen {
             } catch {
                 turns += 1
                 // Nothing was written there; another history most likely stands in another partition.
-                if error.kind == .lostHistory, turns <= 100 {
+                if error.kind == .lostHistory || error.isOfRecord, turns <= 100 {
                     begin()
                     continue
                 }

@@ -80,7 +80,7 @@ public final class HoldTagTakeover {
         for partition in Array(0..<store.partitioning.count) + Array(0..<store.partitioning.count) {
             do {
                 guard try walk(partition, store, while: goesOn) else { return false }
-            } catch let error as LogFailure where error.kind == .lostHistory {
+            } catch let error as LogFailure where error.kind == .lostHistory || error.kind == .corrupt {
                 isWhole = false
             }
         }

@@ -93,7 +93,7 @@ public final class RetentionSweep {
             return true
         } catch let error as MalformedEvent {
             complain(session, "\(error)")
-        } catch let error as LogFailure where error.kind == .unreadable || error.kind == .lostHistory {
+        } catch let error as LogFailure where error.isOfRecord || error.kind == .lostHistory {
             complain(session, "\(error)")
         }
         return false

@@ -162,7 +162,7 @@ public final class ProcessingGate: Sendable {
         var ends: [LogPosition] = []
         for partition in 0..<store.partitioning.count {
             do { ends.append(try store.end(of: partition)) } catch {
-                guard error.kind == .lostHistory else { throw error }
+                guard error.kind == .lostHistory || error.isOfRecord else { throw error }
             }
         }
         forget(following: Set(ends.map(\.partition)))

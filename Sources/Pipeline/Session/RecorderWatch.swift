@@ -69,7 +69,7 @@ public final class RecorderWatch {
     private func stopUnlessUnreadable(_ session: String, _ store: any EventStore) throws {
         do { try stopRecording(session, store) } catch let error as MalformedEvent {
             complain(session, "\(error)")
-        } catch let error as LogFailure where error.kind == .unreadable {
+        } catch let error as LogFailure where error.isOfRecord {
             complain(session, "\(error)")
         }
     }

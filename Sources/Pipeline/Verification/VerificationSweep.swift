@@ -242,7 +242,7 @@ public final class VerificationSweep {
     /// What concerns one session alone keeps nobody from looking after the others.
     private static func concernsItAlone(_ error: any Error) -> Bool {
         if let failure = error as? LogFailure {
-            return failure.kind == .lostHistory || failure.kind == .unreadable
+            return failure.kind == .lostHistory || failure.isOfRecord
         }
         return !((error as? any TransientFailure)?.isTransient ?? false)
     }

@@ -22,7 +22,8 @@ final class ArchiveAccess {
     @discardableResult
     func learn(_ partition: Int, _ reply: ReplyView, _ operation: String) throws(LogFailure) -> LogPosition {
         guard !reply.isNil else { return known(partition) }
-        let through = try EntryCoding.position(reply, partition: partition, operation: operation)
+        let through = try EntryCoding.position(
+            reply, partition: partition, operation: operation, key: LogKeys.archive(partition))
         known[partition] = max(through, known(partition))
         return known(partition)
     }
@@ -133,7 +134,8 @@ extension RedisClient {
         try pipeline("archive", LogKeys.archive(partition), commands) { index, reply throws(LogFailure) in
             if index == 1 { return reply.forEach { records.append($0.string ?? "") } }
             guard let through = reply[0], !through.isNil else { return }
-            anchor.through = try EntryCoding.position(through, partition: partition, operation: "archive")
+            anchor.through = try EntryCoding.position(
+                through, partition: partition, operation: "archive", key: LogKeys.archive(partition))
             guard let count = reply[1]?.integer, count >= 0, let hash = reply[2]?.string else {
                 throw LogFailure(
                     .corrupt, operation: "archive", key: LogKeys.archive(partition),

@@ -68,6 +68,26 @@ final class RedisClient {
         accepting: (String) -> Bool = { _ in false },
         _ body: (Int, ReplyView) throws(LogFailure) -> Void
     ) throws(LogFailure) {
+        do throws(LogFailure) {
+            try send(operation, key, commands, confirming: confirming, accepting, body)
+        } catch {
+            guard ServerError.isOverwritten(error) else { throw error }
+            throw named(error, commands)
+        }
+    }
+
+    /// The failure with the key that holds something else in its place: the server does not say which one of
+    /// a command's it is.
+    private func named(_ failure: LogFailure, _ commands: CommandBuffer) -> LogFailure {
+        let found = (try? overwritten(among: commands.ownKeys)) ?? []
+        guard let first = found.first else { return failure }
+        return LogFailure(.corrupt, operation: failure.operation, key: first.key, text: first.text)
+    }
+
+    private func send(
+        _ operation: String, _ key: String, _ commands: CommandBuffer, confirming: Bool,
+        _ accepting: (String) -> Bool, _ body: (Int, ReplyView) throws(LogFailure) -> Void
+    ) throws(LogFailure) {
         guard commands.count > 0 else { return }
         switch history?.standing ?? .same {
         case .same: break

@@ -4,8 +4,32 @@ internal import EventSourcing
 enum ServerError {
     /// The failure that an error reply stands for.
     static func failure(_ text: String, operation: String, key: String) -> LogFailure {
+        let words = text.split(separator: " ", maxSplits: 2).map(String.init)
+        if words.count == 3, words[0] == Self.corruptCode {
+            return LogFailure(.corrupt, operation: operation, key: words[1], text: "it \(words[2])")
+        }
         let (kind, explained) = meaning(of: text)
-        return LogFailure(kind, operation: operation, key: key, text: explained ?? text)
+        // Of what is gone the functions answer while they read or write it: nobody is away.
+        return LogFailure(
+            kind, operation: operation, key: key, text: explained ?? text,
+            isOfRecord: kind == .lostHistory ? true : nil)
+    }
+
+    /// What an answer of our functions says is wrong, with the key that it names.
+    static func finding(in text: String) -> String {
+        let failure = failure(text, operation: "", key: "")
+        return failure.kind == .corrupt && !failure.key.isEmpty
+            ? "\(failure.key): \(failure.text)" : failure.text
+    }
+
+    /// Begins the answers of our functions about a key that holds something else than Reel wrote; the key
+    /// follows, and what is wrong with it.
+    static let corruptCode = "REELCORRUPT"
+
+    /// Whether a failure says that some key of its command is of another type, without saying of which.
+    static func isOverwritten(_ failure: LogFailure) -> Bool {
+        failure.kind == .corrupt
+            && (failure.text == Self.overwritten || failure.text == "it \(FunctionLibrary.overwritten)")
     }
 
     private static let overwritten = "a key of the log holds something else: it was overwritten"
@@ -20,6 +44,7 @@ enum ServerError {
         case "NOGROUP", "UNBLOCKED": return (.noGroup, nil)
         case "BUSY", "TRYAGAIN": return (.timedOut, nil)
         case "WRONGTYPE": return (.corrupt, Self.overwritten)
+        case Substring(Self.corruptCode): return (.corrupt, String(text.dropFirst(code.count + 1)))
         case "REELLOST": return (.lostHistory, String(text.dropFirst(code.count + 1)))
         case "REELINVALID": return (.invalid, nil)
         case "NOAUTH": return (.denied, "the server wants a password and the URL has none")

@@ -26,9 +26,10 @@ struct HistoryCheck {
         notify = options.notify
     }
 
-    /// Error replies that are answers here: a key is missing; a mark can't be written now.
+    /// Error replies that are answers here: a key is missing, or holds something else; a mark can't be
+    /// written now.
     static func isAnswer(_ text: String) -> Bool {
-        missingKey(text) || [.refusingWrites, .denied].contains(ServerError.kind(of: text))
+        missingKey(text) || [.refusingWrites, .denied, .corrupt].contains(ServerError.kind(of: text))
     }
 
     /// The error reply of a missing key.
@@ -65,22 +66,32 @@ struct HistoryCheck {
         var missing: [LogPosition] = []
         var book = HaltBook()
         try run(commands) { index, reply throws(LogFailure) in
-            try self.requireTold(reply)
             switch index {
-            case 0: try self.requireEpoch(reply.string)
+            case 0:
+                try self.requireTold(reply, LogKeys.meta)
+                try self.requireEpoch(reply.string)
             case 1:
+                // Who looks on is told of it elsewhere.
+                if self.onlyLooks, reply.errorText.map(ServerError.kind(of:)) == .corrupt { return }
+                try self.requireTold(reply, LogKeys.halted)
                 book = HaltBook(Reply(reply).elements)
                 self.takeMarks(book)
-            default: if reply.count == 0 { missing.append(known[index - 2]) }
+            default:
+                try self.requireTold(reply)
+                if reply.count == 0 { missing.append(known[index - 2]) }
             }
         }
         return (missing.filter { watch.reason($0.partition) == nil }, book)
     }
 
     /// What may not be read says nothing of what is there.
-    private func requireTold(_ reply: ReplyView) throws(LogFailure) {
+    /// - Parameter key: the key that has to be what it was; where it is another one's, what was put in its
+    ///   place is one of the ways in which an entry can be gone.
+    private func requireTold(_ reply: ReplyView, _ key: String? = nil) throws(LogFailure) {
         guard let text = reply.errorText, !Self.missingKey(text) else { return }
-        throw ServerError.failure(text, operation: "connect", key: place)
+        let failure = ServerError.failure(text, operation: "connect", key: key ?? place)
+        if failure.kind == .corrupt, key == nil { return }
+        throw failure
     }
 
     /// The failure of a call in whose course partitions turned out to be halted. Nothing was sent. It is

@@ -34,14 +34,20 @@ struct PartitionInspector {
                 return try client.requireEpoch(reply, "look at partitions")
             }
             if let text = reply.errorText {
-                let damage = ServerError.failure(text, operation: "", key: "").text
+                let damage = ServerError.finding(in: text)
                 return states.append(PartitionState(damage: damage, partition: partitions[index]))
             }
             do throws(LogFailure) {
                 states.append(try PartitionState(reply, partition: partitions[index]))
             } catch  where error.kind == .corrupt {
-                states.append(PartitionState(damage: error.text, partition: partitions[index]))
+                states.append(
+                    PartitionState(damage: "\(error.key): \(error.text)", partition: partitions[index]))
             }
+        }
+        for index in states.indices where !states[index].damage.isEmpty {
+            let keys = PartitionState.keys(states[index].partition)
+            guard let first = (try? client.overwritten(among: keys))?.first else { continue }
+            states[index].damage = "\(first)"
         }
         return states
     }

@@ -34,12 +34,14 @@ enum EntryCoding {
     }
 
     /// The position that an entry id stands for.
+    /// - Parameter key: where the entry id was read; the partition's stream without it.
     static func position(
-        _ view: ReplyView?, partition: Int, operation: String
+        _ view: ReplyView?, partition: Int, operation: String, key: @autoclosure () -> String? = nil
     ) throws(LogFailure) -> LogPosition {
         guard let position = view?.withBytes({ LogPosition(partition: partition, entryID: $0) }) else {
             throw LogFailure(
-                .corrupt, operation: operation, key: LogKeys.log(partition), text: "not an entry id")
+                .corrupt, operation: operation, key: key() ?? LogKeys.log(partition),
+                text: "it has something else where an entry id belongs")
         }
         return position
     }

@@ -12,7 +12,7 @@ extension FunctionLibrary {
     /// Answers for each append {0, sequence, entry, …} (the sequence negative where the id was present),
     /// {1, version} on a conflict, {2, n} when the n-th id is taken, {3, generation} when the fence does not
     /// hold, {4, n} when the history may be wholly archived (see `archive`), {5, text} when the server's
-    /// data contradict each other, {6} when a new partition key comes to a partition that does not say that
+    /// data contradict each other, or are none of ours, {6} when a new partition key comes to a partition that does not say that
     /// it belongs to the log (see `begin`). The entry is empty where the event that was present is archived.
     /// The appends are independent: one that is refused leaves the others as they are.
     ///
@@ -71,8 +71,12 @@ extension FunctionLibrary {
           return {0}
         end
 
+        -- The entry stands in the stream already: what was put in the place of the ranks must not end the call
+        -- before the entry is in its index. Whoever looks at the partition finds it.
         local function milestone(call, ranks, log, entry)
-          local rank = call('XLEN', log) - (call('ZSCORE', ranks, 'trimmed') or 0)
+          local trimmed, odd = look('ZSCORE', ranks, 'trimmed')
+          if odd then return end
+          local rank = call('XLEN', log) - (trimmed or 0)
           call('ZADD', ranks, string.match(entry, '^%d+'), string.format('%s:%d', entry, rank))
         end
 
@@ -95,10 +99,10 @@ extension FunctionLibrary {
 
         -- The version of a partition key that this call has not met yet; and what is wrong with it.
         local function meet(call, book, index, ids, base)
-          local length = call('LLEN', index)
+          local length, odd = look('LLEN', index)
+          if base and not counts(base) then odd = spoiled(ids, 'has a field b that is no number') end
+          if odd then return 0, {5, odd} end
           local version = length + (base or 0)
-          book.versions[ids], book.indexes[ids] = version, index
-          if base then book.bases[ids] = base end
           if length > 0 then
             if not base then return version, {5, 'REELLOST ' .. ids .. ' is gone'} end
           elseif base then
@@ -106,6 +110,8 @@ extension FunctionLibrary {
             if call('TTL', ids) < 0 then return version, {5, 'REELLOST ' .. index .. ' is gone'} end
             book.returned[ids] = true
           end
+          book.versions[ids], book.indexes[ids] = version, index
+          if base then book.bases[ids] = base end
           return version
         end
 
@@ -135,18 +141,23 @@ extension FunctionLibrary {
 
         -- The answer for an id that is present: sequence and entry, or a refusal.
         local function present(call, book, index, ids, value, digest, i)
+          if #value ~= 13 then return nil, {5, spoiled(ids, 'has a field that is none of an event')} end
           if string.sub(value, -8) ~= digest then return nil, {2, i} end
           local place, entry = struct.unpack('>I5', value), ''
           local at = place - (book.bases[ids] or 0)
           if at > 0 then entry = call('LINDEX', index, at - 1) end
-          if entry then return -place, entry end
-          return nil, {5, 'REELLOST ' .. index .. ' lacks sequence ' .. place}
+          if not entry then return nil, {5, 'REELLOST ' .. index .. ' lacks sequence ' .. place} end
+          if entry ~= '' and not string.find(entry, '^%d+%-%d+$') then
+            return nil, {5, spoiled(index, 'has no entry id for sequence ' .. place)}
+          end
+          return -place, entry
         end
 
         -- What has to be found out before anything is appended to a key that the server does not know.
         local function unknown(call, keys, version, looked)
           if version > 0 then return end
-          local found = call('ZMSCORE', keys.ranks, 'evicted', keys.mark or '')
+          local found, odd = look('ZMSCORE', keys.ranks, 'evicted', keys.mark or '')
+          if odd then return {5, odd} end
           if keys.mark and not found[2] then return {6} end
           local gone = -(found[1] or 0)
           if gone > 0 and gone ~= looked then return {4, gone} end
@@ -158,7 +169,8 @@ extension FunctionLibrary {
           if version then
             value = call('HGET', ids, hash)
           else
-            local known = call('HMGET', ids, hash, 'b')
+            local known, overwritten = look('HMGET', ids, hash, 'b')
+            if overwritten then return {5, overwritten} end
             value = known[1]
             version, odd = meet(call, book, index, ids, known[2])
           end
@@ -185,7 +197,9 @@ extension FunctionLibrary {
             known = call('HMGET', ids, unpack(hashes))
           else
             hashes[n + 1] = 'b'
-            known = call('HMGET', ids, unpack(hashes))
+            local overwritten
+            known, overwritten = look('HMGET', ids, unpack(hashes))
+            if overwritten then return {5, overwritten} end
             version, odd = meet(call, book, index, ids, known[n + 1])
           end
           odd = odd or unknown(call, keys, version, looked)

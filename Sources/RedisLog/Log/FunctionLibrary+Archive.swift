@@ -168,8 +168,11 @@ extension FunctionLibrary {
         local function shrink(keys, args)
           local call = redis.call
           local index, ids = keys[1], keys[2]
-          local base = tonumber(call('HGET', ids, 'b') or 0)
-          local length = call('LLEN', index)
+          local base, odd = base_of(ids)
+          local length, overwritten = look('LLEN', index)
+          odd = odd or overwritten
+          if odd then return redis.error_reply(odd) end
+          base = tonumber(base or 0)
           local gone = tonumber(args[1]) - base
           if length == 0 or gone <= 0 then return 0 end
           local through = call('HGET', keys[4], 'through') or '0-0'
@@ -204,18 +207,42 @@ extension FunctionLibrary {
     static let history = """
         local function history(keys, args)
           local call = redis.call
-          local known, length = call('HGET', keys[2], 'b'), call('LLEN', keys[1])
+          local known, odd = base_of(keys[2])
+          local length, overwritten = look('LLEN', keys[1])
+          odd = odd or overwritten
+          if odd then return redis.error_reply(odd) end
           local base = tonumber(known or 0)
           if length > 0 and not known then
             return redis.error_reply('REELLOST ' .. keys[2] .. ' is gone')
           elseif length == 0 and known and call('TTL', keys[2]) < 0 then
             return redis.error_reply('REELLOST ' .. keys[1] .. ' is gone')
           end
-          if base + length == 0 and evicted(keys[3]) > 0 then return {-1, 0, {}} end
+          if base + length == 0 then
+            local gone, odd = evicted(keys[3])
+            if odd then return redis.error_reply(odd) end
+            if gone > 0 then return {-1, 0, {}} end
+          elseif call('HLEN', keys[2]) ~= base + length + 1 then
+            -- One field for each event, whether it is archived or not, and the one that counts these.
+            return redis.error_reply(
+              spoiled(keys[1], 'does not tell of as many events as the hash of ids beside it'))
+          end
           local limit = tonumber(args[2])
           if limit == 0 then return {base, base + length, {}} end
           local from = math.max(tonumber(args[1]) - base, 0)
           return {base, base + length, call('LRANGE', keys[1], from, from + limit - 1)}
+        end
+        """
+
+    /// What is wrong with what tells of partition keys: keys ranks, and index and ids of each. Answers an
+    /// error of `history` for each of which something is.
+    static let contradictions = """
+        local function contradictions(keys, args)
+          local found = {}
+          for i = 2, #keys, 2 do
+            local answer = history({keys[i], keys[i + 1], keys[1]}, {'0', '0'})
+            if answer.err then found[#found + 1] = answer.err end
+          end
+          return found
         end
         """
 }

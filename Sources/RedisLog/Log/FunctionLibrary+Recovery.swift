@@ -14,7 +14,7 @@ extension FunctionLibrary {
         local function departed(facts, archive)
           local told = redis.call('HMGET', archive, 'count', 'lost')
           return (facts['entries-added'] or 0) - (facts['length'] or 0),
-            tonumber(told[1] or 0) + tonumber(told[2] or 0)
+            (tonumber(told[1] or 0) or 0) + (tonumber(told[2] or 0) or 0)
         end
         """
 
@@ -26,9 +26,12 @@ extension FunctionLibrary {
           local found = {}
           for i = 1, #saved, 2 do
             local place = saved[i + 1]
-            if string.match(place, '^%d+%-%d+$') and before(through, place)
-              and #redis.call('XRANGE', log, place, place) == 0 then
-              found[#found + 1], found[#found + 2] = saved[i], place
+            if string.match(place, '^%d+%-%d+$') and before(through, place) then
+              -- A number that is too large for an entry id is answered with an error.
+              local there = redis.pcall('XRANGE', log, place, place)
+              if there.err or #there == 0 then
+                found[#found + 1], found[#found + 2] = saved[i], place
+              end
             end
           end
           return found
@@ -65,8 +68,9 @@ extension FunctionLibrary {
         local function indexed(keys, args)
           local wrong = {}
           for i = 1, #args, 2 do
-            local base = tonumber(redis.call('HGET', keys[i + 1], 'b') or 0)
-            local at = tonumber(args[i]) - base
+            local base, odd = base_of(keys[i + 1])
+            if odd then return redis.error_reply(odd) end
+            local at = tonumber(args[i]) - (base or 0)
             if at > 0 and redis.call('LINDEX', keys[i], at - 1) ~= args[i + 1] then
               wrong[#wrong + 1] = (i + 1) / 2
             end
@@ -95,7 +99,9 @@ extension FunctionLibrary {
             local place = 2 + 2 * tonumber(args[at])
             local index, ids, sequence = keys[place], keys[place + 1], tonumber(args[at + 3])
             if not versions[ids] then
-              local version, odd = meet(call, book, index, ids, call('HGET', ids, 'b'))
+              local base, overwritten = base_of(ids)
+              if overwritten then return {5, overwritten} end
+              local version, odd = meet(call, book, index, ids, base)
               if odd then return odd end
               versions[ids] = version
             end
@@ -148,8 +154,8 @@ extension FunctionLibrary {
           local last = facts['last-generated-id']
           if before(last, through) then last = through end
           if before(last, args[1]) then last = args[1] end
-          local count = tonumber(call('HGET', keys[2], 'count') or 0)
-          local lost = tonumber(call('HGET', keys[2], 'lost') or 0)
+          local count = tonumber(call('HGET', keys[2], 'count') or 0) or 0
+          local lost = tonumber(call('HGET', keys[2], 'lost') or 0) or 0
           local gone = facts['entries-added'] - facts['length']
           if gone > count + lost then
             call('HSET', keys[2], 'lost', string.format('%d', gone - count))

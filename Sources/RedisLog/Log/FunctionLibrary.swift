@@ -4,12 +4,13 @@
 /// A library that is newer than ours is left in place: newer versions keep what older ones answer, so
 /// that processes of both versions run side by side during a deploy.
 enum FunctionLibrary {
-    static let version = 8
+    static let version = 9
 
     static let source = """
         #!lua name=reel
         local function version() return \(version) end
 
+        \(looks)
         \(counters)
         \(streamFacts)
         \(append)
@@ -76,10 +77,39 @@ enum FunctionLibrary {
         reading('reel_count', count)
         """
 
+    /// What is wrong with a key of another type.
+    static let overwritten = "holds something else: it was overwritten"
+
+    /// Looks at keys that somebody else may have written: `REELCORRUPT <key> <what is wrong>` says what of
+    /// them is none of ours, before anything is written on their word.
+    static let looks = """
+        local function spoiled(key, what) return 'REELCORRUPT ' .. key .. ' ' .. what end
+
+        -- The answer to a command that reads a key; or nothing, and what is wrong with the key.
+        local function look(command, key, ...)
+          local reply = redis.pcall(command, key, ...)
+          if type(reply) ~= 'table' or not reply.err then return reply end
+          if not string.find(reply.err, 'WRONGTYPE', 1, true) then error(reply) end
+          return nil, spoiled(key, '\(overwritten)')
+        end
+
+        -- Whether a text is a number of events: digits, as many as a double holds exactly.
+        local function counts(text) return #text <= 15 and string.find(text, '^%d+$') ~= nil end
+
+        -- How many events of a partition key are in the archive alone, as its hash of ids says; nil where it
+        -- does not say. And what is wrong.
+        local function base_of(ids)
+          local base, odd = look('HGET', ids, 'b')
+          if base and not counts(base) then odd = spoiled(ids, 'has a field b that is no number') end
+          return base or nil, odd
+        end
+        """
+
     /// Counters among the ranks of a partition.
     static let counters = """
         local function evicted(ranks)
-          return -(redis.call('ZSCORE', ranks, 'evicted') or 0)
+          local score, odd = look('ZSCORE', ranks, 'evicted')
+          return -(score or 0), odd
         end
         """
 

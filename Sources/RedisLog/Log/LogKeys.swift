@@ -21,6 +21,18 @@ enum LogKeys {
         "\(prefix(partition)):i:\(partitionKey)"
     }
 
+    /// Partition and partition key of a key that `index` or `ids` has made; nil for others.
+    static func history(of key: String) -> (partition: Int, partitionKey: String)? {
+        guard let partition = partition(of: key) else { return nil }
+        for prefix in [index(partition, ""), ids(partition, "")] where key.hasPrefix(prefix) {
+            return (partition, String(key.dropFirst(prefix.count)))
+        }
+        return nil
+    }
+
+    /// Whether a key is of one partition key alone.
+    static func isOfOneHistory(_ key: String) -> Bool { history(of: key) != nil }
+
     /// Ranks of about every 256th entry of the partition, from which any rank is counted.
     static func ranks(_ partition: Int) -> String { "\(prefix(partition)):ranks" }
 
@@ -72,6 +84,36 @@ enum LogKeys {
     }
 
     static func alive(_ mark: String) -> String { "reel:alive:\(mark)" }
+
+    /// What the server calls the type of a value.
+    enum ValueType: String {
+        case stream, list, hash, set, zset, string
+
+        /// With its article, for sentences.
+        var words: String {
+            switch self {
+            case .zset: "a sorted set"
+            default: "a \(rawValue)"
+            }
+        }
+    }
+
+    /// The type that a key of ours has; nil for a key that is none of ours.
+    static func type(of key: String) -> ValueType? {
+        if key == meta || key == halted || key.hasPrefix("reel:rate:") { return .hash }
+        if key.hasPrefix(members("")) { return .zset }
+        if key.hasPrefix(alive("")) { return .string }
+        guard let partition = partition(of: key), key.hasPrefix(prefix(partition) + ":") else { return nil }
+        let name = key.dropFirst(prefix(partition).count + 1)
+        switch name.prefix(while: { $0 != ":" }) {
+        case "log": return .stream
+        case "ranks": return .zset
+        case "s", "segments": return .list
+        case "given-up": return .set
+        case "i", "archive", "checkpoints", "index", "lease", "parked", "retry", "tries": return .hash
+        default: return nil
+        }
+    }
 
     private static func prefix(_ partition: Int) -> String {
         "reel:{\(LogPosition.partitionName(partition))}"

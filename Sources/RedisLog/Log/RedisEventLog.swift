@@ -76,6 +76,9 @@ public final class RedisEventLog: EventLog {
     let history: HistoryWatch
     let levels: LevelWatch
     let archive: Archive?
+    /// The partitions that figures, leases, checkpoints and indexes are read of: all, unless some were left
+    /// out.
+    public let counted: [Int]
     private let board = Mutex(LogCondition())
 
     /// How the log is, as of the last look of this process's `LogWatch`.
@@ -99,6 +102,24 @@ public final class RedisEventLog: EventLog {
         self.epoch = epoch
         self.options = options
         self.archive = archive
+        counted = Array(0..<partitioning.count)
+    }
+
+    private init(_ log: RedisEventLog, counting partitions: [Int]) {
+        levels = log.levels
+        history = log.history
+        address = log.address
+        partitioning = log.partitioning
+        epoch = log.epoch
+        options = log.options
+        archive = log.archive
+        counted = partitions
+    }
+
+    /// The same log for whoever looks on, with figures, leases, checkpoints and indexes of the other
+    /// partitions alone: what was put in the place of one partition's keys hides nothing of the others.
+    public func leavingOut(_ partitions: Set<Int>) -> RedisEventLog {
+        RedisEventLog(self, counting: counted.filter { !partitions.contains($0) })
     }
 
     /// Finds the log, or creates it where there is none. Blocks.
@@ -132,7 +153,10 @@ public final class RedisEventLog: EventLog {
         let levels = LevelWatch()
         let (partitioning, epoch) = try found(client, partitions, levels)
         let log = RedisEventLog(address, partitioning, epoch, levels, options)
-        try RedisHalts(client, log.history).refresh()
+        do throws(LogFailure) { try RedisHalts(client, log.history).refresh() } catch {
+            // Who means to append has to know what is halted; who looks on is told of the key elsewhere.
+            guard options.onlyLooks, error.isOfRecord else { throw error }
+        }
         let known = try log.possible(remembered, client)
         log.history.witness(known, liftings: log.liftings)
         try log.takeBack()
@@ -312,12 +336,12 @@ public final class RedisEventLog: EventLog {
 
     /// Checkpoints kept beside the log, for the calling thread.
     public func checkpoints() throws(LogFailure) -> any CheckpointStore {
-        RedisCheckpointStore(client("checkpoints"), partitioning)
+        RedisCheckpointStore(client("checkpoints"), counted)
     }
 
     /// Leases of the partitions of ordered subscriptions, for the calling thread.
     public func leases() throws(LogFailure) -> any PartitionLeases {
-        RedisPartitionLeases(client("leases"), partitioning)
+        RedisPartitionLeases(client("leases"), counted)
     }
 
     /// What ordered subscriptions hold back, for the calling thread.
@@ -327,7 +351,7 @@ public final class RedisEventLog: EventLog {
 
     /// Values that a subscription keeps beside the log, for the calling thread.
     public func index(_ name: String) throws(LogFailure) -> any LogIndex {
-        RedisLogIndex(name, client("index"), partitioning)
+        RedisLogIndex(name, client("index"), counted)
     }
 
     /// How many halts were lifted while this process ran: what was read before may have been lost.
@@ -337,5 +361,5 @@ public final class RedisEventLog: EventLog {
     public func parkedEvents() -> RedisParkedEvents { RedisParkedEvents(client("parked"), partitioning) }
 
     /// How far groups are behind, for operators.
-    public func groups() -> RedisGroups { RedisGroups(client("groups"), partitioning, archive) }
+    public func groups() -> RedisGroups { RedisGroups(client("groups"), counted, archive) }
 }

@@ -242,7 +242,7 @@ final class RedisEventStore: EventStore {
         case 6: return .unclaimed
         case 5:
             let text = reply?[1]?.string ?? ""
-            return .damaged(ServerError.failure(text, operation: "append", key: batch.partitionKey).text)
+            return .damaged(ServerError.finding(in: text))
         case 0 where reply?.count == 1 + 2 * batch.events.count:
             var appended: [AppendedEvent] = []
             appended.reserveCapacity(batch.events.count)
@@ -285,7 +285,8 @@ final class RedisEventStore: EventStore {
                 throw .unreadable(
                     "load", archive.known(partition),
                     "the archive has \(partitionKey) up to sequence \(sequence + UInt64(events.count)) instead "
-                        + "of \(base): what comes behind it is lost")
+                        + "of \(base), which \(LogKeys.ids(partition, partitionKey)) says: what comes behind "
+                        + "it is lost")
             }
         }
         let entries = history.entries.prefix(limit - events.count)
@@ -307,7 +308,15 @@ final class RedisEventStore: EventStore {
             let page = Array(rest.prefix(1000))
             rest = rest.dropFirst(1000)
             commands.removeAll()
-            for entry in page { commands.command("XRANGE", log, entry, entry) }
+            for (offset, entry) in page.enumerated() {
+                guard LogPosition(partition: partition, entryID: entry) != nil else {
+                    throw LogFailure(
+                        .corrupt, operation: "load", key: LogKeys.index(partition, key),
+                        text: "it has something else where the entry id of sequence \(next + UInt64(offset)) "
+                            + "belongs")
+                }
+                commands.command("XRANGE", log, entry, entry)
+            }
             try client.pipeline("load", key, commands) { offset, reply throws(LogFailure) in
                 defer { next += 1 }
                 guard let entry = reply[0] else { return gone.append(page[offset]) }
@@ -316,7 +325,7 @@ final class RedisEventStore: EventStore {
                     throw .unreadable(
                         "load", event.position,
                         "it is sequence \(event.sequence) of \(event.partitionKey), and stands for sequence "
-                            + "\(next) of \(key)")
+                            + "\(next) of \(key) in \(LogKeys.index(partition, key))")
                 }
                 events.append(event)
             }
@@ -330,7 +339,9 @@ final class RedisEventStore: EventStore {
         if position > known {
             let lost = gone.compactMap { LogPosition(partition: partition, entryID: $0) }.first { $0 > known }
             try noteLoss(in: partition)
-            throw .unreadable("load", lost ?? position, "the stream \(log) lacks it")
+            throw .unreadable(
+                "load", lost ?? position,
+                "the stream \(log) lacks it, and \(LogKeys.index(partition, key)) has it")
         }
         let archived = try archive.load(key, in: partition, after: sequence, limit: gone.count)
         guard archived.count == gone.count, archived.last?.position == position else {

@@ -34,7 +34,12 @@ struct ServerScript: Sendable {
 
     /// Keys index, ids, ranks; arguments a sequence and how many entries. Answers how many events only the
     /// archive has (-1 when it may have all of them), the version, and entry ids.
-    static let history = ServerScript(reading: [Library.counters, Library.history], "history")
+    static let history = ServerScript(
+        reading: [Library.looks, Library.counters, Library.history], "history")
+    /// What is wrong with what tells of partition keys: see `FunctionLibrary.contradictions`.
+    static let contradictions = ServerScript(
+        reading: [Library.looks, Library.counters, Library.history, Library.contradictions],
+        "contradictions")
     /// Key log; arguments an entry id to count behind, one to count up to, and the most to count.
     static let count = ServerScript(reading: [Library.count], "count")
     /// Key of a lease. Answers owner, generation and milliseconds that are left.
@@ -46,14 +51,14 @@ struct ServerScript: Sendable {
         makingRoom: [Library.streamFacts, Library.order, Library.holds, Library.trim], "trim")
     /// Lets indexes and ids of partition keys follow the stream: see `FunctionLibrary.shrinkAll`.
     static let shrink = ServerScript(
-        makingRoom: [Library.order, Library.shrink, Library.shrinkAll], "shrink_all")
+        makingRoom: [Library.looks, Library.order, Library.shrink, Library.shrinkAll], "shrink_all")
     /// What a partition says of itself: see `FunctionLibrary.state`.
     static let state = ServerScript(
         reading: [Library.streamFacts, Library.order, Library.state], "state")
     /// Which entries are not there: see `FunctionLibrary.absent`.
     static let absent = ServerScript(reading: [Library.absent], "absent")
     /// Which places of indexes are wrong: see `FunctionLibrary.indexed`.
-    static let indexed = ServerScript(reading: [Library.indexed], "indexed")
+    static let indexed = ServerScript(reading: [Library.looks, Library.indexed], "indexed")
     /// Puts right what a partition says of its archive: see `FunctionLibrary.mend`.
     static let mend = ServerScript(makingRoom: [Library.streamFacts, Library.mend], "mend")
     /// Gives up what is lost: see `FunctionLibrary.acceptLoss`.

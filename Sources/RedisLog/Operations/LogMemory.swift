@@ -17,7 +17,7 @@ extension RedisEventLog {
             if let bytes = Int(line.dropFirst("used_memory:".count)) { return bytes }
         }
         throw LogFailure(
-            .corrupt, operation: "memory", key: "\(address)", text: "the server does not say what it uses")
+            .server, operation: "memory", key: "\(address)", text: "the server does not say what it uses")
     }
 
     /// The share of its memory that the fullest server uses; 0 where none has a limit, or tells.

@@ -28,40 +28,40 @@ public struct PartitionLag: Sendable, Hashable {
 extension RedisGroups {
     /// How far a stage's group is behind in each partition; nil when no partition knows it.
     public func lag(ofGroup group: String) throws(LogFailure) -> [PartitionLag]? {
-        var lags = (0..<partitioning.count).map { PartitionLag(partition: $0) }
-        var delivered: [LogPosition?] = Array(repeating: nil, count: lags.count)
+        var lags = Dictionary(uniqueKeysWithValues: partitions.map { ($0, PartitionLag(partition: $0)) })
+        var known: [LogPosition] = []
         var pendingFrom: [Int: UInt64] = [:]
         var commands = CommandBuffer()
-        for partition in 0..<partitioning.count {
+        for partition in partitions {
             commands.command("XINFO", "GROUPS", LogKeys.log(partition))
             commands.command("XPENDING", LogKeys.log(partition), group)
             commands.command("HLEN", LogKeys.parked(partition, group))
         }
         let missing = { (text: String) in text.contains("no such key") || text.hasPrefix("NOGROUP") }
         try client.pipeline("lag", group, commands, accepting: missing) { index, reply throws(LogFailure) in
-            let partition = index / 3
+            let partition = self.partitions[index / 3]
             switch index % 3 {
             case 0:
                 try reply.forEach { item throws(LogFailure) in
                     let facts = Self.facts(of: Reply(item))
                     guard facts["name"]?.text == group else { return }
-                    delivered[partition] = facts["last-delivered-id"]?.text.flatMap {
+                    let delivered = facts["last-delivered-id"]?.text.flatMap {
                         LogPosition(partition: partition, entryID: $0)
                     }
+                    if let delivered { known.append(delivered) }
                 }
             case 1:
-                lags[partition].pending = reply[0]?.quantity ?? 0
+                lags[partition]?.pending = reply[0]?.quantity ?? 0
                 if let first = reply[1]?.string {
                     pendingFrom[partition] =
                         LogPosition(partition: partition, entryID: first)?.milliseconds
                 }
-            default: lags[partition].parked = reply.quantity ?? 0
+            default: lags[partition]?.parked = reply.quantity ?? 0
             }
         }
-        let known = delivered.compactMap { $0 }
         guard !known.isEmpty else { return nil }
         try fill(&lags, after: known, pendingFrom)
-        return lags
+        return partitions.compactMap { lags[$0] }
     }
 
     /// How far an ordered subscription is behind in each partition.
@@ -71,28 +71,28 @@ extension RedisGroups {
     public func lag(
         ofSubscription subscription: String, after positions: [Int: LogPosition], _ holders: [LeaseHolder]
     ) throws(LogFailure) -> [PartitionLag] {
-        var lags = (0..<partitioning.count).map { PartitionLag(partition: $0) }
-        for holder in holders where lags.indices.contains(holder.partition) {
-            lags[holder.partition].owner = holder.owner
-            lags[holder.partition].generation = holder.generation
+        var lags = Dictionary(uniqueKeysWithValues: partitions.map { ($0, PartitionLag(partition: $0)) })
+        for holder in holders {
+            lags[holder.partition]?.owner = holder.owner
+            lags[holder.partition]?.generation = holder.generation
         }
         var commands = CommandBuffer()
-        for partition in 0..<partitioning.count {
+        for partition in partitions {
             commands.command("HLEN", LogKeys.parked(partition, subscription))
         }
-        try client.pipeline("lag", subscription, commands) { partition, reply throws(LogFailure) in
-            lags[partition].parked = reply.quantity ?? 0
+        try client.pipeline("lag", subscription, commands) { index, reply throws(LogFailure) in
+            lags[self.partitions[index]]?.parked = reply.quantity ?? 0
         }
-        try fill(&lags, after: lags.map { positions[$0.partition] ?? .start(of: $0.partition) }, [:])
-        return lags
+        try fill(&lags, after: partitions.map { positions[$0] ?? .start(of: $0) }, [:])
+        return partitions.compactMap { lags[$0] }
     }
 
     /// Counts what stands after the positions, and finds the age of the first of it.
     private func fill(
-        _ lags: inout [PartitionLag], after positions: [LogPosition], _ pendingFrom: [Int: UInt64]
+        _ lags: inout [Int: PartitionLag], after positions: [LogPosition], _ pendingFrom: [Int: UInt64]
     ) throws(LogFailure) {
         for (position, count) in zip(positions, try remaining(after: positions)) {
-            lags[position.partition].behind = count
+            lags[position.partition]?.behind = count
         }
         var commands = CommandBuffer()
         for position in positions {
@@ -113,9 +113,9 @@ extension RedisGroups {
             else { return }
             first[partition] = min(first[partition] ?? .max, entry.milliseconds)
         }
-        for (partition, oldest) in first { lags[partition].oldestMilliseconds = Self.age(oldest, now) }
+        for (partition, oldest) in first { lags[partition]?.oldestMilliseconds = Self.age(oldest, now) }
         for (partition, oldest) in pendingFrom {
-            lags[partition].oldestPendingMilliseconds = Self.age(oldest, now)
+            lags[partition]?.oldestPendingMilliseconds = Self.age(oldest, now)
         }
     }
 

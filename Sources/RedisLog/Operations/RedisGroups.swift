@@ -22,41 +22,42 @@ public struct GroupBacklog: Sendable, Hashable {
 /// function left (about every 256th entry), so the cost does not grow with the backlog.
 public final class RedisGroups {
     let client: RedisClient
-    let partitioning: Partitioning
+    /// Those that are counted.
+    let partitions: [Int]
     private let archive: ArchiveAccess
 
-    init(_ client: RedisClient, _ partitioning: Partitioning, _ archive: Archive?) {
+    init(_ client: RedisClient, _ partitions: [Int], _ archive: Archive?) {
         self.client = client
-        self.partitioning = partitioning
+        self.partitions = partitions
         self.archive = ArchiveAccess(client, archive)
     }
 
     /// How far a group is behind; nil when no partition knows it. Appends that happen meanwhile may or
     /// may not be counted.
     public func backlog(of group: String) throws(LogFailure) -> GroupBacklog? {
-        var delivered: [LogPosition?] = Array(repeating: nil, count: partitioning.count)
+        var known: [LogPosition] = []
         var backlog = GroupBacklog(
             group: group, behind: 0, pending: 0, parked: 0,
-            behindByPartition: Array(repeating: 0, count: partitioning.count))
+            behindByPartition: Array(repeating: 0, count: (partitions.max() ?? -1) + 1))
         var commands = CommandBuffer()
-        for partition in 0..<partitioning.count {
+        for partition in partitions {
             commands.command("XINFO", "GROUPS", LogKeys.log(partition))
             commands.command("HLEN", LogKeys.parked(partition, group))
         }
         try client.pipeline("backlog", group, commands, accepting: { $0.contains("no such key") }) {
             index, reply throws(LogFailure) in
-            let partition = index / 2
+            let partition = self.partitions[index / 2]
             if !index.isMultiple(of: 2) { return backlog.parked +|= reply.quantity ?? 0 }
             try reply.forEach { item throws(LogFailure) in
                 let facts = Self.facts(of: Reply(item))
                 guard facts["name"]?.text == group else { return }
                 backlog.pending +|= facts["pending"]?.quantity ?? 0
-                delivered[partition] = facts["last-delivered-id"]?.text.flatMap {
+                let delivered = facts["last-delivered-id"]?.text.flatMap {
                     LogPosition(partition: partition, entryID: $0)
                 }
+                if let delivered { known.append(delivered) }
             }
         }
-        let known = delivered.compactMap { $0 }
         guard !known.isEmpty else { return nil }
         for (position, count) in zip(known, try remaining(after: known)) {
             backlog.behindByPartition[position.partition] = count

@@ -3,24 +3,25 @@ internal import EventSourcing
 /// Checkpoints in one hash per partition, beside its log.
 final class RedisCheckpointStore: CheckpointStore {
     private let client: RedisClient
-    private let partitioning: Partitioning
+    private let partitions: [Int]
 
-    init(_ client: RedisClient, _ partitioning: Partitioning) {
+    init(_ client: RedisClient, _ partitions: [Int]) {
         self.client = client
-        self.partitioning = partitioning
+        self.partitions = partitions
     }
 
     func load(_ subscription: String) throws -> [Int: LogPosition] {
         var commands = CommandBuffer()
-        for partition in 0..<partitioning.count {
+        for partition in partitions {
             commands.command("HGET", LogKeys.checkpoints(partition), subscription)
         }
         var positions: [Int: LogPosition] = [:]
         try client.pipeline("load checkpoints", subscription, commands) {
-            partition, reply throws(LogFailure) in
+            index, reply throws(LogFailure) in
             guard !reply.isNil else { return }
-            positions[partition] = try EntryCoding.position(
-                reply, partition: partition, operation: "load checkpoints")
+            positions[partitions[index]] = try EntryCoding.position(
+                reply, partition: partitions[index], operation: "load checkpoints",
+                key: LogKeys.checkpoints(partitions[index]))
         }
         return positions
     }

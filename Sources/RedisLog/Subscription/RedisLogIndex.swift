@@ -11,24 +11,26 @@ final class RedisLogIndex: LogIndex {
 
     private let name: String
     private let client: RedisClient
-    private let partitioning: Partitioning
+    private let partitions: [Int]
 
-    init(_ name: String, _ client: RedisClient, _ partitioning: Partitioning) {
+    init(_ name: String, _ client: RedisClient, _ partitions: [Int]) {
         self.name = name
         self.client = client
-        self.partitioning = partitioning
+        self.partitions = partitions
     }
 
     func places() throws(LogFailure) -> [Int: LogPosition] {
         var commands = CommandBuffer()
-        for partition in 0..<partitioning.count {
+        for partition in partitions {
             commands.command("HGET", LogKeys.index(partition, named: name), Self.placeField)
         }
         var places: [Int: LogPosition] = [:]
-        try client.pipeline("load index places", name, commands) { partition, reply throws(LogFailure) in
+        try client.pipeline("load index places", name, commands) { index, reply throws(LogFailure) in
             guard !reply.isNil else { return }
+            let partition = self.partitions[index]
             places[partition] = try EntryCoding.position(
-                reply, partition: partition, operation: "load index places")
+                reply, partition: partition, operation: "load index places",
+                key: LogKeys.index(partition, named: self.name))
         }
         return places
     }
@@ -103,7 +105,9 @@ final class RedisLogIndex: LogIndex {
         let reply = try client.command("load index", hash, ["HGET", hash, Self.placeField])
         guard let text = reply.text else { return nil }
         guard let place = LogPosition(partition: partition, entryID: text) else {
-            throw LogFailure(.corrupt, operation: "load index", key: hash, text: "not an entry id")
+            throw LogFailure(
+                .corrupt, operation: "load index", key: hash,
+                text: "it has something else where an entry id belongs")
         }
         var cursor = "0"
         repeat {

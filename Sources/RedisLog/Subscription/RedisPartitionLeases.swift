@@ -4,11 +4,11 @@ internal import EventSourcing
 /// look at them; members in one sorted set per subscription.
 final class RedisPartitionLeases: PartitionLeases {
     private let client: RedisClient
-    private let partitioning: Partitioning
+    private let partitions: [Int]
 
-    init(_ client: RedisClient, _ partitioning: Partitioning) {
+    init(_ client: RedisClient, _ partitions: [Int]) {
         self.client = client
-        self.partitioning = partitioning
+        self.partitions = partitions
     }
 
     func attend(
@@ -26,14 +26,14 @@ final class RedisPartitionLeases: PartitionLeases {
 
     func holders(_ subscription: String) throws(LogFailure) -> [LeaseHolder] {
         var commands = CommandBuffer()
-        for partition in 0..<partitioning.count {
+        for partition in partitions {
             commands.run(.leaseRead, [LogKeys.lease(partition, subscription)], [])
         }
         var holders: [LeaseHolder] = []
-        try client.pipeline("holders", subscription, commands) { partition, reply throws(LogFailure) in
+        try client.pipeline("holders", subscription, commands) { index, reply throws(LogFailure) in
             holders.append(
                 LeaseHolder(
-                    partition: partition, owner: reply[0]?.string ?? "",
+                    partition: self.partitions[index], owner: reply[0]?.string ?? "",
                     generation: UInt64(clamping: reply[1]?.integer ?? 0),
                     remainingMilliseconds: reply[2]?.quantity ?? 0))
         }

@@ -160,6 +160,6 @@ enum ArchiveVerifyCommand: Command {
     /// A segment that is missing or damaged is an answer, and so is an entry that cannot be read; what
     /// cannot be reached is not.
     static func failure(_ error: LogFailure) -> any Error {
-        [.corrupt, .unreadable].contains(error.kind) ? CommandFailure(.no, "archive: \(error)") : error
+        error.isOfRecord ? CommandFailure(.no, "archive: \(error)") : error
     }
 }

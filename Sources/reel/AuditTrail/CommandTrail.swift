@@ -67,7 +67,7 @@ struct CommandTrail {
                 throw LogFailure(.invalid, operation: "append", key: key, text: "answered with \(outcome)")
             } catch {
                 // Nothing was written there; another history most likely stands in another partition.
-                if error.kind == .lostHistory, number < 100 {
+                if error.kind == .lostHistory || error.isOfRecord, number < 100 {
                     number += 1
                     continue
                 }

@@ -22,7 +22,7 @@ struct HeldSessions {
     private static func hold(of session: String, in store: any EventStore) throws -> ProcessingHold? {
         do { return try ProcessingHold(ofSession: session, in: store) } catch is MalformedEvent {
             return nil
-        } catch let error as LogFailure where error.kind == .lostHistory || error.kind == .unreadable {
+        } catch let error as LogFailure where error.kind == .lostHistory || error.isOfRecord {
             return nil
         }
     }

@@ -17,22 +17,28 @@ enum StatusCommand: Command {
         "status", summary: "Show how the running system is",
         details:
             "Servers, what an append has survived once it is acknowledged, how far each stage is behind in "
-            + "events and in time, who owns what, sessions by status, and room on the disks. With --watch "
-            + "the terminal is refreshed in place; --json then prints a line a second.",
+            + "events and in time, who owns what, sessions by status, and room on the disks. Keys of the log "
+            + "in Redis that somebody has put something else into are named, and what depends on them is left "
+            + "out. With --watch the terminal is refreshed in place; --json then prints a line a second.",
         options: [
             watch.declaration, partitions.declaration, Common.diskReserve.declaration,
             Common.spoolQuota.declaration,
             Common.json.declaration,
         ] + Common.places,
         examples: ["reel status", "reel status --watch --partitions", "reel status --json"],
-        statuses: [Common.usageStatus, Common.dependencyStatus])
+        statuses: [
+            "1  a key of the log in Redis holds something else than Reel wrote; each was named, and the rest "
+                + "was shown",
+            Common.usageStatus, Common.dependencyStatus,
+        ])
 
     static func run(_ settings: Settings) throws -> ExitStatus {
         let probe = try StatusProbe(try RunningSystem(settings))
         let whole = settings[partitions]
         guard settings[watch] else {
-            try show(try SystemStatus(probe, settings), settings[Common.json], whole)
-            return .success
+            let status = try SystemStatus(probe, settings)
+            try show(status, settings[Common.json], whole)
+            return status.spoiled.isEmpty ? .success : .no
         }
         let stop = StopSignal()
         try SignalWatcher.start(stop)
@@ -72,9 +78,6 @@ enum StatusCommand: Command {
 final class StatusProbe {
     let system: RunningSystem
     let mongodb: String
-    let groups: RedisGroups
-    let leases: any PartitionLeases
-    let checkpoints: any CheckpointStore
     let queries: MongoQueries
     let views: MongoReadModels
     let spool: Spool
@@ -85,9 +88,6 @@ final class StatusProbe {
         let pool = try system.mongo()
         mongodb = pool.host
         views = MongoReadModels(pool)
-        groups = system.log.groups()
-        leases = try system.log.leases()
-        checkpoints = try system.log.checkpoints()
         queries = views.queries
         spool = try Spool(root: system.endpoints.spool)
         chunks = try system.chunks()
@@ -96,6 +96,13 @@ final class StatusProbe {
 
 /// One look at a running system.
 struct SystemStatus {
+    /// Everything that reads the log in order, partition by partition.
+    static let subscriptionNames =
+        ParkedDesk.orderedSubscriptions + [
+            SessionFactsWorker.subscription, VerificationIndexWorker.subscription,
+        ]
+
+    let spoiled: SpoiledReport
     private let endpoints: Endpoints
     private let server: ServerSettings
     private let condition: LogCondition
@@ -116,32 +123,45 @@ struct SystemStatus {
     private let legalHolds: Int
     private let tagCounts: Bool
     private let alarms: StoreAlarms
+    private let verified: VerifiedReport
 
     init(_ probe: StatusProbe, _ settings: Settings) throws {
         let log = probe.system.log
         endpoints = probe.system.endpoints
+        var spoiled = try SpoiledReport(of: log)
+        let sound = log.leavingOut(spoiled.partitions)
         condition = try log.survey()
         server = try condition.settings ?? log.inspect()
         redis = "\(log.address)"
         let formatLevel = log.formatLevel()
-        level = try formatLevel.refresh()
-        laggards = level < .newest ? try formatLevel.laggards() : []
+        let level = try formatLevel.refresh()
+        self.level = level
+        laggards = try spoiled.without([]) { level < .newest ? try formatLevel.laggards() : [] }
         mongodb = probe.mongodb
         partitions = log.partitioning.count
+        let groups = sound.groups()
         stages = try StageName.allCases.map { stage in
-            LagReport(stage.rawValue, try probe.groups.lag(ofGroup: stage.rawValue))
+            let name = stage.rawValue
+            return try spoiled.without(LagReport(name, [])) {
+                LagReport(name, try groups.lag(ofGroup: name))
+            }
         }
-        subscriptions = try ParkedDesk.orderedSubscriptions.map { name in
-            let saved =
-                name == MongoReadModels.subscription
-                ? try probe.views.progress(epoch: log.epoch) : try probe.checkpoints.load(name)
-            let holders = try probe.leases.holders(name)
-            return LagReport(
-                name, try probe.groups.lag(ofSubscription: name, after: saved, holders))
+        subscriptions = try Self.subscriptionNames.map { name in
+            try spoiled.without(LagReport(name, [])) {
+                let saved = try Self.places(of: name, in: sound, probe.views)
+                let holders = try sound.leases().holders(name)
+                return LagReport(
+                    name, try groups.lag(ofSubscription: name, after: saved, holders))
+            }
         }
+        let summary = try spoiled.without(VerificationSummary()) {
+            try VerificationSummary(of: sound, partitions: sound.counted)
+        }
+        verified = VerifiedReport(summary, at: try groups.time())
         totals = try probe.queries.totals()
+        let store = try log.open()
         held = try HeldSessions(
-            among: try probe.queries.pausedPipelines(limit: HeldSessions.limit + 1), in: try log.open())
+            among: try probe.queries.pausedPipelines(limit: HeldSessions.limit + 1), in: store)
         var underHold = SessionFilter()
         underHold.isHeld = true
         legalHolds = try probe.queries.sessionCount(underHold)
@@ -154,6 +174,19 @@ struct SystemStatus {
         disk = try probe.chunks.diskSpace()
         guarded = try DiskGuardFigures(
             Common.diskGuard(settings, spool: endpoints.spool, chunks: endpoints.chunkStore))
+        self.spoiled = spoiled
+    }
+
+    /// How far an ordered subscription is in each partition, wherever it keeps that.
+    private static func places(
+        of name: String, in log: RedisEventLog, _ views: MongoReadModels
+    ) throws -> [Int: LogPosition] {
+        switch name {
+        case MongoReadModels.subscription: try views.progress(epoch: log.epoch)
+        case SessionFactsWorker.subscription: try log.index(SessionFacts.indexName).places()
+        case VerificationIndexWorker.subscription: try log.index(VerificationFacts.indexName).places()
+        default: try log.checkpoints().load(name)
+        }
     }
 
     private var sessionCounts: [(SessionStatus, Int)] {
@@ -188,9 +221,10 @@ struct SystemStatus {
             "disks     \(guarded.text)",
             "holds     \(Quantity.grouped(legalHolds)) sessions are held by cases"
                 + (tagCounts ? "; those with the tag \(HoldTag.name) are being taken over" : ""),
-            "recorded  \(Quantity.bytes(totals.sizeBytes)) in \(Quantity.grouped(totals.chunks)) chunks", "",
+            "recorded  \(Quantity.bytes(totals.sizeBytes)) in \(Quantity.grouped(totals.chunks)) chunks",
+            "verified  \(verified.text)", "",
         ]
-        lines += troubleLines + alarms.lines + held.lines
+        lines += spoiled.lines + troubleLines + alarms.lines + held.lines
         lines += LagReport.table(stages + subscriptions).render() + [""]
         if whole {
             let table = LagReport.partitionTable(stages + subscriptions)
@@ -270,6 +304,8 @@ struct SystemStatus {
                     }
                 }
             }
+            spoiled.write(into: &json)
+            verified.write(into: &json)
             alarms.write(into: &json)
             json.key("held_sessions")
             held.write(into: &json)

@@ -44,7 +44,11 @@ enum ParkedListCommand: Command {
             Common.json.declaration,
         ] + Common.places,
         examples: ["reel parked list", "reel parked list --stage store --older-than 1h --json"],
-        statuses: [Common.usageStatus, Common.dependencyStatus])
+        statuses: [
+            "1  a key that says what is parked holds something else than Reel wrote; each was named, and the "
+                + "rest was shown",
+            Common.usageStatus, Common.dependencyStatus,
+        ])
 
     static func run(_ settings: Settings) throws -> ExitStatus {
         let page = Page(
@@ -53,7 +57,12 @@ enum ParkedListCommand: Command {
         let desk = try ParkedOptions.desk(try RunningSystem(settings))
         var shown: [ParkedEvent] = []
         var total = 0
-        try desk.forEach(ParkedOptions.selection(settings)) { event in
+        var status = ExitStatus.success
+        func name(_ failure: LogFailure) {
+            Output.error(Table.printable("reel parked list: \(failure.key): \(failure.text)"))
+            status = .no
+        }
+        try desk.forEach(ParkedOptions.selection(settings), unreadable: name) { event in
             if total >= page.offset, shown.count < page.limit { shown.append(event) }
             total += 1
         }
@@ -70,7 +79,7 @@ enum ParkedListCommand: Command {
                 PaginationInfo(page, total: total).encode(into: &json)
             }
             try Output.line(writer)
-            return .success
+            return status
         }
         var table = Table("ID", "SUBJECT", "EVENT", ">TRIES", ">AGE", "ERROR")
         for event in shown { ParkedPrinting.add(event, at: now, to: &table) }
@@ -80,7 +89,7 @@ enum ParkedListCommand: Command {
                 "\(page.offset + shown.count) of \(total) shown; go on with --offset \(page.offset + page.limit)"
             )
         }
-        return .success
+        return status
     }
 }
 

@@ -89,15 +89,22 @@ final class ParkedDesk {
     }
 
     /// Calls `body` with the parked events that are meant, oldest first within stage and partition.
-    func forEach(_ selection: ParkedSelection, _ body: (ParkedEvent) throws -> Void) throws {
+    /// - Parameter unreadable: told of a key that holds something else, which is passed over then.
+    func forEach(
+        _ selection: ParkedSelection, unreadable: ((LogFailure) -> Void)? = nil,
+        _ body: (ParkedEvent) throws -> Void
+    ) throws {
         for stage in Self.stages where selection.stage == nil || selection.stage == stage {
             let partitioning = store.partitioning
             let partitions = selection.session.map { [partitioning.partition(of: $0)] }
             for partition in partitions ?? Array(0..<partitioning.count) {
-                for event in try shelf.all(group: stage, partition: partition)
-                where selection.contains(event) {
-                    try body(event)
+                let events: [ParkedEvent]
+                do throws(LogFailure) { events = try shelf.all(group: stage, partition: partition) } catch {
+                    guard let unreadable, error.isOfRecord else { throw error }
+                    unreadable(error)
+                    continue
                 }
+                for event in events where selection.contains(event) { try body(event) }
             }
         }
     }

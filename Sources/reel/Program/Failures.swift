@@ -45,7 +45,7 @@ enum Failures {
         case let failure as CommandFailure: failure.status
         case is UsageError: .usage
         case let failure as SourceFailure: failure.isBadInput ? .usage : .dependency
-        case let failure as LogFailure where failure.kind == .unreadable: .no
+        case let failure as LogFailure where failure.isOfRecord: .no
         case is SessionRejection, is MalformedEvent, is KeyMissing: .no
         case let failure as KeyFailure where failure.isOfRecord: .no
         case let failure as RecordingFailure:
@@ -72,6 +72,9 @@ enum Failures {
             "the event log cannot be reached: \(failure); \(hint)"
         case let failure as LogFailure where failure.kind == .unreadable:
             "\(failure); it holds back its own session alone, and 'reel parked list' says who waits for it"
+        case let failure as LogFailure where failure.kind == .corrupt:
+            "\(failure); nobody is away: what is kept there is not what Reel wrote, and 'reel status' names "
+                + "what else is spoiled"
         case let failure as LogFailure where failure.kind == .lostHistory:
             "\(failure); \(haltedHint)"
         case let failure as MongoFailure where failure.isUnreachable:
