@@ -37,6 +37,27 @@ extension MongoReadModels {
         }
     }
 
+    /// Notes the folds that are none of Reel's among some: nobody reads one but the projector, when its
+    /// session goes on, and whoever asks for its statistics.
+    public func reviewFolds(atMost limit: Int) throws {
+        let query = MongoFind(limit: Int64(limit))
+        let (name, foreign) = (collections.folds, foreign)
+        try pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            try wrap { () throws(MongoFailure) in
+                _ = try client.find(query, in: name) { (fields) throws(BSONError) in
+                    do throws(BSONError) { try Self.requireFold(fields) } catch {
+                        foreign.note(fields, in: name.description, error)
+                    }
+                }
+            }
+        }
+    }
+
+    private static func requireFold(_ fields: BSONFields) throws(BSONError) {
+        _ = try SessionFold(fields)
+        _ = try fields.count("version")
+    }
+
     private func readNotes(
         _ client: borrowing MongoClient
     ) throws(MongoFailure) -> Set<String> {
@@ -105,7 +126,7 @@ extension MongoReadModels {
             case collections.sessions: _ = try SessionView(fields)
             case collections.chunks: _ = try ChunkView(fields)
             case collections.pipeline: _ = try PipelineView(fields)
-            case collections.folds: _ = try SessionFold(fields)
+            case collections.folds: try Self.requireFold(fields)
             case collections.audit: _ = try AuditView(fields)
             default: _ = try fields.position("position")
             }

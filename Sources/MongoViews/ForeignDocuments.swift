@@ -43,9 +43,13 @@ public final class ForeignDocuments: Sendable {
         note(try? document.fields(), in: collection, error)
     }
 
-    func note(_ fields: BSONFields?, in collection: String, _ error: BSONError) {
+    @discardableResult
+    func note(_ fields: BSONFields?, in collection: String, _ error: BSONError) -> Document {
         let id = BSONFields.identity(fields?["_id"])
-        note(Document(collection: collection, id: id.text, reason: "\(error)", identity: id.filter))
+        let document = Document(
+            collection: collection, id: id.text, reason: "\(error)", identity: id.filter)
+        note(document)
+        return document
     }
 
     func note(_ document: Document) {

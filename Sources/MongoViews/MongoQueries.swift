@@ -70,14 +70,22 @@ public struct MongoQueries: RecordingQueries {
     ) throws(QueryFailure) -> Model? {
         let query = MongoFind(filter: BSONDocument { $0.append(keyName, key) })
         let foreign = foreign
-        return try ask { (client) throws(MongoFailure) in
-            try client.findOne(query, in: name) { (fields) throws(BSONError) in
-                do throws(BSONError) { return try decode(fields) } catch {
-                    // Here it is what was asked for: there is no answer, but to say so.
-                    foreign.note(fields, in: name.description, error)
-                    throw error
+        var spoiled: ForeignDocuments.Document?
+        do throws(QueryFailure) {
+            return try ask { (client) throws(MongoFailure) in
+                try client.findOne(query, in: name) { (fields) throws(BSONError) in
+                    do throws(BSONError) { return try decode(fields) } catch {
+                        spoiled = foreign.note(fields, in: name.description, error)
+                        throw error
+                    }
                 }
             }
+        } catch {
+            // Here it is what was asked for: there is no answer, but to say so.
+            guard let spoiled else { throw error }
+            throw QueryFailure(
+                "\(spoiled); 'reel replay' makes it anew", isUnreachable: false, remedy: .none,
+                isOfRecord: true)
         }
     }
 

@@ -157,7 +157,8 @@ def of_one_session(keys):
         keys.replace(INDEX, "SET", "spoiled")
         for path in ("events", "media"):
             status, answer = client.ask("GET", f"/sessions/{TARGET}/{path}")
-            checks.check(f"the API does not say that a server is away ({path})", status == 500, (status, answer))
+            checks.check(f"the API does not say that a server is away ({path})", status == 500,
+                         (status, answer))
             status, answer = client.ask("GET", f"/sessions/{NEIGHBOUR}/{path}")
             checks.check(f"the API gives out others ({path})", status == 200, (status, answer))
         healed(keys, "the API")
@@ -275,6 +276,8 @@ def main():
         options = ["--partitions", PARTITIONS, *UNLIMITED]
         with System(work / "data", *options, env=environment(**SETTINGS)) as system:
             record(system, OLD, 1)
+            # The newest event of a partition is never archived.
+            record(system, near("behind", HERE), 1)
             key = f"{PREFIX}:archive"
             archived = eventually(lambda: system.reel("archive", "run", "--all").returncode == 0
                                   and system.redis()("EXISTS", key)

@@ -26,6 +26,8 @@ public enum ErrorAnswers {
         case let error as CommandError<SessionRejection>: answer(inside: error)
         case let failure as LogFailure where failure.isOfRecord: unreadable(failure)
         case let failure as LogFailure: unavailable("the event log", failure.isTransient)
+        case let failure as QueryFailure where failure.isOfRecord:
+            HTTPError(ErrorInfo(.dependencyUnavailable, "\(failure)", status: 500))
         case let failure as QueryFailure: unavailable("the read models", failure.isTransient)
         case let failure as StorageFailure: storage(failure)
         case is DiskShortage: HTTPError(ErrorInfo(.storage, "\(error)", retryAfter: 60))
@@ -59,7 +61,7 @@ public enum ErrorAnswers {
         }
     }
 
-    /// One entry, or what tells of one session's entries: others are not concerned, and waiting does not help.
+    /// One entry, or what tells of one session's: others are not concerned, and waiting does not help.
     private static func unreadable(_ failure: LogFailure) -> HTTPError {
         let text =
             failure.unreadableEntry == nil

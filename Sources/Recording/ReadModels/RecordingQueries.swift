@@ -87,12 +87,15 @@ public struct QueryFailure: TransientFailure, Sendable, Hashable, CustomStringCo
     public var isUnreachable: Bool
     /// What has to happen before it has one.
     public var remedy: Remedy
+    /// Whether a document is not what Reel wrote, and not the server away: the description names it.
+    public var isOfRecord: Bool
 
     /// A failure from its parts.
-    public init(_ description: String, isUnreachable: Bool, remedy: Remedy) {
+    public init(_ description: String, isUnreachable: Bool, remedy: Remedy, isOfRecord: Bool = false) {
         self.description = description
         self.isUnreachable = isUnreachable
         self.remedy = remedy
+        self.isOfRecord = isOfRecord
     }
 }
 

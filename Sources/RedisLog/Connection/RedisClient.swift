@@ -307,7 +307,8 @@ final class RedisClient {
             if error.kind == .lostHistory || error.kind == .otherLog { throw error }
             nextAttempt = monotonicMilliseconds() + backoff.failed(using: &generator)
             throw LogFailure(
-                error.kind, operation: operation, key: "\(address)", text: "connecting: \(error.text)")
+                error.kind, operation: operation, key: error.isOfRecord ? error.key : "\(address)",
+                text: "connecting: \(error.text)")
         }
     }
 }

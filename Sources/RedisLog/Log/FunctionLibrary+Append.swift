@@ -9,11 +9,12 @@ extension FunctionLibrary {
     /// source, subject, time, dataschema, authtype, authid, traceparent, correlationid, causationid, data; at
     /// the end, for fenced ones, owner and generation.
     ///
-    /// Answers for each append {0, sequence, entry, …} (the sequence negative where the id was present),
-    /// {1, version} on a conflict, {2, n} when the n-th id is taken, {3, generation} when the fence does not
-    /// hold, {4, n} when the history may be wholly archived (see `archive`), {5, text} when the server's
-    /// data contradict each other, or are none of ours, {6} when a new partition key comes to a partition that does not say that
-    /// it belongs to the log (see `begin`). The entry is empty where the event that was present is archived.
+    /// Answers for each append {0, sequence, entry, …} (the sequence negative where the id was present), {1,
+    /// version} on a conflict, {2, n} when the n-th id is taken, {3, generation} when the fence does not
+    /// hold, {4, n} when the history may be wholly archived (see `archive`), {5, text} when the server's data
+    /// contradict each other, or are none of ours, {6} when a new partition key comes to a partition that
+    /// does not say that it belongs to the log (see `begin`). The entry is empty where the event that was
+    /// present is archived.
     /// The appends are independent: one that is refused leaves the others as they are.
     ///
     /// A server that was emptied, or another log, knows none of the partition keys: that is where the epoch
@@ -71,8 +72,8 @@ extension FunctionLibrary {
           return {0}
         end
 
-        -- The entry stands in the stream already: what was put in the place of the ranks must not end the call
-        -- before the entry is in its index. Whoever looks at the partition finds it.
+        -- The entry stands in the stream already: what was put in the place of the ranks must not end the
+        -- call before the entry is in its index. Whoever looks at the partition finds it.
         local function milestone(call, ranks, log, entry)
           local trimmed, odd = look('ZSCORE', ranks, 'trimmed')
           if odd then return end

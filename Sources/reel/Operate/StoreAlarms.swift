@@ -7,8 +7,8 @@ import Vault
 
 /// What `reel status` says of the databases: documents that are none of Reel's, and keys that are missing.
 struct StoreAlarms {
-    /// Sessions whose keys are looked at on the spot; where there are more, the last look of the system
-    /// counts.
+    /// Sessions whose keys and folds are looked at on the spot; where there are more, the last look of the
+    /// system counts.
     private static let onTheSpot = 5_000
     /// Lines of a kind that are shown to people.
     private static let shown = 5
@@ -20,6 +20,7 @@ struct StoreAlarms {
 
     init(_ system: RunningSystem, _ views: MongoReadModels, sessions: Int) throws {
         try views.reviewForeign(isKeeping: false)
+        try views.reviewFolds(atMost: Self.onTheSpot)
         foreign = views.foreign.current
         do {
             keys = try Self.look(system, sessions: sessions)

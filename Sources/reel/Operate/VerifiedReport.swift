@@ -13,7 +13,7 @@ struct VerifiedReport {
     }
 
     private var oldestMilliseconds: Int? {
-        summary.oldest.map { max(0, Int(clamping: now.milliseconds - $0.milliseconds)) }
+        summary.oldest.map { max(0, Int(clamping: now.milliseconds(since: $0))) }
     }
 
     var text: String {

@@ -46,6 +46,7 @@ enum Failures {
         case is UsageError: .usage
         case let failure as SourceFailure: failure.isBadInput ? .usage : .dependency
         case let failure as LogFailure where failure.isOfRecord: .no
+        case let failure as QueryFailure where failure.isOfRecord: .no
         case is SessionRejection, is MalformedEvent, is KeyMissing: .no
         case let failure as KeyFailure where failure.isOfRecord: .no
         case let failure as RecordingFailure:

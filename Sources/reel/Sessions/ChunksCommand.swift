@@ -26,8 +26,13 @@ enum ChunksCommand: Command {
         var filter = ChunkFilter()
         filter.status = settings[status].flatMap(ChunkStatus.init)
         let page = Page(limit: try settings.require(limit), offset: try settings.require(offset))
-        guard try queries.session(id) != nil else {
-            throw CommandFailure(.no, try SessionsShowCommand.missing(id, system))
+        do {
+            guard try queries.session(id) != nil else {
+                throw CommandFailure(.no, try SessionsShowCommand.missing(id, system))
+            }
+        } catch let failure as QueryFailure where failure.isOfRecord {
+            // Its chunks have documents of their own.
+            Output.error(Table.printable("reel chunks: \(failure)"))
         }
         let chunks = try queries.chunks(ofSession: id, filter, page)
         let total = try queries.chunkCount(ofSession: id, filter)
