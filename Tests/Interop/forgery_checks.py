@@ -62,6 +62,9 @@ class Verdicts:
         self.forged, self.number = forged, number
         pieces = forged.pieces if forged else dict(enumerate(target.pieces, 1))
         self.pieces, self.whole = pieces, b"".join(piece for _, piece in sorted(pieces.items()))
+        # An archive or a key that cannot be used at all is said by another status. What somebody has put into
+        # Redis is an answer about the record.
+        self.refusals = (1,) if forgery.attacker == "R" else (1, 3)
 
     def all(self):
         """Name of whoever was asked, and the answer."""
@@ -106,8 +109,7 @@ class Verdicts:
     def exported(self):
         file = self.world.folder / f"export-{self.number}"
         file.unlink(missing_ok=True)
-        # An archive or a key that cannot be used at all is said by another status.
-        answer = ended(self.world.reel("export", self.target.session, "-o", file), "export", (1, 3))
+        answer = ended(self.world.reel("export", self.target.session, "-o", file), "export", self.refusals)
         if answer == ACCEPT:
             answer = RIGHT if file.read_bytes() == self.whole else WRONG
         elif answer == REFUSE and file.exists():
@@ -170,7 +172,7 @@ class Verdicts:
 
     def printed_proof(self, chunk):
         done = self.world.reel("proof", self.target.session, self.target.chunk_id(chunk))
-        return done.stdout if done.returncode == 0 else ended(done, "proof", (1, 3))
+        return done.stdout if done.returncode == 0 else ended(done, "proof", self.refusals)
 
     def sent_proof(self, chunk):
         path = f"/sessions/{self.target.session}/chunks/{self.target.chunk_id(chunk)}/proof"

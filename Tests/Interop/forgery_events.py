@@ -396,7 +396,9 @@ def lists():
             "a place has no entry": ("LSET", "INDEX", 4, "5-5"),
             "it is gone": ("DEL", "INDEX"), "the ids are gone": ("DEL", "IDS"),
             "it begins later": ("HSET", "IDS", "b", "3"), "its beginning is no number": (
-                "HSET", "IDS", "b", "x")}.items():
+                "HSET", "IDS", "b", "x"), "it is text": ("SET", "INDEX", "spoiled"),
+            "the ids are text": ("SET", "IDS", "spoiled"), "an id too many": ("HSET", "IDS", "x", "y"),
+            "the ids do not say where it begins": ("HDEL", "IDS", "b")}.items():
         yield Forgery("R", f"list: {name}", command(*words), content="safe")
 
 

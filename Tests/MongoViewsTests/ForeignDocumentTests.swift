@@ -162,6 +162,28 @@ struct ForeignDocumentTests {
         #expect(third.foreign.count == 0)
     }
 
+    @Test("a document that was asked for and does not read is an answer about it, not a server that is away")
+    func asked() throws {
+        try record()
+        try set(shown.sessions, "session_id", "sess-1") { $0.append("statistics", "none") }
+        let failure = #expect(throws: QueryFailure.self) { try queries.session("sess-1") }
+        #expect(failure?.isOfRecord == true && failure?.isUnreachable == false)
+        #expect(failure?.description.contains(shown.sessions.description) == true)
+        #expect(try queries.session("sess-2") != nil)
+    }
+
+    @Test("folds that do not read are named before anybody asks for them")
+    func folds() throws {
+        try record()
+        try fixture.models.reviewFolds(atMost: 100)
+        #expect(fixture.models.foreign.current.isEmpty)
+        try set(shown.folds, "session_id", "sess-1") { $0.append("tally.stored_count", double: -1.5) }
+        try set(shown.folds, "session_id", "sess-2") { $0.append("version", "seven") }
+        try fixture.models.reviewFolds(atMost: 100)
+        let named = fixture.models.foreign.current.map(\.collection)
+        #expect(named == [shown.folds.description, shown.folds.description])
+    }
+
     @Test("what belongs in its place is written over a document that does not read")
     func overwritten() throws {
         let events = fixture.history(seed: 52, sessions: 6)
