@@ -221,10 +221,11 @@ extension FunctionLibrary {
             local gone, odd = evicted(keys[3])
             if odd then return redis.error_reply(odd) end
             if gone > 0 then return {-1, 0, {}} end
-          elseif call('HLEN', keys[2]) ~= base + length + 1 then
-            -- One field for each event, whether it is archived or not, and the one that counts these.
+          elseif call('HLEN', keys[2]) > base + length + 1 then
+            -- One field for each event, whether it is archived or not, and the one that counts these. An
+            -- entry that somebody has added without one is looked at by whoever reads it.
             return redis.error_reply(
-              spoiled(keys[1], 'does not tell of as many events as the hash of ids beside it'))
+              spoiled(keys[1], 'lacks events that the hash of ids beside it tells of'))
           end
           local limit = tonumber(args[2])
           if limit == 0 then return {base, base + length, {}} end

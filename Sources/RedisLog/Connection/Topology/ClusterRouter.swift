@@ -55,7 +55,7 @@ final class ClusterRouter {
             }
         }
         if let failure {
-            if failure.isOfRecord { throw failure }
+            if failure.kind == .lostHistory || failure.isOfRecord { throw failure }
             throw LogFailure(failure.kind, operation: operation, key: key, text: failure.text)
         }
     }
