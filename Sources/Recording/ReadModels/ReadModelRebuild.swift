@@ -88,7 +88,8 @@ public struct RebuildProgress: Sendable, Hashable {
     /// How much of the building is done, from 0 to 100; nil when it is not known.
     public var percent: Int? {
         guard total > 0 else { return nil }
-        return Int(min(1, max(0, Double(events) / Double(total))) * 100)
+        // Both were read: their product may be larger than any number here.
+        return total.dividingFullWidth(min(max(0, events), total).multipliedFullWidth(by: 100)).quotient
     }
 }
 
