@@ -114,14 +114,16 @@ public struct MongoReadModels: Sendable {
     ///   - epoch: the log's epoch (`reel:meta`); read models of another log are refused.
     ///   - log: where a session is read again whose history has a gap.
     ///   - programVersion: only the same version of the program goes on with an interrupted rebuild.
+    ///   - worker: who rebuilds, for people: others who want to rebuild meanwhile are told.
     ///   - name: name of the checkpoints of those that are shown.
     public func rebuild(
-        _ scope: RebuildScope, epoch: String, log: (any EventStore)?, programVersion: String,
+        _ scope: RebuildScope, epoch: String, log: (any EventStore)?, programVersion: String, worker: String,
         name: String = MongoReadModels.subscription, limits: MongoProjection.Limits = MongoProjection.Limits()
     ) -> MongoRebuild {
         MongoRebuild(
             pool: pool, database: collections.database, epoch: epoch, log: log, scope: scope,
-            programVersion: programVersion, subscription: name, limits: limits, foreign: foreign)
+            programVersion: programVersion, worker: worker, subscription: name, limits: limits,
+            foreign: foreign)
     }
 
     /// What dashboards and the API ask.

@@ -18,6 +18,8 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
     case fenced(subscription: String, partitions: [Int])
     /// A rebuild holds the read models, for as long as it takes to put others in their place.
     case held(by: String)
+    /// Somebody else is rebuilding the read models.
+    case rebuilding(RunningRebuild)
     /// The read models were replaced; what is kept in memory may come from the old ones.
     case replaced(database: String)
     /// A document of a session, or a record of the audit trail, is not let in by a rule of the collection:
@@ -32,7 +34,7 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
     /// What has to happen before the same events may be applied.
     public var remedy: Remedy {
         switch self {
-        case .checkpointsLost, .damaged, .fenced, .held, .replaced: .time
+        case .checkpointsLost, .damaged, .fenced, .held, .rebuilding, .replaced: .time
         case .otherLog: .operators
         // An operator can put it right, and then asks for another try; until then others go on.
         case .unreadable, .refused: .none
@@ -60,6 +62,8 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
                 + " belongs to a later owner, its checkpoint was not saved"
         case .held(let run):
             "the read models are being replaced by the rebuild \(run)"
+        case .rebuilding(let other):
+            "the read models are being rebuilt by \(other.worker)"
         case .replaced(let database):
             "the read models in \(database) were replaced by a rebuild; going on with the new ones"
         case .refused(let failure, let key, let position):
@@ -88,7 +92,9 @@ extension ProjectionFailure: EventFailure {
         switch self {
         case .fold(let failure): failure.position
         case .unreadable(_, _, let position), .refused(_, _, let position): position
-        case .checkpointsLost, .damaged, .otherLog, .fenced, .held, .replaced, .database, .log: nil
+        case .checkpointsLost, .damaged, .otherLog, .fenced, .held, .rebuilding, .replaced,
+            .database, .log:
+            nil
         }
     }
 

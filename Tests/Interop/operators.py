@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 
 from feeding import Feed
-from kit import REEL, REPOSITORY, Checks, Redis, System, Workspace, environment, eventually, mixed
+from kit import REEL, Checks, Redis, System, Workspace, environment, eventually, mixed
 from servers import Servers
 
 checks = Checks("operators")
@@ -193,33 +193,6 @@ def emptied(system):
     checks.check("emptied: what was archived comes back", "SessionCreated" in said and "ChunkStored" in said, said)
 
 
-def documented_user(folder, servers):
-    """A whole session as the user that ops/docs/redis-acl.md describes."""
-    text = (REPOSITORY / "ops" / "docs" / "redis-acl.md").read_text()
-    rules = text.split("ACL SETUSER reel on >PASSWORD ")[1].split("```")[0].split()
-    redis = Redis(servers.redis_url)
-    redis("ACL", "SETUSER", "reel", "reset", "on", ">secret", *rules)
-    url = servers.redis_url.replace("redis://", "redis://reel:secret@")
-    system = System(folder / "documented", "--redis-url", url, "--mongodb-url", servers.mongodb_url,
-                    "--partitions", PARTITIONS).start()
-    checks.equal("documented user: records", record(system, "least").returncode, 0)
-    for command in (["status"], ["verify", "least"], ["export", "least", "-o", folder / "least"], ["events"],
-                    ["hold", "set", "least", "--case", "c", "--reason", "r"],
-                    ["hold", "lift", "least", "--reason", "r"], ["replay"], ["archive", "run", "--all"],
-                    ["archive", "verify"], ["parked", "list"], ["partitions", "list"]):
-        done = system.reel(*command)
-        checks.check(f"documented user: {command[0]} {command[1] if command[1:] else ''}",
-                     done.returncode == 0, done.stderr)
-    checks.equal("documented user: nothing was refused", redis("ACL", "LOG"), [])
-    redis("ACL", "SETUSER", "reel", "-fcall")
-    done = record(system, "refused")
-    checks.check("documented user: a permission that is taken away is named", done.returncode == 3
-                 and "permission" in done.stderr and "fcall" in done.stderr, (done.returncode, done.stderr))
-    redis("ACL", "SETUSER", "reel", "+fcall")
-    is_over("documented user", system, "given-back")
-    system.stop()
-
-
 def password(folder):
     """Another password, every connection cut, and back: everybody waits."""
     with Servers(folder) as servers:
@@ -266,13 +239,6 @@ def password(folder):
         system.stop()
 
 
-def permissions(folder):
-    with Servers(folder) as servers:
-        servers.start_redis()
-        servers.start_mongo()
-        documented_user(folder, servers)
-
-
 def main():
     with Workspace("operators") as folder:
         with checks.section("one server"):
@@ -286,8 +252,6 @@ def main():
                         part(system)
         with checks.section("password"):
             password(folder)
-    with Workspace("permissions") as folder, checks.section("permissions"):
-        permissions(folder)
     checks.finish()
 
 

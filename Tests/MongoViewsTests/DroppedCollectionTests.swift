@@ -43,7 +43,8 @@ struct DroppedCollectionTests {
                 guard let lack = try? models.shortcoming(epoch: log.epoch, isQuick: true) else { continue }
                 guard case .lostCollections = lack else { continue }
                 let rebuild = models.rebuild(
-                    .everything, epoch: log.epoch, log: try log.open(), programVersion: "test")
+                    .everything, epoch: log.epoch, log: try log.open(), programVersion: "test",
+                    worker: "a test")
                 let replay = try Replay(rebuild, scope: .everything, log: log, stop: stop)
                 do { _ = try replay.run(verifyOnly: false) } catch { try? rebuild.suspend() }
             }

@@ -100,6 +100,7 @@ struct ProgressTests {
             return try rebuild.compare()
         }
         func settle() throws -> ReadModelComparison { try rebuild.settle() }
+        func note(_ progress: RebuildProgress) throws { try rebuild.note(progress) }
         func isDue() throws -> Bool { try rebuild.isDue() }
         func pass(_ ends: [LogPosition]) { rebuild.pass(ends) }
         func goBack() throws -> [Int: LogPosition] { try rebuild.goBack() }

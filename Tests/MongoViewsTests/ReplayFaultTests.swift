@@ -48,6 +48,7 @@ struct ReplayFaultTests {
             return try rebuild.settle()
         }
 
+        func note(_ progress: RebuildProgress) throws { try rebuild.note(progress) }
         func isDue() throws -> Bool { try rebuild.isDue() }
         func pass(_ ends: [LogPosition]) { rebuild.pass(ends) }
         func goBack() throws -> [Int: LogPosition] { try rebuild.goBack() }
@@ -75,7 +76,9 @@ struct ReplayFaultTests {
     private static func whenFree<Answer>(_ body: () throws -> Answer) throws -> Answer {
         let deadline = ContinuousClock.now + .seconds(20)
         while true {
-            do { return try body() } catch ProjectionFailure.held where ContinuousClock.now < deadline {
+            do { return try body() } catch let failure as ProjectionFailure
+                where ContinuousClock.now < deadline && failure.isOfAnotherRebuild
+            {
                 _ = StopSignal().wait(milliseconds: 20)
             }
         }
@@ -189,6 +192,87 @@ struct ReplayFaultTests {
         try fixture.expectShown(counted: false)
     }
 
+    @Test("Whoever finds a rebuild at work is told who, since when and how far")
+    func whoIsAtWork() throws {
+        let fixture = try ReplayFixture(partitions: 1)
+        try fixture.append(fixture.history(seed: 27, sessions: 2))
+        func other() throws -> RunningRebuild? {
+            do { _ = try fixture.rebuild(by: "a second one").begin() } catch ProjectionFailure.rebuilding(
+                let other)
+            {
+                return other
+            }
+            return nil
+        }
+        let first = fixture.rebuild(by: "the first one")
+        first.lease.lease_ms = 60_000
+        _ = try first.begin()
+        let began = try #require(try other())
+        #expect(began.worker == "the first one")
+        #expect(began.progress == nil)
+        let since = try #require(began.since)
+        #expect(began.until.milliseconds - since.milliseconds == 60_000)
+        #expect((1...60_000).contains(began.left_ms))
+        let progress = RebuildProgress(step: .rebuilding, events: 3, total: 12)
+        try first.note(progress)
+        let later = try #require(try other())
+        #expect(later.progress == progress)
+        #expect(progress.percent == 25)
+        // It is the same one, and it lives.
+        #expect(later.since == since)
+        #expect(later.until > began.until)
+        try first.suspend()
+        #expect(try other() == nil)
+    }
+
+    @Test("Killed while projectors are held, the next rebuild of anything waits for its lease alone")
+    func killedWhileHolding() throws {
+        let fixture = try ReplayFixture(partitions: 1)
+        try fixture.append(fixture.history(seed: 28, sessions: 3))
+        try fixture.projectAtOnce()
+        let killed = fixture.rebuild()
+        _ = try killed.begin()
+        try killed.apply(try fixture.events())
+        try killed.apply([])
+        try killed.hold(milliseconds: 600_000)
+        try fixture.tamper(fixture.collections.sessions, "session_id", "sess-1", "name", "forged")
+        #expect(try Self.whenFree { try fixture.replay(.session("sess-1")) }.isSwapped)
+        // What the dead one held is over for everybody.
+        #expect((try? killed.swap()) != true)
+        try fixture.project()
+        try fixture.expectShown()
+    }
+
+    @Test("A swap that its rebuild did not finish is finished by the next one, which is another one")
+    func killedInTheSwapAndFollowed() throws {
+        let fixture = try ReplayFixture(partitions: 1)
+        try fixture.append(fixture.history(seed: 29, sessions: 3))
+        try fixture.projectAtOnce()
+        let killed = fixture.rebuild()
+        _ = try killed.begin()
+        try killed.apply(try fixture.events())
+        try killed.apply([])
+        try killed.hold(milliseconds: 600_000)
+        let shown = fixture.collections
+        let marker = RebuildMarker(shown)
+        let swap = RebuildMarker.Swap(
+            rebuild: killed.id, collections: shown.documents.map(\.collection))
+        try fixture.pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            let isBegun = try marker.begin(swap, client)
+            #expect(isBegun)
+        }
+        let next = fixture.rebuild()
+        _ = try Self.whenFree { try next.begin() }
+        #expect(next.id != killed.id)
+        let state = try fixture.pool.withProjectionClient { (client) throws(ProjectionFailure) in
+            try marker.state(client)
+        }
+        #expect(state == RebuildMarker.State(generation: killed.id))
+        try next.discard()
+        try fixture.project()
+        try fixture.expectShown()
+    }
+
     @Test("Nothing that comes in during replays is lost or shown older than before")
     func traffic() throws {
         let fixture = try ReplayFixture()
@@ -249,5 +333,15 @@ struct ReplayFaultTests {
         #expect(swaps > 1)
         #expect(setbacks.load(ordering: .relaxed) == 0)
         try fixture.expectShown()
+    }
+}
+
+extension ProjectionFailure {
+    /// Whether another rebuild is in the way.
+    fileprivate var isOfAnotherRebuild: Bool {
+        switch self {
+        case .held, .rebuilding: true
+        default: false
+        }
     }
 }

@@ -75,12 +75,12 @@ struct ReplayFixture {
         try projection.apply(try events())
     }
 
-    func rebuild(_ scope: RebuildScope = .everything) -> MongoRebuild {
+    func rebuild(_ scope: RebuildScope = .everything, by worker: String = "a test") -> MongoRebuild {
         var limits = MongoProjection.Limits()
         limits.catchUpBatch = 1
         limits.eventsHeld = 300
         let rebuild = models.rebuild(
-            scope, epoch: log.epoch, log: store, programVersion: "test", limits: limits)
+            scope, epoch: log.epoch, log: store, programVersion: "test", worker: worker, limits: limits)
         rebuild.lease.lease_ms = 300
         return rebuild
     }

@@ -70,7 +70,7 @@ struct OperatorTests {
     @Test("a permission that is taken away and given back")
     func permission() throws {
         try check(
-            "one", says: "lacks a permission",
+            "one", says: "lacks the permission +x",
             breaking: {
                 try server.run("ACL", "SETUSER", "reel", "-xreadgroup", "-xread", "-xinfo", "-xpending")
             },

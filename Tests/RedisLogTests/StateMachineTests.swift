@@ -232,6 +232,26 @@ struct AddressTests {
         #expect(ServerError.failure(text, operation: "test", key: "k").kind == kind)
     }
 
+    @Test(
+        "a permission that is missing is named, as the rule that gives it",
+        arguments: [
+            ("NOPERM this user has no permissions to run the 'config|get' command", "+config|get"),
+            ("NOPERM User reel has no permissions to run the 'xadd' command", "+xadd"),
+            ("NOPERM this user has no permissions to access one of the keys used as arguments", "~reel:*"),
+            ("NOPERM No permissions to access a key", "~reel:*"),
+            ("REELDENIED zadd script: reel_append_all, on @user_function:4.", "+zadd"),
+            (
+                "ERR The user executing the script can't access at least one of the keys mentioned in the "
+                    + "command arguments script: x, on @user_script:1.", "~reel:*"
+            ),
+        ])
+    func denials(text: String, rule: String) {
+        let failure = ServerError.failure(text, operation: "test", key: "k")
+        #expect(failure.kind == .denied)
+        #expect(failure.text.contains("lacks the permission \(rule):"))
+        #expect(failure.text.contains("ACL SETUSER"))
+    }
+
     @Test("commands are counted and length-prefixed, whatever stands in them")
     func wireFormat() {
         var buffer = CommandBuffer()

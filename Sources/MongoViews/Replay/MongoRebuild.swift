@@ -28,6 +28,9 @@ public final class MongoRebuild: ReadModelRebuild {
     private var suspects: [Comparison.Suspect] = []
     /// Documents that could not be decided, for whose keys there was no room.
     private var overflow = 0
+    private var progress: RebuildProgress?
+    /// How often the lease is renewed at most.
+    private static let renewal = Duration.milliseconds(1_500)
 
     /// What exists between `begin` and the end.
     private struct Work {
@@ -41,7 +44,7 @@ public final class MongoRebuild: ReadModelRebuild {
 
     init(
         pool: MongoPool, database: String, epoch: String, log: (any EventStore)?, scope: RebuildScope,
-        programVersion: String, subscription: String, limits: MongoProjection.Limits,
+        programVersion: String, worker: String, subscription: String, limits: MongoProjection.Limits,
         foreign: ForeignDocuments
     ) {
         self.pool = pool
@@ -53,7 +56,7 @@ public final class MongoRebuild: ReadModelRebuild {
         self.subscription = subscription
         self.limits = limits
         self.foreign = foreign
-        self.lease = RebuildLease(collections: shown, owner: Self.randomID())
+        self.lease = RebuildLease(collections: shown, owner: Self.randomID(), worker: worker)
     }
 
     /// Id of the rebuild, once it has begun: what its collections' names carry.
@@ -80,8 +83,8 @@ public final class MongoRebuild: ReadModelRebuild {
         }
     }
 
-    /// Takes up what an interrupted rebuild of the same scope left, or begins afresh. Throws `.held` while
-    /// another rebuild is running.
+    /// Takes up what an interrupted rebuild of the same scope left, or begins afresh. Throws `.rebuilding`
+    /// while another rebuild is running.
     public func begin() throws -> [Int: LogPosition] {
         let store = Checkpoints(collections: shown, epoch: epoch, foreign: foreign)
         let (built, instance) = try pool.withProjectionClient {
@@ -89,11 +92,12 @@ public final class MongoRebuild: ReadModelRebuild {
             try RebuildMarker(shown).finishAbandoned(client)
             // Whatever is damaged among those that are shown, this replaces them.
             let instance = try store.prepare(client).instance
-            guard try lease.take(client) else { throw .held(by: "of another process") }
+            try takeLease(client)
+            try endAbandoned(client)
             var built = try choose(client)
             if try !isUsable(built, client) {
                 try lease.note(nil, client)
-                guard try lease.take(client) else { throw .held(by: "of another process") }
+                try takeLease(client)
                 built = try choose(client)
                 _ = try CollectionRules(from: shown, to: built).adopt(client)
             }
@@ -109,11 +113,35 @@ public final class MongoRebuild: ReadModelRebuild {
         return until
     }
 
+    private func takeLease(_ client: borrowing MongoClient) throws(ProjectionFailure) {
+        // Whoever had it may have given it back between the two looks.
+        for _ in 0..<3 {
+            if try lease.take(client) { return }
+            if let holder = try lease.holder(client) { throw .rebuilding(holder) }
+        }
+        throw .held(by: "of another process")
+    }
+
+    /// Ends what a rebuild left that was killed while projectors were held: a swap that has begun is
+    /// finished, and nobody waits any longer for one that has not.
+    private func endAbandoned(_ client: borrowing MongoClient) throws(ProjectionFailure) {
+        let marker = RebuildMarker(shown)
+        let state = try marker.state(client)
+        if let swap = state.swap {
+            try marker.finish(swap, client)
+        } else if let holder = state.holder {
+            try marker.release(holder, client)
+        }
+    }
+
     /// The collections of the rebuild to go on with. What others left behind is dropped.
     private func choose(_ client: borrowing MongoClient) throws(ProjectionFailure) -> Collections {
         let plan = "\(programVersion) \(scope)"
         var run = try lease.run(client)
         if session != nil || run?.plan != plan { run = nil }
+        // One that was put in place is over, whoever did it. Under its id projectors would not notice the
+        // next swap, and a process that wakes up late would take what is built now for its own.
+        if try run?.id == RebuildMarker(shown).state(client).generation { run = nil }
         let chosen = run ?? RebuildLease.Run(id: Self.randomID(), plan: plan)
         try lease.note(chosen, client)
         try wrap { () throws(MongoFailure) in
@@ -147,6 +175,14 @@ public final class MongoRebuild: ReadModelRebuild {
         try keepLease()
     }
 
+    /// Says how far it is, and that it is at work.
+    public func note(_ progress: RebuildProgress) throws {
+        // Another step is news.
+        if progress.step != self.progress?.step { work?.renewed = .now - Self.renewal }
+        self.progress = progress
+        try keepLease()
+    }
+
     /// What stands up to these positions and was not given is not built.
     public func pass(_ ends: [LogPosition]) {
         guard var work else { return }
@@ -164,9 +200,11 @@ public final class MongoRebuild: ReadModelRebuild {
     }
 
     private func keepLease() throws(ProjectionFailure) {
-        guard let work, ContinuousClock.now - work.renewed > .milliseconds(1_500) else { return }
+        guard let work, ContinuousClock.now - work.renewed >= Self.renewal else { return }
         try pool.withProjectionClient { (client) throws(ProjectionFailure) in
-            guard try lease.renew(client) else { throw .held(by: "of another process") }
+            if try lease.renew(progress, client) { return }
+            if let holder = try lease.holder(client) { throw .rebuilding(holder) }
+            throw .held(by: "of another process")
         }
         self.work?.renewed = .now
     }

@@ -6,21 +6,6 @@ public import Supervision
 ///
 /// Nothing but projections sees an event here: no stage, no completion, no recorder. The log is only read.
 public final class Replay {
-    /// What is being done, for whoever watches.
-    public enum Step: String, Sendable {
-        case rebuilding, comparing, settling, swapping
-    }
-
-    /// How far it has come.
-    public struct Progress: Sendable {
-        /// What is being done.
-        public var step: Step
-        /// Events applied so far in this run.
-        public var events: Int
-        /// Milliseconds that applying them took.
-        public var milliseconds: Int
-    }
-
     /// A session that is built no further than to where it cannot go on.
     public struct WaitingSession: Sendable, Hashable {
         /// The session.
@@ -76,8 +61,10 @@ public final class Replay {
     /// Asked before anything is put in place: whether the log lacks events that it had. What is shown may
     /// then be the last that is known of them.
     public var isShort: () throws -> Bool = { false }
-    /// Called a few times a second.
-    public var onProgress: (Progress) -> Void = { _ in }
+    /// Answers how many events stand behind these positions in the log, for saying how far it is.
+    public var remaining: ([LogPosition]) throws -> Int = { _ in 0 }
+    /// Called a few times a second, with how far it is and how many events it applied a second.
+    public var onProgress: (RebuildProgress, Int) -> Void = { _, _ in }
 
     private let rebuild: any ReadModelRebuild
     private let log: any EventLog
@@ -90,7 +77,9 @@ public final class Replay {
     /// Where sessions wait.
     private var waiting: [String: LogPosition] = [:]
     private var outcome = Outcome()
-    private var step = Step.rebuilding
+    private var progress = RebuildProgress(step: .rebuilding, events: 0, total: 0)
+    /// Events that an interrupted run had applied.
+    private var earlier = 0
 
     /// A replay of `scope` by `rebuild`, which has the same scope.
     public init(
@@ -108,6 +97,8 @@ public final class Replay {
     /// on from what was built.
     public func run(verifyOnly: Bool) throws -> Outcome {
         until = try rebuild.begin()
+        try measure()
+        try report()
         try catchUp()
         if !stop.isSet { try compare() }
         if stop.isSet {
@@ -124,6 +115,27 @@ public final class Replay {
         return outcome
     }
 
+    /// Counts what is to be done, and what was done before.
+    private func measure() throws {
+        if let session {
+            progress.total = Int(clamping: try store.version(of: session))
+            return
+        }
+        let starts = (0..<store.partitioning.count).map { LogPosition.start(of: $0) }
+        progress.total = try remaining(starts)
+        earlier =
+            until.isEmpty ? 0 : progress.total - (try remaining(starts.map { until[$0.partition] ?? $0 }))
+    }
+
+    private func report() throws {
+        progress.events = earlier + outcome.events
+        // More may have come in since they were counted.
+        if progress.total > 0 { progress.total = max(progress.total, progress.events) }
+        try rebuild.note(progress)
+        let rate = outcome.rebuild_ms > 0 ? outcome.events * 1_000 / outcome.rebuild_ms : 0
+        onProgress(progress, rate)
+    }
+
     // MARK: - Building
 
     private func ends() throws -> [LogPosition] {
@@ -136,9 +148,9 @@ public final class Replay {
     private func catchUp() throws -> Int {
         let started = ContinuousClock.now
         let before = (outcome.events, outcome.rebuild_ms)
-        func note() {
+        func note() throws {
             outcome.rebuild_ms = before.1 + started.milliseconds
-            onProgress(Progress(step: step, events: outcome.events, milliseconds: outcome.rebuild_ms))
+            try report()
         }
         let ends = try ends()
         // What was gathered is written at the end: a session may have to wait only then.
@@ -151,11 +163,11 @@ public final class Replay {
                     if try !apply(page) {
                         reader = try ReadAhead(log, after: until, upTo: ends, threads: readers)
                     }
-                    note()
+                    try note()
                 }
             }
         } while try !apply([])
-        note()
+        try note()
         return outcome.events - before.0
     }
 
@@ -173,7 +185,7 @@ public final class Replay {
         return true
     }
 
-    private func rebuildSession(_ session: String, _ note: () -> Void) throws {
+    private func rebuildSession(_ session: String, _ note: () throws -> Void) throws {
         while !stop.isSet {
             let entries = try store.entries(of: session, after: sequence, limit: ReadAhead.pageSize).entries
             var events: [RecordedEvent] = []
@@ -188,7 +200,7 @@ public final class Replay {
             }
             guard let last = events.last else { return }
             if try apply(events) { sequence = last.sequence }
-            note()
+            try note()
         }
     }
 
@@ -226,13 +238,14 @@ public final class Replay {
     // MARK: - Comparing
 
     private func compare() throws {
-        step = .comparing
+        progress.step = .comparing
+        try report()
         let started = ContinuousClock.now
         defer { outcome.compare_ms = started.milliseconds }
         outcome.comparison = try rebuild.compare()
         let overflow = outcome.comparison.unsettled
         guard overflow > 0 else { return }
-        step = .settling
+        progress.step = .settling
         let deadline = ContinuousClock.now + .milliseconds(settling_ms)
         while !stop.isSet {
             try catchUp()
@@ -253,7 +266,7 @@ public final class Replay {
     private static let rounds = 20
 
     private func swap() throws {
-        step = .swapping
+        progress.step = .swapping
         for _ in 0..<Self.rounds {
             // Projectors are held for as short as can be: what is left then is what came in one round.
             for _ in 0..<Self.rounds where try catchUp() < ReadAhead.pageSize { break }

@@ -64,6 +64,61 @@ public struct ReadModelComparison: Sendable, Hashable {
     }
 }
 
+/// How far a rebuild is.
+public struct RebuildProgress: Sendable, Hashable {
+    /// What is being done.
+    public enum Step: String, Sendable {
+        case rebuilding, comparing, settling, swapping
+    }
+
+    /// What is being done.
+    public var step: Step
+    /// Events of the log that are built, those of an interrupted run that it goes on with included.
+    public var events: Int
+    /// Events that are to be built; 0 when that is not known.
+    public var total: Int
+
+    /// Progress from its parts.
+    public init(step: Step, events: Int, total: Int) {
+        self.step = step
+        self.events = events
+        self.total = total
+    }
+
+    /// How much of the building is done, from 0 to 100; nil when it is not known.
+    public var percent: Int? {
+        guard total > 0 else { return nil }
+        // Both were read: their product may be larger than any number here.
+        return total.dividingFullWidth(min(max(0, events), total).multipliedFullWidth(by: 100)).quotient
+    }
+}
+
+/// A rebuild that is at work, or was when it was last heard of.
+public struct RunningRebuild: Sendable, Hashable {
+    /// Who does it, for people.
+    public var worker: String
+    /// Since when.
+    public var since: Timestamp?
+    /// How far it was.
+    public var progress: RebuildProgress?
+    /// Until when it is taken for running if nothing more is heard of it. It changes as long as there is life
+    /// in it.
+    public var until: Timestamp
+    /// Milliseconds until then, by the database's clock.
+    public var left_ms: Int
+
+    /// A rebuild from what is known of it.
+    public init(
+        worker: String, since: Timestamp?, progress: RebuildProgress?, until: Timestamp, left_ms: Int
+    ) {
+        self.worker = worker
+        self.since = since
+        self.progress = progress
+        self.until = until
+        self.left_ms = left_ms
+    }
+}
+
 /// Read models that are built from the log beside those that are shown, compared with them, and put in
 /// their place. Calls block; one thread.
 public protocol ReadModelRebuild: AnyObject {
@@ -87,6 +142,10 @@ public protocol ReadModelRebuild: AnyObject {
     /// Looks again at what could not be decided. Everything that stood in the log when the last look
     /// ended has to be applied.
     func settle() throws -> ReadModelComparison
+
+    /// Says how far it is, and that it is at work: others who want to rebuild see it. Call it a few times a
+    /// second.
+    func note(_ progress: RebuildProgress) throws
 
     /// Whether what is shown has to be replaced even if nothing in it differs: it was made by an earlier
     /// version of the program, or its sums are not known.

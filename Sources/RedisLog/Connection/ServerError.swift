@@ -49,12 +49,37 @@ enum ServerError {
         case "REELINVALID": return (.invalid, nil)
         case "NOAUTH": return (.denied, "the server wants a password and the URL has none")
         case "WRONGPASS": return (.denied, "the server refuses the user or the password of the URL")
-        case "NOPERM":
-            return (.denied, "the user of the URL lacks a permission: \(text.dropFirst(code.count + 1))")
+        case "NOPERM", "REELDENIED": return (.denied, denial(code, text))
         case "MOVED", "ASK", "CROSSSLOT":
             return (.server, "the server is a node of a cluster: name it by redis+cluster:// (\(text))")
         default: return refusal(code, text) ?? plain(text)
         }
+    }
+
+    /// Which permission the user lacks, and how it is given. The server says it in a sentence, the log's
+    /// functions in one word behind the code.
+    private static func denial(_ code: Substring, _ text: String) -> String {
+        let command =
+            code == "REELDENIED"
+            ? text.split(separator: " ").dropFirst().first.map(String.init)
+            : quoted(in: text, behind: "permissions to run the ")
+        let missing: String
+        if let command {
+            missing = "+\(command)"
+        } else if text.contains("key") {
+            missing = "~reel:*"
+        } else {
+            return "the user of the URL lacks a permission: \(text.dropFirst(code.count + 1))"
+        }
+        return "the user of the URL lacks the permission \(missing): give it with 'ACL SETUSER <user> "
+            + "\(missing)' on the server; ops/docs/redis-acl.md lists all that are needed"
+    }
+
+    /// What stands between quotes there.
+    private static func quoted(in text: String, behind words: String) -> String? {
+        guard let range = text.firstRange(of: words + "'") else { return nil }
+        let name = text[range.upperBound...].prefix { $0 != "'" }
+        return name.isEmpty ? nil : String(name)
     }
 
     /// Writes that the server refuses for a reason of its own; a script's carry the code inside their text.
@@ -91,9 +116,9 @@ enum ServerError {
     private static func plain(_ text: String) -> (LogFailure.Kind, String?) {
         if text.contains("Function not found") { return (.functionMissing, nil) }
         if text.contains("WRONGTYPE") { return (.corrupt, Self.overwritten) }
-        // ACL LOG on the server says which command; Permissions says it here.
+        // Of a key: commands that a function may not call are named by itself.
         if text.contains("The user executing the script") {
-            return (.denied, "the user of the URL lacks a permission that the log's functions need (\(text))")
+            return (.denied, denial(text.prefix { $0 != " " }, text))
         }
         if text.contains("AUTH") && text.contains("without any password configured") {
             return (

@@ -30,7 +30,6 @@ extension FunctionLibrary {
         local FIELDS_PER_EVENT = 14
 
         local function create(keys, args)
-          local call = redis.call
           if call('EXISTS', keys[1]) == 0 then
             if args[2] == '' then return false end
             call('HSET', keys[1], 'format', args[1], 'partitions', args[2], 'created_at', args[3],
@@ -42,7 +41,6 @@ extension FunctionLibrary {
 
         -- The level never goes back: whoever was slow to raise it changes nothing.
         local function raise(keys, args)
-          local call = redis.call
           local known = tonumber(call('HGET', keys[1], 'level') or '1')
           local asked = tonumber(args[1])
           if asked <= known then return known end
@@ -54,7 +52,7 @@ extension FunctionLibrary {
         -- them all what says the log's epoch. Answers {0}, or {1, epoch} of another log. Counters that were
         -- lost with the rest of the ranks come back as large as they can have been.
         local function begin(keys, args)
-          local call, mark = redis.call, 'log:' .. args[1]
+          local mark = 'log:' .. args[1]
           if keys[3] then
             local epoch = call('HGET', keys[3], 'epoch') or ''
             if epoch ~= args[1] then return {1, epoch} end
@@ -164,6 +162,21 @@ extension FunctionLibrary {
           if gone > 0 and gone ~= looked then return {4, gone} end
         end
 
+        -- Before the first write. What few appends need is asked for where this one, or one behind it, may
+        -- need it.
+        local function ready(keys, index, ids, all)
+          if keys.ready then return end
+          must(index, 'RPUSH')
+          must(ids, 'HSET')
+          if all then
+            must(keys.ranks, 'ZADD', 'ZSCORE', 'ZMSCORE')
+            must(keys.log, 'XLEN')
+            must(index, 'LLEN', 'LINDEX')
+            must(ids, 'HGET', 'HMGET', 'TTL', 'PERSIST')
+          end
+          keys.ready = true
+        end
+
         local function append_one(call, book, keys, args, at, expected, looked, key, index, ids)
           local hash, digest, version, value = args[at], args[at + 1], book.versions[ids], nil
           local odd
@@ -184,6 +197,7 @@ extension FunctionLibrary {
           end
           if expected and expected ~= version then return {1, version} end
           version = version + 1
+          ready(keys, index, ids, keys.many or string.byte(hash) == 0 or book.returned[ids])
           local entry = write(call, keys.log, key, args, at, version)
           note(book, ids, hash, digest, version, entry)
           if string.byte(hash) == 0 then milestone(call, keys.ranks, keys.log, entry) end
@@ -220,6 +234,7 @@ extension FunctionLibrary {
           end
           if fresh == 0 then return answer end
           if expected and expected ~= version then return {1, version} end
+          ready(keys, index, ids, true)
           at = from
           for i = 1, n do
             local hash = hashes[i]
@@ -297,9 +312,10 @@ extension FunctionLibrary {
             at = at + 3 + n * FIELDS_PER_EVENT
           end
           if #args ~= at - 1 + (fenced and 2 or 0) then return misfit() end
-          local call, book, answers = redis.call, ledger(), {}
+          local book, answers = ledger(), {}
           local broken = fenced and fence_broken(call, keys[#keys], args[at], args[at + 1])
           keys.log, keys.ranks, keys.mark = keys[1], keys[2], epoch and 'log:' .. epoch
+          keys.many = count > 1
           at = 2
           for i = 1, count do
             local expected, looked, n = tonumber(args[at]), nil, tonumber(args[at + 2])
@@ -319,7 +335,6 @@ extension FunctionLibrary {
         end
 
         local function append(keys, args, looked)
-          local call = redis.call
           local fenced = #keys == 5
           local n = (#args - (fenced and 4 or 2)) / FIELDS_PER_EVENT
           if not fenced and #keys ~= 4 or not fits(args, 3, n) then return misfit() end

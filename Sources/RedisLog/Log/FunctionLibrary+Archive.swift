@@ -25,9 +25,9 @@ extension FunctionLibrary {
         end
 
         local function restore(keys, args)
-          local call = redis.call
           if evicted(keys[3]) ~= tonumber(args[1]) then return 0 end
           if call('EXISTS', keys[1], keys[2]) > 0 then return 0 end
+          must(keys[2], 'EXPIRE')
           call('HSET', keys[2], 'b', args[2])
           for i = 3, #args, 1000 do
             call('HSET', keys[2], unpack(args, i, math.min(i + 999, #args)))
@@ -55,7 +55,6 @@ extension FunctionLibrary {
     /// What keeps entries in a stream.
     static let holds = """
         local function group_holds(list, keys, facts, parked)
-          local call = redis.call
           if not parked then
             list[#list + 1] = {'unexpected group', facts.name, '0-0', 0}
             return
@@ -73,7 +72,7 @@ extension FunctionLibrary {
         end
 
         local function find_holds(keys, args, at)
-          local call, list, parked = redis.call, {}, {}
+          local list, parked = {}, {}
           local groups = tonumber(args[at])
           for i = 1, groups do parked[args[at + i]] = keys[4 + i] end
           local newest = call('XREVRANGE', keys[1], '+', '-', 'COUNT', 1)[1]
@@ -118,7 +117,6 @@ extension FunctionLibrary {
         end
 
         local function trim(keys, args)
-          local call = redis.call
           local through, after = args[1], args[2]
           local state = call('HGET', keys[2], 'through') or '0-0'
           if state ~= after then return {2, state} end
@@ -134,6 +132,9 @@ extension FunctionLibrary {
             if passed then return {1, hold[1], hold[2], hold[3]} end
           end
           local milliseconds, counter = string.match(through, '^(%d+)%-(%d+)$')
+          must(keys[2], 'HSET')
+          must(keys[3], 'ZREMRANGEBYSCORE', 'ZADD')
+          must(keys[#keys], 'LINDEX', 'RPUSH')
           local removed = call('XTRIM', keys[1], 'MINID', '=',
             milliseconds .. '-' .. string.format('%d', counter + 1))
           call('HSET', keys[2], 'through', through, 'count', args[3], 'hash', args[4])
@@ -152,9 +153,9 @@ extension FunctionLibrary {
     /// Puts the records of all segments in place.
     static let recordSegments = """
         local function record_segments(keys, args)
-          local call = redis.call
           local state = call('HMGET', keys[1], 'through', 'hash')
           if state[1] ~= args[1] or state[2] ~= args[2] then return 0 end
+          must(keys[2], 'RPUSH')
           call('DEL', keys[2])
           for i = 3, #args, 1000 do
             call('RPUSH', keys[2], unpack(args, i, math.min(i + 999, #args)))
@@ -166,7 +167,6 @@ extension FunctionLibrary {
     /// Lets a partition key's index and ids follow.
     static let shrink = """
         local function shrink(keys, args)
-          local call = redis.call
           local index, ids = keys[1], keys[2]
           local base, odd = base_of(ids)
           local length, overwritten = look('LLEN', index)
@@ -181,9 +181,11 @@ extension FunctionLibrary {
               .. args[1])
           end
           if gone < length then
+            must(ids, 'HSET')
             call('LTRIM', index, gone, -1)
             call('HSET', ids, 'b', args[1])
           else
+            must(keys[3], 'ZINCRBY')
             call('DEL', index, ids)
             call('ZINCRBY', keys[3], -1, 'evicted')
           end
@@ -206,7 +208,6 @@ extension FunctionLibrary {
     /// What there is of a partition key.
     static let history = """
         local function history(keys, args)
-          local call = redis.call
           local known, odd = base_of(keys[2])
           local length, overwritten = look('LLEN', keys[1])
           odd = odd or overwritten

@@ -6,7 +6,7 @@ extension FunctionLibrary {
     /// round again. What is no whole number that a double holds exactly counts as 0.
     static let leases = """
         local function lease_set(key, owner, generation, now, span)
-          redis.call('HSET', key, 'owner', owner, 'generation', string.format('%d', generation),
+          call('HSET', key, 'owner', owner, 'generation', string.format('%d', generation),
             'until', string.format('%d', now + span), 'span', string.format('%d', span))
         end
 
@@ -34,12 +34,12 @@ extension FunctionLibrary {
         local function lease_release(keys, args)
           local owner, generation = lease_state(keys[1])
           if owner ~= args[1] or generation ~= tonumber(args[2]) then return 0 end
-          redis.call('HSET', keys[1], 'owner', '', 'until', '0')
+          call('HSET', keys[1], 'owner', '', 'until', '0')
           return 1
         end
 
         local function attend(keys, args)
-          local call, now, span = redis.call, milliseconds(), tonumber(args[2])
+          local now, span = milliseconds(), tonumber(args[2])
           call('ZREMRANGEBYSCORE', keys[1], '-inf', string.format('%d', now))
           local till = string.format('%d', now + span)
           local ahead = string.format('(%d', now + 60000)
@@ -51,9 +51,9 @@ extension FunctionLibrary {
         end
 
         local function checkpoint(keys, args)
-          local lease = redis.call('HMGET', keys[2], 'owner', 'generation')
+          local lease = call('HMGET', keys[2], 'owner', 'generation')
           if lease[1] ~= args[3] or lease[2] ~= args[4] then return {0, whole(lease[2])} end
-          redis.call('HSET', keys[1], args[1], args[2])
+          call('HSET', keys[1], args[1], args[2])
           return {1, 0}
         end
         """
@@ -61,7 +61,7 @@ extension FunctionLibrary {
     /// The server's time, and what stands in a lease.
     static let leaseState = """
         local function milliseconds()
-          local time = redis.call('TIME')
+          local time = call('TIME')
           return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
         end
 
@@ -72,7 +72,7 @@ extension FunctionLibrary {
         end
 
         local function lease_state(key)
-          local lease = redis.call('HMGET', key, 'owner', 'generation', 'until', 'span')
+          local lease = call('HMGET', key, 'owner', 'generation', 'until', 'span')
           return lease[1] or '', whole(lease[2]), whole(lease[3]), whole(lease[4])
         end
         """

@@ -8,7 +8,6 @@ extension FunctionLibrary {
     /// of it is a window old. Slots that lie ahead were counted before the clock was set back.
     static let rates = """
         local function rate(keys, args)
-          local call = redis.call
           local asked, limit = tonumber(args[1]), tonumber(args[2])
           local width, slots = tonumber(args[3]), tonumber(args[4])
           local now = args[5] == '' and milliseconds() or tonumber(args[5])
@@ -26,6 +25,7 @@ extension FunctionLibrary {
           end
           local granted = math.max(0, math.min(asked, limit - used))
           if granted > 0 then
+            must(keys[1], 'HINCRBY', 'PEXPIRE')
             if #gone > 0 then call('HDEL', keys[1], unpack(gone)) end
             call('HINCRBY', keys[1], string.format('%d', slot), granted)
             call('PEXPIRE', keys[1], string.format('%d', (slots + 1) * width))

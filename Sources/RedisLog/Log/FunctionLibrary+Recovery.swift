@@ -3,8 +3,8 @@ extension FunctionLibrary {
     static let streamFacts = """
         local function stream_facts(log)
           local facts = {}
-          if redis.call('EXISTS', log) == 1 then
-            local told = redis.call('XINFO', 'STREAM', log)
+          if call('EXISTS', log) == 1 then
+            local told = call('XINFO', 'STREAM', log)
             for i = 1, #told, 2 do facts[told[i]] = told[i + 1] end
           end
           return facts
@@ -12,7 +12,7 @@ extension FunctionLibrary {
 
         -- Entries that have left a stream, and that should have: what was archived, and what was given up.
         local function departed(facts, archive)
-          local told = redis.call('HMGET', archive, 'count', 'lost')
+          local told = call('HMGET', archive, 'count', 'lost')
           return (facts['entries-added'] or 0) - (facts['length'] or 0),
             (tonumber(told[1] or 0) or 0) + (tonumber(told[2] or 0) or 0)
         end
@@ -29,6 +29,9 @@ extension FunctionLibrary {
             if string.match(place, '^%d+%-%d+$') and before(through, place) then
               -- A number that is too large for an entry id is answered with an error.
               local there = redis.pcall('XRANGE', log, place, place)
+              if there.err and not string.find(there.err, 'Invalid stream ID', 1, true) then
+                failed(there, 'XRANGE')
+              end
               if there.err or #there == 0 then
                 found[#found + 1], found[#found + 2] = saved[i], place
               end
@@ -38,7 +41,7 @@ extension FunctionLibrary {
         end
 
         local function state(keys, args)
-          local call, facts = redis.call, stream_facts(keys[1])
+          local facts = stream_facts(keys[1])
           local first = facts['first-entry']
           local archive = call('HMGET', keys[2], 'through', 'count', 'hash', 'lost', 'stuck')
           local trimmed = call('ZSCORE', keys[3], 'trimmed')
@@ -56,7 +59,7 @@ extension FunctionLibrary {
         local function absent(keys, args)
           local missing = {}
           for _, entry in ipairs(args) do
-            if #redis.call('XRANGE', keys[1], entry, entry) == 0 then missing[#missing + 1] = entry end
+            if #call('XRANGE', keys[1], entry, entry) == 0 then missing[#missing + 1] = entry end
           end
           return missing
         end
@@ -71,7 +74,7 @@ extension FunctionLibrary {
             local base, odd = base_of(keys[i + 1])
             if odd then return redis.error_reply(odd) end
             local at = tonumber(args[i]) - (base or 0)
-            if at > 0 and redis.call('LINDEX', keys[i], at - 1) ~= args[i + 1] then
+            if at > 0 and call('LINDEX', keys[i], at - 1) ~= args[i + 1] then
               wrong[#wrong + 1] = (i + 1) / 2
             end
           end
@@ -89,7 +92,7 @@ extension FunctionLibrary {
     /// is checked before anything is written.
     static let takeBack = """
         local function take_back(keys, args)
-          local call, n, width = redis.call, tonumber(args[3]), FIELDS_PER_EVENT + 4
+          local n, width = tonumber(args[3]), FIELDS_PER_EVENT + 4
           if not n or n < 1 or #args ~= 3 + n * width then return misfit() end
           local last = stream_facts(keys[1])['last-generated-id'] or '0-0'
           if last ~= args[1] or (call('HGET', keys[3], 'through') or '0-0') ~= args[2] then return {2} end
@@ -108,6 +111,8 @@ extension FunctionLibrary {
             if sequence ~= versions[ids] + 1 then return {1, args[at + 1], versions[ids], sequence} end
             versions[ids] = sequence
           end
+          keys.log, keys.ranks = keys[1], keys[2]
+          ready(keys, keys[4], keys[5], true)
           for i = 1, n do
             local at = 4 + (i - 1) * width
             local ids = keys[3 + 2 * tonumber(args[at])]
@@ -129,10 +134,11 @@ extension FunctionLibrary {
           local facts = stream_facts(keys[3])
           local gone = (facts['entries-added'] or 0) - (facts['length'] or 0)
           if (facts['last-generated-id'] or '0-0') ~= args[4] or gone ~= tonumber(args[5]) then return 0 end
-          redis.call('HSET', keys[1], 'through', args[1], 'count', args[2], 'hash', args[3], 'shrunk', '0-0')
-          redis.call('ZADD', keys[2], '-' .. args[2], 'trimmed')
-          if not redis.call('ZSCORE', keys[2], 'evicted') then
-            redis.call('ZADD', keys[2], '-' .. args[2], 'evicted')
+          must(keys[2], 'ZADD', 'ZSCORE')
+          call('HSET', keys[1], 'through', args[1], 'count', args[2], 'hash', args[3], 'shrunk', '0-0')
+          call('ZADD', keys[2], '-' .. args[2], 'trimmed')
+          if not call('ZSCORE', keys[2], 'evicted') then
+            call('ZADD', keys[2], '-' .. args[2], 'evicted')
           end
           return 1
         end
@@ -144,7 +150,11 @@ extension FunctionLibrary {
     /// The stream counts on from there, and gives no entry an id that was given before.
     static let acceptLoss = """
         local function accept_loss(keys, args)
-          local call, facts = redis.call, stream_facts(keys[1])
+          local facts = stream_facts(keys[1])
+          must(keys[1], 'XSETID')
+          must(keys[2], 'HGET', 'HSET')
+          must(keys[3], 'ZREMRANGEBYSCORE', 'ZREM', 'ZADD')
+          must(keys[4], 'LINDEX', 'DEL')
           if not facts['length'] then
             call('XGROUP', 'CREATE', keys[1], 'reel:empty', '0', 'MKSTREAM')
             call('XGROUP', 'DESTROY', keys[1], 'reel:empty')

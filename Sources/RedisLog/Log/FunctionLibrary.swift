@@ -10,6 +10,7 @@ enum FunctionLibrary {
         #!lua name=reel
         local function version() return \(version) end
 
+        \(calls)
         \(looks)
         \(counters)
         \(streamFacts)
@@ -77,6 +78,35 @@ enum FunctionLibrary {
         reading('reel_count', count)
         """
 
+    /// How commands are called here. Redis 7.0 does not say which one its user may not call; and since a
+    /// script does not roll back, what is called after the first write is asked for before it.
+    static let calls = """
+        local function denied(command) error({err = 'REELDENIED ' .. string.lower(command)}) end
+
+        -- Ends the function with the error that a command answered.
+        local function failed(answer, command, first)
+          if string.find(answer.err, "can't run this command", 1, true)
+            or string.find(answer.err, "no permissions to run", 1, true) then
+            if command == 'XINFO' or command == 'XGROUP' then command = command .. '|' .. first end
+            denied(command)
+          end
+          error(answer)
+        end
+
+        local function call(...)
+          local answer = redis.pcall(...)
+          if type(answer) == 'table' and answer.err then failed(answer, ...) end
+          return answer
+        end
+
+        local function must(key, ...)
+          for i = 1, select('#', ...) do
+            local command = select(i, ...)
+            if not redis.acl_check_cmd(command, key) then denied(command) end
+          end
+        end
+        """
+
     /// What is wrong with a key of another type.
     static let overwritten = "holds something else: it was overwritten"
 
@@ -89,7 +119,7 @@ enum FunctionLibrary {
         local function look(command, key, ...)
           local reply = redis.pcall(command, key, ...)
           if type(reply) ~= 'table' or not reply.err then return reply end
-          if not string.find(reply.err, 'WRONGTYPE', 1, true) then error(reply) end
+          if not string.find(reply.err, 'WRONGTYPE', 1, true) then failed(reply, command, key) end
           return nil, spoiled(key, '\(overwritten)')
         end
 
@@ -116,14 +146,12 @@ enum FunctionLibrary {
     /// How many entries stand after one, up to another one.
     static let count = """
         local function count(keys, args)
-          local call = redis.call
           return #call('XRANGE', keys[1], '(' .. args[1], args[2], 'COUNT', args[3])
         end
         """
 
     private static let groups = """
         local function park(keys, args)
-          local call = redis.call
           if args[4] and #call('XPENDING', keys[1], args[1], args[2], args[2], 1, args[4]) == 0 then
             return 0
           end
@@ -132,7 +160,6 @@ enum FunctionLibrary {
         end
 
         local function unpark(keys, args)
-          local call = redis.call
           if call('HEXISTS', keys[2], args[2]) == 0 then return 0 end
           local claimed = call('XCLAIM', keys[1], args[1], args[3], 0, args[2],
             'IDLE', 86400000, 'RETRYCOUNT', 0, 'FORCE', 'JUSTID')
@@ -142,7 +169,6 @@ enum FunctionLibrary {
         end
 
         local function claim(keys, args)
-          local call = redis.call
           local log, group, from, me = keys[1], args[1], args[2], args[3]
           local pending
           if from == '' then
@@ -162,7 +188,6 @@ enum FunctionLibrary {
         end
 
         local function touch(keys, args)
-          local call = redis.call
           local log, group, me = keys[1], args[1], args[2]
           local lost = {}
           for i = 3, #args do
@@ -177,7 +202,6 @@ enum FunctionLibrary {
         end
 
         local function forget(keys, args)
-          local call = redis.call
           if #call('XPENDING', keys[1], args[1], '-', '+', 1, args[2]) > 0 then return 0 end
           call('XGROUP', 'DELCONSUMER', keys[1], args[1], args[2])
           return 1

@@ -1,5 +1,4 @@
 internal import EventSourcing
-internal import Glibc
 internal import Synchronization
 
 /// The log's format level as this process knows it. It never goes back.
@@ -32,12 +31,5 @@ final class LevelWatch: Sendable {
     }
 
     /// What stands in a liveness mark: the level that the process reads, and for people where it is.
-    static let mark: String = {
-        var name = [CChar](repeating: 0, count: 256)
-        let isNamed = gethostname(&name, name.count - 1) == 0
-        let host =
-            isNamed
-            ? String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self) : ""
-        return "\(FormatLevel.newest) \(host):\(getpid())"
-    }()
+    static let mark = "\(FormatLevel.newest) \(ProcessName.host):\(ProcessName.pid)"
 }

@@ -27,7 +27,8 @@ struct ServerScript: Sendable {
     }
 
     private static func text(_ flag: String, _ parts: [String], _ function: String) -> String {
-        "#!lua flags=\(flag)\n" + parts.joined(separator: "\n") + "\nreturn \(function)(KEYS, ARGV)"
+        "#!lua flags=\(flag)\n" + ([Library.calls] + parts).joined(separator: "\n")
+            + "\nreturn \(function)(KEYS, ARGV)"
     }
 
     private typealias Library = FunctionLibrary
@@ -70,14 +71,14 @@ struct ServerScript: Sendable {
     static let set = ServerScript(makingRoom: [Library.plain("HSET", "set")], "set")
     /// Key of a mark; arguments a value and milliseconds after which it is gone.
     static let mark = ServerScript(
-        makingRoom: ["local function mark(k, a) return redis.call('SET', k[1], a[1], 'PX', a[2]) end"], "mark"
+        makingRoom: ["local function mark(k, a) return call('SET', k[1], a[1], 'PX', a[2]) end"], "mark"
     )
 }
 
 extension FunctionLibrary {
     /// A function that does what a command does, on one key.
     fileprivate static func plain(_ command: String, _ name: String) -> String {
-        "local function \(name)(keys, args) return redis.call('\(command)', keys[1], unpack(args)) end"
+        "local function \(name)(keys, args) return call('\(command)', keys[1], unpack(args)) end"
     }
 }
 

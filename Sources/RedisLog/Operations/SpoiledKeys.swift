@@ -96,6 +96,8 @@ extension RedisEventLog {
     private enum Form {
         /// Entry ids, or nothing.
         case places
+        /// Entry ids, each behind its name.
+        case namedPlaces
         /// `through`, `count` and `hash` of a partition's archive, or nothing.
         case archive
         /// Records of segments.
@@ -109,6 +111,8 @@ extension RedisEventLog {
             }
             switch self {
             case .places: return texts.allSatisfy { $0.map(isPlace) ?? true }
+            case .namedPlaces:
+                return texts.indices.allSatisfy { $0.isMultiple(of: 2) || texts[$0].map(isPlace) ?? true }
             case .archive:
                 guard let through = texts.first ?? nil else { return texts.allSatisfy { $0 == nil } }
                 let count = texts[1].flatMap { Int($0) } ?? -1
@@ -123,7 +127,7 @@ extension RedisEventLog {
 
         var text: String {
             switch self {
-            case .places: "it has something else where an entry id belongs"
+            case .places, .namedPlaces: "it has something else where an entry id belongs"
             case .archive: "it does not say up to where the partition was archived"
             case .records: "it has something else where a record of a segment belongs"
             }
@@ -138,8 +142,8 @@ extension RedisEventLog {
         var asked: [(partition: Int, key: String, form: Form)] = []
         for partition in counted {
             let archive = LogKeys.archive(partition)
-            commands.command("HVALS", LogKeys.checkpoints(partition))
-            asked.append((partition, LogKeys.checkpoints(partition), .places))
+            commands.command("HGETALL", LogKeys.checkpoints(partition))
+            asked.append((partition, LogKeys.checkpoints(partition), .namedPlaces))
             commands.command("HMGET", archive, "through", "count", "hash")
             asked.append((partition, archive, .archive))
             commands.command("LRANGE", LogKeys.segments(partition), "0", "-1")

@@ -20,6 +20,8 @@ enum ReplayCommand: Command {
         "until", "MOMENT", Rule.moment,
         help: "With --session: show it as it was then, and change nothing. A time, a place in the log, or a "
             + "version")
+    static let wait = Flag(
+        "wait", help: "While another replay is at work, wait for its end, and show how far it is")
 
     static let declaration = CommandDeclaration(
         "replay", summary: "Build the read models again from the log",
@@ -27,10 +29,12 @@ enum ReplayCommand: Command {
             + "the new ones in place of the old, all at once, while everything goes on. Nothing but the read "
             + "models is touched. Interrupted or killed, the next run goes on where this one ended. Where "
             + "nothing differs, nothing is changed. An entry that cannot be read is listed and ends its own "
-            + "session there; where the read models know more than the log tells now, they stay.",
+            + "session there; where the read models know more than the log tells now, they stay. There is "
+            + "one replay at a time: what one that was killed had built is taken over within seconds; one "
+            + "that is at work is named, with how far it is.",
         options: [
             collection.declaration, session.declaration, verify.declaration, until.declaration,
-            Common.json.declaration,
+            wait.declaration, Common.json.declaration,
         ] + Common.places,
         examples: [
             "reel replay", "reel replay --verify", "reel replay --collection chunks",
@@ -38,9 +42,10 @@ enum ReplayCommand: Command {
             "reel replay --session sess-01JD2Y0Q6W8R9T3V5X7Z1B4C6D --until 2026-11-21T00:53:58Z",
         ],
         statuses: [
-            "1  an entry of the log could not be read or understood, and was listed; with --verify also: something "
-                + "differs, or could not be decided; there is no such session",
-            Common.usageStatus, "3  no running system, its servers cannot be used, or a replay is running",
+            "1  an entry of the log could not be read or understood, and was listed; with --verify also: "
+                + "something differs, or could not be decided; there is no such session",
+            Common.usageStatus,
+            "3  no running system, its servers cannot be used, or another replay is at work (see --wait)",
         ])
 
     static func run(_ settings: Settings) throws -> ExitStatus {
@@ -63,10 +68,15 @@ enum ReplayCommand: Command {
         limits.catchUpBatch = 1
         limits.eventsHeld = 20_000
         let rebuild = MongoReadModels(try system.mongo()).rebuild(
-            scope, epoch: system.log.epoch, log: store, programVersion: Program.version, limits: limits)
-        let meter = ReplayMeter(total: try total(scope, system))
+            scope, epoch: system.log.epoch, log: store, programVersion: Program.version,
+            worker: worker(scope),
+            limits: limits)
+        let meter = ReplayMeter()
+        defer { meter.clear() }
         rebuild.onCompared = { meter.show(compared: $0) }
-        let outcome = try run(rebuild, scope, system, stop, meter, verifyOnly: settings[verify])
+        var turn = ReplayTurn(waits: settings[wait], stop: stop, meter: meter)
+        let outcome = try run(rebuild, scope, system, &turn, verifyOnly: settings[verify])
+        meter.clear()
         if outcome.isSwapped {
             try CommandTrail(system.log).keep(
                 .replaySwap, on: AuditResource(.readModels), session: scope.session,
@@ -88,28 +98,28 @@ enum ReplayCommand: Command {
     }
 
     private static func run(
-        _ rebuild: MongoRebuild, _ scope: RebuildScope, _ system: RunningSystem, _ stop: StopSignal,
-        _ meter: ReplayMeter, verifyOnly: Bool
+        _ rebuild: MongoRebuild, _ scope: RebuildScope, _ system: RunningSystem, _ turn: inout ReplayTurn,
+        verifyOnly: Bool
     ) throws -> Replay.Outcome {
-        let patience = ContinuousClock.now + .seconds(13)
+        let meter = turn.meter
         while true {
             do {
-                let replay = try Replay(rebuild, scope: scope, log: system.log, stop: stop)
-                replay.onProgress = { meter.show($0) }
+                let replay = try Replay(rebuild, scope: scope, log: system.log, stop: turn.stop)
+                replay.onProgress = { meter.show($0, rate: $1) }
                 replay.isShort = { try isShort(scope, system.log) }
-                defer { meter.clear() }
+                replay.remaining = { try system.log.groups().remaining(after: $0).reduce(0, +) }
                 let outcome = try replay.run(verifyOnly: verifyOnly)
                 if outcome.isInterrupted {
                     // A run that goes on would not meet again what could not be read.
                     if outcome.isComplete { try rebuild.suspend() } else { try rebuild.discard() }
                 }
                 return outcome
-            } catch ProjectionFailure.held where rebuild.id.isEmpty && ContinuousClock.now < patience {
-                // One that was killed is taken for running until its lease has ended.
-                if stop.wait(milliseconds: 250) { throw CommandFailure(.interrupted, "interrupted") }
-            } catch ProjectionFailure.held {
+            } catch ProjectionFailure.rebuilding(let other) where rebuild.id.isEmpty {
+                try turn.wait(for: other)
+            } catch ProjectionFailure.rebuilding(let other) {
                 throw CommandFailure(
-                    .dependency, "another replay is running; wait until it has ended, or end it")
+                    .dependency,
+                    "this replay said nothing for so long that another one has taken it over: \(other.text)")
             } catch {
                 // What was built stays for the next run; when that can't be noted its lease ends by itself.
                 try? rebuild.suspend()
@@ -132,10 +142,15 @@ enum ReplayCommand: Command {
         return name.map { .collection($0) } ?? .everything
     }
 
-    private static func total(_ scope: RebuildScope, _ system: RunningSystem) throws -> Int {
-        if case .session(let id) = scope { return Int(try system.log.open().version(of: id)) }
-        let starts = (0..<system.log.partitioning.count).map { LogPosition.start(of: $0) }
-        return try system.log.groups().remaining(after: starts).reduce(0, +)
+    /// What others are told of this process.
+    private static func worker(_ scope: RebuildScope) -> String {
+        let what =
+            switch scope {
+            case .everything: ""
+            case .collection(let name): " --collection \(name)"
+            case .session(let id): " --session \(id)"
+            }
+        return "reel replay\(what) (pid \(ProcessName.pid) on \(ProcessName.host))"
     }
 }
 

@@ -1,24 +1,26 @@
 import Console
-import Pipeline
+import Recording
 
 /// What a replay shows while it works: one line that changes on a terminal, a line now and then elsewhere.
 final class ReplayMeter {
-    private let total: Int
     private let columns = Terminal.columns(of: .error)
     private var lastShown: ContinuousClock.Instant?
     private var isDrawn = false
 
-    init(total: Int) { self.total = total }
-
-    func show(_ progress: Replay.Progress) {
-        let rate = progress.milliseconds > 0 ? progress.events * 1_000 / progress.milliseconds : 0
+    func show(_ progress: RebuildProgress, rate: Int) {
         let done = Quantity.grouped(progress.events)
-        let all = Quantity.grouped(max(total, progress.events))
+        let all = Quantity.grouped(progress.total)
         show("\(progress.step.rawValue)  \(done) of \(all) events  \(Quantity.grouped(rate))/s")
     }
 
+    func show(waitingFor other: RunningRebuild) {
+        // It is at work for longer than a moment already.
+        lastShown = lastShown ?? .now - .seconds(60)
+        show("waiting for \(other.text)")
+    }
+
     func show(compared: Int) {
-        show("\(Replay.Step.comparing.rawValue)  \(Quantity.grouped(compared)) documents")
+        show("\(RebuildProgress.Step.comparing.rawValue)  \(Quantity.grouped(compared)) documents")
     }
 
     private func show(_ text: String) {

@@ -34,7 +34,10 @@ struct RebuilderRole {
                 told = ""
             } catch {
                 // Another process is at it.
-                if case .held? = error as? ProjectionFailure { continue }
+                switch error as? ProjectionFailure {
+                case .held, .rebuilding: continue
+                default: break
+                }
                 if told != "\(error)" {
                     system.report(.error, "rebuilder", "the read models were not built again: \(error)")
                 }
@@ -60,11 +63,21 @@ struct RebuilderRole {
         if try isShort() { throw LogIsShort() }
         let rebuild = system.views.rebuild(
             .everything, epoch: system.log.epoch, log: try system.log.open(),
-            programVersion: Program.version, limits: limits)
+            programVersion: Program.version,
+            worker: "the rebuilder of a running system (pid \(ProcessName.pid) on \(ProcessName.host))",
+            limits: limits)
         do {
             let replay = try Replay(rebuild, scope: .everything, log: system.log, stop: stop)
             replay.isShort = isShort
-            system.report(.info, "rebuilder", "building the read models again: \(shortcoming)")
+            replay.remaining = { try log.groups().remaining(after: $0).reduce(0, +) }
+            var isTold = false
+            replay.onProgress = { _, _ in
+                // Not before: another process may be at it.
+                if !isTold {
+                    system.report(.info, "rebuilder", "building the read models again: \(shortcoming)")
+                }
+                isTold = true
+            }
             let outcome = try replay.run(verifyOnly: false)
             if outcome.isInterrupted { return try rebuild.suspend() }
             if outcome.isWithheld { throw LogIsShort() }
