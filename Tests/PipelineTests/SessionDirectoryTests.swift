@@ -277,6 +277,8 @@ struct SessionDirectoryTests {
         let session = try town.make()
         try town.give(session, Ownership(owner: "ada", project: nil))
         let running = try Running(log)
+        // Otherwise what comes now may be read with what was there before, and not be followed.
+        running.wait("it follows the log") { running.feed.isFollowing && running.directory.isLoaded }
         try town.give(session, Ownership(owner: "eve", project: nil))
         running.wait("it is eve's") { running.directory.facts(of: session)?.ownership.owner == "eve" }
         #expect(running.feed.lastSeen(session) == 3)
