@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What an operator gets wrong, and puts right again: a Redis over its memory, one that cannot save, a
-replica, a changed password, a user without INFO, an emptied server. It is named, looked at, waited for."""
+replica, settings that keep less or evict, an archive that cannot be written, a changed password, a user
+without INFO, an emptied server. It is named, looked at, waited for."""
 
 import contextlib
 import json
@@ -140,6 +141,76 @@ def less_durable(system):
     redis("CONFIG", "SET", "appendfsync", "always")
     checks.check("less durable: and that it is right again",
                  eventually(lambda: figure(system, "reel_redis_durable") == "1", 10))
+
+
+STUCK = 'reel_archive_stuck_partitions{reason="failed"}'
+
+
+def is_stuck(name, system, words, why, status=True):
+    """An archiver that cannot go on is named in health, figures, archive status and reel status."""
+    checks.check(f"{name}: health says so",
+                 eventually(lambda: f"the archiver is stuck in {words}" in port_says(system, "/health"), 30),
+                 port_says(system, "/health"))
+    checks.check(f"{name}: and the figures", (figure(system, STUCK) or "0") != "0", figure(system, STUCK))
+    done = system.reel("archive", "status")
+    checks.check(f"{name}: and archive status, with the reason", done.returncode == 0
+                 and "STUCK" in done.stdout.decode() and why in done.stdout.decode(),
+                 (done.returncode, done.stdout, done.stderr))
+    if status:
+        status_says_stuck(name, system, words, why)
+
+
+def status_says_stuck(name, system, words, why):
+    done = system.reel("status")
+    checks.check(f"{name}: and reel status", done.returncode == 0
+                 and f"STUCK     archiver, {words}" in done.stdout.decode() and why in done.stdout.decode(),
+                 (done.returncode, done.stdout, done.stderr))
+    done = system.reel("status", "--json")
+    found = json.loads(done.stdout)["archive"]["stuck"] if done.returncode == 0 else []
+    checks.check(f"{name}: and its JSON", found and all(why in one["reason"] for one in found), found)
+
+
+def goes_on(name, system):
+    checks.check(f"{name}: over: health is well",
+                 eventually(lambda: json.loads(port_says(system, "/health"))["status"] == "healthy", 40),
+                 port_says(system, "/health"))
+    checks.equal(f"{name}: over: the figures say so", figure(system, STUCK), "0")
+    said = system.reel("archive", "status").stdout + system.reel("status").stdout
+    checks.check(f"{name}: over: and archive status and reel status", said and b"STUCK" not in said, said)
+
+
+def stuck(folder):
+    """An archiver that can't go on: something stands in its folder's place, or nobody says what may go."""
+    with Servers(folder) as servers:
+        servers.start_redis()
+        servers.start_mongo()
+        system = System(
+            folder / "stuck", "--redis-url", servers.redis_url, "--mongodb-url", servers.mongodb_url,
+            "--partitions", PARTITIONS, "--archive-every", 1, "--archive-after-events", 10,
+            "--archive-after-hours", 8000).start()
+        # The folder is made with the first segment. Not a question of rights: who is root is asked for none.
+        place = system.data / "archive"
+        place.write_text("in the way")
+        for number in range(3):
+            record(system, f"s{number}")
+        is_stuck("no folder", system, "", str(place))
+        place.unlink()
+        checks.check("no folder: over: the log is archived",
+                     eventually(lambda: list(place.rglob("*.seg")), 20), list(place.rglob("*")))
+        goes_on("no folder", system)
+        servers.stop("mongo")
+        why = "what may be archived cannot be found out"
+        is_stuck("no read models", system, "all partitions", why, status=False)
+        checks.equal("no read models: the figures count all of them", figure(system, STUCK), str(PARTITIONS))
+        # Without read models `reel status` shows nothing. They are back, and the archiver is not: it is
+        # what it was stuck in last that is shown.
+        system.kill()
+        servers.start_mongo()
+        status_says_stuck("no read models", system, "all partitions, since ", why)
+        system.start()
+        goes_on("no read models", system)
+        checks.equal("stuck: and archiving goes on", system.reel("archive", "run", "--all").returncode, 0)
+        system.stop()
 
 
 def feed(recorder, count):
@@ -286,8 +357,9 @@ def main():
                         part(system)
         with checks.section("password"):
             password(folder)
-    with Workspace("permissions") as folder, checks.section("permissions"):
-        permissions(folder)
+    for part in (permissions, stuck):
+        with Workspace(part.__name__) as folder, checks.section(part.__name__):
+            part(folder)
     checks.finish()
 
 

@@ -248,8 +248,8 @@ struct SystemStatus {
     private var troubleLines: [String] {
         var lines = condition.halted.map { "HALTED    partition \($0.partition): \($0.reason)" }
         if !lines.isEmpty { lines += ["          what to do: 'reel partitions lift --help'", ""] }
-        let stuck = condition.unarchived.filter { !$0.stuck.isEmpty }
-        lines += stuck.map { "STUCK     archiver, partition \($0.partition), since \($0.stuck)" }
+        let stuck = StuckPartitions(condition).groups
+        lines += stuck.map { "STUCK     archiver, \($0.names), since \($0.since)" }
         if !stuck.isEmpty {
             lines += ["          what to do: 'reel archive status', 'reel archive verify'", ""]
         }
