@@ -209,6 +209,9 @@ struct SystemStatus {
             "          \(server.durability)",
         ]
         lines += [server.objection, server.refusal].compactMap { $0.map { "          TROUBLE: \($0)" } }
+        if let worsened = condition.worsened {
+            lines += ["          WARNING: \(worsened)", "          what to do: \(Self.worsenedRemedy)"]
+        }
         lines += [
             "archive   \(archiveText)",
             "level     \(level)" + levelNote,
@@ -235,6 +238,8 @@ struct SystemStatus {
         lines += sessions.isEmpty ? ["no sessions"] : sessions.render()
         return lines.joined(separator: "\n")
     }
+
+    private static let worsenedRemedy = "set it right, or 'reel durability accept --help'"
 
     private var archiveText: String {
         let events = condition.unarchived.reduce(0) { $0 + $1.events }
@@ -272,6 +277,8 @@ struct SystemStatus {
                 json.member("durability", server.durability)
                 json.member("takes_writes", server.refusal == nil)
                 json.member("trouble", server.objection ?? server.refusal)
+                json.member("min_replicas_to_write", server.minReplicasToWrite)
+                json.member("worsened", condition.worsened)
                 json.member("used_bytes", server.usedBytes)
                 json.member("maxmemory_bytes", server.maxmemoryBytes)
             }
