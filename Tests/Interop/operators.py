@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 
+from api import DESK, Client
 from feeding import Feed
 from kit import REEL, REPOSITORY, Checks, Redis, System, Workspace, environment, eventually, mixed
 from servers import Servers
@@ -188,6 +189,55 @@ def less_durable_for_good(folder):
         done = system.reel("durability", "accept", "--reason", "again")
         checks.equal("less durable: there is nothing more to accept", done.returncode, 1)
         system.stop()
+
+
+def demanded(folder):
+    """Settings that a log that has to be durable cannot have, while everything runs."""
+    env = environment(REEL_DURABILITY="durable")
+    with System(folder / "demanded", "--partitions", PARTITIONS, env=env) as system:
+        redis = system.redis()
+        with open(system.endpoints["admin_token_file"]) as file:
+            admin = Client(system.endpoints["api_url"], file.read().strip())
+        for number, (setting, value, right, words) in enumerate([
+                ("appendfsync", "everysec", "always", "durable appends are demanded"),
+                ("maxmemory-policy", "allkeys-lru", "noeviction", "maxmemory-policy is allkeys-lru")]):
+            name = f"demanded, {setting}"
+            fed = Feed(system, f"fed-{number}", number, "zstd", env=env)
+            eventually(lambda: len(fed.acknowledged) > 1, 20)
+            redis("CONFIG", "SET", setting, value)
+            checks.check(f"{name}: health says so within seconds",
+                         eventually(lambda: words in port_says(system, "/health"), 10),
+                         port_says(system, "/health"))
+            checks.equal(f"{name}: and the figures", figure(system, "reel_redis_settings_suitable"), "0")
+            checks.check(f"{name}: and the log", f"{words}" in system.log.read_text()
+                         and "nothing is appended until then" in system.log.read_text())
+            done = system.reel("status", env=env)
+            checks.check(f"{name}: and reel status", done.returncode == 0
+                         and f"TROUBLE: {words}" in done.stdout.decode(),
+                         (done.returncode, done.stdout, done.stderr))
+            status, answer, _ = admin.ask("POST", "/sessions", DESK)
+            checks.check(f"{name}: the API takes no session", status == 503, (status, answer))
+            checks.check(f"{name}: a recorder waits and says why",
+                         eventually(lambda: any(words in line for line in fed.said), 15) and fed.is_alive(),
+                         fed.said[-3:])
+            ends = [redis("XINFO", "STREAM", f"reel:{{p{n:03d}}}:log")[13] for n in range(PARTITIONS)
+                    if redis("EXISTS", f"reel:{{p{n:03d}}}:log")]
+            done = system.reel("record", "-", "--name", "n", "--session-id", f"refused-{number}",
+                               stdin=mixed(1, 1000), env=env)
+            checks.check(f"{name}: recording says why it cannot", done.returncode == 3
+                         and words in done.stderr, (done.returncode, done.stderr))
+            checks.equal(f"{name}: nothing is appended meanwhile", [
+                redis("XINFO", "STREAM", f"reel:{{p{n:03d}}}:log")[13] for n in range(PARTITIONS)
+                if redis("EXISTS", f"reel:{{p{n:03d}}}:log")], ends)
+            redis("CONFIG", "SET", setting, right)
+            is_over(name, system, f"after-{number}")
+            checks.equal(f"{name}: over: and the figures",
+                         figure(system, "reel_redis_settings_suitable"), "1")
+            fed.finish()
+            checks.equal(f"{name}: the recording is whole", fed.status, 0)
+            checks.check(f"{name}: completed and sound", eventually(
+                lambda: system.status(f"fed-{number}") == "completed", 20)
+                and system.reel("verify", f"fed-{number}").returncode == 0, system.status(f"fed-{number}"))
 
 
 STUCK = 'reel_archive_stuck_partitions{reason="failed"}'
@@ -402,6 +452,8 @@ def main():
                 for part in (less_durable, emptied):
                     with checks.section(part.__name__):
                         part(system)
+        with checks.section("demanded"):
+            demanded(folder)
         with checks.section("password"):
             password(folder)
     for part in (permissions, less_durable_for_good, stuck):

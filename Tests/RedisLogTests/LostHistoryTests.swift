@@ -276,6 +276,42 @@ struct DurabilityTests {
         #expect(try later.survey().worsened == worse)
     }
 
+    @Test("durable refuses appends while the server gives less or may evict, and takes them again")
+    func refusedLater() throws {
+        let server = try TestRedis.start()
+        let notices = Notices()
+        let log = try RedisEventLog.open(
+            server.url, createWith: 2, options: notices.options { $0.durability.level = .durable })
+        let store = try log.open()
+        let watch = log.watch()
+        #expect(watch.look().settings?.objection == nil)
+        for (setting, value, right) in [
+            ("appendfsync", "everysec", "always"), ("maxmemory-policy", "allkeys-lru", "noeviction"),
+        ] {
+            _ = try store.append([SampleEvents.event("\(setting) before")], to: "s", expecting: .any)
+            try server.run("CONFIG", "SET", setting, value)
+            try waitUntil("it is noticed") { watch.look().settings?.objection != nil }
+            let failure = #expect(throws: LogFailure.self) {
+                try store.append([SampleEvents.event("\(setting) refused")], to: "s", expecting: .any)
+            }
+            #expect(failure?.kind == .unsuitable)
+            #expect(failure?.text.contains("\(setting) ") == true && failure?.text.contains(value) == true)
+            #expect(failure?.text.contains("set ") == true)
+            // What is there is read all the same.
+            #expect(try store.load("s", after: 0, limit: 10).last?.id == "\(setting) before")
+            try server.run("CONFIG", "SET", setting, right)
+            try waitUntil("it is right again") { watch.look().settings?.objection == nil }
+        }
+        _ = try store.append([SampleEvents.event("after")], to: "s", expecting: .any)
+        #expect(
+            try store.load("s", after: 0, limit: 10).map(\.id)
+                == ["appendfsync before", "maxmemory-policy before", "after"])
+        let objections = notices.list.compactMap {
+            if case .settingsObjected(let text) = $0 { text ?? "right" } else { nil }
+        }
+        #expect(objections.count == 4 && objections[1] == "right" && objections[3] == "right")
+    }
+
     @Test("values that make no sense are refused")
     func values() throws {
         let url = try TestRedis.shared.url
