@@ -191,4 +191,5 @@ def main():
     checks.finish()
 
 
-main()
+if __name__ == "__main__":
+    main()

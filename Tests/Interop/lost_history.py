@@ -143,6 +143,16 @@ def put_back(system, old):
     shutil.copytree(old, system.data / "redis")
 
 
+def verify_names_what_is_beyond(name, system):
+    """`archive verify` while a partition is halted for what the archive has and the log does not."""
+    done = system.reel("archive", "verify")
+    # It ends with the first; records of who did what may stand in another partition.
+    names = [f"{path.parent.name}/{path.name}" for path in (system.data / "archive").rglob("*.seg")]
+    checks.check(f"{name}: archive verify names the segment that goes beyond the log", done.returncode == 1
+                 and "it goes beyond what the log was archived up to" in done.stderr
+                 and any(one in done.stderr for one in names), (done.returncode, done.stdout, done.stderr))
+
+
 def contradicted(folder):
     """An old copy of Redis went on without its archive: nothing is merged or archived over it."""
     system = System(folder / "contradicted", *CALM).start()
@@ -170,6 +180,7 @@ def contradicted(folder):
     reason = (eventually(lambda: halted(system), 10) or {}).get(1, "")
     checks.check("contradicted: an archive that says something else halts the partition",
                  "contradicts the archive" in reason, reason)
+    verify_names_what_is_beyond("contradicted", system)
     done = system.reel("archive", "run", "--all")
     checks.check("contradicted: nothing is archived over it",
                  done.returncode != 0 and "halted" in done.stderr,
@@ -208,6 +219,7 @@ def unvouched(folder):
     system.start()
     reason = (eventually(lambda: halted(system), 10) or {}).get(1, "")
     checks.check("unvouched: a segment that nobody vouches for is not believed", "vouched" in reason, reason)
+    verify_names_what_is_beyond("unvouched", system)
     done = system.reel("events", after)
     checks.equal("unvouched: none of its events is in the log",
                  (done.returncode, done.stdout), (1, b""))

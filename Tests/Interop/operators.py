@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What an operator gets wrong, and puts right again: a Redis over its memory, one that cannot save, a
-replica, a changed password, a user without INFO, an emptied server. It is named, looked at, waited for."""
+replica, settings that keep less or evict, an archive that cannot be written, a changed password, a user
+without INFO, an emptied server. It is named, looked at, waited for."""
 
 import contextlib
 import json
@@ -12,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 
+from api import DESK, Client
 from feeding import Feed
 from kit import REEL, Checks, Redis, System, Workspace, environment, eventually, mixed
 from servers import Servers
@@ -128,18 +130,184 @@ def replica(system, folder):
     is_over("a replica", system, "fourth")
 
 
+def warned(system):
+    """What `reel status` says of settings that keep less than once; None where it says nothing."""
+    done = system.reel("status", "--json")
+    return json.loads(done.stdout)["redis"].get("worsened") if done.returncode == 0 else None
+
+
 def less_durable(system):
     """Somebody switches off what an append has survived."""
+    words = "the server's settings have become worse"
     redis = system.redis()
     redis("CONFIG", "SET", "appendfsync", "no")
     checks.check("less durable: health says so within seconds",
-                 eventually(lambda: "the server's settings have changed" in port_says(system, "/health"), 10),
+                 eventually(lambda: words in port_says(system, "/health"), 10),
                  port_says(system, "/health"))
     checks.equal("less durable: and the figures", figure(system, "reel_redis_durable"), "0")
-    checks.check("less durable: and the log", "the server's settings have changed" in system.log.read_text())
-    redis("CONFIG", "SET", "appendfsync", "always")
-    checks.check("less durable: and that it is right again",
-                 eventually(lambda: figure(system, "reel_redis_durable") == "1", 10))
+    checks.check("less durable: and the log", words in system.log.read_text())
+    done = system.reel("status")
+    checks.check("less durable: and reel status, as a warning", done.returncode == 0
+                 and f"WARNING: {words}" in done.stdout.decode() and b"TROUBLE" not in done.stdout,
+                 (done.returncode, done.stdout, done.stderr))
+    system.stop()
+    # The server of `reel up` starts with its own settings again; whoever changes them before a process looks
+    # at them is whoever changes the file of a server that is not Reel's.
+    system.start()
+    checks.check("less durable: a server that is set right is no trouble", warned(system) is None
+                 and words not in port_says(system, "/health"), port_says(system, "/health"))
+
+
+def less_durable_for_good(folder):
+    """A server that is not Reel's keeps its settings while processes come and go."""
+    words = "the server's settings have become worse"
+    with Servers(folder) as servers:
+        servers.start_redis()
+        servers.start_mongo()
+        redis = Redis(servers.redis_url)
+        system = System(folder / "settings", "--redis-url", servers.redis_url, "--mongodb-url",
+                        servers.mongodb_url, "--partitions", PARTITIONS).start()
+        eventually(lambda: redis("HGET", "reel:meta", "durability") == b"always 0", 10)
+        system.stop()
+        redis("CONFIG", "SET", "appendfsync", "everysec")
+        system.start()
+        checks.check("less durable: said by a process that never saw it better",
+                     eventually(lambda: words in port_says(system, "/health"), 10)
+                     and words in system.log.read_text(), port_says(system, "/health"))
+        found = warned(system)
+        checks.check("less durable: and by reel status", "appendfsync was always once" in (found or ""), found)
+        done = system.reel("durability", "accept", "--reason", "slow disks")
+        checks.check("less durable: somebody accepts it", done.returncode == 0
+                     and words in done.stdout.decode(), (done.returncode, done.stdout, done.stderr))
+        checks.check("less durable: then nobody says it any more", warned(system) is None and eventually(
+            lambda: json.loads(port_says(system, "/health"))["status"] == "healthy", 10),
+            port_says(system, "/health"))
+        kept = [one for one in json.loads(system.reel("audit", "--json").stdout)["records"]
+                if one.get("resource_id") == "durability" or "durability accept" in json.dumps(one)]
+        checks.check("less durable: who accepted it is on record", len(kept) == 1
+                     and "slow disks" in json.dumps(kept), kept)
+        done = system.reel("durability", "accept", "--reason", "again")
+        checks.equal("less durable: there is nothing more to accept", done.returncode, 1)
+        system.stop()
+
+
+def demanded(folder):
+    """Settings that a log that has to be durable cannot have, while everything runs."""
+    env = environment(REEL_DURABILITY="durable")
+    with System(folder / "demanded", "--partitions", PARTITIONS, env=env) as system:
+        redis = system.redis()
+        with open(system.endpoints["admin_token_file"]) as file:
+            admin = Client(system.endpoints["api_url"], file.read().strip())
+        for number, (setting, value, right, words) in enumerate([
+                ("appendfsync", "everysec", "always", "durable appends are demanded"),
+                ("maxmemory-policy", "allkeys-lru", "noeviction", "maxmemory-policy is allkeys-lru")]):
+            name = f"demanded, {setting}"
+            fed = Feed(system, f"fed-{number}", number, "zstd", env=env)
+            eventually(lambda: len(fed.acknowledged) > 1, 20)
+            redis("CONFIG", "SET", setting, value)
+            checks.check(f"{name}: health says so within seconds",
+                         eventually(lambda: words in port_says(system, "/health"), 10),
+                         port_says(system, "/health"))
+            checks.equal(f"{name}: and the figures", figure(system, "reel_redis_settings_suitable"), "0")
+            checks.check(f"{name}: and the log", f"{words}" in system.log.read_text()
+                         and "nothing is appended until then" in system.log.read_text())
+            done = system.reel("status", env=env)
+            checks.check(f"{name}: and reel status", done.returncode == 0
+                         and f"TROUBLE: {words}" in done.stdout.decode(),
+                         (done.returncode, done.stdout, done.stderr))
+            status, answer, _ = admin.ask("POST", "/sessions", DESK)
+            checks.check(f"{name}: the API takes no session", status == 503, (status, answer))
+            checks.check(f"{name}: a recorder waits and says why",
+                         eventually(lambda: any(words in line for line in fed.said), 15) and fed.is_alive(),
+                         fed.said[-3:])
+            ends = [redis("XINFO", "STREAM", f"reel:{{p{n:03d}}}:log")[13] for n in range(PARTITIONS)
+                    if redis("EXISTS", f"reel:{{p{n:03d}}}:log")]
+            done = system.reel("record", "-", "--name", "n", "--session-id", f"refused-{number}",
+                               stdin=mixed(1, 1000), env=env)
+            checks.check(f"{name}: recording says why it cannot", done.returncode == 3
+                         and words in done.stderr, (done.returncode, done.stderr))
+            checks.equal(f"{name}: nothing is appended meanwhile", [
+                redis("XINFO", "STREAM", f"reel:{{p{n:03d}}}:log")[13] for n in range(PARTITIONS)
+                if redis("EXISTS", f"reel:{{p{n:03d}}}:log")], ends)
+            redis("CONFIG", "SET", setting, right)
+            is_over(name, system, f"after-{number}")
+            checks.equal(f"{name}: over: and the figures",
+                         figure(system, "reel_redis_settings_suitable"), "1")
+            fed.finish()
+            checks.equal(f"{name}: the recording is whole", fed.status, 0)
+            checks.check(f"{name}: completed and sound", eventually(
+                lambda: system.status(f"fed-{number}") == "completed", 20)
+                and system.reel("verify", f"fed-{number}").returncode == 0, system.status(f"fed-{number}"))
+
+
+STUCK = 'reel_archive_stuck_partitions{reason="failed"}'
+
+
+def is_stuck(name, system, words, why, status=True):
+    """An archiver that cannot go on is named in health, figures, archive status and reel status."""
+    checks.check(f"{name}: health says so",
+                 eventually(lambda: f"the archiver is stuck in {words}" in port_says(system, "/health"), 30),
+                 port_says(system, "/health"))
+    checks.check(f"{name}: and the figures", (figure(system, STUCK) or "0") != "0", figure(system, STUCK))
+    done = system.reel("archive", "status")
+    checks.check(f"{name}: and archive status, with the reason", done.returncode == 0
+                 and "STUCK" in done.stdout.decode() and why in done.stdout.decode(),
+                 (done.returncode, done.stdout, done.stderr))
+    if status:
+        status_says_stuck(name, system, words, why)
+
+
+def status_says_stuck(name, system, words, why):
+    done = system.reel("status")
+    checks.check(f"{name}: and reel status", done.returncode == 0
+                 and f"STUCK     archiver, {words}" in done.stdout.decode() and why in done.stdout.decode(),
+                 (done.returncode, done.stdout, done.stderr))
+    done = system.reel("status", "--json")
+    found = json.loads(done.stdout)["archive"]["stuck"] if done.returncode == 0 else []
+    checks.check(f"{name}: and its JSON", found and all(why in one["reason"] for one in found), found)
+
+
+def goes_on(name, system):
+    checks.check(f"{name}: over: health is well",
+                 eventually(lambda: json.loads(port_says(system, "/health"))["status"] == "healthy", 40),
+                 port_says(system, "/health"))
+    checks.equal(f"{name}: over: the figures say so", figure(system, STUCK), "0")
+    said = system.reel("archive", "status").stdout + system.reel("status").stdout
+    checks.check(f"{name}: over: and archive status and reel status", said and b"STUCK" not in said, said)
+
+
+def stuck(folder):
+    """An archiver that can't go on: something stands in its folder's place, or nobody says what may go."""
+    with Servers(folder) as servers:
+        servers.start_redis()
+        servers.start_mongo()
+        system = System(
+            folder / "stuck", "--redis-url", servers.redis_url, "--mongodb-url", servers.mongodb_url,
+            "--partitions", PARTITIONS, "--archive-every", 1, "--archive-after-events", 10,
+            "--archive-after-hours", 8000).start()
+        # The folder is made with the first segment. Not a question of rights: who is root is asked for none.
+        place = system.data / "archive"
+        place.write_text("in the way")
+        for number in range(3):
+            record(system, f"s{number}")
+        is_stuck("no folder", system, "", str(place))
+        place.unlink()
+        checks.check("no folder: over: the log is archived",
+                     eventually(lambda: list(place.rglob("*.seg")), 20), list(place.rglob("*")))
+        goes_on("no folder", system)
+        servers.stop("mongo")
+        why = "what may be archived cannot be found out"
+        is_stuck("no read models", system, "all partitions", why, status=False)
+        checks.equal("no read models: the figures count all of them", figure(system, STUCK), str(PARTITIONS))
+        # Without read models `reel status` shows nothing. They are back, and the archiver is not: it is
+        # what it was stuck in last that is shown.
+        system.kill()
+        servers.start_mongo()
+        status_says_stuck("no read models", system, "all partitions, since ", why)
+        system.start()
+        goes_on("no read models", system)
+        checks.equal("stuck: and archiving goes on", system.reel("archive", "run", "--all").returncode, 0)
+        system.stop()
 
 
 def feed(recorder, count):
@@ -250,8 +418,13 @@ def main():
                 for part in (less_durable, emptied):
                     with checks.section(part.__name__):
                         part(system)
+        with checks.section("demanded"):
+            demanded(folder)
         with checks.section("password"):
             password(folder)
+    for part in (less_durable_for_good, stuck):
+        with Workspace(part.__name__) as folder, checks.section(part.__name__):
+            part(folder)
     checks.finish()
 
 

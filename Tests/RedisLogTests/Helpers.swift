@@ -126,19 +126,28 @@ struct DatabaseCopy {
         }
     }
 
-    /// Puts it back in the place of everything that `isWanted`.
+    /// Keys that hold something else than in another copy, or are in one of both alone.
+    func differing(from other: DatabaseCopy) -> [String] {
+        let mine = Dictionary(uniqueKeysWithValues: values.map { ($0.key, $0.bytes) })
+        let others = Dictionary(uniqueKeysWithValues: other.values.map { ($0.key, $0.bytes) })
+        return Set(mine.keys).union(others.keys).filter { mine[$0] != others[$0] }.sorted()
+    }
+
+    /// Puts it back in the place of everything that `isWanted`, in one step.
     func restore(_ log: RedisEventLog, where isWanted: (String) -> Bool = { _ in true }) throws {
         let client = rawClient(log)
-        for key in try client.raw("KEYS", "*").elements.compactMap(\.text) where isWanted(key) {
-            try client.raw("DEL", key)
-        }
         var commands = CommandBuffer()
+        commands.command("MULTI")
+        for key in try client.raw("KEYS", "*").elements.compactMap(\.text) where isWanted(key) {
+            commands.command("DEL", key)
+        }
         for (key, bytes) in values where isWanted(key) {
             commands.begin(5)
             for word in ["RESTORE", key, "0"] { commands.add(word) }
             commands.add(bytes)
             commands.add("REPLACE")
         }
+        commands.command("EXEC")
         try client.pipeline("restore", "test", commands) { _, _ in }
     }
 }

@@ -220,6 +220,98 @@ struct DurabilityTests {
         }
     }
 
+    @Test("what got worse is said until it is right again or somebody accepts it, by new processes too")
+    func worsened() throws {
+        let server = try TestRedis.start()
+        let notices = Notices()
+        let log = try RedisEventLog.open(server.url, createWith: 2, options: notices.options())
+        #expect(log.watch().look().worsened == nil)
+        #expect(try log.survey().worsened == nil)
+        try server.run("CONFIG", "SET", "appendfsync", "everysec")
+        // A process that never saw the server as it was.
+        let later = try RedisEventLog.open(server.url, createWith: nil, options: notices.options())
+        for worse in [later.watch().look().worsened, try later.survey().worsened] {
+            #expect(worse?.hasPrefix("the server's settings have become worse: ") == true)
+            #expect(worse?.contains("a loss of power can take the last second") == true)
+            #expect(worse?.hasSuffix("appendfsync was always once") == true)
+        }
+        #expect(
+            notices.list.contains {
+                if case .durabilityChanged(_, isWorse: true) = $0 { true } else { false }
+            })
+        // Worse still, and half of the way back, is worse all the same.
+        let watch = later.watch()
+        for value in ["no", "everysec"] {
+            try server.run("CONFIG", "SET", "appendfsync", value)
+            try waitUntil("it is looked at") { watch.look().settings?.appendFsync == value }
+            #expect(later.condition.worsened?.hasSuffix("appendfsync was always once") == true)
+        }
+        try server.run("CONFIG", "SET", "appendfsync", "always")
+        try waitUntil("it is right again") { watch.look().worsened == nil }
+        #expect(try log.acceptDurability() == nil)
+        try server.run("CONFIG", "SET", "appendfsync", "everysec")
+        #expect(try later.acceptDurability()?.hasSuffix("appendfsync was always once") == true)
+        #expect(try log.survey().worsened == nil)
+        #expect(later.watch().look().worsened == nil)
+        // From there on less is worse again.
+        try server.run("CONFIG", "SET", "appendfsync", "no")
+        #expect(try log.survey().worsened?.hasSuffix("appendfsync was everysec once") == true)
+        #expect(try log.acceptDurability() != nil)
+    }
+
+    @Test("a server that wants fewer replicas than it did has become worse")
+    func fewerReplicas() throws {
+        let servers = try TestSentinel.start()
+        let log = try RedisEventLog.open(servers.url, createWith: 2)
+        try waitUntil("the replica is there") {
+            try servers.servers[0].run("INFO", "replication").contains("state=online")
+        }
+        try servers.servers[0].run("CONFIG", "SET", "min-replicas-to-write", "1")
+        #expect(log.watch().look().worsened == nil)
+        #expect(try log.survey().settings?.minReplicasToWrite == 1)
+        try servers.servers[0].run("CONFIG", "SET", "min-replicas-to-write", "0")
+        let later = try RedisEventLog.open(servers.url, createWith: nil)
+        let worse = later.watch().look().worsened
+        #expect(worse?.contains("min-replicas-to-write is 0, and was 1 once") == true)
+        #expect(try later.survey().worsened == worse)
+    }
+
+    @Test("durable refuses appends while the server gives less or may evict, and takes them again")
+    func refusedLater() throws {
+        let server = try TestRedis.start()
+        let notices = Notices()
+        let log = try RedisEventLog.open(
+            server.url, createWith: 2, options: notices.options { $0.durability.level = .durable })
+        let store = try log.open()
+        let watch = log.watch()
+        #expect(watch.look().settings?.objection == nil)
+        for (setting, value, right) in [
+            ("appendfsync", "everysec", "always"), ("maxmemory-policy", "allkeys-lru", "noeviction"),
+        ] {
+            _ = try store.append([SampleEvents.event("\(setting) before")], to: "s", expecting: .any)
+            try server.run("CONFIG", "SET", setting, value)
+            try waitUntil("it is noticed") { watch.look().settings?.objection != nil }
+            let failure = #expect(throws: LogFailure.self) {
+                try store.append([SampleEvents.event("\(setting) refused")], to: "s", expecting: .any)
+            }
+            #expect(failure?.kind == .unsuitable)
+            #expect(failure?.text.contains("\(setting) ") == true && failure?.text.contains(value) == true)
+            #expect(failure?.text.contains("set ") == true)
+            // What is there is read all the same.
+            #expect(try store.load("s", after: 0, limit: 10).last?.id == "\(setting) before")
+            try server.run("CONFIG", "SET", setting, right)
+            try waitUntil("it is right again") { watch.look().settings?.objection == nil }
+        }
+        _ = try store.append([SampleEvents.event("after")], to: "s", expecting: .any)
+        #expect(
+            try store.load("s", after: 0, limit: 10).map(\.id)
+                == ["appendfsync before", "maxmemory-policy before", "after"])
+        let objections = notices.list.compactMap {
+            if case .settingsObjected(let text) = $0 { text ?? "right" } else { nil }
+        }
+        #expect(objections.count == 4 && objections[1] == "right" && objections[3] == "right")
+    }
+
     @Test("values that make no sense are refused")
     func values() throws {
         let url = try TestRedis.shared.url

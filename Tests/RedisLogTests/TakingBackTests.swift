@@ -230,6 +230,29 @@ struct TakingBackTests {
         #expect(try archived.everything(keys: 60) == before)
     }
 
+    @Test("verifying the archive names a segment that goes beyond the log, until the log has it")
+    func beyond() throws {
+        _ = try rollBack()
+        archived.store.forgetVouchers()
+        let opened = try reopened()
+        for partition in 0..<2 {
+            let through = try opened.archiver(policy()).state(of: partition).through
+            let segment = try #require(try archived.names(partition).first { $0.last > through })
+            let failure = #expect(throws: LogFailure.self) {
+                try opened.archiver(policy()).verify(partition: partition)
+            }
+            #expect(failure?.kind == .corrupt)
+            #expect(failure?.isOfRecord == true)
+            #expect(failure?.key == "\(LogPosition.partitionName(partition))/\(segment)")
+            #expect(failure?.text.hasPrefix("it goes beyond what the log was archived up to") == true)
+        }
+        for partition in 0..<2 { #expect(try opened.halts().takeBack(partition) == nil) }
+        #expect(try opened.halts().mend() == [0, 1])
+        for partition in 0..<2 {
+            #expect(try opened.archiver(policy()).verify(partition: partition).segments > 0)
+        }
+    }
+
     @Test("a segment that somebody has put there, and is no part of the log, adds nothing to it")
     func forged() throws {
         try appendSamples(log, 0..<100)

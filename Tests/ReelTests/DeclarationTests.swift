@@ -33,7 +33,7 @@ import Vault
         where ![
             "record", "serve", "serve check", "proof", "proof check", "proof consistency",
             "proof consistency check", "partitions lift", "token", "bench bare", "bench live",
-            "hold set", "hold lift",
+            "hold set", "hold lift", "durability accept",
         ].contains(command.declaration.name) {
             let places = command.declaration.name == "export" ? ["sess-1", "-o", "-"] : ["sess-1"]
             let takesPlace = ["sessions show", "chunks", "verify", "export", "keys export", "events"]
@@ -47,6 +47,7 @@ import Vault
         _ = try settings(["token", "--subject", "anna"])
         _ = try settings(["hold", "set", "sess-1", "--case", "c", "--reason", "r"])
         _ = try settings(["hold", "lift", "sess-1", "--reason", "r"])
+        _ = try settings(["durability", "accept", "--reason", "r"])
         _ = try settings(["partitions", "lift", "p003", "--reason", "r"])
         _ = try settings(["proof", "check", "proof.json", "7.reel"])
         _ = try settings(["proof", "consistency", "sess-1", "--from", "7"])

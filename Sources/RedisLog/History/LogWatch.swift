@@ -22,8 +22,8 @@ public struct LogCondition: Sendable {
     public var failure: LogFailure?
     /// How the server is set, and whether it takes writes; nil before the first look.
     public var settings: ServerSettings?
-    /// What an acknowledged append has survived, where that is less than it once was since this process
-    /// looks; nil otherwise.
+    /// What an acknowledged append has survived, where the server gives less than it once gave to this log;
+    /// nil otherwise.
     public var worsened: String?
     /// Partitions that are halted.
     public var halted: [HaltedPartition] = []
@@ -44,7 +44,7 @@ public final class LogWatch {
     private var looks = 0
     private var next = 0
     private var told: ServerSettings?
-    private var best = 0
+    private var toldWorse: String?
 
     /// Looks between two looks at the server's settings, and at whether something halted may go on.
     private static let seldom = 2
@@ -80,16 +80,33 @@ public final class LogWatch {
         let settings = try ServerSettings.weakest(client)
         condition.settings = settings
         _ = log.history.note(objection: settings.objection)
-        best = max(best, settings.rank)
-        condition.worsened =
-            settings.rank < best ? "the server's settings have changed: \(settings.durability)" : nil
-        defer { told = settings }
+        condition.worsened = try compareWithBest(settings)
+        defer { (told, toldWorse) = (settings, condition.worsened) }
+        if toldWorse != condition.worsened, let worse = condition.worsened {
+            log.options.notify(.durabilityChanged(worse, isWorse: true))
+        }
         guard let told else { return }
         if told.refusal != settings.refusal { log.options.notify(.serverRefuses(settings.refusal)) }
         if told.objection != settings.objection { log.options.notify(.settingsObjected(settings.objection)) }
-        if told.durability != settings.durability {
-            log.options.notify(.durabilityChanged(settings.durability, isDurable: settings.isDurable))
+        if condition.worsened == nil, toldWorse != nil || told.durability != settings.durability {
+            log.options.notify(
+                .durabilityChanged(
+                    "the server's settings have changed: \(settings.durability)", isWorse: false))
         }
+    }
+
+    /// What the server gives less of than it ever gave to this log; what it gives more of is written down.
+    private func compareWithBest(_ settings: ServerSettings) throws(LogFailure) -> String? {
+        let kept = try client.durabilityMark()
+        let now = DurabilityMark(settings)
+        let best = kept?.joined(now) ?? now
+        if best != kept {
+            // Where nothing can be written now the next look tries again.
+            do throws(LogFailure) { try client.keep(best) } catch {
+                guard error.kind == .refusingWrites || error.kind == .denied else { throw error }
+            }
+        }
+        return best.lacking(settings)
     }
 
     private func lookAtPartitions(_ condition: inout LogCondition) throws(LogFailure) {
@@ -116,7 +133,11 @@ extension RedisEventLog {
     public func survey() throws(LogFailure) -> LogCondition {
         let client = client("survey")
         var condition = LogCondition()
-        condition.settings = try ServerSettings.weakest(client)
+        let settings = try ServerSettings.weakest(client)
+        condition.settings = settings
+        do throws(LogFailure) { condition.worsened = try client.durabilityMark()?.lacking(settings) } catch {
+            guard error.isOfRecord else { throw error }
+        }
         do throws(LogFailure) { condition.halted = try halts().list() } catch {
             guard error.isOfRecord else { throw error }
             condition.halted = []

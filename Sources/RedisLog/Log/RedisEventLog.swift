@@ -34,8 +34,9 @@ public enum RedisLogNotice: Sendable, Hashable {
     case serverRefuses(String?)
     /// Why nothing is appended to the server as it is set now; nil when it is set right again.
     case settingsObjected(String?)
-    /// What an acknowledged append has survived, now that the server's settings have changed.
-    case durabilityChanged(String, isDurable: Bool)
+    /// How the server's settings have changed, and what an acknowledged append has survived with them: less
+    /// than it once was, or as much as ever.
+    case durabilityChanged(String, isWorse: Bool)
     /// What a partition says of its archive was damaged, and was put right: it was archived up to a position.
     case archiveMended(Int, through: LogPosition)
 }

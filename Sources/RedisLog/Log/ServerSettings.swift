@@ -14,8 +14,8 @@ public struct ServerSettings: Sendable, Hashable {
     public var maxmemoryBytes: Int
     /// Bytes that it uses, 0 when it does not tell.
     public var usedBytes: Int
-    /// Good replicas that it wants before it takes a write, 0 for none.
-    public var minReplicasToWrite: Int
+    /// Good replicas that it wants before it takes a write, 0 for none; nil when the server does not tell.
+    public var minReplicasToWrite: Int?
     /// What it says when it is asked to write something; nil when it takes writes.
     public var refusal: String?
     /// Commands that it does not let this user ask, so that what they would tell is not known.
@@ -114,7 +114,9 @@ public struct ServerSettings: Sendable, Hashable {
         return weakest
     }
 
-    private var worth: (Int, Int, Int) { (objection == nil ? 1 : 0, refusal == nil ? 1 : 0, rank) }
+    private var worth: (Int, Int, Int, Int) {
+        (objection == nil ? 1 : 0, refusal == nil ? 1 : 0, rank, minReplicasToWrite ?? 0)
+    }
 
     private init(_ replies: [Reply], _ client: RedisClient) {
         var facts: [Substring: Substring] = [:]
@@ -136,7 +138,7 @@ public struct ServerSettings: Sendable, Hashable {
         version = String(facts["redis_version"] ?? "")
         appendOnly = facts["aof_enabled"].map { $0 == "1" ? "yes" : "no" } ?? ""
         appendFsync = config["appendfsync"] ?? ""
-        minReplicasToWrite = config["min-replicas-to-write"].flatMap { Int($0) } ?? 0
+        minReplicasToWrite = config["min-replicas-to-write"].flatMap { Int($0) }
         maxmemoryPolicy = String(facts["maxmemory_policy"] ?? "")
         maxmemoryBytes = facts["maxmemory"].flatMap { Int($0) } ?? 0
         usedBytes = facts["used_memory"].flatMap { Int($0) } ?? 0

@@ -74,10 +74,12 @@ extension RedisCompetingSubscription {
         commands.call(
             "reel_claim", [LogKeys.log(partition)],
             [group, from, consumer.description, String(idle), String(limit)])
+        commands.command("HGET", LogKeys.meta, "epoch")
         var deliveries: [LogPosition: Int] = [:]
         var moved = 0
         var malformed: [UnreadableEntry] = []
-        try run("claim") { _, reply throws(LogFailure) in
+        try run("claim") { index, reply throws(LogFailure) in
+            guard index == 0 else { return try self.client.requireEpoch(reply, "claim") }
             try reply[0]?.forEach { item throws(LogFailure) in
                 let position = try EntryCoding.position(item[0], partition: partition, operation: "claim")
                 deliveries[position] = item[1]?.quantity ?? 1

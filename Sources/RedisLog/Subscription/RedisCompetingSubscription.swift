@@ -59,6 +59,7 @@ final class RedisCompetingSubscription: CompetingSubscription {
                     reads += 1
                 }
             } catch {
+                if error.kind == .otherLog { forgetUnsettled() }
                 guard error.kind == .noGroup, reads < 100 else { throw error }
                 groupsKnown = false
                 reads += 1
@@ -74,6 +75,14 @@ final class RedisCompetingSubscription: CompetingSubscription {
                 return deliveries
             }
         }
+    }
+
+    /// Drops what was fetched and not handed out, and what was to be acknowledged: some of it may have come
+    /// from the log that stands in this one's place. What is of this log is pending still, and is read again
+    /// once it is back.
+    private func forgetUnsettled() {
+        for position in book.waiting { book.remove(position) }
+        acknowledgements.removeAll()
     }
 
     func acknowledge(_ positions: [LogPosition]) throws(LogFailure) {

@@ -27,9 +27,8 @@ enum ArchiveStatusCommand: Command {
                     Quantity.grouped(partition.archivedEvents), Quantity.grouped(partition.liveEvents),
                     partition.hold.map { "\($0.kind) of \($0.name)" } ?? "")
             }
-            let stuck = partitions.filter { !$0.stuck.isEmpty }.map {
-                "STUCK  \(LogPosition.partitionName($0.partition)) since \($0.stuck)"
-            }
+            let stuck = StuckPartitions(partitions.map { (partition: $0.partition, since: $0.stuck) })
+                .groups.map { "STUCK  \($0.names) since \($0.since)" }
             let total =
                 "\(Quantity.grouped(archived)) events in \(system.endpoints.archive), "
                 + "\(Quantity.grouped(live)) in Redis"

@@ -209,6 +209,9 @@ struct SystemStatus {
             "          \(server.durability)",
         ]
         lines += [server.objection, server.refusal].compactMap { $0.map { "          TROUBLE: \($0)" } }
+        if let worsened = condition.worsened {
+            lines += ["          WARNING: \(worsened)", "          what to do: \(Self.worsenedRemedy)"]
+        }
         lines += [
             "archive   \(archiveText)",
             "level     \(level)" + levelNote,
@@ -236,6 +239,8 @@ struct SystemStatus {
         return lines.joined(separator: "\n")
     }
 
+    private static let worsenedRemedy = "set it right, or 'reel durability accept --help'"
+
     private var archiveText: String {
         let events = condition.unarchived.reduce(0) { $0 + $1.events }
         let age = condition.oldestUnarchivedMilliseconds
@@ -248,8 +253,8 @@ struct SystemStatus {
     private var troubleLines: [String] {
         var lines = condition.halted.map { "HALTED    partition \($0.partition): \($0.reason)" }
         if !lines.isEmpty { lines += ["          what to do: 'reel partitions lift --help'", ""] }
-        let stuck = condition.unarchived.filter { !$0.stuck.isEmpty }
-        lines += stuck.map { "STUCK     archiver, partition \($0.partition), since \($0.stuck)" }
+        let stuck = StuckPartitions(condition).groups
+        lines += stuck.map { "STUCK     archiver, \($0.names), since \($0.since)" }
         if !stuck.isEmpty {
             lines += ["          what to do: 'reel archive status', 'reel archive verify'", ""]
         }
@@ -272,6 +277,8 @@ struct SystemStatus {
                 json.member("durability", server.durability)
                 json.member("takes_writes", server.refusal == nil)
                 json.member("trouble", server.objection ?? server.refusal)
+                json.member("min_replicas_to_write", server.minReplicasToWrite)
+                json.member("worsened", condition.worsened)
                 json.member("used_bytes", server.usedBytes)
                 json.member("maxmemory_bytes", server.maxmemoryBytes)
             }

@@ -14,7 +14,7 @@ enum Program {
         ProofConsistencyCommand.self, ProofConsistencyCheckCommand.self, ExportCommand.self,
         HoldSetCommand.self, HoldLiftCommand.self, HoldListCommand.self,
         KeysExportCommand.self, KeysCheckCommand.self, KeysInitCommand.self, AuditCommand.self,
-        StatusCommand.self, BenchSealCommand.self,
+        StatusCommand.self, DurabilityAcceptCommand.self, BenchSealCommand.self,
         BenchScaleCommand.self,
         BenchAppendCommand.self, BenchProjectCommand.self, BenchGrowthCommand.self, BenchAPICommand.self,
         BenchBareCommand.self, BenchLiveCommand.self, ReplayCommand.self,

@@ -48,12 +48,12 @@ struct ArchiverRole {
                 let limits = try progress.limits(system.log.partitioning.count)
                 // A server that runs out of memory gets rid of whatever may go, however young and few.
                 let isShort = try system.log.memoryShare() > Self.tightShare
+                trouble.endForAll(archiver)
                 for (partition, limit) in limits.enumerated() where !stop.isSet {
                     if archive(partition, limit, all: isShort, archiver, &trouble) { isIdle = false }
                 }
-                trouble.end(of: nil, archiver)
             } catch {
-                trouble.note("what may be archived cannot be found out: \(error)", of: nil, archiver)
+                trouble.noteForAll("what may be archived cannot be found out: \(error)", archiver)
             }
             // While there is something to do, more came meanwhile.
             if isIdle { stop.wait(milliseconds: system.archivePause) }
@@ -96,49 +96,76 @@ struct ArchiverRole {
     }
 }
 
-/// What keeps the archiver from going on: said in the log once until it changes, and beside the partition for
-/// `reel status` and the figures of every process. One thread.
+/// What keeps the archiver from going on: said in the log once until it changes, and beside each partition
+/// that it concerns for `reel status` and the figures of every process. One thread.
 struct ArchiverTrouble {
     private let system: OpenSystem
+    /// What keeps it from going on in partitions.
     private var told: [Int: String] = [:]
-    /// Partitions that may still carry what an earlier run has written down.
-    private var unknown: Set<Int>
-    /// Stands for all partitions together.
-    private static let all = -1
+    /// What was told of all of them together.
+    private var general: String?
+    /// Partitions that may carry something else than was told: what an earlier run has written down, or what
+    /// could not be written since.
+    private var unwritten: Set<Int>
 
     init(_ system: OpenSystem) {
         self.system = system
-        unknown = Set(0..<system.log.partitioning.count)
+        unwritten = Set(0..<system.log.partitioning.count)
     }
 
-    /// - Parameter partition: nil for all of them.
-    mutating func note(_ text: String, of partition: Int?, _ archiver: RedisArchiver) {
-        let key = partition ?? Self.all
-        guard told[key] != text else { return }
-        told[key] = text
-        let name = partition.map { "\(LogPosition.partitionName($0)): " } ?? ""
-        system.report(.error, "archiver", name + text)
-        if let partition { write(text, partition, archiver) }
-    }
-
-    mutating func end(of partition: Int?, _ archiver: RedisArchiver) {
-        let key = partition ?? Self.all
-        let wasTold = told.removeValue(forKey: key) != nil
-        if wasTold {
-            system.report(.info, "archiver", "goes on", partition.map { [("partition", "\($0)")] } ?? [])
+    mutating func note(_ text: String, of partition: Int, _ archiver: RedisArchiver) {
+        if told[partition] != text {
+            system.report(.error, "archiver", "\(LogPosition.partitionName(partition)): \(text)")
         }
-        guard let partition, wasTold || unknown.contains(partition) else { return }
-        write("", partition, archiver)
+        tell(text, [partition], archiver)
     }
 
-    /// A server that takes no writes is told later, when the text changes or ends.
-    private mutating func write(_ text: String, _ partition: Int, _ archiver: RedisArchiver) {
-        do throws(LogFailure) {
-            try archiver.note(stuck: text, since: SystemClock().now(), in: partition)
-            unknown.remove(partition)
-        } catch {
-            unknown.insert(partition)
-            system.report(.debug, "archiver", "what it waits for could not be written down: \(error)")
+    /// Notes what keeps it from going on anywhere.
+    mutating func noteForAll(_ text: String, _ archiver: RedisArchiver) {
+        if general != text { system.report(.error, "archiver", text) }
+        general = text
+        tell(text, Array(0..<system.log.partitioning.count), archiver)
+    }
+
+    mutating func end(of partition: Int, _ archiver: RedisArchiver) {
+        let wasTold = told.removeValue(forKey: partition) != nil
+        if wasTold { system.report(.info, "archiver", "goes on", [("partition", "\(partition)")]) }
+        guard wasTold || unwritten.contains(partition) else { return }
+        unwritten.insert(partition)
+        write("", since: SystemClock().now(), [partition], archiver)
+    }
+
+    /// What was noted for all partitions is over; each may still have trouble of its own.
+    mutating func endForAll(_ archiver: RedisArchiver) {
+        guard let text = general else { return }
+        general = nil
+        system.report(.info, "archiver", "goes on")
+        let over = told.filter { $0.value == text }.keys.sorted()
+        for partition in over { told[partition] = nil }
+        unwritten.formUnion(over)
+        write("", since: SystemClock().now(), over, archiver)
+    }
+
+    private mutating func tell(_ text: String, _ partitions: [Int], _ archiver: RedisArchiver) {
+        let news = partitions.filter { told.updateValue(text, forKey: $0) != text || unwritten.contains($0) }
+        unwritten.formUnion(news)
+        // One time for all of them: what concerns all is then told as one thing.
+        write(text, since: SystemClock().now(), news, archiver)
+    }
+
+    /// Writes it down where it can be; what a server does not take now is written at the next turn.
+    private mutating func write(
+        _ text: String, since: Timestamp, _ partitions: [Int], _ archiver: RedisArchiver
+    ) {
+        for partition in partitions {
+            do throws(LogFailure) {
+                try archiver.note(stuck: text, since: since, in: partition)
+                unwritten.remove(partition)
+            } catch {
+                system.report(.debug, "archiver", "what it waits for could not be written down: \(error)")
+                // What stands in the place of one partition's key says nothing of the others.
+                guard error.isOfRecord else { return }
+            }
         }
     }
 }

@@ -236,8 +236,7 @@ extension RedisLogNotice {
         case .serverRefuses(nil): (.info, "the server takes writes again")
         case .settingsObjected(let text?): (.error, "\(text); nothing is appended until then")
         case .settingsObjected(nil): (.info, "the server's settings are right again")
-        case .durabilityChanged(let text, let isDurable):
-            (isDurable ? .info : .error, "the server's settings have changed: \(text)")
+        case .durabilityChanged(let text, let isWorse): (isWorse ? .error : .info, text)
         case .archiveMended(let partition, let through):
             (
                 .warning,

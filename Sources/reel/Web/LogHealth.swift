@@ -32,10 +32,10 @@ enum LogHealth {
             let names = condition.halted.map { "\($0.partition)" }.joined(separator: ", ")
             findings.append("halted partitions: \(names); 'reel partitions list' says why")
         }
-        let stuck = condition.unarchived.filter { !$0.stuck.isEmpty }
+        let stuck = condition.unarchived.filter { !$0.stuck.isEmpty }.map(\.partition).sorted()
         if !stuck.isEmpty {
-            let names = stuck.map { "\($0.partition)" }.joined(separator: ", ")
-            findings.append("the archiver is stuck in partitions: \(names); 'reel archive status' says why")
+            let names = StuckPartitions.names(stuck, among: condition.unarchived.count)
+            findings.append("the archiver is stuck in \(names); 'reel archive status' says why")
         }
         return findings.isEmpty
             ? nil : HealthProbe.Finding(.degraded, findings.joined(separator: "; "))
