@@ -9,6 +9,9 @@ import subprocess
 import threading
 import time
 
+import pymongo
+
+from forgery_archive import Segment
 from formats import leaf_hash, merkle_root
 from holds import api, token
 from kit import MIB, REEL, UNLIMITED, Checks, System, Workspace, environment, eventually, mixed, reel, seed_of
@@ -293,6 +296,45 @@ def deletion(system, folder, seed):
     print(f"evidence: verify said {sorted(found)} meanwhile", flush=True)
 
 
+def read_models(system):
+    """All documents of the read models, but for what MongoDB gives them itself."""
+    with pymongo.MongoClient(system.endpoints["mongodb_url"], serverSelectionTimeoutMS=10_000) as client:
+        return {name: sorted(repr(sorted(one.items())) for one in client["reel"][name].find({}, {"_id": 0}))
+                for name in ("sessions", "chunks")}
+
+
+def forged_segment(system, session):
+    """Of an archived segment with other contents, and hashes of its own that fit, no read model is built."""
+    while json.loads(system.reel("archive", "run", "--all", "--json").stdout)["segments"]:
+        pass
+
+    def made(segment):
+        return [e for e in segment.events if e.type == "SessionCreated" and e["partitionkey"] == session.id]
+    path = next(path for path in (system.data / "archive").rglob("*.seg") if made(Segment(path)))
+    kept, before = path.read_bytes(), read_models(system)
+    segment = Segment(path)
+    events = segment.events
+    for event in events:
+        if event.type == "SessionCreated" and event["partitionkey"] == session.id:
+            event.tell(name="somebody else's")
+    segment.fill(events).write()
+    checks.equal("a forged segment is read as its forger means it", made(Segment(path))[0].data["name"],
+                 "somebody else's")
+    # Who reads for the first time has nothing of it in memory.
+    done = system.reel("replay")
+    checks.check("a forged segment: replay refuses it by name", done.returncode in (1, 3)
+                 and path.stem in done.stderr + done.stdout.decode(),
+                 (done.returncode, done.stdout[-400:], done.stderr[-400:]))
+    checks.equal("a forged segment: replay puts nothing in place", read_models(system), before)
+    done = system.reel("replay", "--verify")
+    checks.check("a forged segment: nothing is compared with it either", done.returncode in (1, 3)
+                 and path.stem in done.stderr + done.stdout.decode(),
+                 (done.returncode, done.stdout[-400:], done.stderr[-400:]))
+    path.write_bytes(kept)
+    checks.equal("a segment that is what it was: replay builds of it", system.reel("replay").returncode, 0)
+    checks.equal("and of it what there was", read_models(system), before)
+
+
 def main():
     seed = seed_of("evidence")
     with Workspace("evidence") as folder, System(folder / "data", *UNLIMITED).start() as system:
@@ -304,6 +346,7 @@ def main():
             "proofs": lambda: proofs(system, folder, session, other),
             "consistency": lambda: consistency(system, folder, session),
             "deletion": lambda: deletion(system, folder, seed + 3),
+            "forged segment": lambda: forged_segment(system, other),
         }.items():
             with checks.section(name):
                 part()

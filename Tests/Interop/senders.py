@@ -195,18 +195,21 @@ def idle(scene):
 def shrinking(scene):
     """Files that are not what they were when the recording began."""
     def damage(path, way):
+        before = os.stat(path)
         if way == "cut off":
             os.truncate(path, 40 << 20)
-        elif way == "cut off and filled again":
+        elif way.startswith("cut off and filled again"):
             os.truncate(path, 0)
             with open(path, "wb") as file:
                 file.truncate(96 << 20)
-        elif way == "grown":
+        elif way.startswith("grown"):
             with open(path, "ab") as file:
                 file.write(b"more")
+        if "time" in way:
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     def one(way, as_input=False):
-        path = scene.folder / way.replace(" ", "-")
+        path = scene.folder / way.replace(" ", "-").replace(",", "")
         source = mixed(scene.seed, 1 << 20)
         with open(path, "wb") as file:
             for _ in range(96):
@@ -230,17 +233,20 @@ def shrinking(scene):
         else:
             checks.equal(f"{what}: status", status, 1)
             checks.check(f"{what}: it is said", "while it was read" in said and "keeps" in said, said[-600:])
+        if "time" in way:
+            checks.check(f"{what}: and what tells of it", "(ctime)" in said and "(mtime)" not in said, said[-600:])
         ended = stopped(scene.system, name) or {}
         checks.equal(f"{what}: incomplete", ended.get("incomplete"), way != "left alone")
         found = media(scene.system, name, 120)
         expected = source * 96
         size = ended.get("size_bytes", 0)
-        if way != "cut off and filled again":
+        if "filled again" not in way:
             checks.check(
                 f"{what}: what was recorded is what was there", found == expected[:size], len(found or b""))
         path.unlink()
 
-    for way in ("cut off", "cut off and filled again", "grown", "left alone"):
+    for way in ("cut off", "cut off and filled again", "grown", "left alone",
+                "cut off and filled again, its time put back", "grown, its time put back"):
         one(way)
     one("cut off", as_input=True)
 

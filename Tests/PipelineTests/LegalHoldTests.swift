@@ -14,6 +14,18 @@ struct LegalHoldTests {
         try plant.command(.hold(caseName: "A", reason: "r"), on: session)
     }
 
+    /// Writes past the rules, as whoever can write the log could.
+    private func force(_ fact: SessionEvent, on session: String, _ store: any EventStore) throws {
+        let event = try ProposedEvent(
+            RecordingEvent.session(fact), id: "\(session)/forced-\(fact.typeName)",
+            time: SystemClock().now(), context: EventContext(source: "/x", actor: .system("x")), at: .newest)
+        _ = try store.append([event], to: session, expecting: .any)
+    }
+
+    private func lifted(_ session: String) -> SessionEvent {
+        .legalHoldLifted(SessionEvent.HoldChange(sessionID: session, caseName: "A", reason: "r"))
+    }
+
     @Test(
         "content is not removed for a deletion that no rule would have allowed", arguments: LogKind.allCases)
     func forgedDeletion(_ kind: LogKind) throws {
@@ -24,12 +36,8 @@ struct LegalHoldTests {
         try plant.record(bytes, as: "held")
         try plant.wait(for: .completed, of: "held")
         try hold(plant, "held")
-        // Written past the rules, as whoever can write the log could.
-        let event = try ProposedEvent(
-            RecordingEvent.session(.deleted(sessionID: "held")), id: "held/SessionDeleted",
-            time: SystemClock().now(), context: EventContext(source: "/x", actor: .system("x")), at: .newest)
         let store = try plant.log.open()
-        _ = try store.append([event], to: "held", expecting: .any)
+        try force(.deleted(sessionID: "held"), on: "held", store)
         let removal = SessionRemoval(
             SessionRemoval.Places(plant.vault, passwords: InMemoryPasswordRecords()), clock: SystemClock(),
             report: .silent)
@@ -38,14 +46,71 @@ struct LegalHoldTests {
         #expect(try plant.vault.archive.open().record(ofSession: "held") != nil)
         #expect(try plant.vault.chunks.list(session: "held").files.count == 3)
         // Without the case the same deletion removes it.
-        let free = try ProposedEvent(
-            RecordingEvent.session(
-                .legalHoldLifted(SessionEvent.HoldChange(sessionID: "held", caseName: "A", reason: "r"))),
-            id: "lift", time: SystemClock().now(), context: EventContext(source: "/x", actor: .system("x")),
-            at: .newest)
-        _ = try store.append([free], to: "held", expecting: .any)
+        try force(lifted("held"), on: "held", store)
         try removal.handle([last], store)
         #expect(try plant.vault.archive.open().record(ofSession: "held") == nil)
+    }
+
+    @Test(
+        "a hold that cannot be read keeps the content, and removal goes on when it can and is lifted",
+        arguments: LogKind.allCases, Spoiling.allCases)
+    func spoiltHold(_ kind: LogKind, _ spoiling: Spoiling) throws {
+        let plant = try Plant(try kind.open(partitions: 1))
+        let (log, name) = (plant.log, SessionRemoval.subscription)
+        let store = try log.open()
+        for session in ["held", "first", "second"] {
+            try plant.record(sampleBytes(9000), as: session)
+            let image = ScratchBuffer()
+            image.append([1, 2, 3])
+            _ = try image.withBytes { try plant.vault.chunks.store($0, session: session, sequence: 1) }
+        }
+        try hold(plant, "held")
+        let place = try #require(try plant.events(of: "held").last).position
+        let (stop, vault) = (StopSignal(), plant.vault)
+        let thread = try OwnThread(name: "removal") {
+            let handler = SessionRemoval(
+                SessionRemoval.Places(vault, passwords: InMemoryPasswordRecords()), clock: SystemClock(),
+                report: .silent)
+            try OrderedWorker(
+                handler: handler, log: log, policy: RetryPolicy(baseMilliseconds: 1), report: .silent
+            ).run(stop: stop)
+        }
+        defer {
+            stop.set()
+            _ = thread.wait(milliseconds: 10_000)
+        }
+        func isThere(_ session: String) throws -> Bool {
+            try plant.vault.archive.open().record(ofSession: session) != nil
+                && plant.vault.chunks.list(session: session).files.count == 1
+                && plant.vault.spool.sequences(session: session) == [1, 2, 3]
+        }
+        func isGone(_ session: String) throws -> Bool {
+            try plant.vault.archive.open().record(ofSession: session) == nil
+                && plant.vault.chunks.list(session: session).files.isEmpty
+                && plant.vault.spool.sequences(session: session).isEmpty
+        }
+        func reason() throws -> String? {
+            try log.parked(behind: name).values.first.map { $0.errors.joined() }
+        }
+        // What this one's deletion stands behind, it has read.
+        try plant.command(.delete(tagCounts: false), on: "first")
+        try eventually("it has read the hold") { try isGone("first") }
+        try log.spoil(place, spoiling)
+        try force(.deleted(sessionID: "held"), on: "held", store)
+        try eventually("the deletion is parked") { try reason() != nil }
+        #expect(try reason()?.contains("\(place)") == true)
+        try plant.command(.delete(tagCounts: false), on: "second")
+        try eventually("others go on") { try isGone("second") }
+        #expect(try isThere("held"))
+        // Mended, it is a hold again.
+        try log.spoil(place, nil)
+        let parked = try #require(try log.parked(behind: name).keys.first)
+        try log.retry(name, parked)
+        try eventually("it is held") { try reason()?.contains("legal hold") == true }
+        #expect(try isThere("held"))
+        try force(lifted("held"), on: "held", store)
+        try log.retry(name, parked)
+        try eventually("nothing holds it any more") { try isGone("held") }
     }
 
     @Test("nobody empties the spool of a held session, however it ended")

@@ -123,6 +123,65 @@ struct RecorderTests {
         }
     }
 
+    /// What somebody does to a file while it is recorded, and what is said of it.
+    enum FileChange: CaseIterable {
+        case filledAgain, filledAgainAndTimePutBack, grownAndTimePutBack, cutOffAndTimePutBack, timePutBack
+
+        var said: Set<String> {
+            switch self {
+            case .filledAgain: ["mtime", "ctime"]
+            case .filledAgainAndTimePutBack, .timePutBack: ["ctime"]
+            case .grownAndTimePutBack, .cutOffAndTimePutBack: ["size", "ctime"]
+            }
+        }
+
+        func make(at path: String) throws {
+            var before = stat()
+            try #require(stat(path, &before) == 0)
+            let file = try #require(FileHandle(forUpdatingAtPath: path))
+            defer { try? file.close() }
+            switch self {
+            case .filledAgain, .filledAgainAndTimePutBack:
+                try file.truncate(atOffset: 0)
+                try file.write(contentsOf: Data(repeating: 9, count: Int(before.st_size)))
+            case .grownAndTimePutBack:
+                try file.seekToEnd()
+                try file.write(contentsOf: Data([9]))
+            case .cutOffAndTimePutBack: try file.truncate(atOffset: UInt64(before.st_size) - 1)
+            case .timePutBack: break
+            }
+            guard self != .filledAgain else { return }
+            let times = [before.st_atim, before.st_mtim]
+            try #require(times.withUnsafeBufferPointer { utimensat(AT_FDCWD, path, $0.baseAddress, 0) } == 0)
+        }
+    }
+
+    @Test(
+        "a file that was changed while it was recorded is incomplete, though its time of writing was put back",
+        arguments: FileChange.allCases)
+    func changedFile(_ change: FileChange) throws {
+        let plant = try Plant(InMemoryEventLog(partitions: 1))
+        let path = plant.folder.appendingPathComponent("source-s").path
+        let isChanged = Mutex(false)
+        let damage = { (progress: RecordingProgress) in
+            // Once, and when all of it is read: what is missing at its end is told in another way.
+            guard progress.chunks == 4, !isChanged.withLock({ $0 }) else { return }
+            isChanged.withLock { $0 = true }
+            do { try change.make(at: path) } catch { Issue.record("\(error)") }
+        }
+        do {
+            try plant.record(sampleBytes(4 * 4096), as: "s", progress: damage)
+            Issue.record("it was called complete")
+        } catch let RecordingFailure.failed(error, kept?) {
+            let failure = try #require(error as? SourceFailure)
+            let said = ["size", "mtime", "ctime"].filter { failure.text.contains($0) }
+            #expect(Set(said) == change.said, "\(failure)")
+            #expect(!failure.isBadInput && kept.chunks > 0)
+        }
+        #expect(isChanged.withLock { $0 })
+        #expect(try plant.state(of: "s").incomplete)
+    }
+
     @Test("a recording whose recorder vanished is stopped and completes", arguments: LogKind.allCases)
     func lostRecorder(_ kind: LogKind) throws {
         let plant = try Plant(try kind.open())

@@ -224,7 +224,7 @@ struct UnreadableSessionTests {
     }
 
     @Test(
-        "what is late of a deleted one is removed, and nothing of one that lives",
+        "what is late of a deleted one is removed when all of it can be read, and nothing of one that lives",
         arguments: Spoiling.allCases)
     func removal(_ spoiling: Spoiling) throws {
         let log = InMemoryEventLog(partitions: 1)
@@ -236,19 +236,30 @@ struct UnreadableSessionTests {
         }
         try plant.command(.delete(tagCounts: false), on: "dead")
         var late: [RecordedEvent] = []
+        var spoilt: [LogPosition] = []
         for session in ["dead", "alive"] {
             let events = try plant.events(of: session)
             late.append(try #require(events.last { $0.type == "ChunkStored" }))
+            spoilt.append(events[1].position)
             log.spoil(events[1].position, spoiling)
         }
         let handler = SessionRemoval(
             SessionRemoval.Places(plant.vault, passwords: nil), clock: SystemClock(), report: .silent)
+        func files(_ session: String) throws -> [Int] {
+            try plant.vault.chunks.list(session: session).files.map(\.sequenceNumber)
+        }
+        // What cannot be read may be that a case holds it.
+        #expect(throws: (any Error).self) { try handler.handle(late, try log.open()) }
+        #expect(try files("dead") == [1, 2])
+        log.spoil(spoilt[0], nil)
         try handler.handle(late, try log.open())
-        #expect(try plant.vault.chunks.list(session: "dead").files.map(\.sequenceNumber) == [1])
-        #expect(try plant.vault.chunks.list(session: "alive").files.map(\.sequenceNumber) == [1, 2])
+        #expect(try files("dead") == [1])
+        #expect(try files("alive") == [1, 2])
     }
 
-    @Test("its spool is emptied when it is over, and not before", arguments: Spoiling.allCases)
+    @Test(
+        "its spool is emptied when it is over and all of it can be read, and not before",
+        arguments: Spoiling.allCases)
     func sweep(_ spoiling: Spoiling) throws {
         let log = InMemoryEventLog(partitions: 1)
         let plant = try Plant(log)
@@ -258,16 +269,24 @@ struct UnreadableSessionTests {
                 try plant.command(.delete(tagCounts: false), on: session)
             }
         }
-        for session in ["over", "open"] {
-            log.spoil(try plant.events(of: session)[1].position, spoiling)
-        }
+        let place = try plant.events(of: "over")[1].position
+        log.spoil(place, spoiling)
+        log.spoil(try plant.events(of: "open")[1].position, spoiling)
         // Of what is not understood nobody knows that it is over.
         _ = try log.open().append([SampleEvents.event("x", number: 1)], to: "garbled", expecting: .any)
-        let (spool, stop) = (plant.vault.spool, StopSignal())
+        let (spool, stop, lines) = (plant.vault.spool, StopSignal(), Lines())
         let thread = try OwnThread(name: "sweep") {
-            try SpoolSweep(spool: spool, log: log, report: .silent, pauseMilliseconds: 20).run(stop: stop)
+            try SpoolSweep(spool: spool, log: log, report: lines.report, pauseMilliseconds: 20)
+                .run(stop: stop)
         }
-        try eventually("what is over goes") { try Set(spool.sessions()) == ["open", "garbled"] }
+        // Of two sweeps the second began when the first had gone through all.
+        try eventually("what is over goes") {
+            try !spool.sessions().contains("good") && lines.count("session=over") >= 2
+        }
+        #expect(try Set(spool.sessions()) == ["over", "open", "garbled"])
+        #expect(lines.count("\(place)") >= 2)
+        log.spoil(place, nil)
+        try eventually("it goes when it can be read") { try Set(spool.sessions()) == ["open", "garbled"] }
         stop.set()
         try thread.join()
         #expect(try spool.sequences(session: "open") == [1, 2])

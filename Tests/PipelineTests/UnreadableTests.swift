@@ -76,19 +76,18 @@ extension EventLog {
         return try #require(found.first).position
     }
 
-    fileprivate func parked() throws -> [LogPosition: ParkedReason] {
-        if let log = self as? RedisEventLog {
-            let list = try log.parkedEvents().list(group: "register")
-            return Dictionary(uniqueKeysWithValues: list.map { ($0.position, $0.reason) })
-        }
-        return try #require(self as? InMemoryEventLog).parked(subscription: "register")
+    /// What an ordered subscription has set aside, by place.
+    func parked(behind subscription: String) throws -> [LogPosition: ParkedReason] {
+        guard let log = self as? InMemoryEventLog else { return try parked(group: subscription) }
+        return log.parked(subscription: subscription)
     }
 
-    fileprivate func retry(_ position: LogPosition) throws {
+    /// Asks an ordered subscription to try what it has set aside again.
+    func retry(_ subscription: String, _ position: LogPosition) throws {
         if let log = self as? RedisEventLog {
-            #expect(try log.parkedEvents().retry(subscription: "register", position) == .done)
+            #expect(try log.parkedEvents().retry(subscription: subscription, position) == .done)
         } else {
-            (self as? InMemoryEventLog)?.retryParked("register", position)
+            (self as? InMemoryEventLog)?.retryParked(subscription, position)
         }
     }
 }
@@ -152,9 +151,9 @@ struct UnreadableTests {
         let seen: [UInt64] = spoiling == .partly ? [1, 2] : [1, 2, 4, 5]
         try running(log, pages) {
             try eventually("the others go on") { pages.sequences(of: "good") == [1, 2, 3, 4, 5] }
-            try eventually("it is parked") { try log.parked().count == 1 }
+            try eventually("it is parked") { try log.parked(behind: "register").count == 1 }
         }
-        let reason = try #require(try log.parked()[bad])
+        let reason = try #require(try log.parked(behind: "register")[bad])
         #expect(reason.stage == "register" && reason.attempts == 1)
         #expect(reason.errors.first == "the entry does not follow the log's format")
         #expect(pages.sequences(of: "bad") == seen)
@@ -164,15 +163,15 @@ struct UnreadableTests {
             let end = try log.open().end(of: 0)
             try eventually("the checkpoint passes it") { try log.checkpoints().load("register")[0] == end }
             // Asked too early: it is parked again, and asking has come to its end.
-            try log.retry(bad)
+            try log.retry("register", bad)
             try eventually("it was tried") {
                 try log.orderedParking().heldBack("register", in: 0).keys.map(\.isRetryAsked) == [false]
             }
             #expect(pages.sequences(of: "bad") == seen)
             try log.spoil(bad, nil)
-            try log.retry(bad)
+            try log.retry("register", bad)
             try eventually("its session goes on") { pages.sequences(of: "bad") == [1, 2, 3, 4, 5] }
-            try eventually("nothing is parked") { try log.parked().isEmpty }
+            try eventually("nothing is parked") { try log.parked(behind: "register").isEmpty }
             try log.add("bad", 6...6)
             try eventually("new events follow") { pages.sequences(of: "bad").last == 6 }
         }
@@ -190,25 +189,29 @@ struct UnreadableTests {
         try log.spoil(second, .wholly)
         try running(log, pages) {
             // The second one does not say whose it is: it is parked by itself.
-            try eventually("both are parked") { try Set(log.parked().keys) == [first, second] }
+            try eventually("both are parked") {
+                try Set(log.parked(behind: "register").keys) == [first, second]
+            }
             #expect(pages.sequences(of: "bad") == [1])
             try log.spoil(first, nil)
-            try log.retry(first)
+            try log.retry("register", first)
             try eventually("it goes on up to the second") { pages.sequences(of: "bad") == [1, 2, 3, 4] }
-            try eventually("the second is left") { try Array(log.parked().keys) == [second] }
+            try eventually("the second is left") {
+                try Array(log.parked(behind: "register").keys) == [second]
+            }
             // Its history tells whose it is; asked too early it remains so.
             func held() throws -> [HeldKey] { try log.orderedParking().heldBack("register", in: 0).keys }
             #expect(try held().map(\.partitionKey) == ["bad"])
-            try log.retry(second)
+            try log.retry("register", second)
             try eventually("it was tried") { try held().map(\.isRetryAsked) == [false] }
             #expect(try held().map(\.partitionKey) == ["bad"])
         }
         try log.add("bad", 7...7)
         try running(log, pages) {
             try log.spoil(second, nil)
-            try log.retry(second)
+            try log.retry("register", second)
             try eventually("everything is there") { pages.sequences(of: "bad") == Array(1...7) }
-            try eventually("nothing is parked") { try log.parked().isEmpty }
+            try eventually("nothing is parked") { try log.parked(behind: "register").isEmpty }
         }
     }
 

@@ -1,4 +1,5 @@
 import Console
+import Foundation
 import Recording
 import Testing
 import Vault
@@ -83,6 +84,21 @@ import Vault
             try RecordSettings.session(
                 from: try settings(["record", "-", "--name", "n", "--rdp-user", "anna"]), source: .file)
         }
+    }
+
+    /// Whoever deploys goes by the document, and a log keeps its number of partitions for good.
+    @Test func aNewLogHasThePartitionsThatTheDocumentNames() throws {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let document = try String(
+            contentsOf: root.appendingPathComponent("ops/docs/configuration.md"), encoding: .utf8)
+        let line = try #require(
+            document.firstMatch(
+                of: #/\n- `REEL_PARTITIONS` \((\d+) with `reel up`, (\d+) with `reel serve`\):/#))
+        #expect(try UpPlan(try settings(["up"])).system.partitions == Int(line.1))
+        let urls = ["REDIS_URL": "redis://h", "MONGODB_URL": "mongodb://h"]
+        let served = try ServePlan(try settings(["serve", "storage"], environment: urls)).system.partitions
+        #expect(served ?? OpenSystem.usualPartitions == Int(line.2))
     }
 
     @Test func newSessionsGetNewIDs() throws {

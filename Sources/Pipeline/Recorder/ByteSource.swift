@@ -19,8 +19,8 @@ public struct SourceFailure: Error, Sendable, CustomStringConvertible {
 /// The bytes that are recorded: a file or a stream such as standard input. One thread.
 ///
 /// A file is what it is when it is opened: so many bytes are read of it, and not those that are appended
-/// meanwhile. One that has fewer by then, or was written to before it was read, is not what was to be
-/// recorded: the last `read` says so in place of its end.
+/// meanwhile. One that has fewer by then, or was changed before it was read, is not what was to be recorded:
+/// the last `read` says so in place of its end.
 public final class ByteSource {
     /// What it is called in messages.
     public let name: String
@@ -30,8 +30,8 @@ public final class ByteSource {
     public var file: Int32? { totalBytes == nil ? nil : descriptor }
     private let descriptor: Int32
     private let ownsDescriptor: Bool
-    /// When a file was written to last, as of its opening.
-    private let written: timespec
+    /// The file as of its opening.
+    private let opened: stat
     private var position = 0
     /// The byte that `begin` took.
     private var first: UInt8?
@@ -39,7 +39,7 @@ public final class ByteSource {
     private init(name: String, descriptor: Int32, ownsDescriptor: Bool, _ info: stat, start: Int) {
         self.name = name
         totalBytes = Self.isFile(info) ? max(0, Int(info.st_size) - start) : nil
-        written = info.st_mtim
+        opened = info
         self.descriptor = descriptor
         self.ownsDescriptor = ownsDescriptor
     }
@@ -154,17 +154,26 @@ public final class ByteSource {
     }
 
     /// A file that was written to while it was read may have been cut off and filled again, or be in two
-    /// parts that never were one file.
+    /// parts that never were one file. The time of writing can be put back by anybody, the time of change by
+    /// nobody: it tells of that too, and of a new name or other rights, which nobody can tell from it.
     private func requireUnchanged(_ totalBytes: Int) throws(SourceFailure) {
         var info = stat()
         guard fstat(descriptor, &info) == 0 else { throw failure(String(cString: strerror(errno))) }
-        let isSame =
-            info.st_mtim.tv_sec == written.tv_sec && info.st_mtim.tv_nsec == written.tv_nsec
-        guard !isSame else { return }
+        var changes: [String] = []
+        if info.st_size != opened.st_size {
+            changes.append("its size (from \(opened.st_size) to \(info.st_size) bytes)")
+        }
+        if !Self.isSame(info.st_mtim, opened.st_mtim) { changes.append("its time of writing (mtime)") }
+        if !Self.isSame(info.st_ctim, opened.st_ctim) { changes.append("its time of change (ctime)") }
+        guard !changes.isEmpty else { return }
         throw failure(
-            "it was written to while it was read: of what it was when the recording began, \(totalBytes) "
-                + "bytes, nobody can say what was recorded; what is still being written can be recorded "
-                + "through a pipe")
+            "it was changed while it was read: \(changes.joined(separator: ", ")); of what it was when the "
+                + "recording began, \(totalBytes) bytes, nobody can say what was recorded; what is still "
+                + "being written can be recorded through a pipe")
+    }
+
+    private static func isSame(_ one: timespec, _ other: timespec) -> Bool {
+        one.tv_sec == other.tv_sec && one.tv_nsec == other.tv_nsec
     }
 
     private func failure(_ text: String) -> SourceFailure {

@@ -59,7 +59,11 @@ public final class SessionRemoval: OrderedHandler {
                 know(session, isDeleted: false)
             } else if event.type == StageName.store.emits {
                 // A worker that had begun before the session was deleted, and stored it after.
-                try naming(event) { if try isDeleted(session, store) { try removeFile(event) } }
+                try naming(event) {
+                    guard try isDeleted(session, store) else { return }
+                    try requireFree(session, store)
+                    try removeFile(event)
+                }
             }
         }
     }
@@ -79,11 +83,7 @@ public final class SessionRemoval: OrderedHandler {
     }
 
     private func remove(_ session: String, because event: RecordedEvent, _ store: any EventStore) throws {
-        // The rules let nobody delete what a case holds. Whatever else wrote the deletion, the content stays.
-        let cases = try holdingCases(session, store)
-        guard cases.isEmpty else {
-            throw SessionRejection.held(cases: cases, command: "have its content removed")
-        }
+        try requireFree(session, store)
         let keys = try keys ?? places.vault.archive.open()
         self.keys = keys
         // The key first: without it what could not be removed yet is unreadable.
@@ -112,14 +112,19 @@ public final class SessionRemoval: OrderedHandler {
         report(.info, "removal: session=\(session) files=\(files) chunks=\(told) removed, key destroyed")
     }
 
-    /// What can be read of the history counts: what cannot be read holds nothing.
-    private func holdingCases(_ session: String, _ store: any EventStore) throws -> [String] {
+    /// The rules let nobody delete what a case holds. Whatever else wrote the deletion, the content stays. So
+    /// it does while any of the history cannot be read: whoever can write the log could spoil the hold first.
+    private func requireFree(_ session: String, _ store: any EventStore) throws {
         var state = SessionState()
         try store.forEachEntry(of: session) { entry in
-            guard let fact = entry.event.flatMap({ try? RecordingEvent($0) }) else { return }
-            SessionDecider.evolve(&state, fact)
+            switch entry {
+            case .event(let event): SessionDecider.evolve(&state, try RecordingEvent(event))
+            case .unreadable(let hole): throw UnknownHold(hole: hole)
+            }
         }
-        return state.legalHolds
+        guard state.legalHolds.isEmpty else {
+            throw SessionRejection.held(cases: state.legalHolds, command: "have its content removed")
+        }
     }
 
     private func removeFile(_ event: RecordedEvent) throws {
@@ -138,6 +143,14 @@ public final class SessionRemoval: OrderedHandler {
             if let failure = error as? StorageFailure, failure.isTransient { throw failure }
             throw RemovalFailure(position: event.position, description: "\(error)")
         }
+    }
+}
+
+/// An entry of a deleted session's history that may be a hold.
+private struct UnknownHold: Error, CustomStringConvertible {
+    let hole: UnreadableHole
+    var description: String {
+        "the session's content is kept, because a hold may stand in its history: \(hole)"
     }
 }
 

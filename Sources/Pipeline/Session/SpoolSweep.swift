@@ -49,7 +49,7 @@ public final class SpoolSweep {
     private func sweep(_ store: any EventStore, _ stop: StopSignal) throws -> Int {
         var removed = 0
         for session in try spool.sessions() where !stop.isSet {
-            let found: (state: SessionState, isWhole: Bool)
+            let found: (state: SessionState, hole: UnreadableHole?)
             do { found = try look(at: session, store) } catch let error as MalformedEvent {
                 report(.warning, "spool sweep: session=\(session) \(error)")
                 continue
@@ -60,12 +60,17 @@ public final class SpoolSweep {
             do throws(StorageFailure) {
                 // While a case holds it nothing is removed that anybody ever handed in.
                 guard found.state.legalHolds.isEmpty else { continue }
-                // What cannot be read can't take an end back, but it may be any chunk's.
-                switch found.state.status {
-                case .completed, .deleted:
+                // What cannot be read may be a hold, or any chunk's.
+                switch (found.state.status, found.hole) {
+                case (.completed, nil), (.deleted, nil):
                     try spool.removeSession(session)
                     removed += 1
-                default: if found.isWhole { try removeStrays(of: session, found.state) }
+                case (.completed, let hole?), (.deleted, let hole?):
+                    report(
+                        .warning,
+                        "spool sweep: session=\(session) keeps its files, which a hold may need: \(hole)")
+                case (_, nil): try removeStrays(of: session, found.state)
+                case (_, _?): break
                 }
             } catch {
                 report(.warning, "spool sweep: session=\(session) \(error); trying again at the next sweep")
@@ -74,20 +79,19 @@ public final class SpoolSweep {
         return removed
     }
 
-    /// What the log says of the session, and whether all of it can be read.
+    /// What the log says of the session, and the first of it that cannot be read.
     private func look(
         at session: String, _ store: any EventStore
-    ) throws -> (state: SessionState, isWhole: Bool) {
+    ) throws -> (state: SessionState, hole: UnreadableHole?) {
         var state = SessionState()
-        var isWhole = true
+        var hole: UnreadableHole?
         try store.forEachEntry(of: session) { entry in
-            guard let event = entry.event else {
-                isWhole = false
-                return
+            switch entry {
+            case .event(let event): SessionDecider.evolve(&state, try RecordingEvent(event))
+            case .unreadable(let found): hole = hole ?? found
             }
-            SessionDecider.evolve(&state, try RecordingEvent(event))
         }
-        return (state, isWhole)
+        return (state, hole)
     }
 
     /// Removes recorded bytes that no event describes or can describe any more: their number is another
