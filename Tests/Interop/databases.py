@@ -8,14 +8,18 @@ import os
 import pathlib
 import shutil
 import time
+import urllib.parse
 import urllib.request
 
 import bson
 import pymongo
 
-from kit import Checks, System, Workspace, environment, eventually
+from kit import Checks, System, Workspace, environment, eventually, free_port, mixed
+from servers import Servers, Site
+from web_tls import PEM, Authority
 
 checks = Checks("databases")
+WAITING = 'reel_waiting_roles{remedy="operators"}'
 COLLECTIONS = ["sessions", "chunks", "pipeline", "folds", "audit"]
 
 
@@ -105,13 +109,96 @@ def rights(place):
     place.admin.admin.command("createUser", login["user"], pwd="another", roles=[])
     checks.check("rights: roles say that they wait", eventually(
         lambda: "projector: MongoDB" in place.said() and "servers.md" in place.said(), 30), place.said()[-600:])
+    checks.check("rights: a figure does", eventually(lambda: place.figure(WAITING) > 0, 20),
+                 place.figure(WAITING))
     session = place.record("meanwhile", wait=False)
     place.admin.admin.command("updateUser", login["user"], pwd=login["password"], roles=[
         {"role": "readWrite", "db": "reel"}, {"role": "dbAdmin", "db": "reel"}])
     checks.check("rights: put back, everything goes on by itself",
                  eventually(lambda: shown(place, session) == "completed", 60), shown(place, session))
+    checks.check("rights: then nobody waits", eventually(lambda: place.figure(WAITING) == 0, 40),
+                 place.figure(WAITING))
     checks.check("rights: no password stands in the log", login["password"] not in place.said())
     checks.check("rights: nothing had to be started again", place.system.process.poll() is None)
+
+
+def vault_rights(place):
+    """The user of the keys' database loses its rights while the system runs, and gets them back."""
+    login = json.loads((place.system.data / "credentials.json").read_bytes())["mongodb_vault"]
+    roles = place.admin.admin.command("usersInfo", login["user"])["users"][0]["roles"]
+    before = place.record("before the vault's user")
+    place.admin.admin.command("updateUser", login["user"], roles=[])
+    done = place.system.reel("record", "-", "--name", "no vault", stdin=b"x")
+    checks.check("vault rights: a command says that it may not, and what to look at", done.returncode == 3
+                 and "not authorized on reel_vault" in done.stderr and "servers.md" in done.stderr
+                 and login["password"] not in done.stderr, (done.returncode, done.stderr))
+    checks.check("vault rights: the log says so", eventually(
+        lambda: "not authorized on reel_vault" in place.said(), 60), place.said()[-600:])
+    place.admin.admin.command("updateUser", login["user"], roles=roles)
+    after = place.record("after the vault's user")
+    checks.equal("vault rights: what was recorded before and after opens",
+                 [place.system.reel("verify", session).returncode for session in (before, after)], [0, 0])
+    checks.check("vault rights: no password stands in the log", login["password"] not in place.said())
+    checks.check("vault rights: nothing had to be started again", place.system.process.poll() is None)
+
+
+def certificates(folder):
+    """MongoDB shows a certificate of a stranger's, and later the right one again, while roles run."""
+    authority, stranger = Authority("MongoDB's"), Authority("nobody's")
+    place, both = folder / "tls", folder / "tls" / "both.pem"
+    place.mkdir()
+    (folder / "tokens").mkdir()
+    (folder / "tokens" / "any.hs256").write_bytes(os.urandom(32))
+    (folder / "tokens" / "any.hs256").chmod(0o600)
+    (place / "authority.pem").write_bytes(authority.certificate.public_bytes(PEM))
+
+    def restart(servers, signer):
+        servers.stop("mongo")
+        signer.issue(place, "mongod")
+        both.write_bytes((place / "mongod.pem").read_bytes() + (place / "mongod.key").read_bytes())
+        servers.start_mongo("--tlsMode", "requireTLS", "--tlsCertificateKeyFile", both,
+                            tls=True, tlsAllowInvalidCertificates=True)
+
+    port = free_port()
+
+    def waiting():
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return next((float(line.split()[-1]) for line in lines if line.startswith(WAITING)), None)
+
+    with Servers(folder) as servers:
+        believed = urllib.parse.quote(str(place / "authority.pem"), safe="")
+        servers.mongodb_url += f"&tls=true&tlsCAFile={believed}"
+        servers.start_redis()
+        restart(servers, authority)
+        with Site(folder, servers) as site:
+            site.env |= {"PORT": str(port), "REEL_TOKEN_KEYS": str(folder / "tokens"), "REEL_DISK_RESERVE_MB": "0"}
+            role = site.serve("pipeline", "recorder", "processor", "storage", "api", "projector")
+
+            def record(name):
+                return site.reel("record", "-", "--name", name, "--session-id", name, "--wait",
+                                 stdin=mixed(1, 5000))
+
+            def is_shown(name):
+                done = site.reel("sessions", "show", name, "--json")
+                return done.returncode == 0 and json.loads(done.stdout).get("status") == "completed"
+            checks.equal("certificates: recorded over TLS", record("first").returncode, 0)
+            checks.check("certificates: and shown", eventually(lambda: is_shown("first"), 30),
+                         role.said()[-600:])
+            restart(servers, stranger)
+            checks.check("certificates: roles say that they wait, and what to look at", eventually(
+                lambda: "look at the certificates" in role.said(), 60), role.said()[-800:])
+            checks.check("certificates: a figure does", eventually(lambda: waiting() > 0, 30), waiting())
+            done = site.reel("sessions", "list")
+            checks.check("certificates: so does a command", done.returncode == 3
+                         and "look at the certificates" in done.stderr, (done.returncode, done.stderr))
+            restart(servers, authority)
+            checks.check("certificates: put right, nobody waits", eventually(lambda: waiting() == 0, 90),
+                         waiting())
+            checks.equal("certificates: recordings are taken again", record("second").returncode, 0)
+            checks.check("certificates: and shown", eventually(lambda: is_shown("second"), 60),
+                         role.said()[-600:])
+            checks.equal("certificates: nothing had to be started again", role.process.poll(), None)
 
 
 def rules(place):
@@ -325,11 +412,13 @@ def main():
         with System(folder / "data", "--partitions", "4", env=environment(
                 REEL_RETENTION_EVERY_SECONDS="0", REEL_RATE_STATUS="1000000")) as system:
             place = Place(system)
-            for part in (rights, rules, dropped, foreign):
+            for part in (rights, vault_rights, rules, dropped, foreign):
                 with checks.section(part.__name__):
                     part(place)
             with checks.section("keys"):
                 lost_folder(place, keys(place))
+        with checks.section("certificates"):
+            certificates(folder)
     checks.finish()
 
 

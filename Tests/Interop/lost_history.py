@@ -6,6 +6,7 @@ import json
 import shutil
 import urllib.request
 
+from holds import api, token
 from kit import Checks, System, Workspace, eventually, free_port, mixed, partition
 
 checks = Checks("lost_history")
@@ -305,9 +306,35 @@ def lift_cut(system, session, other):
                  and f"{session[0]} lacks sequences 1 to " in done.stderr,
                  (done.returncode, done.stderr[-600:]))
     checks.equal("cut: and verify does not call it sound", system.reel("verify", session[0]).returncode, 1)
+    nowhere_whole(system, session[0])
     system.reel("archive", "run", "--all")
     checks.equal("cut: nothing of it was archived as whole", system.reel("events", session[0]).returncode, 1)
     checks.equal("cut: the new session is sound", system.reel("verify", fresh).returncode, 0)
+
+
+def nowhere_whole(system, name):
+    """Of a history without its beginning nothing is given out, shown as right, or built anew."""
+    out = system.data.parent / "cut.out"
+    done = system.reel("export", name, "-o", out)
+    checks.check("cut: export gives nothing out, and says why", done.returncode == 1 and not out.exists()
+                 and f"session {name}" in done.stderr, (done.returncode, done.stderr[-300:]))
+    # What it shows is what was projected when all of it was there.
+    done = system.reel("sessions", "show", name)
+    checks.check("cut: shown, it is not called sound", done.returncode == 0 and name in done.stdout.decode()
+                 and "sound" not in done.stdout.decode(), (done.returncode, done.stdout, done.stderr))
+    done = system.reel("replay")
+    said = done.stdout.decode()
+    checks.check("cut: replay names it", f"session {name} ends before " in said, said[-900:])
+    checks.check("cut: and puts nothing in place", done.returncode == 1 and "nothing was put in place" in said
+                 and name in system.reel("sessions", "show", name).stdout.decode(),
+                 (done.returncode, said[-300:]))
+    admin = token(system, "admin")
+    for path in ("", "/events", "/media", "/chunks"):
+        status, body = api(system, "GET", f"/sessions/{name}{path}", admin)
+        error = body.get("error", {})
+        checks.check(f"cut: the API says so at {path or 'the session'}",
+                     (status, error.get("code")) == (500, "REEL_ERR_3015")
+                     and "cannot be read: p000/" in error["message"], (status, body))
 
 
 def main():

@@ -44,15 +44,18 @@ class Servers:
         except (OSError, RuntimeError):
             return False
 
-    def start_mongo(self):
+    def start_mongo(self, *options, **client_options):
+        """`options` are mongod's; with `client_options` its replica set is made."""
         place = self.folder / "mongodb"
         isNew = not place.exists()
         place.mkdir(exist_ok=True)
         self._start("mongo", [
             mongod_program(), "--port", str(self.mongo_port), "--bind_ip", "127.0.0.1", "--dbpath",
-            str(place), "--replSet", "reel", "--oplogSize", "64", "--logpath", str(place / "log")])
+            str(place), "--replSet", "reel", "--oplogSize", "64", "--logpath", str(place / "log"),
+            *map(str, options)])
         client = pymongo.MongoClient(
-            f"mongodb://127.0.0.1:{self.mongo_port}", directConnection=True, serverSelectionTimeoutMS=60000)
+            f"mongodb://127.0.0.1:{self.mongo_port}", directConnection=True, serverSelectionTimeoutMS=60000,
+            **client_options)
         if isNew:
             client.admin.command("replSetInitiate", {
                 "_id": "reel", "members": [{"_id": 0, "host": f"127.0.0.1:{self.mongo_port}"}]})
