@@ -334,6 +334,7 @@ def nowhere_whole(system, name):
         error = body.get("error", {})
         checks.check(f"cut: the API says so at {path or 'the session'}",
                      (status, error.get("code")) == (500, "REEL_ERR_3015")
+                     and error["details"]["category"] == "admin_required"
                      and "cannot be read: p000/" in error["message"], (status, body))
 
 

@@ -152,6 +152,8 @@ struct ResponseTests {
         let statuses = [404, 422, 409, 409, 404, 409, 507, 500, 500, 429, 401, 403, 413, 400, 503]
         #expect(ErrorCode.allCases.map(\.status) == statuses)
         #expect(ErrorCode.rateLimit.category == .temporary && ErrorCode.notAllowed.category == .adminRequired)
+        #expect(ErrorInfo(.dependencyUnavailable, "away").category == .temporary)
+        #expect(ErrorInfo(.dependencyUnavailable, "not right", status: 500).category == .adminRequired)
     }
 
     @Test("An error has the seed's form and bounds")

@@ -123,6 +123,12 @@ public struct ErrorInfo: Error, Sendable, Hashable {
         }
     }
 
+    /// Who can do something about it. With status 500 a dependency is not away: what it has is not right, and
+    /// waiting does not help.
+    public var category: ErrorCategory {
+        code == .dependencyUnavailable && status == 500 ? .adminRequired : code.category
+    }
+
     /// Writes `{"error": …}`.
     /// - Parameter requestID: the request's id, as in the answer's header.
     public func encode(into json: inout JSONWriter, requestID: String, at time: Timestamp) {
@@ -131,7 +137,7 @@ public struct ErrorInfo: Error, Sendable, Hashable {
                 json.member("code", code.name)
                 json.member("message", message.isEmpty ? code.name : message)
                 json.member("details") { json in
-                    json.member("category", code.category.rawValue)
+                    json.member("category", category.rawValue)
                     if !violations.isEmpty {
                         json.key("violations")
                         json.array { list in
