@@ -127,8 +127,12 @@ class Stream:
         while not self.ending.wait(1):
             found = self.ask("POST", "/recordings/start", order)
             # What was begun and not answered is there.
-            if found and (found[0] == 201 or self.look()):
+            place = self.look()
+            if found and (found[0] == 201 or place and place[0] != "created"):
                 return True
+            # Made, and not begun: its key could not be kept, or whoever was to begin it was killed.
+            if place and place[0] == "created":
+                order = json.dumps({"session_id": self.session}).encode()
         return False
 
     def _stop(self):
