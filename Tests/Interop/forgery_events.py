@@ -244,7 +244,10 @@ def members():
                 yield anchored(f"member, free: {name} of {kind}", member(kind, name, value))
             else:
                 yield refused(f"member: {name} of {kind}", member(kind, name, value))
-            if (kind, name) != ("SessionUpdated", "name"):
+            if (kind, name) == ("SessionCreated", "rdp_config"):
+                # A file or a stream has none.
+                yield anchored(f"member gone, free: {name} of {kind}", member(kind, name, None))
+            elif (kind, name) != ("SessionUpdated", "name"):
                 yield refused(f"member gone: {name} of {kind}", member(kind, name, None))
         yield refused(f"member: one more in {kind}", lambda t, events, k=kind: more(events, k))
     for kind, names in {"ChunkRecorded": ["content_digest"], "ChunkStored": ["content_digest", "merkle_hash"],
