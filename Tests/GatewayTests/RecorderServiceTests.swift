@@ -202,6 +202,45 @@ struct RecorderServiceTests {
         withExtendedLifetime(api) {}
     }
 
+    /// Keys that cannot be made for a while.
+    private final class RefusedKeys: SessionKeyAccess {
+        private let keys: any SessionKeyAccess
+        let isRefused = Atomic<Bool>(true)
+
+        init(_ keys: any SessionKeyAccess) { self.keys = keys }
+
+        func makeKey(forSession session: String, at time: Timestamp) throws -> SessionKey {
+            if isRefused.load(ordering: .relaxed) {
+                throw LogFailure(.denied, operation: "make key", key: session, text: "not now")
+            }
+            return try keys.makeKey(forSession: session, at: time)
+        }
+
+        func key(ofSession session: String) throws -> SessionKey { try keys.key(ofSession: session) }
+    }
+
+    @Test("a start that failed between the session and its key goes on with the same request, and no other")
+    func halfStarted() throws {
+        let held = Mutex<RefusedKeys?>(nil)
+        let recorder = try TestGateway(serving: .recorder) { parts, _ in
+            let refused = RefusedKeys(parts.keys)
+            held.withLock { $0 = refused }
+            parts.keys = refused
+        }
+        let order = sessionBody(#""session_id":"half""#)
+        #expect(try recorder.ask("POST", "/recordings/start", body: order).status >= 500)
+        #expect(try recorder.ask("GET", "/recordings/half").json["status"]?.string == "created")
+        #expect(try recorder.ask("POST", "/recordings/start", body: order).status >= 500)
+        held.withLock { $0?.isRefused.store(false, ordering: .relaxed) }
+        let other = sessionBody(#""session_id":"half","description":"another one""#)
+        #expect(try recorder.ask("POST", "/recordings/start", body: other).code == "REEL_ERR_3003")
+        #expect(try recorder.ask("POST", "/recordings/start", as: "olga", body: order).status >= 400)
+        let begun = try recorder.ask("POST", "/recordings/start", body: order)
+        #expect(begun.status == 201)
+        #expect(begun.json["status"]?.string == "recording")
+        #expect(try recorder.ask("POST", "/recordings/start", body: order).code == "REEL_ERR_3003")
+    }
+
     @Test("What the state does not allow is a 409, and what nobody can do a 501")
     func states() throws {
         let (api, recorder) = try pair()

@@ -130,9 +130,7 @@ class Stream:
             place = self.look()
             if found and (found[0] == 201 or place and place[0] != "created"):
                 return True
-            # Made, and not begun: its key could not be kept, or whoever was to begin it was killed.
-            if place and place[0] == "created":
-                order = json.dumps({"session_id": self.session}).encode()
+            # What was made and not begun, the same request begins.
         return False
 
     def _stop(self):

@@ -68,12 +68,27 @@ enum RecorderService {
         let id: String
         switch order.session {
         case .existing(let named): id = named
-        case .new(let request): id = try SessionCollection.make(request, call)
+        case .new(let request): id = try made(request, call)
         }
         try SessionControl.start(call, id)
         return try present(
             call, id, status: 201,
             headers: [HeaderField("Location", "\(call.mount.prefix)/recordings/\(id)")])
+    }
+
+    /// Makes the session of a request. One that the same request has made, and that was not begun because
+    /// that failed, is gone on with: what the request asks for is half done.
+    private static func made(_ request: CreateSessionRequest, _ call: Call) throws -> String {
+        do { return try SessionCollection.make(request, call) } catch {
+            guard let id = request.sessionID, ErrorAnswers.answer(error).status == 409 else { throw error }
+            let state = try call.core.desk.look(at: id)
+            let creation = SessionCollection.creation(request, call, id: id)
+            guard state.status == .created, state.description == SessionDescription(creation) else {
+                throw error
+            }
+            try SessionCollection.keepPassword(request, call, id: id)
+            return id
+        }
     }
 
     private static func present(

@@ -23,9 +23,7 @@ enum SessionCollection {
     static func make(_ request: CreateSessionRequest, _ call: Call) throws -> String {
         let core = call.core
         let id = request.sessionID ?? "sess-\(ULID.make(at: core.now()))"
-        let creation = request.creation(
-            sessionID: id, owner: call.subject.id,
-            capture: CaptureConfig(source: .stream, chunkSizeBytes: core.settings.chunkBytes))
+        let creation = creation(request, call, id: id)
         guard call.subject.mayCreate(Ownership(creation.metadata)) else {
             throw ErrorInfo(
                 .notAllowed,
@@ -42,8 +40,22 @@ enum SessionCollection {
         try core.reads.adopt(outcome.events)
         // After the session is there, so that nobody replaces the password of another's; whoever is told of a
         // failure here deletes the session and makes another.
-        if let password = request.password { try core.parts.passwords?.put(password, ofSession: id) }
+        try keepPassword(request, call, id: id)
         return id
+    }
+
+    /// The session that a request of this subject makes.
+    static func creation(
+        _ request: CreateSessionRequest, _ call: Call, id: String
+    ) -> SessionEvent.Created {
+        request.creation(
+            sessionID: id, owner: call.subject.id,
+            capture: CaptureConfig(source: .stream, chunkSizeBytes: call.core.settings.chunkBytes))
+    }
+
+    /// Keeps the password that a request has.
+    static func keepPassword(_ request: CreateSessionRequest, _ call: Call, id: String) throws {
+        if let password = request.password { try call.core.parts.passwords?.put(password, ofSession: id) }
     }
 
     /// The page that the request asks for.
