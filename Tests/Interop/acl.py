@@ -93,10 +93,10 @@ def documented(folder, servers):
 QUICK = (["events", "least"], ["hold", "set", "least", "--case", "c", "--reason", "r"], ["status"],
          ["verify", "least"], ["archive", "run", "--all"], ["parked", "list"])
 # Met only after something else has gone wrong (a parked chunk, a lost history, a worker that died, a rate
-# limit), or once in a log's life.
+# limit, a session that comes back from the archive), or once in a log's life.
 RARE = {"+scan", "+get", "+hdel", "+smembers", "+unlink", "+expire", "+pexpire", "+pttl", "+set", "+hsetnx",
-        "+hincrby", "+hexists", "+sadd", "+zrem", "+xclaim", "+xgroup|create", "+xgroup|delconsumer",
-        "+xgroup|destroy", "+xinfo|consumers", "+xsetid"}
+        "+hincrby", "+hexists", "+persist", "+ttl", "+sadd", "+zrem", "+xclaim", "+xgroup|create",
+        "+xgroup|delconsumer", "+xgroup|destroy", "+xinfo|consumers", "+xsetid"}
 
 
 def named(text, rule):

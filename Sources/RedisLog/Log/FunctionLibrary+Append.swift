@@ -91,9 +91,11 @@ extension FunctionLibrary {
         end
 
         -- What a call knows of partition keys, by their hash of ids, and what it has yet to write of them.
-        local function ledger()
-          return {versions = {}, bases = {}, indexes = {}, entries = {}, fields = {}, returned = {},
-            order = {}}
+        local function ledger(book)
+          book = book or {}
+          book.versions, book.bases, book.indexes, book.returned = {}, {}, {}, {}
+          book.entries, book.fields, book.order = {}, {}, {}
+          return book
         end
 
         -- The version of a partition key that this call has not met yet; and what is wrong with it.
@@ -130,11 +132,15 @@ extension FunctionLibrary {
           end
         end
 
+        -- Writes what is yet to be written, and forgets it: nothing is written twice.
         local function finish(call, book)
-          for _, ids in ipairs(book.order) do
-            call('RPUSH', book.indexes[ids], unpack(book.entries[ids]))
-            if book.returned[ids] then call('PERSIST', ids) end
-            call('HSET', ids, unpack(book.fields[ids]))
+          local order, indexes, returned = book.order, book.indexes, book.returned
+          local entries, fields = book.entries, book.fields
+          ledger(book)
+          for _, ids in ipairs(order) do
+            call('RPUSH', indexes[ids], unpack(entries[ids]))
+            if returned[ids] then call('PERSIST', ids) end
+            call('HSET', ids, unpack(fields[ids]))
           end
         end
 
@@ -162,19 +168,21 @@ extension FunctionLibrary {
           if gone > 0 and gone ~= looked then return {4, gone} end
         end
 
-        -- Before the first write. What few appends need is asked for where this one, or one behind it, may
-        -- need it.
-        local function ready(keys, index, ids, all)
-          if keys.ready then return end
-          must(index, 'RPUSH')
-          must(ids, 'HSET')
-          if all then
-            must(keys.ranks, 'ZADD', 'ZSCORE', 'ZMSCORE')
-            must(keys.log, 'XLEN')
-            must(index, 'LLEN', 'LINDEX')
-            must(ids, 'HGET', 'HMGET', 'TTL', 'PERSIST')
+        -- Before the first write: what will be written after it.
+        local function ready(keys, index, ids, returned)
+          if not keys.ready then
+            must(index, 'RPUSH')
+            must(ids, 'HSET')
+            keys.ready = true
           end
-          keys.ready = true
+          if returned then must(ids, 'PERSIST') end
+        end
+
+        local function ready_milestone(keys)
+          if keys.ready_milestone then return end
+          must(keys.ranks, 'ZSCORE', 'ZADD')
+          must(keys.log, 'XLEN')
+          keys.ready_milestone = true
         end
 
         local function append_one(call, book, keys, args, at, expected, looked, key, index, ids)
@@ -197,10 +205,12 @@ extension FunctionLibrary {
           end
           if expected and expected ~= version then return {1, version} end
           version = version + 1
-          ready(keys, index, ids, keys.many or string.byte(hash) == 0 or book.returned[ids])
+          local has_milestone = string.byte(hash) == 0
+          ready(keys, index, ids, book.returned[ids])
+          if has_milestone then ready_milestone(keys) end
           local entry = write(call, keys.log, key, args, at, version)
           note(book, ids, hash, digest, version, entry)
-          if string.byte(hash) == 0 then milestone(call, keys.ranks, keys.log, entry) end
+          if has_milestone then milestone(call, keys.ranks, keys.log, entry) end
           return {0, version, entry}
         end
 
@@ -234,7 +244,10 @@ extension FunctionLibrary {
           end
           if fresh == 0 then return answer end
           if expected and expected ~= version then return {1, version} end
-          ready(keys, index, ids, true)
+          ready(keys, index, ids, book.returned[ids])
+          for i = 1, n do
+            if string.byte(hashes[i]) == 0 then ready_milestone(keys) end
+          end
           at = from
           for i = 1, n do
             local hash = hashes[i]
@@ -289,12 +302,21 @@ extension FunctionLibrary {
           local fields = book.fields[ids]
           if fields and shares(fields, args, at, n) then
             finish(call, book)
-            book = ledger()
           end
           if n == 1 then
-            return append_one(call, book, keys, args, at, expected, looked, key, index, ids), book
+            return append_one(call, book, keys, args, at, expected, looked, key, index, ids)
           end
-          return append_many(call, book, keys, args, at, n, expected, looked, key, index, ids), book
+          return append_many(call, book, keys, args, at, n, expected, looked, key, index, ids)
+        end
+
+        -- One of several appends. Where it fails, those before it have written to the stream already: what
+        -- is yet to be written of them is written before the call ends.
+        local function append_next(call, book, ...)
+          local worked, answer = pcall(append_batch, call, book, ...)
+          if worked then return answer end
+          finish(call, book)
+          -- The server's pcall answers the text of an error alone.
+          error({err = answer})
         end
 
         local function append_all(keys, args)
@@ -315,7 +337,6 @@ extension FunctionLibrary {
           local book, answers = ledger(), {}
           local broken = fenced and fence_broken(call, keys[#keys], args[at], args[at + 1])
           keys.log, keys.ranks, keys.mark = keys[1], keys[2], epoch and 'log:' .. epoch
-          keys.many = count > 1
           at = 2
           for i = 1, count do
             local expected, looked, n = tonumber(args[at]), nil, tonumber(args[at + 2])
@@ -325,7 +346,7 @@ extension FunctionLibrary {
             end
             answers[i] = broken
             if not broken then
-              answers[i], book = append_batch(call, book, keys, args, at + 3, n, expected, looked,
+              answers[i] = append_next(call, book, keys, args, at + 3, n, expected, looked,
                 args[at + 1], keys[2 * i + 1], keys[2 * i + 2])
             end
             at = at + 3 + n * FIELDS_PER_EVENT
@@ -341,8 +362,9 @@ extension FunctionLibrary {
           local broken = fenced and fence_broken(call, keys[5], args[#args - 1], args[#args])
           if broken then return broken end
           keys.log, keys.ranks = keys[1], keys[4]
-          local answer, book = append_batch(call, ledger(), keys, args, 3, n, tonumber(args[1]), looked,
-            args[2], keys[2], keys[3])
+          local book = ledger()
+          local answer = append_batch(call, book, keys, args, 3, n, tonumber(args[1]), looked, args[2],
+            keys[2], keys[3])
           finish(call, book)
           if answer[1] == 5 then return redis.error_reply(answer[2]) end
           return answer

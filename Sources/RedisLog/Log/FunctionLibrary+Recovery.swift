@@ -113,6 +113,7 @@ extension FunctionLibrary {
           end
           keys.log, keys.ranks = keys[1], keys[2]
           ready(keys, keys[4], keys[5], true)
+          ready_milestone(keys)
           for i = 1, n do
             local at = 4 + (i - 1) * width
             local ids = keys[3 + 2 * tonumber(args[at])]
