@@ -28,6 +28,10 @@ final class OpenStreams: Sendable {
         state.withLock { state in
             state.bySession[writer.session]?.removeAll { $0 === writer }
             if state.bySession[writer.session]?.isEmpty == true { state.bySession[writer.session] = nil }
+            // Where nobody looks after streams nobody else would let go of it.
+            state.queue.removeFirst(state.head)
+            state.head = 0
+            state.queue.removeAll { $0.writer === writer }
         }
     }
 
