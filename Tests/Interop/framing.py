@@ -264,10 +264,11 @@ def expected(data):
     none of its own), and how it goes on: `end` where the last one ends the connection, `waits` where its body is
     not whole, `refused` where the next one is not lawful, `open` where nothing is left.
 
-    By libmicrohttpd's grace an empty line before a request may end with a line feed alone, or behind NUL."""
+    By libmicrohttpd's grace an empty line before a request may end with a line feed alone, and a line that
+    begins with NUL is an empty one, whatever follows in it: it is passed over, and nobody answers it."""
     ids = []
     while True:
-        data = re.sub(rb"\A(\r\n|\n|\0\n)+", b"", data)
+        data = re.sub(rb"\A(\r\n|\n|\0[^\r\n]*\r?\n)+", b"", data)
         if not data:
             return ids, "open"
         head = re.match(rb"((?:[^\r\n\0]+\r\n)+)\r\n", data)
