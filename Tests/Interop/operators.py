@@ -3,6 +3,7 @@
 replica, settings that keep less or evict, an archive that cannot be written, a changed password, a user
 without INFO, an emptied server. It is named, looked at, waited for."""
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -61,16 +62,20 @@ def is_seen(name, system, session, words, folder):
                     ["sessions", "show", session], ["proof", session, 1]):
         done = system.reel(*command)
         checks.equal(f"{name}: {command[0]} {command[1]} answers", done.returncode, 0)
+    out = folder / f"{session}.out"
     before = time.monotonic()
-    done = record(system, "refused")
+    # Both wait for the log for a while.
+    with concurrent.futures.ThreadPoolExecutor() as both:
+        recording, exporting = both.submit(record, system, "refused"), both.submit(
+            system.reel, "export", session, "-o", out)
+    done = recording.result()
     checks.check(f"{name}: recording says why it cannot", done.returncode == 3 and words in done.stderr,
                  (done.returncode, done.stderr))
-    checks.check(f"{name}: within the time that is waited", time.monotonic() - before < 60)
-    out = folder / f"{session}.out"
-    done = system.reel("export", session, "-o", out)
+    done = exporting.result()
     checks.check(f"{name}: an export that could leave no record is refused, and says why",
                  done.returncode == 3 and words in done.stderr and not out.exists(),
                  (done.returncode, done.stderr))
+    checks.check(f"{name}: within the time that is waited", time.monotonic() - before < 60)
 
 
 def is_over(name, system, session):
