@@ -13,8 +13,21 @@ func system(_ name: String, pkgConfig: String? = nil) -> Target {
     .systemLibrary(name: name, path: "Sources/System/\(name)", pkgConfig: pkgConfig)
 }
 
-func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+/// A room of the house: which floors may use which, and what each room may import, is in
+/// Tests/TidyTests/LayeringTests.swift.
+func room(_ floor: Floor, _ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(
+        name: name, dependencies: dependencies, path: "Sources/\(floor.rawValue)/\(name)",
+        swiftSettings: strict)
+}
+
+enum Floor: String {
+    case core = "Core"
+    case adapters = "Adapters"
+    case edge = "Edge"
+    case recording = "Domains/Recording"
+    case program = "Program"
+    case testing = "Testing"
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -43,84 +56,85 @@ let package = Package(
         // Loaded when a film is looked into, and never linked: see its shim.
         system("CAvformat"),
 
+        // Core: what everything else is made of. It knows no domain.
         // Numbers that were read: arithmetic that never traps.
-        library("Arithmetic"),
+        room(.core, "Arithmetic"),
+        // Vocabulary and ports: events, log, subscriptions, deciders. No I/O.
+        room(.core, "EventSourcing", ["Arithmetic", "CCrypto"]),
+        // Threads, child processes, locks on folders, signals.
+        room(.core, "Supervision", ["Arithmetic", "CPosix", "CStart"]),
 
-        // The core: vocabulary, ports and the domain. No I/O.
-        library("EventSourcing", ["Arithmetic", "CCrypto"]),
-        library("Recording", ["Arithmetic", "EventSourcing"]),
+        // Adapters: ports of the core over servers and files. They never import each other.
+        room(.adapters, "RedisLog", ["Arithmetic", "EventSourcing", "CHiredis"]),
+        room(.adapters, "MongoViews", ["Arithmetic", "EventSourcing", "Recording", "CMongo"]),
+        room(.adapters, "Vault", ["Arithmetic", "CZstd", "CLZ4", "CZlib", "CSodium", "CCrypto"]),
 
-        // Adapters. They never import each other.
-        library("RedisLog", ["Arithmetic", "EventSourcing", "CHiredis"]),
-        library("Vault", ["Arithmetic", "CZstd", "CLZ4", "CZlib", "CSodium", "CCrypto"]),
-        library("MongoViews", ["Arithmetic", "EventSourcing", "Recording", "CMongo"]),
+        // Edge: HTTP, tokens, figures, the command line as such. They know no domain.
+        room(
+            .edge, "HTTPServer",
+            [
+                "Arithmetic", "EventSourcing", "Metrics", "Supervision", "CMicrohttpd", "CGnuTLS", "CZlib",
+            ]),
+        room(.edge, "Access", ["Arithmetic", "EventSourcing", "CCrypto"]),
+        room(.edge, "Metrics"),
+        room(.edge, "Console", ["Arithmetic", "EventSourcing"]),
 
-        // Looks into films, in a process of its own.
-        library(
-            "MediaProbe",
-            ["Arithmetic", "CAvformat", "CPosix", "CSandbox", "EventSourcing", "Recording", "Supervision"]),
-
+        // The domain of recorded sessions: its model, its work, its API.
+        room(.recording, "Recording", ["Arithmetic", "EventSourcing"]),
         // What a session's log says and what its files hold, each checked against the other.
-        library("SessionContent", ["Arithmetic", "EventSourcing", "Recording", "Vault"]),
-
+        room(.recording, "SessionContent", ["Arithmetic", "EventSourcing", "Recording", "Vault"]),
         // How chunks come in, from whatever source: place, spool, digest, admission, decision.
-        library("Intake", ["Arithmetic", "EventSourcing", "Recording", "Vault", "Supervision"]),
-
+        room(.recording, "Intake", ["Arithmetic", "EventSourcing", "Recording", "Vault", "Supervision"]),
         // The runtime of workers and the stages, and the recorder of files and streams.
-        library(
-            "Pipeline",
+        room(
+            .recording, "Pipeline",
             [
                 "Arithmetic", "EventSourcing", "Intake", "Recording", "SessionContent", "Vault",
                 "Supervision",
             ]),
-
-        // Threads, child processes, locks on folders, signals.
-        library("Supervision", ["Arithmetic", "CPosix", "CStart"]),
-
-        // The redis-server and the mongod that `reel up` keeps, and who may use them.
-        library("EmbeddedServers", ["EventSourcing", "Supervision", "CMongo"]),
-
-        // HTTP: the server layer without any path of its own, figures for Prometheus, tokens.
-        library("Metrics"),
-        library(
-            "HTTPServer",
-            ["Arithmetic", "EventSourcing", "Metrics", "Supervision", "CMicrohttpd", "CGnuTLS", "CZlib"]),
-        library("Access", ["Arithmetic", "EventSourcing", "CCrypto"]),
-        // A client that measures such servers.
-        library("HTTPLoad", ["CPosix", "Supervision"]),
-
-        // The services' HTTP interfaces, over ports; adapters are put together in `reel`.
-        library(
-            "Gateway",
+        // The HTTP interfaces, over ports.
+        room(
+            .recording, "Gateway",
             [
                 "Access", "Arithmetic", "EventSourcing", "HTTPServer", "Intake", "Metrics", "Recording",
                 "SessionContent", "Supervision", "Vault",
             ]),
-
         // The gateway's followers on the runtime's reader of the log.
-        library(
-            "GatewayFeed",
-            ["EventSourcing", "Gateway", "HTTPServer", "Pipeline", "Recording", "Supervision"]),
-
-        // The command line as such: arguments, settings, help, tables, progress. No I/O.
-        library("Console", ["Arithmetic", "EventSourcing"]),
-
-        // In-memory back ends, contract suites, real servers for tests.
-        library(
-            "Simulation",
+        room(
+            .recording, "GatewayFeed",
             [
-                "EventSourcing", "Intake", "Recording", "Pipeline", "SessionContent", "Supervision", "Vault",
+                "EventSourcing", "Gateway", "HTTPServer", "Pipeline", "Recording", "Supervision",
             ]),
-        library("TestServers", ["EmbeddedServers", "Supervision"]),
+        // Looks into films, in a process of its own.
+        room(
+            .recording, "MediaProbe",
+            [
+                "Arithmetic", "CAvformat", "CPosix", "CSandbox", "EventSourcing", "Recording",
+                "Supervision",
+            ]),
 
+        // The program: what it keeps, measures and commands, and where all is put together.
+        // The redis-server and the mongod that `reel up` keeps, and who may use them.
+        room(.program, "EmbeddedServers", ["EventSourcing", "Supervision", "CMongo"]),
+        // A client that measures HTTP servers.
+        room(.program, "HTTPLoad", ["CPosix", "Supervision"]),
         .executableTarget(
             name: "reel",
             dependencies: [
-                "Arithmetic", "EventSourcing", "Recording", "RedisLog", "SessionContent", "Vault", "Pipeline",
-                "MongoViews", "Supervision", "EmbeddedServers", "Console", "Access", "Gateway", "MediaProbe",
-                "GatewayFeed", "HTTPLoad", "HTTPServer", "Intake", "Metrics",
+                "Arithmetic", "EventSourcing", "Recording", "RedisLog", "SessionContent", "Vault",
+                "Pipeline", "MongoViews", "Supervision", "EmbeddedServers", "Console", "Access", "Gateway",
+                "MediaProbe", "GatewayFeed", "HTTPLoad", "HTTPServer", "Intake", "Metrics",
             ],
-            swiftSettings: strict),
+            path: "Sources/Program/reel", swiftSettings: strict),
+
+        // In-memory back ends, contract suites, the simulated world, real servers for tests.
+        room(
+            .testing, "Simulation",
+            [
+                "EventSourcing", "Intake", "Recording", "Pipeline", "SessionContent", "Supervision",
+                "Vault",
+            ]),
+        room(.testing, "TestServers", ["EmbeddedServers", "Supervision"]),
 
         tests("EventSourcingTests", ["Arithmetic", "EventSourcing", "Simulation"]),
         tests("RecordingTests", ["EventSourcing", "Recording", "Simulation"]),

@@ -103,6 +103,23 @@ enum SourceTree {
     }
 
     /// Names of the folders directly in `folder`.
+    /// The floors of the house but for `System`; each has a folder for each of its rooms.
+    static let floors = ["Core", "Adapters", "Edge", "Domains/Recording", "Program", "Testing"]
+
+    /// The floor of each room.
+    static let rooms: [String: String] = floors.reduce(into: [:]) { rooms, floor in
+        for room in (try? folders(in: "Sources/\(floor)")) ?? [] { rooms[room] = floor }
+    }
+
+    /// Where a room, or a file of it, is: `Vault/Files.swift` is `Sources/Adapters/Vault/Files.swift`.
+    static func path(_ inRoom: String) -> String {
+        let room = String(inRoom.prefix { $0 != "/" })
+        return "Sources/\(rooms[room] ?? "no floor")/\(inRoom)"
+    }
+
+    /// The Swift files of a room, or of a folder of it.
+    static func swift(ofRoom inRoom: String) -> [SourceFile] { swift(under: path(inRoom)) }
+
     static func folders(in folder: String) throws -> [String] {
         let url = root.appendingPathComponent(folder)
         return try FileManager.default.contentsOfDirectory(atPath: url.path).sorted().filter { name in

@@ -45,8 +45,8 @@ struct TidyTests {
 
     @Test("Every target's folder has a source")
     func noEmptyTargets() throws {
-        for folder in try SourceTree.folders(in: "Sources") where folder != "System" {
-            #expect(!SourceTree.swift(under: "Sources/\(folder)").isEmpty, "Sources/\(folder)")
+        for room in SourceTree.rooms.keys {
+            #expect(!SourceTree.swift(ofRoom: room).isEmpty, "\(room)")
         }
         for folder in try SourceTree.folders(in: "Sources/System") {
             let files = SourceTree.files.filter { $0.path.hasPrefix("Sources/System/\(folder)/") }
@@ -119,20 +119,21 @@ struct BannedCallTests {
     @Test("Only the command line prints")
     func prints() throws {
         try find(#"(^|[^.\w])(debugPrint|print|dump|NSLog)\("#, in: sources) { file in
-            file.path.hasPrefix("Sources/reel/")
+            file.path.hasPrefix(SourceTree.path("reel/"))
         }
     }
 
     @Test("Formatters and coders of Foundation stay out of the hot layers")
     func slowFoundation() throws {
         let hot = ["EventSourcing", "Recording", "RedisLog", "Vault", "Pipeline", "MongoViews"]
-        let files = hot.flatMap { SourceTree.swift(under: "Sources/\($0)") }
+        let files = hot.flatMap { SourceTree.swift(ofRoom: $0) }
         try find(
             #"\b(JSONEncoder|JSONDecoder|JSONSerialization|DateFormatter|ISO8601DateFormatter)\b"#, in: files)
     }
 
     private func named(_ paths: String...) -> (SourceFile) -> Bool {
-        { file in paths.contains { file.path == "Sources/\($0)" || file.path.hasPrefix("Sources/\($0)/") } }
+        let places = paths.map(SourceTree.path)
+        return { file in places.contains { file.path == $0 || file.path.hasPrefix("\($0)/") } }
     }
 
     @Test("Sealed files are opened in one place, which checks them")
@@ -160,7 +161,7 @@ struct BannedCallTests {
     func descriptors() throws {
         try find(
             #"\bO_[A-Z]+\b|\b(fopen|creat|lstat|unlink|rmdir|opendir|symlink)\("#,
-            in: SourceTree.swift(under: "Sources/Vault"),
+            in: SourceTree.swift(ofRoom: "Vault"),
             unless: named(
                 "Vault/Files.swift", "Vault/Folder.swift",
                 // Measures what the bare libraries do.
@@ -170,7 +171,7 @@ struct BannedCallTests {
     @Test("Archived segments are read along the chain of hashes alone")
     func segments() throws {
         try find(
-            #"\.(readFront|readSealed)\(|\bstore\.read\("#, in: SourceTree.swift(under: "Sources/RedisLog"),
+            #"\.(readFront|readSealed)\(|\bstore\.read\("#, in: SourceTree.swift(ofRoom: "RedisLog"),
             unless: named("RedisLog/Archive/Archive.swift"))
         try find(
             #"\.(readFront|readSealed)\("#, in: sources,
@@ -206,7 +207,7 @@ struct BannedCallTests {
         let folders = [
             "Recording/ReadModels", "Recording/Statistics", "Recording/Retention", "MongoViews/Documents",
         ]
-        let files = folders.flatMap { SourceTree.swift(under: "Sources/\($0)") }
+        let files = folders.flatMap { SourceTree.swift(ofRoom: $0) }
         // But for two counts of what is in memory, one by one.
         try find(#"^(?!.*\b(differences|repairs) \+= 1$).*[\w\])] [-+*]= "#, in: files)
     }
@@ -235,7 +236,7 @@ struct SchemaTests {
     private func eventTypes() throws -> Set<String> {
         var types: Set<String> = []
         let word = try Regex(#""([A-Z][A-Za-z]+)""#, as: (Substring, Substring).self)
-        for file in SourceTree.swift(under: "Sources/Recording/Events") {
+        for file in SourceTree.swift(ofRoom: "Recording/Events") {
             var inside = false
             for line in file.lines {
                 if line.contains("typeNames: Set<String> = [") { inside = true }
