@@ -57,46 +57,41 @@ let package = Package(
         system("CAvformat"),
 
         // Core: what everything else is made of. It knows no domain.
-        // Numbers that were read: arithmetic that never traps.
-        room(.core, "Arithmetic"),
+        // JSON, time, ids, digests, hexadecimal, waiting times, and arithmetic that never traps.
+        room(.core, "Base", ["CCrypto"]),
         // Vocabulary and ports: events, log, subscriptions, deciders. No I/O.
-        room(.core, "EventSourcing", ["Arithmetic", "CCrypto"]),
+        room(.core, "EventSourcing", ["Base"]),
         // Threads, child processes, locks on folders, signals.
-        room(.core, "Supervision", ["Arithmetic", "CPosix", "CStart"]),
+        room(.core, "Supervision", ["Base", "CPosix", "CStart"]),
 
         // Adapters: ports of the core over servers and files. They never import each other.
-        room(.adapters, "RedisLog", ["Arithmetic", "EventSourcing", "CHiredis"]),
-        room(.adapters, "MongoViews", ["Arithmetic", "EventSourcing", "Recording", "CMongo"]),
-        room(.adapters, "Vault", ["Arithmetic", "CZstd", "CLZ4", "CZlib", "CSodium", "CCrypto"]),
+        room(.adapters, "RedisLog", ["Base", "EventSourcing", "CHiredis"]),
+        room(.adapters, "MongoViews", ["Base", "EventSourcing", "Recording", "CMongo"]),
+        room(.adapters, "Vault", ["Base", "CZstd", "CLZ4", "CZlib", "CSodium", "CCrypto"]),
 
         // Edge: HTTP, tokens, figures, the command line as such. They know no domain.
-        room(
-            .edge, "HTTPServer",
-            [
-                "Arithmetic", "EventSourcing", "Metrics", "Supervision", "CMicrohttpd", "CGnuTLS", "CZlib",
-            ]),
-        room(.edge, "Access", ["Arithmetic", "EventSourcing", "CCrypto"]),
+        room(.edge, "HTTPServer", ["Base", "Metrics", "Supervision", "CMicrohttpd", "CGnuTLS", "CZlib"]),
+        room(.edge, "Access", ["Base", "CCrypto"]),
         room(.edge, "Metrics"),
-        room(.edge, "Console", ["Arithmetic", "EventSourcing"]),
+        room(.edge, "Console", ["Base"]),
 
         // The domain of recorded sessions: its model, its work, its API.
-        room(.recording, "Recording", ["Arithmetic", "EventSourcing"]),
+        room(.recording, "Recording", ["Base", "EventSourcing"]),
         // What a session's log says and what its files hold, each checked against the other.
-        room(.recording, "SessionContent", ["Arithmetic", "EventSourcing", "Recording", "Vault"]),
+        room(.recording, "SessionContent", ["Base", "EventSourcing", "Recording", "Vault"]),
         // How chunks come in, from whatever source: place, spool, digest, admission, decision.
-        room(.recording, "Intake", ["Arithmetic", "EventSourcing", "Recording", "Vault", "Supervision"]),
+        room(.recording, "Intake", ["Base", "EventSourcing", "Recording", "Vault", "Supervision"]),
         // The runtime of workers and the stages, and the recorder of files and streams.
         room(
             .recording, "Pipeline",
             [
-                "Arithmetic", "EventSourcing", "Intake", "Recording", "SessionContent", "Vault",
-                "Supervision",
+                "Base", "EventSourcing", "Intake", "Recording", "SessionContent", "Vault", "Supervision",
             ]),
         // The HTTP interfaces, over ports.
         room(
             .recording, "Gateway",
             [
-                "Access", "Arithmetic", "EventSourcing", "HTTPServer", "Intake", "Metrics", "Recording",
+                "Base", "Access", "EventSourcing", "HTTPServer", "Intake", "Metrics", "Recording",
                 "SessionContent", "Supervision", "Vault",
             ]),
         // The gateway's followers on the runtime's reader of the log.
@@ -109,19 +104,18 @@ let package = Package(
         room(
             .recording, "MediaProbe",
             [
-                "Arithmetic", "CAvformat", "CPosix", "CSandbox", "EventSourcing", "Recording",
-                "Supervision",
+                "Base", "CAvformat", "CPosix", "CSandbox", "Recording", "Supervision",
             ]),
 
         // The program: what it keeps, measures and commands, and where all is put together.
         // The redis-server and the mongod that `reel up` keeps, and who may use them.
-        room(.program, "EmbeddedServers", ["EventSourcing", "Supervision", "CMongo"]),
+        room(.program, "EmbeddedServers", ["Base", "Supervision", "CMongo"]),
         // A client that measures HTTP servers.
         room(.program, "HTTPLoad", ["CPosix", "Supervision"]),
         .executableTarget(
             name: "reel",
             dependencies: [
-                "Arithmetic", "EventSourcing", "Recording", "RedisLog", "SessionContent", "Vault",
+                "Base", "EventSourcing", "Recording", "RedisLog", "SessionContent", "Vault",
                 "Pipeline", "MongoViews", "Supervision", "EmbeddedServers", "Console", "Access", "Gateway",
                 "MediaProbe", "GatewayFeed", "HTTPLoad", "HTTPServer", "Intake", "Metrics",
             ],
@@ -131,52 +125,57 @@ let package = Package(
         room(
             .testing, "Simulation",
             [
-                "EventSourcing", "Intake", "Recording", "Pipeline", "SessionContent", "Supervision",
-                "Vault",
+                "Base", "EventSourcing", "Intake", "Recording", "Pipeline", "SessionContent",
+                "Supervision", "Vault",
             ]),
         room(.testing, "TestServers", ["EmbeddedServers", "Supervision"]),
 
-        tests("EventSourcingTests", ["Arithmetic", "EventSourcing", "Simulation"]),
-        tests("RecordingTests", ["EventSourcing", "Recording", "Simulation"]),
-        tests("RedisLogTests", ["EventSourcing", "RedisLog", "Simulation", "TestServers"]),
-        tests("VaultTests", ["Simulation", "Vault"]),
+        tests("BaseTests", ["Base"]),
+        tests("EventSourcingTests", ["Base", "EventSourcing", "Simulation"]),
+        tests("RecordingTests", ["Base", "EventSourcing", "Recording", "Simulation"]),
+        tests("RedisLogTests", ["Base", "EventSourcing", "RedisLog", "Simulation", "TestServers"]),
+        tests("VaultTests", ["Base", "Simulation", "Vault"]),
         tests(
-            "IntakeTests", ["EventSourcing", "Intake", "Recording", "Simulation", "Supervision", "Vault"]),
+            "IntakeTests",
+            [
+                "Base", "EventSourcing", "Intake", "Recording", "Simulation", "Supervision", "Vault",
+            ]),
         tests(
             "PipelineTests",
             [
-                "EventSourcing", "Intake", "Recording", "Pipeline", "SessionContent", "Vault", "Simulation",
-                "RedisLog",
-                "TestServers",
+                "Base", "EventSourcing", "Recording", "Pipeline", "SessionContent", "Vault",
+                "Simulation", "RedisLog", "TestServers",
             ]),
         tests(
             "MongoViewsTests",
             [
-                "EmbeddedServers", "EventSourcing", "Recording", "MongoViews", "Pipeline", "RedisLog",
-                "Simulation", "Supervision", "TestServers",
+                "Base", "EmbeddedServers", "EventSourcing", "Recording", "MongoViews", "Pipeline",
+                "RedisLog", "Simulation", "Supervision", "TestServers",
             ]),
         tests("ConsoleTests", ["Console"]),
         tests("MetricsTests", ["Metrics"]),
-        tests("AccessTests", ["Access", "EventSourcing"]),
-        tests("HTTPServerTests", ["EventSourcing", "HTTPLoad", "HTTPServer", "Metrics", "Supervision"]),
+        tests("AccessTests", ["Base", "Access"]),
+        tests("HTTPServerTests", ["HTTPLoad", "HTTPServer", "Metrics", "Supervision"]),
         tests(
             "GatewayTests",
             [
-                "Access", "EventSourcing", "Gateway", "GatewayFeed", "HTTPServer", "Intake", "Metrics",
-                "Pipeline", "Recording", "SessionContent", "Simulation", "Supervision", "Vault",
+                "Base", "Access", "EventSourcing", "Gateway", "GatewayFeed", "HTTPServer", "Intake",
+                "Metrics", "Pipeline", "Recording", "SessionContent", "Simulation", "Supervision",
+                "Vault",
             ]),
         tests(
             "ReelTests",
             [
-                "reel", "Console", "EventSourcing", "HTTPServer", "Recording", "RedisLog", "SessionContent",
-                "Simulation", "Supervision", "Pipeline", "TestServers", "Vault",
+                "Base", "reel", "Console", "EventSourcing", "HTTPServer", "Recording", "RedisLog",
+                "SessionContent", "Simulation", "Supervision", "Pipeline", "TestServers", "Vault",
             ]),
         tests("MediaProbeTests", ["MediaProbe", "Recording"]),
-        tests("SupervisionTests", ["EmbeddedServers", "Supervision", "TestServers"]),
+        tests("SupervisionTests", ["Base", "EmbeddedServers", "Supervision", "TestServers"]),
         tests(
-            "SimulationTests", ["EventSourcing", "Intake", "Pipeline", "Recording", "Simulation", "Vault"]),
-        tests("FuzzTests", ["EventSourcing", "Pipeline", "RedisLog", "Simulation", "Vault"]),
-        tests("SystemTests", ["TestServers", "Supervision"]),
+            "SimulationTests",
+            ["EventSourcing", "Intake", "Pipeline", "Recording", "Simulation", "Vault"]),
+        tests("FuzzTests", ["Base", "EventSourcing", "Pipeline", "RedisLog", "Simulation", "Vault"]),
+        tests("SystemTests", []),
         tests("TidyTests", []),
     ]
 )

@@ -1,4 +1,3 @@
-import EventSourcing
 import Glibc
 import Testing
 

@@ -1,4 +1,4 @@
-import EventSourcing
+import Base
 import Testing
 
 @testable import Access
@@ -245,19 +245,6 @@ struct TokenTests {
             add { $0.removeSubrange(place...) }
         }
         return out
-    }
-
-    @Test("Base 64 for URLs has one form for each array of bytes")
-    func base64() throws {
-        for count in 0..<40 {
-            let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 77 &+ 3) }
-            let text = Base64URL.encode(bytes)
-            #expect(Base64URL.decode(text.utf8) == bytes)
-        }
-        #expect(Base64URL.encode([0xFB, 0xFF]) == "-_8")
-        for bad in ["A", "AAAAA", "AB", "-_9", "AA=", "AA==", "A A", "+/8", "AA\n"] {
-            #expect(Base64URL.decode(bad.utf8) == nil, "\(bad)")
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-import EventSourcing
+import Base
 import Testing
 
 @testable import Access

@@ -1,3 +1,4 @@
+import Base
 import Access
 import EventSourcing
 import Foundation

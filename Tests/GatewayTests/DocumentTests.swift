@@ -1,4 +1,4 @@
-import EventSourcing
+import Base
 import Foundation
 import Gateway
 import HTTPServer

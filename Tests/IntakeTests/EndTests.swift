@@ -1,4 +1,3 @@
-import EventSourcing
 import Intake
 import Recording
 import Supervision

@@ -1,3 +1,4 @@
+import Base
 import EventSourcing
 import Pipeline
 import Simulation

@@ -1,4 +1,3 @@
-import EventSourcing
 import Pipeline
 import RedisLog
 import TestServers

@@ -156,20 +156,6 @@ struct StateMachineTests {
         let due = schedule.due(at: 30_001, using: &generator)
         #expect(due.orphans)
     }
-
-    @Test("the wait before another attempt grows, is bounded, and begins anew after a success")
-    func backoff() {
-        var generator = SeededGenerator(seed: 3)
-        var backoff = Backoff(firstMilliseconds: 20, maximumMilliseconds: 1000)
-        let waits = (0..<100).map { _ in backoff.failed(using: &generator) }
-        #expect((10...20).contains(waits[0]))
-        #expect((20...40).contains(waits[1]))
-        #expect(waits.allSatisfy { $0 <= 1000 })
-        #expect(waits[99] >= 500)
-        backoff.succeeded()
-        let fresh = backoff.failed(using: &generator)
-        #expect(fresh <= 20)
-    }
 }
 
 @Suite("Addresses and words of the server")

@@ -27,18 +27,6 @@ struct SettingsTests {
         #expect(settings["protected-mode"] == "yes")
     }
 
-    @Test func waitsDoubleUpToTheLimit() {
-        let backoff = Backoff(firstMilliseconds: 100, limitMilliseconds: 1_000)
-        for (attempt, most) in [
-            (1, 100), (2, 200), (3, 400), (4, 800), (5, 1_000), (60, 1_000), (.max, 1_000),
-        ] {
-            for _ in 0..<50 {
-                #expect((most / 2...most).contains(backoff.milliseconds(attempt: attempt)))
-            }
-        }
-        #expect(Backoff(firstMilliseconds: .max, limitMilliseconds: 7).milliseconds(attempt: 9) <= 7)
-    }
-
     @Test func aFreePortIsFreeAndATakenOneIsNot() throws {
         let port = try Loopback.freePort()
         #expect(Loopback.isFree(port))

@@ -1,3 +1,4 @@
+import Base
 import EmbeddedServers
 import Foundation
 import Glibc

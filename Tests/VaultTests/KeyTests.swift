@@ -1,3 +1,4 @@
+import Base
 import CSodium
 import Dispatch
 import Glibc

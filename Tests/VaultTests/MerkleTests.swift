@@ -1,3 +1,4 @@
+import Base
 import Simulation
 import Testing
 

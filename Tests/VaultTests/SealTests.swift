@@ -1,3 +1,4 @@
+import Base
 import CSodium
 import Simulation
 import Testing

@@ -1,3 +1,4 @@
+internal import Base
 internal import Synchronization
 
 /// Documents in the collections of the read models that are not as Reel writes them: somebody else's, or
@@ -90,7 +91,7 @@ extension BSONFields {
     private static func text(of id: BSONValue) -> String {
         switch id {
         case .objectID(let bytes):
-            bytes.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+            Hexadecimal.text(bytes)
         case .string(let text): "'\(text.prefix(100))'"
         case .int32(let number): "\(number)"
         case .int64(let number): "\(number)"

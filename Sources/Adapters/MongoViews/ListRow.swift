@@ -1,4 +1,4 @@
-internal import EventSourcing
+internal import Base
 internal import Recording
 
 /// What a list shows, and where it stands in the list's order.

@@ -1,4 +1,5 @@
-public import EventSourcing
+public import Base
+internal import EventSourcing
 public import Recording
 
 /// The vault's database as a whole: whether it is fit to keep keys, and what is missing in it. May be shared

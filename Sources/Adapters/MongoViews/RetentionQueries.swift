@@ -1,4 +1,5 @@
-public import EventSourcing
+public import Base
+internal import EventSourcing
 public import Recording
 
 extension MongoReadModels {

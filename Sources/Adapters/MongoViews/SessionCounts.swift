@@ -1,4 +1,4 @@
-internal import Arithmetic
+internal import Base
 internal import EventSourcing
 public import Recording
 

@@ -1,3 +1,5 @@
+public import Base
+
 /// Why an archive file could not be written or read.
 public enum ArchiveFailure: Error, Hashable, Sendable, CustomStringConvertible {
     /// The operating system refused, or there is no such file.

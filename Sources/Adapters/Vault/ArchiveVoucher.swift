@@ -1,3 +1,4 @@
+public import Base
 internal import CSodium
 
 /// Word that a segment of the archive is what the log held, by somebody who has a key-encryption key.

@@ -1,4 +1,4 @@
-internal import Arithmetic
+internal import Base
 internal import Glibc
 
 /// How much is kept free on the disks of the spool and the chunk store, and what happens below that.

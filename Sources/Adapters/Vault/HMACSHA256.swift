@@ -1,3 +1,4 @@
+public import Base
 internal import CCrypto
 
 /// Streaming HMAC-SHA256 (RFC 2104, RFC 4231) over libcrypto; one thread, one key, reusable after `finish`.

@@ -1,3 +1,5 @@
+internal import Base
+
 /// The rule for every id that becomes part of a path, a header or a key's associated data.
 public enum Identifier {
     /// Longest id, in characters.
@@ -20,6 +22,6 @@ public enum Identifier {
 
     /// `count` random bytes as hexadecimal digits behind a prefix.
     static func random(prefix: String, bytes count: Int) -> String {
-        prefix + Hex.encode(FileCalls.watcher?.randomBytes(count) ?? Sodium.randomBytes(count))
+        prefix + Hexadecimal.text(FileCalls.watcher?.randomBytes(count) ?? Sodium.randomBytes(count))
     }
 }

@@ -1,3 +1,4 @@
+internal import Base
 internal import Glibc
 
 /// The files of a key ring. Refuses what others could have read or replaced.
@@ -52,7 +53,7 @@ struct KeyFiles: Sendable {
         }
         defer { line.withUnsafeMutableBytes { Sodium.wipe($0) } }
         guard line.count == 2 * SessionKey.byteCount,
-            var bytes = Hex.decode(String(decoding: line, as: UTF8.self))
+            var bytes = Hexadecimal.bytes(String(decoding: line, as: UTF8.self))
         else {
             throw .damagedFile(path: path, reason: "it does not hold 64 hexadecimal digits")
         }
@@ -77,7 +78,7 @@ struct KeyFiles: Sendable {
     }
 
     func write(id: String, secret: SecretBytes) throws(KeyFailure) {
-        var text = secret.withBytes { [UInt8](Hex.encode($0).utf8) } + [UInt8(ascii: "\n")]
+        var text = secret.withBytes { [UInt8](Hexadecimal.text($0).utf8) } + [UInt8(ascii: "\n")]
         defer { text.withUnsafeMutableBytes { Sodium.wipe($0) } }
         do {
             try place(text) { temporary throws(StorageFailure) in

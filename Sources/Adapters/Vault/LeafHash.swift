@@ -1,3 +1,4 @@
+public import Base
 internal import Glibc
 
 /// The Merkle leaf hash of sealed files: SHA-256(0x00 ‖ file), a chunk's `merkle_hash`.

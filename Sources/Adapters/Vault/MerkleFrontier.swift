@@ -1,3 +1,5 @@
+public import Base
+
 /// A Merkle tree that only grows: the roots of its complete subtrees, at most one for each power of two.
 ///
 /// For computing a session's root while its chunks come in; 32 bytes for each bit of the leaf count.

@@ -1,3 +1,5 @@
+public import Base
+
 /// Proof that one leaf stands at one place of a tree (audit path, RFC 6962 section 2.1.1).
 public struct InclusionProof: Hashable, Sendable {
     /// The leaf's place, from 0: the chunk's `sequence_number` less one.

@@ -1,3 +1,4 @@
+public import Base
 internal import CCrypto
 
 /// A Merkle tree over a session's sealed files in order (section 2.1 of RFC 6962 and RFC 9162, SHA-256).

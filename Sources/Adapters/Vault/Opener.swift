@@ -1,3 +1,5 @@
+internal import Base
+
 /// The parts of a sealed file, found without a key.
 struct SealedParts: Hashable, Sendable {
     /// The header, decoded strictly.

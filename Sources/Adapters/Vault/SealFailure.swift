@@ -1,3 +1,5 @@
+public import Base
+
 /// Why a chunk could not be sealed, or what is wrong with a sealed file. None goes away by trying again with
 /// the same bytes and key.
 public enum SealFailure: Error, Hashable, Sendable, CustomStringConvertible {

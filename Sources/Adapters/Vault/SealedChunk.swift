@@ -1,3 +1,5 @@
+public import Base
+
 /// What the log says of a recorded chunk, before it is sealed: what its sealed file must give back.
 public struct RecordedChunk: Hashable, Sendable {
     /// Which chunk.

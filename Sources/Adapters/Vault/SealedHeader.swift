@@ -1,3 +1,5 @@
+internal import Base
+
 /// How a sealed file's payload is encrypted, by the name written in its header.
 public enum Cipher: String, CaseIterable, Hashable, Sendable {
     /// The plain payload; nothing is authenticated but by the Merkle tree.

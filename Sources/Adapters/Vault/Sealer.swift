@@ -1,3 +1,5 @@
+public import Base
+
 /// What was put into one sealed file.
 public struct SealedImage: Hashable, Sendable {
     /// The header as written.

@@ -1,3 +1,4 @@
+public import Base
 internal import CSodium
 
 /// A session's data key and the three subkeys made from it (libsodium `crypto_kdf`, context `reelchnk`).

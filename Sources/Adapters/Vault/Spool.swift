@@ -1,4 +1,4 @@
-internal import Arithmetic
+internal import Base
 internal import Glibc
 
 /// How much lies in the spool.

@@ -1,3 +1,5 @@
+internal import Base
+
 extension AppendBatch {
     /// Checks the limits of the log; every store does so before it writes anything. Throws `invalid`.
     public func requireWithinLimits(_ partitioning: Partitioning) throws(LogFailure) {

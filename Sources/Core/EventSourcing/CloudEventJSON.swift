@@ -1,3 +1,5 @@
+public import Base
+
 extension RecordedEvent {
     /// The event in CloudEvents 1.0 JSON form, attributes in the order of the log's fields; attributes
     /// that are unknown are left out.

@@ -1,3 +1,5 @@
+public import Base
+
 /// Why a command was not carried out.
 public enum CommandError<Rejection: Error>: Error {
     /// The rules forbid it.

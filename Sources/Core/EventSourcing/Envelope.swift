@@ -1,3 +1,5 @@
+public import Base
+
 /// Who caused an event (CloudEvents `authtype` and `authid`).
 public struct Actor: Sendable, Hashable {
     /// `user`, `service_account`, `system` or `unknown`, after the CloudEvents Auth Context extension.

@@ -1,3 +1,5 @@
+internal import Base
+
 /// How many partitions a log has, and which one a key belongs to. Fixed when the log is created.
 public struct Partitioning: Sendable, Hashable {
     /// The most partitions that a log has.

@@ -1,4 +1,4 @@
-internal import Arithmetic
+public import Base
 
 /// The counts of one subject under one rule: a sliding window of slots, as a value. The rules are those of
 /// the server-side function in `RedisLog`, and the contract holds both to the same answers.

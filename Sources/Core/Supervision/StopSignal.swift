@@ -1,3 +1,5 @@
+internal import Base
+
 /// A flag that goes up once and stays up: "please end". Whoever works in a loop looks at it every turn,
 /// whoever waits waits on it.
 public final class StopSignal: Sendable {

@@ -1,3 +1,4 @@
+public import Base
 import Glibc
 
 /// A server that is kept running: started, waited for, started again on the same port when it dies,
@@ -29,7 +30,7 @@ public final class SupervisedServer: Service {
         /// How long it may take to end before it is killed.
         public var stopMilliseconds = 15_000
         /// Waits between restarts.
-        public var backoff = Backoff()
+        public var backoff = Backoff(firstMilliseconds: 100, limitMilliseconds: 10_000)
         /// Restarts in a row before giving up.
         public var attempts = 10
         /// When it has served this long, the next death is the first again.

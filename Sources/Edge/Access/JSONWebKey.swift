@@ -1,4 +1,4 @@
-internal import EventSourcing
+internal import Base
 
 /// A file of keys in JSON (RFC 7517).
 enum JSONWebKeySet {

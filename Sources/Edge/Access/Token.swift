@@ -1,5 +1,4 @@
-internal import Arithmetic
-public import EventSourcing
+public import Base
 
 /// What a token says about who holds it.
 public struct Claims: Sendable, Hashable {

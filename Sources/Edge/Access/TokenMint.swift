@@ -1,4 +1,4 @@
-public import EventSourcing
+public import Base
 internal import CCrypto
 internal import Glibc
 

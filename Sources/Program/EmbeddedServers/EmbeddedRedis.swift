@@ -1,4 +1,4 @@
-internal import EventSourcing
+internal import Base
 public import Supervision
 
 /// A redis-server in a data folder, with the settings of `ops/redis.conf`.
@@ -98,10 +98,7 @@ public struct EmbeddedRedis: ServerDescription {
     /// It keeps its rights all the same. In its name Redis 7.0 reads its file again at a start, and drops
     /// each transaction of it that the user may not carry out: without rights, all that was acknowledged.
     private static func users(_ login: ServerLogin) -> String {
-        let hash = SHA256.digest(of: login.password.utf8).map { byte in
-            let digits = String(byte, radix: 16)
-            return digits.count == 1 ? "0" + digits : digits
-        }.joined()
+        let hash = Hexadecimal.text(SHA256.digest(of: login.password.utf8))
         return "user default off resetpass ~* &* +@all\n"
             + "user \(login.user) on #\(hash) ~* &* +@all\n"
     }

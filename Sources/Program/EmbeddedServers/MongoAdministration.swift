@@ -1,5 +1,5 @@
+internal import Base
 internal import CMongo
-internal import EventSourcing
 internal import Supervision
 
 /// Why a mongod did not do what its supervisor asked of it. Never shows a password.

@@ -1,4 +1,4 @@
-internal import EventSourcing
+internal import Base
 
 /// The users of an embedded mongod: made where they are missing, given their passwords where they have
 /// others, in any number of tries.

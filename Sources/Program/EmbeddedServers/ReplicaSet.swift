@@ -1,4 +1,4 @@
-internal import EventSourcing
+internal import Base
 internal import Supervision
 
 /// Makes a mongod a replica set of one and finds out whether it takes writes.

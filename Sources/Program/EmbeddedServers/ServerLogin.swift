@@ -1,4 +1,4 @@
-internal import EventSourcing
+internal import Base
 
 /// A user of a server and its password. Never shows the password by itself.
 public struct ServerLogin: Sendable, Equatable, CustomStringConvertible, CustomReflectable {

@@ -1,3 +1,4 @@
+public import Base
 public import EventSourcing
 
 /// A promise of a port that an implementation breaks.

@@ -1,4 +1,4 @@
-public import EventSourcing
+public import Base
 
 /// Numbers that somebody may write where a reasonable one belongs, as JSON text.
 public enum ExtremeNumbers {

@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 
 /// What every `OrderedParking` promises. Needs a log of four partitions or more.

@@ -1,3 +1,4 @@
+internal import Base
 public import EventSourcing
 
 /// One promise of a rate counter, checked on a fresh one that counts by the given clock.

@@ -1,4 +1,4 @@
-public import EventSourcing
+public import Base
 public import Foundation
 
 /// Files of the repository, found from where this file is.

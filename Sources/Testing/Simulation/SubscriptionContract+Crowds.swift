@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 
 /// Many groups, many members, and members that come and go.

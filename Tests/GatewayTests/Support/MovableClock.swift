@@ -1,4 +1,4 @@
-import EventSourcing
+import Base
 import Synchronization
 
 /// A clock that a test moves.

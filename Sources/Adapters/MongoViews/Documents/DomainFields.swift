@@ -1,4 +1,4 @@
-internal import Arithmetic
+internal import Base
 internal import EventSourcing
 
 // Fields in the domain's own types. Documents that somebody else has written may hold anything: a number

@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 
 /// The archived part of the log, as a store or a feed of one thread sees it: up to where each partition was

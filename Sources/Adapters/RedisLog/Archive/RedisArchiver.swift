@@ -1,3 +1,4 @@
+public import Base
 public import EventSourcing
 
 /// Moves closed segments of partitions into the archive, and makes room in the server. Blocks; one thread.

@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 
 /// Connections that are made again when they were lost, for one thread. Blocks.
@@ -22,8 +23,7 @@ final class RedisClient {
     private var sentinels: Sentinels?
     private var node: Node?
     private var made = 0
-    private var backoff = Backoff()
-    private var generator = SystemRandomNumberGenerator()
+    private var backoff = Backoff(firstMilliseconds: 20, limitMilliseconds: 1000)
     private var nextAttempt = 0
 
     init(
@@ -301,11 +301,11 @@ final class RedisClient {
             }
             node = made
             self.made += 1
-            backoff.succeeded()
+            backoff.reset()
             return made
         } catch {
             if error.kind == .lostHistory || error.kind == .otherLog { throw error }
-            nextAttempt = monotonicMilliseconds() + backoff.failed(using: &generator)
+            nextAttempt = monotonicMilliseconds() + backoff.next()
             throw LogFailure(
                 error.kind, operation: operation, key: error.isOfRecord ? error.key : "\(address)",
                 text: "connecting: \(error.text)")

@@ -1,4 +1,5 @@
-public import EventSourcing
+public import Base
+internal import EventSourcing
 
 /// A halt that somebody has lifted.
 public struct LiftedHalt: Sendable, Hashable {

@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 
 /// Asks the log whether it still is what this process knows: its epoch, its halted partitions, and the

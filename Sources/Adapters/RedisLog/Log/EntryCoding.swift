@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 
 /// Between events and the sixteen fields of a log entry (CloudEvents 1.0, binary mode).

@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 
 /// Names of the log's keys. All keys of a partition share its hash tag, so that one server-side call
@@ -76,11 +77,7 @@ enum LogKeys {
     /// What a subject did of one kind, by slots of time. The subject stands in it as a hash: it may be of
     /// any length and hold anything.
     static func rate(_ rule: String, _ subject: String) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        let hash = SHA256.digest(of: subject.utf8).prefix(16).flatMap {
-            [digits[Int($0 >> 4)], digits[Int($0 & 15)]]
-        }
-        return "reel:rate:\(rule):\(String(decoding: hash, as: UTF8.self))"
+        "reel:rate:\(rule):\(Hexadecimal.text(SHA256.digest(of: subject.utf8).prefix(16)))"
     }
 
     static func alive(_ mark: String) -> String { "reel:alive:\(mark)" }

@@ -1,4 +1,4 @@
-internal import Arithmetic
+internal import Base
 public import EventSourcing
 internal import Synchronization
 

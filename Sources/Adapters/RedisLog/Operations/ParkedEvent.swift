@@ -1,3 +1,4 @@
+public import Base
 public import EventSourcing
 
 /// An event that a group gave up on and set aside.
@@ -44,7 +45,7 @@ public struct ParkedEvent: Sendable, Hashable {
         sequence = UInt64(unreadable["sequence"]) ?? 0
         self.reason = reason
         var writer = JSONWriter()
-        writer.object { $0.member("entry_hex", unreadable.fields.map(Self.hex)) }
+        writer.object { $0.member("entry_hex", unreadable.fields.map(Hexadecimal.text)) }
         data = writer.bytes
     }
 
@@ -53,12 +54,6 @@ public struct ParkedEvent: Sendable, Hashable {
         HeldKey(
             partitionKey: partitionKey.isEmpty ? HeldKey.name(of: position) : partitionKey,
             position: position, sequence: sequence, isRetryAsked: false)
-    }
-
-    private static func hex(_ bytes: [UInt8]) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(
-            decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 
     /// The event and its reason as one JSON object.

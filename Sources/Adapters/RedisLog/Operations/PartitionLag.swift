@@ -1,4 +1,4 @@
-internal import Arithmetic
+internal import Base
 public import EventSourcing
 
 /// How far a stage, or a subscription, is behind in one partition. Counted from our own ranks; ages are by

@@ -1,3 +1,4 @@
+internal import Base
 public import EventSourcing
 
 /// The ceiling that an append is measured against: the same entries by plain pipelined XADD, into a

@@ -1,4 +1,4 @@
-internal import Arithmetic
+internal import Base
 public import EventSourcing
 
 /// Events that were set aside: listing them, giving them another try, or letting them go. Blocks;

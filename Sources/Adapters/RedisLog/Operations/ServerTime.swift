@@ -1,4 +1,4 @@
-internal import Arithmetic
+public import Base
 public import EventSourcing
 
 extension RedisGroups {

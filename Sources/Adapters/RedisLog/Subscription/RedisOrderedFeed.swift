@@ -1,4 +1,4 @@
-internal import Arithmetic
+internal import Base
 internal import EventSourcing
 
 /// Ordered reading of some partitions, for one thread.

@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 
 /// What ordered subscriptions hold back, in a few hashes per partition beside its log.

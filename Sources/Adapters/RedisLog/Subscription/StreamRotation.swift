@@ -1,4 +1,4 @@
-internal import Arithmetic
+internal import Base
 
 /// Which partitions the next read asks: a state machine without I/O.
 ///

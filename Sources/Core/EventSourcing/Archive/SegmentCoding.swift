@@ -1,3 +1,5 @@
+internal import Base
+
 /// The entries of a segment as bytes, and back.
 ///
 /// One entry after the other: its length, then the two parts of its id, its sequence and its version, then

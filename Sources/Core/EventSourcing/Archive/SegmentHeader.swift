@@ -1,3 +1,5 @@
+internal import Base
+
 /// What a segment says of itself: one JSON object at its beginning.
 public struct SegmentHeader: Sendable, Hashable {
     /// The format that this version reads and writes.

@@ -1,3 +1,5 @@
+internal import Base
+
 /// Which partition keys have events in a segment, and which sequences: 24 bytes each, sorted, so that
 /// loading one session reads only the segments that it is in.
 ///

@@ -1,3 +1,5 @@
+public import Base
+
 /// A domain event: one enum per aggregate, with its types and versions.
 public protocol Event: Sendable {
     /// The CloudEvents type, such as `ChunkSealed`.

@@ -1,4 +1,4 @@
-internal import Arithmetic
+public import Base
 
 /// An entry of the log that cannot be read.
 public struct UnreadableHole: Sendable, Hashable, CustomStringConvertible {

@@ -1,4 +1,4 @@
-internal import Arithmetic
+internal import Base
 
 /// How much of one kind one subject may do in a minute.
 public struct RateRule: Sendable, Hashable {

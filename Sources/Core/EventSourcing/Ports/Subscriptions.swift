@@ -1,3 +1,5 @@
+public import Base
+
 /// Name of a consumer: the process it lives in and its number there.
 public struct ConsumerName: Sendable, Hashable, CustomStringConvertible {
     /// Id of the process, new at every start. Its liveness mark is `worker/<instance>`.

@@ -1,3 +1,4 @@
+internal import Base
 public import EventSourcing
 public import Recording
 internal import Supervision

@@ -1,3 +1,4 @@
+internal import Base
 internal import Supervision
 
 /// A lock that may be held while its holder waits for disks and servers, in simulated surroundings too.

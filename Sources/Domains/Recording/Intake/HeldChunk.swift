@@ -1,4 +1,4 @@
-internal import EventSourcing
+internal import Base
 internal import Recording
 
 /// A chunk that came before one that precedes it: its bytes lie in the spool, and this beside them, until its

@@ -1,3 +1,4 @@
+internal import Base
 internal import Supervision
 
 /// The streams that this process takes, and the timer that looks after them: a chunk that is old enough is

@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 internal import Recording
 internal import Supervision
@@ -20,7 +21,7 @@ extension StreamWriter {
         until end: ContinuousClock.Instant? = nil, _ body: () throws -> Answer
     ) throws -> Answer {
         var end = end ?? patienceEnd
-        let backoff = Backoff(limitMilliseconds: 2000)
+        let backoff = Backoff(firstMilliseconds: 100, limitMilliseconds: 2000)
         var tries = 0
         var isEnding = false
         while true {

@@ -1,4 +1,4 @@
-internal import EventSourcing
+internal import Base
 internal import Recording
 internal import Supervision
 internal import Synchronization

@@ -1,4 +1,4 @@
-internal import Arithmetic
+internal import Base
 internal import CAvformat
 internal import Glibc
 public import Recording

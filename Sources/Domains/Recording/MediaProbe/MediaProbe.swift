@@ -1,6 +1,6 @@
+internal import Base
 internal import CPosix
 internal import CSandbox
-internal import EventSourcing
 internal import Glibc
 public import Recording
 public import Supervision

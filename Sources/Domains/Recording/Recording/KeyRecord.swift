@@ -1,4 +1,4 @@
-public import EventSourcing
+public import Base
 
 /// A session's data key as it is kept: wrapped, useless without the key-encryption key.
 public struct KeyRecord: Sendable, Hashable {

@@ -1,4 +1,4 @@
-public import EventSourcing
+public import Base
 
 /// A session's RDP password as it is kept: sealed, useless without the key-encryption key.
 public struct PasswordRecord: Sendable, Hashable {

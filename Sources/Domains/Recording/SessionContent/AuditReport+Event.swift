@@ -1,4 +1,3 @@
-internal import EventSourcing
 public import Recording
 
 extension AuditReport {

@@ -1,4 +1,5 @@
-public import EventSourcing
+public import Base
+internal import EventSourcing
 public import Recording
 internal import Vault
 

@@ -1,4 +1,5 @@
-public import EventSourcing
+public import Base
+internal import EventSourcing
 public import Vault
 
 /// Why a text is no proof, or a proof does not prove what it says.

@@ -1,4 +1,4 @@
-public import EventSourcing
+public import Base
 public import Recording
 public import Vault
 

@@ -1,4 +1,5 @@
-public import EventSourcing
+public import Base
+internal import EventSourcing
 public import Recording
 
 /// What a verification has come to, and whether the session's history holds it.

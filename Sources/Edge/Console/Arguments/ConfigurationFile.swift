@@ -1,4 +1,4 @@
-internal import EventSourcing
+internal import Base
 
 /// A configuration file: lines `NAME=value`, names as in the environment. Empty lines and lines that
 /// begin with `#` count for nothing; a value may stand in double or single quotes.

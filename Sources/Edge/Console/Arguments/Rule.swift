@@ -1,4 +1,4 @@
-internal import EventSourcing
+internal import Base
 
 /// What a value must look like: how it is read, and the rule in words for whoever broke it.
 public struct Rule<Value: Sendable>: Sendable {

@@ -1,4 +1,4 @@
-internal import EventSourcing
+internal import Base
 
 /// How much a log line matters.
 public enum LogLevel: String, Sendable, CaseIterable, Comparable {

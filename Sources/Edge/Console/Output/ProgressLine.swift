@@ -1,4 +1,4 @@
-internal import Arithmetic
+internal import Base
 
 /// How far long work has come, and how that looks on one line of a terminal.
 public struct ProgressLine: Sendable {

@@ -1,4 +1,4 @@
-internal import Arithmetic
+internal import Base
 
 /// Numbers as people read them.
 public enum Quantity {

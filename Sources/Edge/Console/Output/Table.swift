@@ -1,4 +1,4 @@
-internal import EventSourcing
+internal import Base
 
 /// Rows in columns for people to read.
 public struct Table: Sendable {

@@ -1,4 +1,4 @@
-public import EventSourcing
+public import Base
 
 /// A refusal or a failure that is answered to the client. The gateway gives it its form
 /// (`ServerSettings.renderError`).

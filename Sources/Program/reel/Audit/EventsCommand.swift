@@ -1,3 +1,4 @@
+import Base
 import RedisLog
 import Console
 import EventSourcing

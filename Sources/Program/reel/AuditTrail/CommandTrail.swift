@@ -1,3 +1,4 @@
+import Base
 import EventSourcing
 import Pipeline
 import Recording
@@ -56,7 +57,7 @@ struct CommandTrail {
 
     private func append(_ event: ProposedEvent) throws {
         let deadline = ContinuousClock.now + .milliseconds(Self.patience)
-        var backoff = Backoff(baseMilliseconds: 50, capMilliseconds: 1_000)
+        var backoff = Backoff(firstMilliseconds: 50, limitMilliseconds: 1_000)
         var number = 1
         while true {
             do throws(LogFailure) {

@@ -1,4 +1,5 @@
 import Access
+import Base
 import EventSourcing
 import HTTPLoad
 import HTTPServer

@@ -1,3 +1,4 @@
+import Base
 import Console
 import EventSourcing
 import HTTPLoad
@@ -74,7 +75,7 @@ enum BenchAPICommand: Command {
         var writer = JSONWriter()
         writer.object { json in
             json.member("benchmark", "api")
-            json.member("cores", Machine.cores)
+            json.member("cores", Processors.online)
             json.member("in_flight", inFlight)
             json.key("results")
             json.array { list in

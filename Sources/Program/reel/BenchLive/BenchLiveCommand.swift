@@ -1,3 +1,4 @@
+import Base
 import Console
 import EventSourcing
 import HTTPServer
@@ -59,7 +60,7 @@ enum BenchLiveCommand: Command {
         var writer = JSONWriter()
         writer.object { json in
             json.member("benchmark", "live")
-            json.member("cores", Machine.cores)
+            json.member("cores", Processors.online)
             json.key("results")
             json.array { list in
                 for figure in result.figures { list.object { json in write(figure, into: &json) } }

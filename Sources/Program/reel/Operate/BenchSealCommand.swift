@@ -1,3 +1,4 @@
+import Base
 import Console
 import EventSourcing
 import Pipeline
@@ -25,7 +26,7 @@ enum BenchSealCommand: Command {
         var results: [SealBenchmark.Result] = []
         var benchmark = SealBenchmark(
             chunkBytes: try settings.require(Common.chunkSize), chunkCount: try settings.require(chunks),
-            workers: settings[workers] ?? Machine.cores, folder: "")
+            workers: settings[workers] ?? Processors.online, folder: "")
         try BenchSetup.run(settings) { setup in
             benchmark.folder = setup.place
             let vault = VaultAccess(

@@ -1,5 +1,5 @@
+import Base
 import Console
-import EventSourcing
 import Vault
 
 /// What the guard over the disks allows, as 'reel status' shows it.

@@ -1,4 +1,4 @@
-import Arithmetic
+import Base
 import Console
 import EventSourcing
 import RedisLog

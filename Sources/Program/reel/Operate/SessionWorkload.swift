@@ -1,3 +1,4 @@
+import Base
 import EventSourcing
 import Recording
 
@@ -63,9 +64,7 @@ struct SessionWorkload {
 
     /// Looks as random as real digests do: they are most of what an archive has to keep.
     private static func digest(_ id: String, _ number: Int, _ what: String) -> String {
-        SHA256.digest(of: "\(id)/\(number)/\(what)".utf8).reduce(into: "") { text, byte in
-            text += byte < 16 ? "0" + String(byte, radix: 16) : String(byte, radix: 16)
-        }
+        Hexadecimal.text(SHA256.digest(of: "\(id)/\(number)/\(what)".utf8))
     }
 
     /// What a session begins with: three events, in one batch.

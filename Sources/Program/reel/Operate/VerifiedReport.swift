@@ -1,5 +1,5 @@
+import Base
 import Console
-import EventSourcing
 import Pipeline
 
 /// What `reel status` says of verifications, by what the log says of each session.

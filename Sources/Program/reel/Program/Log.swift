@@ -1,5 +1,5 @@
+import Base
 import Console
-import EventSourcing
 import Pipeline
 
 /// The log of a running system: lines on standard error.

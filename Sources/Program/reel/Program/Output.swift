@@ -1,4 +1,4 @@
-import EventSourcing
+import Base
 import Glibc
 import Supervision
 

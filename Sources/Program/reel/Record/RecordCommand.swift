@@ -1,5 +1,5 @@
+import Base
 import Console
-import EventSourcing
 import Glibc
 import Intake
 import Pipeline

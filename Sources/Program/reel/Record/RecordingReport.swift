@@ -1,6 +1,5 @@
-import Arithmetic
+import Base
 import Console
-import EventSourcing
 import Pipeline
 import Recording
 

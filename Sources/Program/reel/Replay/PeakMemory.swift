@@ -1,4 +1,4 @@
-import Arithmetic
+import Base
 import Glibc
 
 /// The most memory that this process had resident, as the kernel counts it.

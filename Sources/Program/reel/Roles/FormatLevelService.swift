@@ -1,3 +1,4 @@
+import Base
 import Console
 import EventSourcing
 import RedisLog
@@ -20,7 +21,7 @@ struct FormatLevelService: Service {
         beats.waitUntilReady(stop: stop)
         let level = system.log.formatLevel()
         // Finding marks goes through all keys of the server.
-        let backoff = Supervision.Backoff(firstMilliseconds: 500, limitMilliseconds: 60_000)
+        let backoff = Backoff(firstMilliseconds: 500, limitMilliseconds: 60_000)
         var attempt = 0
         var isAdmitted = false
         var reported: [RedisFormatLevel.Laggard] = []

@@ -1,5 +1,4 @@
 import Console
-import EventSourcing
 import RedisLog
 import Supervision
 

@@ -1,5 +1,4 @@
 import Console
-import EventSourcing
 import MongoViews
 import Pipeline
 import Recording

@@ -96,7 +96,7 @@ struct SystemPlan {
     init(_ settings: Settings) throws(UsageError) {
         let command = settings.command.name
         data = try settings.require(Common.data)
-        workers = settings[SystemSettings.workers] ?? Machine.cores
+        workers = settings[SystemSettings.workers] ?? Processors.online
         chaining = !settings[SystemSettings.noChaining]
         spool = settings[SystemSettings.spool]
         chunkStore = settings[SystemSettings.chunkStore]

@@ -1,3 +1,4 @@
+import Base
 import MongoViews
 import Console
 import EventSourcing

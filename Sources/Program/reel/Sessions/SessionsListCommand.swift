@@ -1,4 +1,4 @@
-import Arithmetic
+import Base
 import MongoViews
 import Console
 import EventSourcing

@@ -1,6 +1,6 @@
 import MongoViews
 import RedisLog
-import Arithmetic
+import Base
 import Console
 import EventSourcing
 import Pipeline

@@ -1,3 +1,4 @@
+import Base
 import Console
 import EventSourcing
 import MongoViews
@@ -33,7 +34,7 @@ struct RunningSystem {
         let ring = vouches ? try? KeyRing.look(into: endpoints.keys) : nil
         options.archive = FileSegmentStore(root: endpoints.archive, ring: ring)
         let began = ContinuousClock.now
-        var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 1000)
+        var backoff = Backoff(firstMilliseconds: 100, limitMilliseconds: 1000)
         let pause = StopSignal()
         while true {
             do throws(LogFailure) {

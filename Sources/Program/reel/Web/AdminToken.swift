@@ -1,5 +1,5 @@
 import Access
-import EventSourcing
+import Base
 import Supervision
 
 /// The token of the embedded default: in a file for its user alone, made anew every day.

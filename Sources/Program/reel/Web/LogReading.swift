@@ -1,4 +1,3 @@
-import EventSourcing
 import Metrics
 import Pipeline
 import Supervision

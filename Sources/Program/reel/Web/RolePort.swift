@@ -1,5 +1,5 @@
+import Base
 import Console
-import EventSourcing
 import Gateway
 import Glibc
 import HTTPServer

@@ -1,6 +1,6 @@
 import Access
+import Base
 import Console
-import EventSourcing
 import Recording
 
 /// `reel token`: a token for the API of the embedded default.

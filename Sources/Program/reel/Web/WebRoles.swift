@@ -1,6 +1,7 @@
 import Access
-import Console
+import Base
 import EventSourcing
+import Console
 import Gateway
 import GatewayFeed
 import Glibc

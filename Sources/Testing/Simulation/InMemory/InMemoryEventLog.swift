@@ -1,3 +1,4 @@
+public import Base
 public import EventSourcing
 
 /// An event log in memory that keeps the same promises as the real one. Any number of threads.

@@ -1,3 +1,4 @@
+internal import Base
 public import EventSourcing
 
 /// What operators do with events that were set aside.

@@ -1,3 +1,4 @@
+internal import Base
 public import EventSourcing
 internal import Synchronization
 
@@ -108,10 +109,7 @@ extension StoredSegment {
     /// A segment with the hashes that belong to it, as whoever writes one makes them.
     public static func sealed(header: [UInt8], index: [UInt8], payload: [UInt8]) -> StoredSegment {
         func hash(_ parts: [UInt8]...) -> String {
-            SHA256.digest(of: Array(parts.joined())).map { byte in
-                let text = String(byte, radix: 16)
-                return text.count == 1 ? "0" + text : text
-            }.joined()
+            Hexadecimal.text(SHA256.digest(of: Array(parts.joined())))
         }
         return StoredSegment(
             header: header, index: index, payload: payload, hash: hash(header, index, payload),

@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 
 /// What the in-memory log holds.

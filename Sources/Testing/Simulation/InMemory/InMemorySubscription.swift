@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 
 /// A member of a consumer group in memory, for one thread.

@@ -1,3 +1,4 @@
+public import Base
 internal import EventSourcing
 internal import Glibc
 public import Supervision

@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 
 /// Commands to the nodes of a cluster, for one thread: one connection for each node, a pipeline split by
@@ -24,7 +25,7 @@ final class ClusterRouter {
     private var generator = SystemRandomNumberGenerator()
 
     private struct Attempt {
-        var backoff = Backoff()
+        var backoff = Backoff(firstMilliseconds: 20, limitMilliseconds: 1000)
         var next = 0
     }
 
@@ -102,7 +103,7 @@ final class ClusterRouter {
     /// Sends and sends again until everything is answered, given up or out of time.
     private func run(_ batch: inout ClusterBatch, _ operation: String, _ key: String, checking: Bool) {
         let deadline = monotonicMilliseconds() + Self.patienceMilliseconds
-        var delay = Backoff(firstMilliseconds: 5, maximumMilliseconds: 100)
+        var delay = Backoff(firstMilliseconds: 5, limitMilliseconds: 100)
         while !batch.isSettled {
             do throws(LogFailure) {
                 if isMapStale { try refresh() }
@@ -114,7 +115,7 @@ final class ClusterRouter {
                     return batch.giveUp(error)
                 }
                 isMapStale = true
-                pause(milliseconds: delay.failed(using: &generator))
+                pause(milliseconds: delay.next())
                 continue
             }
             round(&batch, checking: checking)
@@ -126,7 +127,7 @@ final class ClusterRouter {
                         text: "the cluster did not take it in time: \(batch.lastRefusal)"))
             }
             isMapStale = true
-            pause(milliseconds: delay.failed(using: &generator))
+            pause(milliseconds: delay.next())
         }
     }
 
@@ -203,10 +204,10 @@ final class ClusterRouter {
             nodes[address] = node
             isHistoryChecked = false
             generation += 1
-            attempt.backoff.succeeded()
+            attempt.backoff.reset()
             return node
         } catch {
-            attempt.next = monotonicMilliseconds() + attempt.backoff.failed(using: &generator)
+            attempt.next = monotonicMilliseconds() + attempt.backoff.next()
             throw LogFailure(
                 error.kind, operation: "connect", key: "\(address)",
                 text: "connecting to \(address): \(error.text)")

@@ -1,6 +1,5 @@
-internal import Arithmetic
+public import Base
 public import Access
-public import EventSourcing
 internal import HTTPServer
 public import Recording
 

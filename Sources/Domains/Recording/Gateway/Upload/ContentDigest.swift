@@ -1,3 +1,5 @@
+internal import Base
+
 /// The header field `Content-Digest` (RFC 9530).
 enum ContentDigest {
     /// The SHA-256 in it, hexadecimal; nil when it holds none.
@@ -8,10 +10,7 @@ enum ContentDigest {
                 continue
             }
             guard let bytes = base64(text.dropFirst(9).dropLast()), bytes.count == 32 else { return nil }
-            return bytes.map { byte in
-                let text = String(byte, radix: 16)
-                return byte < 16 ? "0" + text : text
-            }.joined()
+            return Hexadecimal.text(bytes)
         }
         return nil
     }

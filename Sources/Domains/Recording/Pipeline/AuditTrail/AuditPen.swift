@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 internal import Recording
 internal import Supervision
@@ -24,7 +25,7 @@ final class AuditPen {
     /// Appends the events, trying again until the log takes them; after `stop` is set for `ending` more
     /// milliseconds. Answers why they are not in the log.
     func write(_ events: [ProposedEvent], endingWithin ending: Int) -> AuditFailure? {
-        var backoff = Backoff(baseMilliseconds: 50)
+        var backoff = Backoff(firstMilliseconds: 50)
         var deadline: ContinuousClock.Instant?
         if written >= history { begin() }
         var turns = 0

@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 internal import Supervision
 
@@ -19,7 +20,7 @@ final class LiveFiller: @unchecked Sendable {
     }
 
     func run(stop: StopSignal) {
-        var backoff = Backoff(baseMilliseconds: 50, capMilliseconds: 1_000)
+        var backoff = Backoff(firstMilliseconds: 50, limitMilliseconds: 1_000)
         while !stop.isSet {
             guard let follower = hub.nextWaiting(stop) else { continue }
             do throws(LogFailure) {
@@ -32,7 +33,7 @@ final class LiveFiller: @unchecked Sendable {
                     continue
                 }
                 hub.schedule(follower)
-                if backoff.count == 0 { report(.warning, "live: \(error); followers wait") }
+                if backoff.failures == 0 { report(.warning, "live: \(error); followers wait") }
                 stop.wait(milliseconds: backoff.next())
             }
         }

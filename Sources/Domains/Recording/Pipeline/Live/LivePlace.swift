@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 internal import Recording
 
@@ -31,7 +32,8 @@ enum LivePlace {
 
     /// Nil for anything that `encode` does not write for a log of so many partitions.
     static func decode(_ text: String, partitions: Int) -> [LogPosition]? {
-        guard text.utf8.count <= 8 + partitions * 28, let bytes = Base64URL.decode(text), bytes.first == 1
+        guard text.utf8.count <= 8 + partitions * 28, let bytes = Base64URL.decode(text.utf8),
+            bytes.first == 1
         else { return nil }
         var rest = bytes.dropFirst()
         guard VariableInteger.take(from: &rest) == UInt64(partitions),
@@ -51,55 +53,5 @@ enum LivePlace {
                 LogPosition(partition: partition, milliseconds: milliseconds, counter: counter))
         }
         return rest.isEmpty && encode(positions) == text ? positions : nil
-    }
-}
-
-/// Base64 with the alphabet for URLs and without padding (RFC 4648, section 5).
-enum Base64URL {
-    private static let alphabet = Array(
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
-
-    static func encode(_ bytes: [UInt8]) -> String {
-        var out: [UInt8] = []
-        out.reserveCapacity((bytes.count * 4 + 2) / 3)
-        var bits: UInt32 = 0
-        var count = 0
-        for byte in bytes {
-            bits = bits << 8 | UInt32(byte)
-            count += 8
-            while count >= 6 {
-                count -= 6
-                out.append(alphabet[Int(bits >> UInt32(count)) & 63])
-            }
-        }
-        if count > 0 { out.append(alphabet[Int(bits << UInt32(6 - count)) & 63]) }
-        return String(decoding: out, as: UTF8.self)
-    }
-
-    static func decode(_ text: String) -> [UInt8]? {
-        var out: [UInt8] = []
-        var bits: UInt32 = 0
-        var count = 0
-        for byte in text.utf8 {
-            guard let value = value(byte) else { return nil }
-            bits = bits << 6 | value
-            count += 6
-            if count >= 8 {
-                count -= 8
-                out.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
-            }
-        }
-        return out
-    }
-
-    private static func value(_ byte: UInt8) -> UInt32? {
-        switch byte {
-        case 0x41...0x5A: UInt32(byte) - 0x41
-        case 0x61...0x7A: UInt32(byte) - 0x61 + 26
-        case 0x30...0x39: UInt32(byte) - 0x30 + 52
-        case 0x2D: 62
-        case 0x5F: 63
-        default: nil
-        }
     }
 }

@@ -1,3 +1,4 @@
+public import Base
 public import EventSourcing
 internal import Intake
 internal import Recording
@@ -92,7 +93,7 @@ public final class Recorder {
     private func begin(_ handler: CommandHandler<SessionDecider>, _ stop: StopSignal) throws -> SessionKey {
         let command = "\(sessionID)/open/\(ULID.make(at: clock.now()))"
         let deadline = ContinuousClock.now + .milliseconds(options.openingMilliseconds)
-        var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 1000)
+        var backoff = Backoff(firstMilliseconds: 100, limitMilliseconds: 1000)
         while true {
             let failure: any Error
             do {
@@ -184,7 +185,7 @@ public final class Recorder {
         _ history: SingleSessionLog, _ reason: SessionEvent.StopReason, incomplete: Bool, _ stop: StopSignal
     ) throws(RecordingFailure) -> RecordingSummary {
         let command = SessionCommand.stop(reason, incomplete: incomplete)
-        var backoff = Backoff(capMilliseconds: 2000)
+        var backoff = Backoff(limitMilliseconds: 2000)
         var deadline = Machine.now + .milliseconds(options.patienceMilliseconds)
         var isEnding = false
         while true {

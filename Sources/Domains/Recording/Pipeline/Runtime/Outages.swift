@@ -1,3 +1,4 @@
+internal import Base
 public import EventSourcing
 internal import Supervision
 internal import Synchronization
@@ -81,7 +82,7 @@ struct OutageWait {
     ///   - loop: tells it from other loops of the role; by default there is one.
     init(
         _ role: String, loop: String? = nil, report: RoleLog,
-        backoff: Backoff = Backoff(baseMilliseconds: 100)
+        backoff: Backoff = Backoff(firstMilliseconds: 100)
     ) {
         self.role = role
         self.loop = loop ?? role
@@ -94,7 +95,7 @@ struct OutageWait {
         isFailing = true
         let delay = backoff.next()
         if report.outages.began(loop, role, error, cause: Self.cause(error)) {
-            let isLasting = backoff.count > 5 || error.knownRemedy != .time
+            let isLasting = backoff.failures > 5 || error.knownRemedy != .time
             report(isLasting ? .error : .warning, "\(role): \(error); trying again until it works")
         } else {
             report(.debug, "\(role): \(error); trying again in \(delay) ms")
@@ -126,7 +127,7 @@ struct OutageWait {
 /// - Parameter isEnd: failures that end it all the same.
 func waitingOutFailures(
     of name: String, loop: String? = nil, stop: StopSignal, report: RoleLog,
-    backoff: Backoff = Backoff(baseMilliseconds: 100), unless isEnd: (any Error) -> Bool = { _ in false },
+    backoff: Backoff = Backoff(firstMilliseconds: 100), unless isEnd: (any Error) -> Bool = { _ in false },
     _ body: (_ succeeded: () -> Void) throws -> Void
 ) throws {
     var outage = OutageWait(name, loop: loop, report: report, backoff: backoff)

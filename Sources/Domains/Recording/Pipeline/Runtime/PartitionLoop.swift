@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 internal import Supervision
 
@@ -218,11 +219,11 @@ final class PartitionLoop {
                 halts[partition] = nil
                 continue
             }
-            var backoff = halts[partition]?.backoff ?? Backoff(baseMilliseconds: 100)
+            var backoff = halts[partition]?.backoff ?? Backoff(firstMilliseconds: 100)
             let delay = backoff.next()
             halts[partition] = Halt(until: Machine.now + .milliseconds(delay), backoff: backoff)
             let name = LogPosition.partitionName(partition)
-            let level: RoleLog.Level = backoff.count > 5 ? .error : .warning
+            let level: RoleLog.Level = backoff.failures > 5 ? .error : .warning
             report(level, "\(work.name): \(name) halts: \(cause); trying again in \(delay) ms")
         }
         doubtful?.formUnion(poisoned.causes.keys)

@@ -1,3 +1,4 @@
+public import Base
 public import EventSourcing
 public import Supervision
 
@@ -127,8 +128,9 @@ public final class StageWorker {
                 try park(delivery, errors, attempts: count, store, subscription)
                 return
             }
-            let delay = Backoff.delay(
-                attempt: count - 1, base: policy.baseMilliseconds, cap: policy.capMilliseconds)
+            let backoff = Backoff(
+                firstMilliseconds: policy.baseMilliseconds, limitMilliseconds: policy.capMilliseconds)
+            let delay = backoff.milliseconds(attempt: count)
             report(
                 .warning,
                 "\(stage.name): \(delivery.event.subject) failed (try \(count)): \(errors.first ?? "")")

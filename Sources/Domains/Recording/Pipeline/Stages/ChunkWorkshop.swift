@@ -1,3 +1,4 @@
+internal import Base
 internal import Recording
 internal import SessionContent
 internal import Supervision

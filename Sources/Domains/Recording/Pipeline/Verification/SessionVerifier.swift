@@ -1,3 +1,4 @@
+public import Base
 public import EventSourcing
 public import Recording
 public import SessionContent
@@ -57,7 +58,7 @@ public final class SessionVerifier {
         let mark = "\(event.sessionID)/verify/\(ULID.make(at: clock.now()))"
         let handler = CommandHandler(session: event.sessionID, store: store, clock: clock)
         let deadline = Machine.now + .milliseconds(patience)
-        var backoff = Backoff(baseMilliseconds: 50, capMilliseconds: 1_000)
+        var backoff = Backoff(firstMilliseconds: 50, limitMilliseconds: 1_000)
         while true {
             do throws(CommandError<SessionRejection>) {
                 try handler.catchUp()

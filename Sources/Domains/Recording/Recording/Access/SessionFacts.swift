@@ -1,3 +1,4 @@
+internal import Base
 public import EventSourcing
 
 /// What decides who may see a session, and what tells its description from any other: a fold of the few

@@ -1,4 +1,4 @@
-internal import EventSourcing
+internal import Base
 
 /// Whose a session is.
 public struct Ownership: Sendable, Hashable {

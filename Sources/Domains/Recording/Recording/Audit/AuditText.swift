@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 
 /// Text from outside, cut and cleaned before it is kept.

@@ -1,3 +1,4 @@
+public import Base
 public import EventSourcing
 
 /// Which chunk an event is about.

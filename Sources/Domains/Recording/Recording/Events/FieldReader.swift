@@ -1,3 +1,4 @@
+public import Base
 public import EventSourcing
 
 /// Reads the members of an event's payload; every error names the member.

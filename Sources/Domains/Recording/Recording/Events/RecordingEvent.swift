@@ -1,3 +1,4 @@
+public import Base
 public import EventSourcing
 
 /// Everything that stands in a session's history.

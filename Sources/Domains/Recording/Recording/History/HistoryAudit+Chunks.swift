@@ -1,3 +1,5 @@
+internal import Base
+
 extension HistoryAudit {
     private static let ciphers = ["xchacha20poly1305", "none"]
 

@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 
 /// Whether a payload is one that Reel writes: with every member that its version has, in their order, and

@@ -1,3 +1,5 @@
+internal import Base
+
 extension HistoryAudit {
     /// Judges a step of the session's life.
     /// - Returns: whether it can be taken into account.

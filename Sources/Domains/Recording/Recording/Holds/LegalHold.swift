@@ -1,4 +1,5 @@
-public import EventSourcing
+public import Base
+internal import EventSourcing
 
 /// A case that holds a session: until it is lifted, nothing deletes the session or anything of its content.
 public struct LegalHold: Sendable, Hashable {

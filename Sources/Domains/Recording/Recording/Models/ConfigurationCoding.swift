@@ -1,3 +1,4 @@
+public import Base
 public import EventSourcing
 
 // JSON forms of the configurations, the same in events and in read models.

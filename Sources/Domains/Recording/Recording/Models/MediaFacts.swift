@@ -1,4 +1,4 @@
-internal import Arithmetic
+public import Base
 public import EventSourcing
 
 /// What a film says of itself, as it was found by looking into the file before it was recorded. What is nil

@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 
 /// One rule that one field breaks.

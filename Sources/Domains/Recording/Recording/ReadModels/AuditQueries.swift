@@ -1,4 +1,4 @@
-public import EventSourcing
+public import Base
 
 /// Which records are asked for; absent criteria match all.
 public struct AuditFilter: Sendable, Hashable {

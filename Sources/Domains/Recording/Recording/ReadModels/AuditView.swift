@@ -1,3 +1,4 @@
+public import Base
 public import EventSourcing
 
 /// One record of the audit trail as it is shown. Schema: `schemas/read-models/audit.json`.

@@ -1,3 +1,4 @@
+public import Base
 public import EventSourcing
 
 /// A chunk as dashboards see it: the read model of collection `chunks` (seed 000). A pure fold of the

@@ -1,3 +1,4 @@
+public import Base
 public import EventSourcing
 
 /// Where and when an event took place: what a read model notes of every event it takes in.

@@ -1,5 +1,4 @@
-internal import Arithmetic
-public import EventSourcing
+public import Base
 
 /// Adds up the time of what was recorded, by what is said of the chunks: no clock is asked, and it does not
 /// matter when they arrived. The rules stand in `ops/decisions/media-time.md`.

@@ -1,4 +1,4 @@
-internal import Arithmetic
+internal import Base
 public import EventSourcing
 
 /// Sums over the sessions of one partition, kept beside the projection's checkpoint so that nobody has to go

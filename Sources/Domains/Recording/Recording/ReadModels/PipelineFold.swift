@@ -1,4 +1,4 @@
-internal import Arithmetic
+internal import Base
 internal import EventSourcing
 
 /// The fold of a session's history behind its `PipelineView`: what is shown, and what has to be

@@ -1,4 +1,4 @@
-internal import Arithmetic
+public import Base
 public import EventSourcing
 
 /// A session's pipeline as dashboards see it: the read model of collection `pipeline` (seed 000).

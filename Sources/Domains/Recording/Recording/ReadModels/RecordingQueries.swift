@@ -1,3 +1,4 @@
+public import Base
 public import EventSourcing
 
 /// Which sessions are asked for; absent criteria match all. Deleted ones are found by their status only.

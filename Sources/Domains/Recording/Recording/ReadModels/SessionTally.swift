@@ -1,4 +1,4 @@
-internal import Arithmetic
+internal import Base
 
 /// What has to be remembered of a session's past to go on computing its statistics without loss.
 ///

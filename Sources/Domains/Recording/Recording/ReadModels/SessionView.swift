@@ -1,3 +1,4 @@
+public import Base
 public import EventSourcing
 
 /// A session as dashboards see it: the read model of collection `sessions` (seed 000).

@@ -1,5 +1,3 @@
-internal import EventSourcing
-
 /// `GET /audit`.
 public struct AuditListQuery: Sendable, Hashable {
     /// Which records.

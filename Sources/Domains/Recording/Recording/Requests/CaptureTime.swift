@@ -1,4 +1,4 @@
-public import EventSourcing
+public import Base
 
 /// When a chunk was captured, as its sender says, against the server's clock.
 ///

@@ -1,4 +1,4 @@
-public import EventSourcing
+public import Base
 
 /// What an uploader says of the chunk that it sends as the body of `POST /sessions/{id}/chunks`.
 ///

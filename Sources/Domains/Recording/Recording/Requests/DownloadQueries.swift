@@ -1,5 +1,3 @@
-internal import EventSourcing
-
 /// For which case and why recorded bytes or a key are taken out; either may be left out.
 public struct Purpose: Sendable, Hashable {
     /// The case, 1 to 100 characters.

@@ -1,4 +1,4 @@
-public import EventSourcing
+public import Base
 
 /// `POST /sessions/{id}/hold`: a case holds the session from now on.
 public struct HoldRequest: RequestBody, Hashable {

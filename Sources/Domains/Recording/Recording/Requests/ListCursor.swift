@@ -1,4 +1,4 @@
-internal import EventSourcing
+internal import Base
 
 /// From where a page of a list goes.
 public enum ListStart: Sendable, Hashable {

@@ -1,4 +1,4 @@
-public import EventSourcing
+public import Base
 
 /// `POST /recordings/start`: what `SessionOrder` takes, and where the recording comes from. That of a stream
 /// may leave `rdp_config` out.

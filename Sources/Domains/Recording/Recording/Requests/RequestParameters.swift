@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 
 /// The parameters of a request's query, percent-decoded, in their order: what they hold is read as text is,

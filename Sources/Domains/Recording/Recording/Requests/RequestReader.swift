@@ -1,4 +1,5 @@
-public import EventSourcing
+public import Base
+internal import EventSourcing
 
 /// Reads one object that somebody sent, and gathers every field that breaks a rule. Never throws: what a
 /// field holds that it may not hold is a violation, and the field keeps the value that it had.

@@ -1,4 +1,4 @@
-internal import EventSourcing
+internal import Base
 
 /// A part of a request with defaults of its own: a configuration, or the metadata.
 public protocol RequestSection: Sendable, Hashable {

@@ -1,4 +1,4 @@
-public import EventSourcing
+public import Base
 
 /// A session to work with: one that there is, by its `session_id` alone, or a new one, by everything that
 /// `POST /sessions` takes. Body of `POST /pipelines`.

@@ -1,4 +1,4 @@
-public import EventSourcing
+public import Base
 
 /// The password of a recorded desktop, on its way from a request to where it is sealed. No description of
 /// it, nor of anything that holds it, shows it, and nothing in this module encodes it.

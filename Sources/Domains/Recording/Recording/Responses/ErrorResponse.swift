@@ -1,4 +1,5 @@
-public import EventSourcing
+public import Base
+internal import EventSourcing
 
 /// Who can do something about an error.
 public enum ErrorCategory: String, Sendable, CaseIterable {

@@ -1,4 +1,5 @@
-public import EventSourcing
+public import Base
+internal import EventSourcing
 
 /// How something is.
 public enum HealthStatus: String, Sendable, CaseIterable {

@@ -1,4 +1,5 @@
-public import EventSourcing
+public import Base
+internal import EventSourcing
 
 /// The cases that hold a session: what setting and lifting a hold answers.
 public struct HoldsResponse: Sendable, Hashable {

@@ -1,5 +1,5 @@
-internal import Arithmetic
-public import EventSourcing
+public import Base
+internal import EventSourcing
 
 /// Where a page lies in its list.
 public struct PaginationInfo: Sendable, Hashable {

@@ -1,4 +1,5 @@
-public import EventSourcing
+public import Base
+internal import EventSourcing
 
 /// What the Pipeline Manager says of a pipeline: the read model, and what the log alone knows of its state
 /// machine and its chunks.

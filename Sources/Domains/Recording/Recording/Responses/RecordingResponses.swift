@@ -1,5 +1,5 @@
-internal import Arithmetic
-public import EventSourcing
+public import Base
+internal import EventSourcing
 
 extension SessionView {
     /// What is said of the session as a recording, within an object.

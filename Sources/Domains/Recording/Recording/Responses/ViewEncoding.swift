@@ -1,4 +1,5 @@
-public import EventSourcing
+public import Base
+internal import EventSourcing
 
 /// In which form a view is written.
 public enum ViewForm: Sendable {

@@ -1,5 +1,4 @@
-internal import Arithmetic
-public import EventSourcing
+public import Base
 
 /// How long a session is kept, by `retention_days` of its storage configuration: that many days of 24 hours
 /// after its recording ended. Pure: time is a value.

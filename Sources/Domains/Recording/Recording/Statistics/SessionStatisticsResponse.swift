@@ -1,5 +1,5 @@
-internal import Arithmetic
-public import EventSourcing
+public import Base
+internal import EventSourcing
 
 /// `PerformanceStats` of seed 000.
 public struct PerformanceStats: Sendable, Hashable {

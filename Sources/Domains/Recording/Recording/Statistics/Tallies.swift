@@ -1,4 +1,4 @@
-internal import Arithmetic
+internal import Base
 
 /// How good the chunks of a session are, by the scores that their source gave them.
 ///

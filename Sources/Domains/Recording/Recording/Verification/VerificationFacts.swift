@@ -1,3 +1,4 @@
+internal import Base
 public import EventSourcing
 
 /// When a session was verified last, and what that came to: a fold of the few events that end, verify and

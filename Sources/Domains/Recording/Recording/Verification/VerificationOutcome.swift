@@ -1,4 +1,4 @@
-public import EventSourcing
+public import Base
 
 /// What a verification of one session has come to. It never says more than was looked at.
 public enum VerificationOutcome: String, Sendable, CaseIterable {

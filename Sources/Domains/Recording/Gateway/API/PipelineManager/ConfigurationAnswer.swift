@@ -1,4 +1,4 @@
-internal import EventSourcing
+internal import Base
 internal import Recording
 
 /// What operators are told of how a process is configured. No address and no path: they may hold secrets.

@@ -1,4 +1,3 @@
-internal import EventSourcing
 internal import HTTPServer
 internal import Recording
 

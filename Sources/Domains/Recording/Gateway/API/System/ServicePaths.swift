@@ -1,4 +1,5 @@
-public import EventSourcing
+public import Base
+internal import EventSourcing
 public import HTTPServer
 public import Metrics
 public import Recording

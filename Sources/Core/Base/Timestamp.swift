@@ -1,5 +1,3 @@
-internal import Arithmetic
-
 /// A point in time: whole milliseconds since 1970-01-01T00:00:00Z.
 ///
 /// Inside Reel time is an integer; text (RFC 3339) exists only at the edges. Conversions are plain

@@ -14,12 +14,12 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
 
     /// A digest from 64 lower-case hexadecimal digits; nil for anything else.
     public init?(hex: some StringProtocol) {
-        guard let bytes = Hex.decode(hex) else { return nil }
+        guard let bytes = Hexadecimal.bytes(hex) else { return nil }
         self.init(bytes: bytes)
     }
 
     /// A digest whose 32 bytes `fill` writes.
-    init<E: Error>(filling fill: (UnsafeMutableRawBufferPointer) throws(E) -> Void) throws(E) {
+    public init<E: Error>(filling fill: (UnsafeMutableRawBufferPointer) throws(E) -> Void) throws(E) {
         try withUnsafeMutableBytes(of: &words, fill)
     }
 
@@ -27,7 +27,7 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
     public var bytes: [UInt8] { withUnsafeBytes { [UInt8]($0) } }
 
     /// 64 lower-case hexadecimal digits.
-    public var hex: String { withUnsafeBytes { Hex.encode($0) } }
+    public var hex: String { withUnsafeBytes { Hexadecimal.text($0) } }
 
     /// The same as `hex`.
     public var description: String { hex }

@@ -202,10 +202,8 @@ public struct JSONWriter: Sendable {
             bytes.append(0x5C)
             bytes.append(short)
         } else if byte < 0x20 {
-            let digits = Array("0123456789abcdef".utf8)
             bytes.append(contentsOf: "\\u00".utf8)
-            bytes.append(digits[Int(byte >> 4)])
-            bytes.append(digits[Int(byte & 15)])
+            Hexadecimal.append(byte, to: &bytes)
         } else {
             bytes.append(byte)
         }

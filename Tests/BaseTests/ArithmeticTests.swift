@@ -1,5 +1,4 @@
-import Arithmetic
-import EventSourcing
+import Base
 import Testing
 
 /// Values at and around every bound that matters.

@@ -1,4 +1,3 @@
-internal import Arithmetic
 internal import Glibc
 
 /// The machine's clock (CLOCK_REALTIME).
