@@ -81,6 +81,74 @@ struct EndTests {
         }
     }
 
+    /// Lets the n-th file call fail, and all after it, as if the process had died there.
+    private final class Death: FileWatcher {
+        private let left: Mutex<Int>
+
+        init(atCall number: Int) { left = Mutex(number) }
+
+        var happened: Bool { left.withLock { $0 <= 0 } }
+
+        func before(_ operation: String, _ path: String) throws(FileFailure) {
+            let isAlive = left.withLock { left in
+                left -= 1
+                return left > 0
+            }
+            guard isAlive else { throw FileFailure(operation, path, code: 5) }
+        }
+    }
+
+    @Test(
+        "a process that dies anywhere in taking a stream over hides nothing of what was cut off",
+        arguments: [false, true])
+    func diedTakingOver(isOwn: Bool) throws {
+        var points = 0
+        for number in 1... {
+            let rig = try Rig()
+            let dying = try rig.process { $0.handoverMilliseconds = 1 }
+            var first: StreamWriter?
+            if isOwn {
+                first = try rig.open(dying)
+            } else {
+                // What another process had open when it was killed; nothing of it is recorded.
+                try rig.spool.makeFolder(of: Rig.session)
+                try rig.spool.notes(of: Rig.session).write("stream-0123456789abcdef", " ")
+            }
+            let death = Death(atCall: number)
+            let second = FileCalls.$watcher.withValue(death) { try? rig.open(dying) }
+            dying.freeze()
+            #expect(try rig.stop(try rig.process { $0.handoverMilliseconds = 1 }), "died at call \(number)")
+            withExtendedLifetime((first, second)) {}
+            guard death.happened else { break }
+            points += 1
+        }
+        #expect(points > 10)
+    }
+
+    /// A disk that takes no note of what is missing.
+    private struct FullDisk: FileWatcher {
+        func before(_ operation: String, _ path: String) throws(FileFailure) {
+            if operation == "create" || operation == "rename" { throw FileFailure(operation, path, code: 28) }
+        }
+    }
+
+    @Test("a source that broke makes the recording incomplete where the disk is full, too")
+    func brokenOnAFullDisk() throws {
+        for isResumed in [false, true] {
+            let rig = try Rig()
+            let process = try rig.process { $0.handoverMilliseconds = 1 }
+            let stream = try rig.open(process)
+            try stream.write("AAAAAAAAAAAAAAAA")
+            FileCalls.$watcher.withValue(FullDisk()) { stream.breakOff() }
+            if isResumed {
+                let again = try rig.open(process, at: 16)
+                try again.write("BB")
+                _ = try again.finish()
+            }
+            #expect(try rig.stop(process) == !isResumed)
+        }
+    }
+
     @Test("a chunk that was begun and not recorded makes it incomplete, unless it comes after all")
     func numbered() throws {
         for way in ["broken", "held", "under way", "digest", "made up for"] {

@@ -21,5 +21,7 @@ enum RegressionSeeds {
         // An owner died between noting where a retry had failed and letting go of where it began: the
         // second place stayed, and asking to try it again was in vain once the session was given up.
         610,
+        // A power cut took the setting aside of an event with it, and the witness had counted it.
+        237_662_235_205_039,
     ]
 }

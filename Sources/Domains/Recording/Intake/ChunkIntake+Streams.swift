@@ -46,13 +46,20 @@ extension ChunkIntake {
         }
         let writer = StreamWriter(self, order, description, key: key, at: state.nextPlace)
         let (others, left) = (streams.of(session), try notes.openStreams())
-        try notes.claim(by: writer.id)
-        for other in others { other.displace(next: state.nextPlace) }
-        // Those that were cut off with their process, or will find out when they wake up.
-        for stream in left { try notes.close(stream.writer) }
         writer.answered = try notes.asked()?.id
         writer.droppedBefore = try notes.droppedBytes()
+        // Noted before the notes of others go: whoever stops the session meanwhile, or after a crash, has to
+        // see that somebody was sending.
         try notes.open(writer.id, answered: writer.answered, isOwing: writer.isOwing)
+        do throws(StorageFailure) {
+            try notes.claim(by: writer.id)
+            for other in others { other.displace(next: state.nextPlace) }
+            // Those that were cut off with their process, or will find out when they wake up.
+            for stream in left { try notes.close(stream.writer) }
+        } catch {
+            try? notes.close(writer.id)
+            throw error
+        }
         streams.add(writer)
         return writer
     }

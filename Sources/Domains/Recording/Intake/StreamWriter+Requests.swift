@@ -182,23 +182,30 @@ extension StreamWriter {
         let hadBytes = hand.map { $0.chunk.byteCount > 0 } ?? false
         hand = nil
         failure = error
+        var isNoted = true
         switch error {
         case SessionRejection.wrongState: break
         // Whoever took over goes on from where this one was.
-        case IntakeRefusal.takenOver: if hadBytes || isOwing { noteMissing(at: place ?? openedAt) }
-        case SessionRejection.outOfPlace(let next, _): noteMissing(at: next)
-        default: noteMissing(at: nil)
+        case IntakeRefusal.takenOver: if hadBytes || isOwing { isNoted = noteMissing(at: place ?? openedAt) }
+        case SessionRejection.outOfPlace(let next, _): isNoted = noteMissing(at: next)
+        default: isNoted = noteMissing(at: nil)
         }
         noteDropped()
-        leave()
+        leave(isNoted: isNoted)
     }
 
     /// Notes that the recording lacks what was to come here, unless somebody brings it.
     /// - Parameter missing: nil for where the recording ends now.
-    func noteMissing(at missing: StreamPlace?) {
+    /// - Returns: whether that is noted, or need not be.
+    func noteMissing(at missing: StreamPlace?) -> Bool {
         let missing = missing ?? (try? nextPlace()) ?? place ?? openedAt
-        // Without a folder the session is over.
-        try? notes.lacks(missing.sequenceNumber)
+        do {
+            try notes.lacks(missing.sequenceNumber)
+            return true
+        } catch {
+            // Without a folder the session is over.
+            return error.isMissing
+        }
     }
 
     /// Says to other processes what was dropped.
@@ -211,8 +218,10 @@ extension StreamWriter {
     }
 
     /// Nobody looks after it any more.
-    func leave() {
-        try? notes.close(id)
+    /// - Parameter isNoted: whether what it lacks is noted. Where the disk took no note, that the stream was
+    ///   open says so.
+    func leave(isNoted: Bool = true) {
+        if isNoted { try? notes.close(id) }
         intake.streams.remove(self)
     }
 }

@@ -255,9 +255,9 @@ public final class StreamWriter: @unchecked Sendable {
             let limit = Machine.now + .milliseconds(intake.limits.handoverMilliseconds)
             do { try recordHand(until: limit) } catch { end(with: error) }
             guard failure == nil else { return }
-            noteMissing(at: nil)
+            let isNoted = noteMissing(at: nil)
             noteDropped()
-            leave()
+            leave(isNoted: isNoted)
         }
     }
 

@@ -23,8 +23,12 @@ struct ProcessCalls: CallWatcher, @unchecked Sendable {
         if process.isCutOff() {
             // What was not answered yet is durable or gone, as one; nobody has seen it.
             let before = state.with { $0 }
-            _ = try? body()
-            if process.random(in: 0...1) == 0 { state.with { $0 = before } }
+            witness.seeing {
+                _ = try? body()
+                let isGone = process.random(in: 0...1) == 0
+                if isGone { state.with { $0 = before } }
+                return !isGone
+            }
             try process.cutPower(during: operation)
         }
         if operation == "append", let remember { remember(state.with { $0 }) }

@@ -19,6 +19,13 @@ final class Witness: @unchecked Sendable {
     /// Tries of an event that were counted since it was last set aside.
     private var tries: [Place: Int] = [:]
 
+    /// Carries out a call of the log that may be gone with the power before anybody was answered; `body`
+    /// answers whether it stayed.
+    func seeing(_ body: () -> Bool) {
+        let before = tries
+        if !body() { tries = before }
+    }
+
     private struct Place: Hashable {
         var name: String
         var position: LogPosition
