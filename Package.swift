@@ -128,7 +128,7 @@ let package = Package(
                 "Base", "EventSourcing", "Intake", "Recording", "Pipeline", "SessionContent",
                 "Supervision", "Vault",
             ]),
-        room(.testing, "TestServers", ["EmbeddedServers", "Supervision"]),
+        room(.testing, "TestServers", ["Base", "EmbeddedServers", "Supervision"]),
 
         tests("BaseTests", ["Base"]),
         tests("EventSourcingTests", ["Base", "EventSourcing", "Simulation"]),

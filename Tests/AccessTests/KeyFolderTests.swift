@@ -1,3 +1,4 @@
+import Base
 import Glibc
 import Testing
 
@@ -22,9 +23,7 @@ private final class Folder {
         defer { closedir(listing) }
         var names: [String] = []
         while let entry = readdir(listing) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
+            let name = String(decoding: entry.nameBytes, as: UTF8.self)
             if name != ".", name != ".." { names.append(name) }
         }
         return names.sorted()

@@ -47,7 +47,7 @@ private let layers: [String: Set<String>] = [
         "Base", "EventSourcing", "Intake", "Pipeline", "Recording", "SessionContent", "Supervision",
         "Vault", "Foundation", "Glibc", "Synchronization",
     ],
-    "TestServers": ["EmbeddedServers", "Supervision", "Foundation", "Glibc", "Synchronization"],
+    "TestServers": ["Base", "EmbeddedServers", "Supervision", "Foundation", "Glibc", "Synchronization"],
 ]
 
 @Suite("Layers")

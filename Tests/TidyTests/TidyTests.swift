@@ -157,6 +157,13 @@ struct BannedCallTests {
             unless: named("Vault", "SessionContent", "Pipeline/Stages/ChunkWorkshop.swift"))
     }
 
+    @Test("Names of entries of folders are read in one place, which does not read beyond them")
+    func entries() throws {
+        try find(#"\bd_name\b"#, in: sources + tests) { file in
+            file.path.hasSuffix("/DirectoryEntry.swift") || file.path.hasSuffix("/DirectoryEntryTests.swift")
+        }
+    }
+
     @Test("The vault's folders are worked in by descriptor")
     func descriptors() throws {
         try find(

@@ -1,3 +1,4 @@
+internal import Base
 internal import Glibc
 
 /// What a name in a folder stands for.
@@ -38,13 +39,7 @@ struct FileName: Hashable, Comparable, Sendable {
     init(_ text: String) { bytes = [UInt8](text.utf8) }
 
     /// The name of an entry of a folder.
-    init(_ entry: UnsafePointer<dirent>) {
-        bytes = withUnsafePointer(to: entry.pointee.d_name) { name in
-            name.withMemoryRebound(to: UInt8.self, capacity: 256) { name in
-                [UInt8](UnsafeBufferPointer(start: name, count: strnlen(name, 256)))
-            }
-        }
-    }
+    init(_ entry: UnsafeMutablePointer<dirent>) { bytes = entry.nameBytes }
 
     /// The name as text; bytes that are no UTF-8 are shown as replacements, and name no other file.
     var text: String { String(decoding: bytes, as: UTF8.self) }

@@ -181,7 +181,7 @@ final class Folder: Sendable {
                 guard errno == 0 else { throw .file(FileFailure("readdir", path)) }
                 break
             }
-            let name = FileName(UnsafePointer(entry))
+            let name = FileName(entry)
             if name.bytes != [0x2E], name.bytes != [0x2E, 0x2E] { names.append(name) }
         }
         return names.sorted()

@@ -160,9 +160,7 @@ struct FileStamp: Equatable {
         defer { closedir(listing) }
         var stamps: [FileStamp] = []
         while let entry = readdir(listing) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
+            let name = String(decoding: entry.nameBytes, as: UTF8.self)
             guard KeyFile.holdsKeys(name) else { continue }
             var status = stat()
             guard stat(folder + "/" + name, &status) == 0 else { continue }
