@@ -230,6 +230,27 @@ struct TakingBackTests {
         #expect(try archived.everything(keys: 60) == before)
     }
 
+    @Test("what an archiver that died has left beside segments that are vouched for is in nobody's way")
+    func unvouchedBeside() throws {
+        let before = withoutNewest(try rollBack())
+        for state in try PartitionInspector(client: rawClient(log)).states([0, 1]) {
+            // All that was archived later, in one segment: it goes on farther than any of them.
+            let shelf = ArchiveShelf(epoch: log.epoch, partition: state.partition)
+            let last = try #require(try archived.names(state.partition).map(\.last).max())
+            let events = before[state.partition].filter { $0.position > state.through && $0.position <= last }
+            let header = SegmentHeader(
+                epoch: log.epoch, after: state.through, first: events[0].position, last: last,
+                count: events.count, countBefore: state.count, previousHash: state.hash)
+            try archived.store.write(
+                header: header.json, index: SegmentIndex(of: events).encoded,
+                payload: SegmentCoding.encode(events), as: header.name, on: shelf)
+            #expect(archived.store.isVouched(header.name, hash: "", on: shelf) == nil)
+        }
+        let opened = try reopened()
+        #expect(try opened.halts().list().isEmpty)
+        #expect(try archived.everything(keys: 60) == before)
+    }
+
     @Test("verifying the archive names a segment that goes beyond the log, until the log has it")
     func beyond() throws {
         _ = try rollBack()

@@ -166,7 +166,7 @@ final class TakingBack {
         var (reached, end, taken) = (state.through, state.end, 0)
         while reached < newest {
             let next: Segment
-            switch try segment(after: reached, names, hashes) {
+            switch try segment(after: reached, beyond: end, names, hashes) {
             case .found(let segment): next = segment
             case .none(let text): return loss(state, text)
             }
@@ -177,7 +177,6 @@ final class TakingBack {
             reached = next.link.name.last
             let missing = events.filter { $0.position > end }
             guard !missing.isEmpty else { continue }
-            if !isByHand, let text = try doubt(next.link) { return loss(state, text) }
             do throws(LogFailure) {
                 if let text = try putBack(missing, behind: end, state) { return loss(state, text) }
             } catch {
@@ -210,30 +209,40 @@ final class TakingBack {
         case none(String)
     }
 
-    /// The segment that goes on from a place, and farthest.
+    /// The segment that goes on from a place, and farthest. Of those that go beyond the log's end, one that
+    /// is to be believed: an archiver that died, or woke up late, leaves segments that nobody vouches for.
     private func segment(
-        after reached: LogPosition, _ names: [SegmentName], _ hashes: [LogPosition: String]
+        after reached: LogPosition, beyond end: LogPosition, _ names: [SegmentName],
+        _ hashes: [LogPosition: String]
     ) throws(LogFailure) -> Next {
+        var doubts: String?
         var text =
             "the archive goes on, and no segment joins where the log's archive ends, at \(reached.entryID)"
         let candidates = names.filter { $0.after <= reached && $0.last > reached }.sorted {
             $0.last > $1.last
         }
         for name in candidates {
+            let segment: Segment
             do throws(SegmentFailure) {
                 let (link, events) = try owner.archive.waiting(name)
-                if let hash = hashes[name.after], link.previousHash == hash {
-                    return .found(Segment(link: link, events: events))
-                }
-                text =
-                    "the segment \(name) of the archive does not join: it names another one before it than the "
-                    + "log does"
+                segment = Segment(link: link, events: events)
             } catch {
                 if case .storage(transient: true) = error.kind { throw error.asLogFailure("take back") }
                 text = "the segment that follows in the archive cannot be read: \(error)"
+                continue
             }
+            guard let hash = hashes[name.after], segment.link.previousHash == hash else {
+                text =
+                    "the segment \(name) of the archive does not join: it names another one before it than the "
+                    + "log does"
+                continue
+            }
+            guard !isByHand, name.last > end, let doubt = try doubt(segment.link) else {
+                return .found(segment)
+            }
+            doubts = doubts ?? doubt
         }
-        return .none(text)
+        return .none(doubts ?? text)
     }
 
     /// Segments that are not trimmed in the log yet and hold what it does not.
