@@ -3,9 +3,16 @@ public import Foundation
 
 /// Files of the repository, found from where this file is.
 public enum Repository {
-    /// Its root folder.
-    public static let root = URL(fileURLWithPath: #filePath)
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    /// Its root folder: the nearest one above this file that has a package's manifest.
+    public static let root: URL = {
+        var folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        while folder.path != "/",
+            !FileManager.default.fileExists(atPath: folder.appendingPathComponent("Package.swift").path)
+        {
+            folder.deleteLastPathComponent()
+        }
+        return folder
+    }()
     /// Where the schemas of events are.
     public static let events = root.appendingPathComponent("schemas/events")
     /// Where an example of each is.
