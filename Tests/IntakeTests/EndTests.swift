@@ -1,3 +1,4 @@
+import Foundation
 import Intake
 import Recording
 import Supervision
@@ -123,6 +124,27 @@ struct EndTests {
             points += 1
         }
         #expect(points > 10)
+    }
+
+    @Test(
+        "a process that dies anywhere in taking a numbered chunk hides nothing of it", arguments: [1, 3])
+    func diedTakingAChunk(chunk: Int) throws {
+        var points = 0
+        for number in 1... {
+            let rig = try Rig()
+            let dying = try rig.process()
+            let death = Death(atCall: number)
+            _ = FileCalls.$watcher.withValue(death) { try? rig.put("one", as: chunk, dying) }
+            dying.freeze()
+            let files = try? FileManager.default.contentsOfDirectory(atPath: "\(rig.root)/\(Rig.session)")
+            let isMissing = try rig.stop(try rig.process())
+            // Either it is recorded, or the recording lacks it, once any of it was in the spool.
+            let isRecorded = try rig.state.chunkCount > 0
+            #expect(isMissing == (!isRecorded && files?.isEmpty == false), "died at call \(number)")
+            guard death.happened else { break }
+            points += 1
+        }
+        #expect(points > 5)
     }
 
     /// A disk that takes no note of what is missing.

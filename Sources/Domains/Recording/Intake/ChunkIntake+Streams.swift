@@ -145,7 +145,13 @@ extension ChunkIntake {
             let numbers =
                 try StreamNotes(spool, session).lacking() + spool.begun(session: session)
                 + heldFiles(session).map(\.sequence)
-            return numbers.contains { $0 > state.chunkCount }
+            if numbers.contains(where: { $0 > state.chunkCount }) { return true }
+            // Bytes that are whole in the spool, of a process that died before the log had them; unless the
+            // log has them by now.
+            let whole = try spool.recorded(session: session).map(\.sequence)
+            guard whole.contains(where: { $0 > state.chunkCount }) else { return false }
+            let count = try log.look(at: session).chunkCount
+            return whole.contains { $0 > count }
         } catch { return true }
     }
 
