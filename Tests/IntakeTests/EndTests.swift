@@ -82,27 +82,31 @@ struct EndTests {
         }
     }
 
-    /// Lets the n-th file call fail, and all after it, as if the process had died there.
+    /// Lets the n-th file call fail, and all after it, as if the process had died there; or that call alone.
     private final class Death: FileWatcher {
         private let left: Mutex<Int>
+        private let isSingle: Bool
 
-        init(atCall number: Int) { left = Mutex(number) }
+        init(atCall number: Int, alone isSingle: Bool = false) {
+            left = Mutex(number)
+            self.isSingle = isSingle
+        }
 
         var happened: Bool { left.withLock { $0 <= 0 } }
 
         func before(_ operation: String, _ path: String) throws(FileFailure) {
             let isAlive = left.withLock { left in
                 left -= 1
-                return left > 0
+                return left > 0 || isSingle && left < 0
             }
             guard isAlive else { throw FileFailure(operation, path, code: 5) }
         }
     }
 
     @Test(
-        "a process that dies anywhere in taking a stream over hides nothing of what was cut off",
-        arguments: [false, true])
-    func diedTakingOver(isOwn: Bool) throws {
+        "a process that dies anywhere in taking a stream over, or can't go on, hides nothing of what was cut off",
+        arguments: [false, true], [false, true])
+    func diedTakingOver(isOwn: Bool, isSingle: Bool) throws {
         var points = 0
         for number in 1... {
             let rig = try Rig()
@@ -115,7 +119,7 @@ struct EndTests {
                 try rig.spool.makeFolder(of: Rig.session)
                 try rig.spool.notes(of: Rig.session).write("stream-0123456789abcdef", " ")
             }
-            let death = Death(atCall: number)
+            let death = Death(atCall: number, alone: isSingle)
             let second = FileCalls.$watcher.withValue(death) { try? rig.open(dying) }
             dying.freeze()
             #expect(try rig.stop(try rig.process { $0.handoverMilliseconds = 1 }), "died at call \(number)")

@@ -57,6 +57,29 @@ struct AppendCallTests {
         }
     }
 
+    @Test("one that the user may not read for ends the call, and those before it are whole")
+    func denied() throws {
+        let server = try TestRedis.start()
+        let log = try RedisEventLog.open("\(server.url)/0", createWith: 1)
+        let store = try log.open()
+        _ = try store.append([event("a1", 1)], to: keys[0], expecting: .absent)
+        // What an append of an event that is there already reads of its index.
+        try rawClient(log).raw("ACL", "SETUSER", "u", "on", ">p", "~*", "&*", "+@all", "-lindex")
+        let url = "\(server.url)/0".replacing("redis://", with: "redis://u:p@")
+        let limited = try RedisEventLog.open(url, createWith: nil).open()
+        let batches = [
+            AppendBatch(to: keys[1], expecting: .absent, [event("b1"), event("b2")]),
+            AppendBatch(to: keys[0], expecting: .any, [event("a1", 1)]),
+        ]
+        let failure = #expect(throws: LogFailure.self) { try limited.append(batches) }
+        #expect(failure?.kind == .denied)
+        #expect(failure?.text.contains("+lindex") == true)
+        // No entry stands in the stream that its index does not have.
+        #expect(try store.load(keys[1], after: 0, limit: 10).map(\.id) == ["b1", "b2"])
+        #expect(try store.read(after: .start(of: 0), limit: 10).map(\.event.id) == ["a1", "b1", "b2"])
+        #expect(try store.append(batches).map(summary) == ["-1 -2", "-1"])
+    }
+
     @Test("any mixture of keys and repeated ids in one append gives what one at a time gives")
     func mixtures() throws {
         let (together, single) = (try freshLog(partitions: 2).open(), try freshLog(partitions: 2).open())

@@ -51,15 +51,15 @@ extension ChunkIntake {
         // Noted before the notes of others go: whoever stops the session meanwhile, or after a crash, has to
         // see that somebody was sending.
         try notes.open(writer.id, answered: writer.answered, isOwing: writer.isOwing)
-        do throws(StorageFailure) {
-            try notes.claim(by: writer.id)
-            for other in others { other.displace(next: state.nextPlace) }
-            // Those that were cut off with their process, or will find out when they wake up.
-            for stream in left { try notes.close(stream.writer) }
-        } catch {
+        do throws(StorageFailure) { try notes.claim(by: writer.id) } catch {
+            // Nobody was displaced.
             try? notes.close(writer.id)
             throw error
         }
+        for other in others { other.displace(next: state.nextPlace) }
+        // Those that were cut off with their process, or will find out when they wake up. Where that fails,
+        // this stream's note stays: the others' may be gone.
+        for stream in left { try notes.close(stream.writer) }
         streams.add(writer)
         return writer
     }
