@@ -148,10 +148,11 @@ final class Plant {
     func record(
         _ bytes: [UInt8], as id: String, codec: String = "zstd", chunkBytes: Int = 4096,
         log other: (any EventLog)? = nil, configure: (inout RecordingOptions) -> Void = { _ in },
-        spoolLimitBytes: Int? = nil, stop: StopSignal = StopSignal(),
+        spoolLimitBytes: Int? = nil, keys: (any KeyArchive)? = nil, stop: StopSignal = StopSignal(),
         progress: @escaping (RecordingProgress) -> Void = { _ in }
     ) throws -> RecordingSummary {
         var vault = vault
+        if let keys { vault.archive = keys }
         if spoolLimitBytes != nil {
             vault.spool = try Spool(root: vault.spool.root, limitBytes: spoolLimitBytes)
         }
@@ -159,7 +160,7 @@ final class Plant {
         try Data(bytes).write(to: file)
         var options = RecordingOptions(session: Self.session(id, codec: codec, chunkBytes: chunkBytes))
         configure(&options)
-        let recorder = try Recorder(
+        let recorder = Recorder(
             log: other ?? log, vault: vault, clock: SystemClock(), actor: .system("test"),
             options: options, progress: progress)
         return try recorder.record(try ByteSource.file(file.path), stop: stop)

@@ -35,6 +35,19 @@ struct RecorderTests {
         #expect(state.incomplete == (available > 10_000))
     }
 
+    @Test("a recording waits for a server of the keys that is just being started again")
+    func keysAway() throws {
+        let plant = try Plant(InMemoryEventLog(partitions: 1))
+        let keys = AwayKeys(inner: plant.vault.archive, times: 2)
+        #expect(try plant.record(sampleBytes(10_000), as: "s", keys: keys).bytes == 10_000)
+        #expect(throws: RecordingFailure.self) {
+            try plant.record(
+                sampleBytes(10), as: "t", configure: { $0.openingMilliseconds = 200 },
+                keys: AwayKeys(inner: plant.vault.archive, times: .max))
+        }
+        #expect(try plant.events(of: "t").isEmpty)
+    }
+
     @Test("a source is cut without loss", arguments: [1, 1023, 1024, 1025, 10_240])
     func cuts(_ count: Int) throws {
         let plant = try Plant(try LogKind.memory.open())
@@ -300,4 +313,26 @@ private final class HaltedStore: EventStore {
         try inner.read(after: position, limit: limit)
     }
     func end(of partition: Int) throws(LogFailure) -> LogPosition { try inner.end(of: partition) }
+}
+
+/// Kept keys whose server is away some times.
+private final class AwayKeys: KeyArchive {
+    private struct Away: TransientFailure { let remedy = Remedy.time }
+
+    private let inner: any KeyArchive
+    private let left: Mutex<Int>
+
+    init(inner: any KeyArchive, times: Int) {
+        self.inner = inner
+        left = Mutex(times)
+    }
+
+    func open() throws -> any KeyRecords {
+        let before = left.withLock { times in
+            defer { times = max(0, times - 1) }
+            return times
+        }
+        if before > 0 { throw Away() }
+        return try inner.open()
+    }
 }

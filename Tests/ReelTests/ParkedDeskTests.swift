@@ -46,7 +46,7 @@ private final class Site {
             sessionID: id, name: id, rdp: RDPConfig(host: "localhost", username: "tester"),
             recording: RecordingConfig(), storage: StorageConfig(), metadata: SessionMetadata(),
             capture: CaptureConfig(source: .file, chunkSizeBytes: 4096))
-        let recorder = try Recorder(
+        let recorder = Recorder(
             log: log, vault: vault, clock: SystemClock(), actor: .system("test"),
             options: RecordingOptions(session: session), progress: { _ in })
         _ = try recorder.record(try ByteSource.file(source), stop: StopSignal())

@@ -65,7 +65,7 @@ enum RecordCommand: Command {
         var options = RecordingOptions(session: session)
         options.whilePaused = settings[RecordSettings.whilePaused].flatMap(PausePolicy.init)
         options.diskGuard = Common.diskGuard(settings, spool: vault.spool.root, chunks: vault.chunks.root)
-        let recorder = try Recorder(
+        let recorder = Recorder(
             log: system.log, vault: vault, clock: SystemClock(), actor: CurrentUser.actor,
             options: options, progress: { report.take($0) })
         let summary: RecordingSummary

@@ -198,7 +198,7 @@ final class World: @unchecked Sendable {
             cutLater(recording, source, process)
             var options = RecordingOptions(session: recording.created)
             options.maximumChunksAhead = recording.chunksAhead
-            let recorder = try Recorder(
+            let recorder = Recorder(
                 log: log(for: process), vault: try vault(for: process), clock: ProcessClock(process: process),
                 actor: .system("simulation"), options: options
             ) { recording.told($0) }

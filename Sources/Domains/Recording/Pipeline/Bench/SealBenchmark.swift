@@ -208,7 +208,7 @@ extension SealBenchmark {
             sessionID: session, name: session, rdp: RDPConfig(host: "localhost", username: "bench"),
             recording: RecordingConfig(), storage: StorageConfig(), metadata: SessionMetadata(),
             capture: CaptureConfig(source: .file, chunkSizeBytes: chunkBytes))
-        let recorder = try Recorder(
+        let recorder = Recorder(
             log: log, vault: vault, clock: clock, actor: .system("bench"),
             options: RecordingOptions(session: created)
         ) { _ in }

@@ -19,8 +19,7 @@ public final class Recorder {
     private static let endingMilliseconds = 1000
 
     private let log: any EventLog
-    private let spool: Spool
-    private let keys: SessionKeys
+    private let vault: VaultAccess
     private let clock: any WallClock
     private let options: RecordingOptions
     private let context: EventContext
@@ -31,10 +30,9 @@ public final class Recorder {
     public init(
         log: any EventLog, vault: VaultAccess, clock: any WallClock, actor: Actor,
         options: RecordingOptions, progress: @escaping (RecordingProgress) -> Void
-    ) throws {
+    ) {
         self.log = log
-        self.spool = vault.spool
-        self.keys = try vault.openKeys()
+        self.vault = vault
         self.clock = clock
         self.options = options
         self.progress = RecorderProgress(progress)
@@ -86,7 +84,7 @@ public final class Recorder {
         limits.roomMilliseconds = nil
         limits.logMilliseconds = options.patienceMilliseconds
         return ChunkIntake(
-            log: history, spool: spool, clock: clock, diskGuard: options.diskGuard, limits: limits)
+            log: history, spool: vault.spool, clock: clock, diskGuard: options.diskGuard, limits: limits)
     }
 
     /// Makes the key and the session, waiting a little for servers that are just being started again.
@@ -97,7 +95,7 @@ public final class Recorder {
         while true {
             let failure: any Error
             do {
-                let key = try keys.make(forSession: sessionID, at: clock.now())
+                let key = try vault.openKeys().make(forSession: sessionID, at: clock.now())
                 try open(handler, as: command)
                 return key
             } catch let error as CommandError<SessionRejection> {
