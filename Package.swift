@@ -72,7 +72,7 @@ let package = Package(
         // Edge: HTTP, tokens, figures, the command line as such. They know no domain.
         room(.edge, "HTTPServer", ["Base", "Metrics", "Supervision", "CMicrohttpd", "CGnuTLS", "CZlib"]),
         room(.edge, "Access", ["Base", "CCrypto"]),
-        room(.edge, "Metrics"),
+        room(.edge, "Metrics", ["Base"]),
         room(.edge, "Console", ["Base"]),
 
         // The domain of recorded sessions: its model, its work, its API.
@@ -155,7 +155,7 @@ let package = Package(
         tests("ConsoleTests", ["Console"]),
         tests("MetricsTests", ["Metrics"]),
         tests("AccessTests", ["Base", "Access"]),
-        tests("HTTPServerTests", ["HTTPLoad", "HTTPServer", "Metrics", "Supervision"]),
+        tests("HTTPServerTests", ["Base", "HTTPLoad", "HTTPServer", "Metrics", "Supervision"]),
         tests(
             "GatewayTests",
             [
@@ -173,7 +173,9 @@ let package = Package(
         tests("SupervisionTests", ["Base", "EmbeddedServers", "Supervision", "TestServers"]),
         tests(
             "SimulationTests",
-            ["EventSourcing", "Intake", "Pipeline", "Recording", "Simulation", "Vault"]),
+            [
+                "Base", "EventSourcing", "Intake", "Pipeline", "Recording", "Simulation", "Vault",
+            ]),
         tests("FuzzTests", ["Base", "EventSourcing", "Pipeline", "RedisLog", "Simulation", "Vault"]),
         tests("SystemTests", []),
         tests("TidyTests", []),

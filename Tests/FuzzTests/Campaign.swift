@@ -1,5 +1,5 @@
+import Base
 import Foundation
-import Synchronization
 import Testing
 
 /// Many cases, each with a seed of its own that is the campaign's plus its number.
@@ -73,7 +73,7 @@ struct Campaign {
     /// Ends the process when a case hangs.
     private final class Watch: Sendable {
         private let ended = DispatchSemaphore(value: 0)
-        private let current = Mutex<(number: Int, began: UInt64)?>(nil)
+        private let current = Lock<(number: Int, began: UInt64)?>(nil)
 
         init(_ name: String, _ seed: UInt64) {
             let thread = Thread { [self] in

@@ -4,14 +4,13 @@ import EventSourcing
 import Foundation
 import Glibc
 import Recording
-import Synchronization
 import Testing
 
 @testable import Gateway
 
 /// Knows what it was told.
 private final class ToldVersions: LatestVersions {
-    private let known = Mutex<[String: UInt64]>([:])
+    private let known = Lock<[String: UInt64]>([:])
 
     func version(of session: String) -> UInt64? { known.withLock { $0[session] } }
     func note(_ version: UInt64, of session: String) {
@@ -22,7 +21,7 @@ private final class ToldVersions: LatestVersions {
 
 /// Tells who was asked: the limiter itself, or what it remembers.
 private final class WatchedLimiter: RateLimiter {
-    private let counts = Mutex((asked: 0, atOnce: 0, isRefusing: false))
+    private let counts = Lock((asked: 0, atOnce: 0, isRefusing: false))
 
     var asked: Int { counts.withLock { $0.asked } }
     var atOnce: Int { counts.withLock { $0.atOnce } }

@@ -222,7 +222,7 @@ struct RecorderServiceTests {
 
     @Test("a start that failed between the session and its key goes on with the same request, and no other")
     func halfStarted() throws {
-        let held = Mutex<RefusedKeys?>(nil)
+        let held = Lock<RefusedKeys?>(nil)
         let recorder = try TestGateway(serving: .recorder) { parts, _ in
             let refused = RefusedKeys(parts.keys)
             held.withLock { $0 = refused }

@@ -4,15 +4,14 @@ import Gateway
 import HTTPServer
 import Recording
 import Simulation
-import Synchronization
 import Testing
 
 /// Keeps records in memory.
 final class MemoryDesk: AuditDesk {
-    private let kept = Mutex<[AuditRecord]>([])
-    private let away: Mutex<Bool>
+    private let kept = Lock<[AuditRecord]>([])
+    private let away: Lock<Bool>
 
-    init(isAway: Bool = false) { away = Mutex(isAway) }
+    init(isAway: Bool = false) { away = Lock(isAway) }
 
     var isAway: Bool {
         get { away.withLock { $0 } }
@@ -33,7 +32,7 @@ final class MemoryDesk: AuditDesk {
 
 /// Lets so many requests of each kind through.
 final class FewRequests: RateLimiter {
-    private let counts = Mutex<[String: Int]>([:])
+    private let counts = Lock<[String: Int]>([:])
     private let limit: Int
 
     init(limit: Int) { self.limit = limit }
@@ -51,7 +50,7 @@ final class FewRequests: RateLimiter {
 
 /// Takes passwords, and shows what it was given to the test alone.
 private final class MemoryPasswords: PasswordDesk {
-    private let kept = Mutex<[String: [UInt8]]>([:])
+    private let kept = Lock<[String: [UInt8]]>([:])
 
     func password(of session: String) -> [UInt8]? { kept.withLock { $0[session] } }
 

@@ -1,7 +1,7 @@
+import Base
 import HTTPServer
 import Metrics
 import Supervision
-import Synchronization
 import Testing
 
 private let routes: [Route] = [
@@ -272,7 +272,7 @@ struct ExchangeTests {
     @Test("Requests are counted by route and status")
     func figures() throws {
         let registry = MetricsRegistry()
-        let reports = Mutex<[ExchangeReport]>([])
+        let reports = Lock<[ExchangeReport]>([])
         try withServer(
             routes,
             {

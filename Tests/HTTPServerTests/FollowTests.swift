@@ -1,6 +1,6 @@
+import Base
 import HTTPServer
 import Supervision
-import Synchronization
 import Testing
 
 @testable import HTTPLoad
@@ -55,7 +55,7 @@ struct FollowTests {
 
     @Test("Every follower's events come with the number of its request")
     func follows() throws {
-        let streams = Mutex<[String: EventStream]>([:])
+        let streams = Lock<[String: EventStream]>([:])
         let route = Route.quick(.get, "/{name}") { request in
             let stream = EventStream()
             streams.withLock { $0[request.parameter("name")] = stream }

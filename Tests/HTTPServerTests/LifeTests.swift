@@ -1,14 +1,14 @@
+import Base
 import HTTPServer
 import Supervision
-import Synchronization
 import Testing
 
 @Suite("Followers, slow clients and the end")
 struct LifeTests {
     /// Hands out its streams to whoever follows.
     private final class Followers: Sendable {
-        let streams = Mutex<[EventStream]>([])
-        let closed = Mutex(0)
+        let streams = Lock<[EventStream]>([])
+        let closed = Lock(0)
 
         func follow() -> EventStream {
             let stream = EventStream(limitBytes: 100_000) { self.closed.withLock { $0 += 1 } }
@@ -112,7 +112,7 @@ struct LifeTests {
     @Test("A full queue is answered with 503, and the server goes on")
     func overload() throws {
         let gate = StopSignal()
-        let running = Mutex(0)
+        let running = Lock(0)
         let routes = [
             Route(.get, "/slow") { _ in
                 running.withLock { $0 += 1 }
@@ -131,7 +131,7 @@ struct LifeTests {
             let clients = try (0..<2).map { _ in try Client(server.port) }
             for client in clients { try client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n") }
             // One of the two waits, the other one is refused: which one, the threads decide.
-            let refused = Mutex(0)
+            let refused = Lock(0)
             let readers = try clients.map { client in
                 let box = Unchecked(client)
                 return try OwnThread(name: "reader") {
@@ -154,7 +154,7 @@ struct LifeTests {
     func stop() throws {
         let gate = StopSignal()
         let followers = Followers()
-        let running = Mutex(0)
+        let running = Lock(0)
         let slow = Route(.get, "/slow") { _ in
             running.withLock { $0 += 1 }
             gate.wait()
@@ -180,7 +180,7 @@ struct LifeTests {
     @Test("What doesn't finish within the limit is answered with 503")
     func stopAtTheLimit() throws {
         let gate = StopSignal()
-        let running = Mutex(0)
+        let running = Lock(0)
         let slow = Route(.get, "/slow") { _ in
             running.withLock { $0 += 1 }
             gate.wait()

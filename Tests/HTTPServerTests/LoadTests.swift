@@ -1,6 +1,6 @@
+import Base
 import HTTPServer
 import Supervision
-import Synchronization
 import Testing
 
 @testable import HTTPLoad
@@ -49,7 +49,7 @@ struct LoadTests {
 
     @Test("Every connection is used in turn")
     func turns() throws {
-        let seen = Mutex<[UInt16: Int]>([:])
+        let seen = Lock<[UInt16: Int]>([:])
         let route = Route.quick(.get, "/x") { request in
             seen.withLock { $0[request.peer.port, default: 0] += 1 }
             return .bytes(Array("12345".utf8), type: "text/plain")
@@ -72,7 +72,7 @@ struct LoadTests {
 
     @Test("No more requests are under way than may be, and as many as may be")
     func underWay() throws {
-        let running = Mutex((now: 0, most: 0))
+        let running = Lock((now: 0, most: 0))
         let route = Route(.get, "/x") { _ in
             running.withLock { running in
                 running.now += 1

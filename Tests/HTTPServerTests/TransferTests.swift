@@ -1,6 +1,6 @@
+import Base
 import Glibc
 import HTTPServer
-import Synchronization
 import Testing
 
 /// Keeps what it is given, and how it ended.
@@ -12,7 +12,7 @@ private final class Sink: BodySink {
         var isFinished = false
     }
 
-    let state = Mutex(State())
+    let state = Lock(State())
     let failsAt: Int
 
     init(failsAt: Int = .max) { self.failsAt = failsAt }
@@ -39,13 +39,13 @@ private final class Sink: BodySink {
 
 /// Pieces of a pattern, made one by one.
 private final class Pieces: ByteStream {
-    private let rest: Mutex<Range<UInt64>>
-    let closed = Mutex(0)
-    let made = Mutex(0)
+    private let rest: Lock<Range<UInt64>>
+    let closed = Lock(0)
+    let made = Lock(0)
     private let breaksAt: UInt64
 
     init(_ range: Range<UInt64>, breaksAt: UInt64 = .max) {
-        rest = Mutex(range)
+        rest = Lock(range)
         self.breaksAt = breaksAt
     }
 

@@ -1,8 +1,8 @@
+import Base
 import Foundation
 import Intake
 import Recording
 import Supervision
-import Synchronization
 import Testing
 import Vault
 
@@ -84,11 +84,11 @@ struct EndTests {
 
     /// Lets the n-th file call fail, and all after it, as if the process had died there; or that call alone.
     private final class Death: FileWatcher {
-        private let left: Mutex<Int>
+        private let left: Lock<Int>
         private let isSingle: Bool
 
         init(atCall number: Int, alone isSingle: Bool = false) {
-            left = Mutex(number)
+            left = Lock(number)
             self.isSingle = isSingle
         }
 

@@ -2,7 +2,6 @@ import Foundation
 import Intake
 import Recording
 import Supervision
-import Synchronization
 import Testing
 import Vault
 

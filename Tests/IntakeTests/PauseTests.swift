@@ -1,15 +1,15 @@
+import Base
 import EventSourcing
 import Intake
 import Recording
 import Supervision
-import Synchronization
 import Testing
 
 @Suite("Streams of a paused recording", .timeLimit(.minutes(5)))
 struct PauseTests {
     /// What a stream's source is told.
     private final class Told: StreamObserver {
-        let reasons = Mutex<[String]>([])
+        let reasons = Lock<[String]>([])
 
         func recorded(chunks: Int, bytes: Int) {}
         func waits(for reason: String?) { if let reason { reasons.withLock { $0.append(reason) } } }

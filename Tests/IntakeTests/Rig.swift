@@ -5,17 +5,16 @@ import Intake
 import Recording
 import Simulation
 import Supervision
-import Synchronization
 import Testing
 import Vault
 
 /// The log of a process, which can be held up and cut off.
 final class HeldLog: IntakeLog, @unchecked Sendable {
     private let log: any EventLog
-    private let sessions = Mutex<[String: SingleSessionLog]>([:])
+    private let sessions = Lock<[String: SingleSessionLog]>([:])
     /// Called before each chunk is put to the log.
-    let beforeRecording = Mutex<(@Sendable (ChunkEvent.Recorded) throws -> Void)?>(nil)
-    let recordings = Mutex(0)
+    let beforeRecording = Lock<(@Sendable (ChunkEvent.Recorded) throws -> Void)?>(nil)
+    let recordings = Lock(0)
 
     init(_ log: any EventLog) { self.log = log }
 

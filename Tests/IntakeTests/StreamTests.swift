@@ -1,10 +1,10 @@
+import Base
 import EventSourcing
 import Foundation
 import Intake
 import Recording
 import Simulation
 import Supervision
-import Synchronization
 import Testing
 import Vault
 

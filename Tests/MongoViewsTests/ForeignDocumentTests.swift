@@ -3,7 +3,6 @@ import EventSourcing
 import Pipeline
 import Recording
 import RedisLog
-import Synchronization
 import TestServers
 import Testing
 
@@ -129,7 +128,7 @@ struct ForeignDocumentTests {
     @Test("each is told of once, kept for others, and forgotten when it is gone or mended")
     func named() throws {
         try record()
-        let told = Mutex<[String]>([])
+        let told = Lock<[String]>([])
         func models() -> MongoReadModels {
             MongoReadModels(
                 fixture.pool, database: shown.database,

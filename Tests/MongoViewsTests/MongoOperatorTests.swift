@@ -1,9 +1,9 @@
+import Base
 import EmbeddedServers
 import EventSourcing
 import Pipeline
 import RedisLog
 import Supervision
-import Synchronization
 import TestServers
 import Testing
 
@@ -146,7 +146,7 @@ struct MongoOperatorTests {
         let login = try #require(mongo.logins?.readModels)
         let fixture = try ReplayFixture(partitions: 2, mongo: mongo)
         try fixture.append(fixture.history(seed: 71, sessions: 4))
-        let told = Mutex<[String]>([])
+        let told = Lock<[String]>([])
         let report = RoleLog { level, text in
             told.withLock { if level == .error || level == .warning { $0.append(text) } }
         }

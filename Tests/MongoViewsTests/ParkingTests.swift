@@ -5,7 +5,6 @@ import Recording
 import Simulation
 import RedisLog
 import Supervision
-import Synchronization
 import TestServers
 import Testing
 
@@ -15,11 +14,11 @@ import Testing
 /// would see a newer one's event.
 private final class SpoiledLog: EventLog {
     private let inner: RedisEventLog
-    private let spoiled: Mutex<String?>
+    private let spoiled: Lock<String?>
 
     init(_ inner: RedisEventLog, spoiling id: String) {
         self.inner = inner
-        spoiled = Mutex(id)
+        spoiled = Lock(id)
     }
 
     func mend() { spoiled.withLock { $0 = nil } }

@@ -1,19 +1,19 @@
+import Base
 import EventSourcing
 import Foundation
 import Pipeline
 import RedisLog
 import Simulation
-import Synchronization
 import TestServers
 import Testing
 import Vault
 
 /// Ends the n-th file call of a thread and all after it, as a killed process would.
 private final class Killer: FileWatcher {
-    private let left: Mutex<Int>
-    let reached = Mutex(0)
+    private let left: Lock<Int>
+    let reached = Lock(0)
 
-    init(after calls: Int) { left = Mutex(calls) }
+    init(after calls: Int) { left = Lock(calls) }
 
     func before(_ operation: String, _ path: String) throws(FileFailure) {
         reached.withLock { $0 += 1 }

@@ -1,9 +1,9 @@
+import Base
 import EventSourcing
 import Pipeline
 import Recording
 import Simulation
 import Supervision
-import Synchronization
 import Testing
 
 private func record(_ action: AuditAction = .sessionStart, _ number: Int = 0) -> AuditRecord {
@@ -65,7 +65,7 @@ struct AuditTrailTests {
     @Test("many threads share appends, every record is there once, histories stay short")
     func together() throws {
         let log = InMemoryEventLog()
-        let appends = Mutex(0)
+        let appends = Lock(0)
         log.inject { operation in
             if operation == "append" { appends.withLock { $0 += 1 } }
             return nil
@@ -90,7 +90,7 @@ struct AuditTrailTests {
     @Test("an append whose answer is lost is not made twice, and one that fails waits")
     func faults() throws {
         let log = InMemoryEventLog()
-        let turn = Mutex(0)
+        let turn = Lock(0)
         log.inject { operation in
             guard operation == "append" else { return nil }
             let failure = LogFailure(.unreachable, operation: "append", key: "test", text: "gone")
@@ -125,7 +125,7 @@ struct AuditTrailTests {
         waitUntil { trail.counts.waiting == 0 }
         for number in 0..<30 { trail.note(record(.sessionRead, number)) }
         #expect(trail.counts == AuditTrail.Counts(written: 0, dropped: 20, waiting: 10))
-        let outcomes = Mutex<[AuditFailure?]>([])
+        let outcomes = Lock<[AuditFailure?]>([])
         for number in 30..<42 {
             trail.keep(record(.sessionStop, number)) { failure in outcomes.withLock { $0.append(failure) } }
         }
@@ -154,7 +154,7 @@ struct AuditTrailTests {
         let failure = LogFailure(.unreachable, operation: "append", key: "test", text: "gone")
         log.inject { $0 == "append" ? .before(failure) : nil }
         let cut = try Running(log) { $0.ending_ms = 10 }
-        let outcomes = Mutex<[AuditFailure?]>([])
+        let outcomes = Lock<[AuditFailure?]>([])
         for _ in 0..<300 { cut.trail.keep(record()) { failure in outcomes.withLock { $0.append(failure) } } }
         try cut.end()
         #expect(outcomes.withLock { $0 } == Array(repeating: .ended, count: 300))

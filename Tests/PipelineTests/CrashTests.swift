@@ -3,7 +3,6 @@ import EventSourcing
 import Foundation
 import Pipeline
 import Recording
-import Synchronization
 import SessionContent
 import Testing
 import Vault
@@ -13,12 +12,12 @@ import Vault
 final class FailingLog: EventLog {
     private let inner: any EventLog
     private let chance: Double
-    private let generator: Mutex<UInt64>
+    private let generator: Lock<UInt64>
 
     init(_ inner: any EventLog, chance: Double, seed: UInt64) {
         self.inner = inner
         self.chance = chance
-        generator = Mutex(seed | 1)
+        generator = Lock(seed | 1)
     }
 
     fileprivate func fails() -> Bool {

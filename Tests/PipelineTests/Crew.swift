@@ -1,8 +1,8 @@
+import Base
 import EventSourcing
 import Pipeline
 import Simulation
 import Supervision
-import Synchronization
 import Testing
 
 /// What the members of a crew have handled, in the order in which they did.
@@ -14,7 +14,7 @@ final class Ledger: Sendable {
         var sequence: UInt64
     }
 
-    private let written = Mutex<[Entry]>([])
+    private let written = Lock<[Entry]>([])
 
     var entries: [Entry] { written.withLock { $0 } }
 
@@ -160,9 +160,9 @@ struct StepFailure: Error {
 
 /// A value that several threads change.
 final class Shared<Value: Sendable>: Sendable {
-    private let guarded: Mutex<Value>
+    private let guarded: Lock<Value>
 
-    init(_ value: Value) { guarded = Mutex(value) }
+    init(_ value: Value) { guarded = Lock(value) }
 
     var value: Value { guarded.withLock { $0 } }
 

@@ -1,7 +1,7 @@
+import Base
 import Pipeline
 import Recording
 import Supervision
-import Synchronization
 import Testing
 import Vault
 
@@ -10,7 +10,7 @@ import Vault
 struct DiskShortageTests {
     /// A disk of 1000 bytes whose free ones the test sets; 400 are kept in reserve.
     private final class Disk: Sendable {
-        private let free = Mutex(1000)
+        private let free = Lock(1000)
 
         func set(_ bytes: Int) { free.withLock { $0 = bytes } }
 
@@ -71,7 +71,7 @@ struct DiskShortageTests {
     func slows() throws {
         let plant = try Plant(try LogKind.memory.open())
         let disk = Disk()
-        let waited = Mutex(0)
+        let waited = Lock(0)
         try plant.record(sampleBytes(30_000), as: "s", configure: { $0.diskGuard = disk.watched }) {
             progress in
             if progress.chunks == 2 { disk.set(300) }

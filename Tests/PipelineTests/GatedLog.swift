@@ -1,14 +1,14 @@
+import Base
 import EventSourcing
 import Supervision
-import Synchronization
 
 /// The log as one process sees it that can die or stand still: every call passes a gate first.
 final class GatedLog: EventLog {
     private enum State { case open, closed, dead }
 
     private let inner: any EventLog
-    private let state = Mutex(State.open)
-    private let feedFailure = Mutex<LogFailure?>(nil)
+    private let state = Lock(State.open)
+    private let feedFailure = Lock<LogFailure?>(nil)
     private let pause = StopSignal()
     /// Told of checkpoints before they are saved.
     private let onSave: @Sendable ([LogPosition]) throws -> Void

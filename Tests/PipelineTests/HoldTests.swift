@@ -5,7 +5,6 @@ import Recording
 import SessionContent
 import Simulation
 import Supervision
-import Synchronization
 import Testing
 import Vault
 
@@ -13,7 +12,7 @@ import Vault
 private final class Patient: Stage, Sendable {
     let name = "patient"
     let consumes: Set<String> = ["Sampled"]
-    let handled = Mutex(0)
+    let handled = Lock(0)
 
     func handle(_ delivery: Delivery) -> StageOutcome {
         let count = handled.withLock { count in
@@ -201,7 +200,7 @@ struct HoldTests {
         let log = try kind.open()
         _ = try log.open().append([SampleEvents.event("e", number: 1)], to: "s", expecting: .any)
         let (stage, stop) = (Patient(), StopSignal())
-        let parked = Mutex(0)
+        let parked = Lock(0)
         let thread = try OwnThread(name: "worker") {
             try StageWorker(
                 stage: stage, log: log, consumer: ConsumerName(instance: "i", number: 0),

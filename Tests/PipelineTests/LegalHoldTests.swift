@@ -5,7 +5,6 @@ import Pipeline
 import Recording
 import Simulation
 import Supervision
-import Synchronization
 import Testing
 import Vault
 
@@ -209,8 +208,8 @@ struct HoldTagTakeoverTests {
     }
 
     private final class Mark: Sendable {
-        let done = Mutex(0)
-        let taken = Mutex<[String]>([])
+        let done = Lock(0)
+        let taken = Lock<[String]>([])
     }
 
     private func takeover(_ mark: Mark, member: String = "a/0") -> HoldTagTakeover {

@@ -3,7 +3,6 @@ import EventSourcing
 import Pipeline
 import Simulation
 import Supervision
-import Synchronization
 import TestServers
 import Testing
 
@@ -98,7 +97,7 @@ struct LiveFeedTests {
             limits.batch = 20
         }
         let feed = running.feed
-        let written = Mutex(0)
+        let written = Lock(0)
         try concurrently(4) { thread in
             if thread == 0 {
                 let store = try log.open()
@@ -265,12 +264,12 @@ struct LiveFeedTests {
         let log = InMemoryEventLog()
         let store = try log.open()
         let running = try Running(log)
-        let told = Mutex(0)
+        let told = Lock(0)
         let follower = try running.feed.follow(LiveFilter(.everything), from: .now) {
             told.withLock { $0 += 1 }
         }
         #expect(told.withLock { $0 } == 0)
-        let failures = Mutex(0)
+        let failures = Lock(0)
         let failure = LogFailure(.unreachable, operation: "read", key: "test", text: "gone")
         log.inject { operation in
             guard ["follow", "read", "load", "end"].contains(operation) else { return nil }
@@ -293,7 +292,7 @@ struct LiveFeedTests {
         let store = try log.open()
         let running = try Running(log)
         let count = 3_000
-        let reached = Mutex<[Int: Int]>([:])
+        let reached = Lock<[Int: Int]>([:])
         let followers = try (0..<count).map { number in
             try running.feed.follow(LiveFilter(.session("s\(number)")), from: .now) {
                 reached.withLock { $0[number, default: 0] += 1 }

@@ -5,14 +5,13 @@ import Recording
 import RedisLog
 import Simulation
 import Supervision
-import Synchronization
 import TestServers
 import Testing
 import Vault
 
 /// Lines that roles wrote.
 private final class Lines: Sendable {
-    private let all = Mutex<[String]>([])
+    private let all = Lock<[String]>([])
 
     var list: [String] { all.withLock { $0 } }
     var report: RoleLog {
@@ -110,7 +109,7 @@ struct OperatorTests {
     @Test("a recorder that waits is ended at once by its user, and names what it waited for")
     func recorder() throws {
         let stop = StopSignal()
-        let waitedFor = Mutex<String>("")
+        let waitedFor = Lock<String>("")
         let began = ContinuousClock.now
         let error = #expect(throws: RecordingFailure.self) {
             try plant.record(
@@ -134,7 +133,7 @@ struct OperatorTests {
 
     @Test("a recorder goes on when a permission is given back")
     func recorderGoesOn() throws {
-        let waits = Mutex(0)
+        let waits = Lock(0)
         let bytes = sampleBytes(60_000)
         let summary = try plant.record(
             bytes, as: "one",

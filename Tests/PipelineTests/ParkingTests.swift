@@ -5,7 +5,6 @@ import Pipeline
 import RedisLog
 import Simulation
 import Supervision
-import Synchronization
 import Testing
 
 /// Takes events down in the order in which they were handled, and fails on one of them until it is mended.
@@ -16,7 +15,7 @@ private final class Diary: OrderedHandler {
 
     /// What several diaries, one after the other, have handled.
     final class Pages: Sendable {
-        private let state = Mutex<([String: [UInt64]], poison: String?, tries: Int)>(([:], nil, 0))
+        private let state = Lock<([String: [UInt64]], poison: String?, tries: Int)>(([:], nil, 0))
 
         init(poison: String) { state.withLock { $0.poison = poison } }
 
@@ -53,7 +52,7 @@ private final class Diary: OrderedHandler {
 private final class Hopeless: Stage {
     let name = "hopeless"
     let consumes: Set<String> = ["Sampled"]
-    let handled = Mutex(0)
+    let handled = Lock(0)
 
     func handle(_ delivery: Delivery) -> StageOutcome {
         handled.withLock { $0 += 1 }

@@ -3,13 +3,12 @@ import EventSourcing
 import Pipeline
 import Recording
 import Simulation
-import Synchronization
 import Testing
 
 /// A counter that counts its calls and can be away.
 private final class WatchedCounter: RateCounter {
     private let inner: InMemoryRateCounter
-    private let state = Mutex((calls: 0, isAway: false))
+    private let state = Lock((calls: 0, isAway: false))
 
     init(_ clock: SimulatedClock) { inner = InMemoryRateCounter(clock: clock) }
 
@@ -99,7 +98,7 @@ struct RateLimiterTests {
     @Test("without the counter a process counts by itself, says so once, and asks again after a second")
     func away() {
         let counter = WatchedCounter(clock)
-        let told = Mutex(0)
+        let told = Lock(0)
         let limiter = SharedRateLimiter(counter, clock: clock) { _ in told.withLock { $0 += 1 } }
         let rule = RateRule(name: "r", limit: 3)
         counter.setAway(true)

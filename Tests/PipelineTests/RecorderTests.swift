@@ -6,7 +6,6 @@ import Recording
 import SessionContent
 import Simulation
 import Supervision
-import Synchronization
 import Testing
 import Vault
 
@@ -77,8 +76,8 @@ struct RecorderTests {
     @Test("the recorder waits while nobody stores, and goes on when somebody does")
     func backpressure() throws {
         let plant = try Plant(try LogKind.memory.open())
-        let waited = Mutex(false)
-        let highest = Mutex(0)
+        let waited = Lock(false)
+        let highest = Lock(0)
         try plant.record(
             sampleBytes(60_000), as: "s", configure: { $0.maximumChunksAhead = 4 }
         ) { progress in
@@ -176,7 +175,7 @@ struct RecorderTests {
     func changedFile(_ change: FileChange) throws {
         let plant = try Plant(InMemoryEventLog(partitions: 1))
         let path = plant.folder.appendingPathComponent("source-s").path
-        let isChanged = Mutex(false)
+        let isChanged = Lock(false)
         let damage = { (progress: RecordingProgress) in
             // Once, and when all of it is read: what is missing at its end is told in another way.
             guard progress.chunks == 4, !isChanged.withLock({ $0 }) else { return }
@@ -320,11 +319,11 @@ private final class AwayKeys: KeyArchive {
     private struct Away: TransientFailure { let remedy = Remedy.time }
 
     private let inner: any KeyArchive
-    private let left: Mutex<Int>
+    private let left: Lock<Int>
 
     init(inner: any KeyArchive, times: Int) {
         self.inner = inner
-        left = Mutex(times)
+        left = Lock(times)
     }
 
     func open() throws -> any KeyRecords {

@@ -6,15 +6,14 @@ import Recording
 import SessionContent
 import Simulation
 import Supervision
-import Synchronization
 import Testing
 import Vault
 
 /// Lets the n-th effect fail, as a process sees it that dies there: the calls after it fail too.
 private final class Crash: FileWatcher {
-    private let left: Mutex<Int>
+    private let left: Lock<Int>
 
-    init(after effects: Int) { left = Mutex(effects) }
+    init(after effects: Int) { left = Lock(effects) }
 
     /// Whether it has come to the crash.
     var happened: Bool { left.withLock { $0 <= 0 } }

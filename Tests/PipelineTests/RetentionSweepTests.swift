@@ -4,7 +4,6 @@ import Pipeline
 import Recording
 import Simulation
 import Supervision
-import Synchronization
 import Testing
 
 /// Says of every session in the log that it may be due, a few at a time.
@@ -82,7 +81,7 @@ struct RetentionSweepTests {
         try make("held", cases: ["A", "B"])
         try make("recording", recording: true)
         let all = due + ["longer", "held", "recording", "absent"]
-        let told = Mutex<[String]>([])
+        let told = Lock<[String]>([])
         let early = sweep("a/0", now: after(Self.day)) { id in told.withLock { $0.append(id) } }
         #expect(try pass(early, all) == 0)
         let late = sweep("a/0", now: after(Self.day + 1)) { id in told.withLock { $0.append(id) } }

@@ -1,7 +1,7 @@
+import Base
 import Pipeline
 import Recording
 import Supervision
-import Synchronization
 import Testing
 import Vault
 
@@ -36,9 +36,9 @@ struct SpoolQuotaTests {
     func shared() throws {
         let plant = try Plant(try LogKind.memory.open())
         let limit = 5 * Self.chunk
-        let waiting = Mutex<Set<String>>([])
-        let highest = Mutex(0)
-        let begun = Mutex<Set<String>>([])
+        let waiting = Lock<Set<String>>([])
+        let highest = Lock(0)
+        let begun = Lock<Set<String>>([])
         let names = ["a", "b", "c"]
         let threads = try names.map { name in
             let plant = Unchecked(plant)

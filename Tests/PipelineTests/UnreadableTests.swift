@@ -1,17 +1,17 @@
+import Base
 import EventSourcing
 import Pipeline
 import Recording
 import RedisLog
 import Simulation
 import Supervision
-import Synchronization
 import TestServers
 import Testing
 
 /// Takes events down, each once, whatever comes first.
 private final class Register: OrderedHandler {
     final class Pages: Sendable {
-        private let state = Mutex<[String: Set<UInt64>]>([:])
+        private let state = Lock<[String: Set<UInt64>]>([:])
         func sequences(of key: String) -> [UInt64] { state.withLock { ($0[key] ?? []).sorted() } }
         fileprivate func take(_ event: RecordedEvent) {
             _ = state.withLock { $0[event.partitionKey, default: []].insert(event.sequence) }

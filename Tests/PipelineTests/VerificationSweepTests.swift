@@ -5,7 +5,6 @@ import Recording
 import SessionContent
 import Simulation
 import Supervision
-import Synchronization
 import Testing
 import Vault
 
@@ -13,7 +12,7 @@ import Vault
 
 /// The machine's time, moved forward as the test wants.
 private final class MovedClock: WallClock {
-    private let ahead_ms = Mutex<Int64>(0)
+    private let ahead_ms = Lock<Int64>(0)
 
     func now() -> Timestamp { SystemClock().now().advanced(byMilliseconds: ahead_ms.withLock { $0 }) }
     func move(_ milliseconds: Int64) { ahead_ms.withLock { $0 += milliseconds } }
@@ -26,7 +25,7 @@ private final class Scene {
     let plant: Plant
     let counts = VerificationCounts()
     let figures = VerificationFigures()
-    let told = Mutex<[VerifiedSession]>([])
+    let told = Lock<[VerifiedSession]>([])
     private let stop = StopSignal()
     private let thread: OwnThread<Void>
     private let clock = MovedClock()

@@ -2,7 +2,6 @@ import Base
 import EventSourcing
 import RedisLog
 import Simulation
-import Synchronization
 import TestServers
 import Testing
 
@@ -10,7 +9,7 @@ import Testing
 
 /// One cluster for the contract cases. It has one database, so that they come one after the other.
 private let sharedCluster = Result { try TestCluster.start() }
-private let clusterInUse = Mutex(())
+private let clusterInUse = Lock(())
 
 @Suite("Contracts on a cluster of three masters", .serialized)
 struct ClusterContractTests {

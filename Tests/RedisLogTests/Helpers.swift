@@ -1,8 +1,8 @@
+import Base
 import EventSourcing
 import Glibc
 import RedisLog
 import Simulation
-import Synchronization
 import TestServers
 
 @testable import RedisLog
@@ -42,7 +42,7 @@ func loseForGood(_ log: RedisEventLog, _ positions: [LogPosition]) throws {
 
 /// What a log noticed.
 final class Notices: Sendable {
-    private let all = Mutex<[RedisLogNotice]>([])
+    private let all = Lock<[RedisLogNotice]>([])
 
     var list: [RedisLogNotice] { all.withLock { $0 } }
 
@@ -101,9 +101,9 @@ func take(_ count: Int, from subscription: any CompetingSubscription, limit: Int
 
 /// A value that several threads change.
 final class Monitored<Value: Sendable>: Sendable {
-    private let guarded: Mutex<Value>
+    private let guarded: Lock<Value>
 
-    init(_ value: Value) { guarded = Mutex(value) }
+    init(_ value: Value) { guarded = Lock(value) }
 
     var value: Value { guarded.withLock { $0 } }
 

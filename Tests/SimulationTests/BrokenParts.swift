@@ -3,7 +3,6 @@ import Intake
 import Pipeline
 import Recording
 import Simulation
-import Synchronization
 import Vault
 
 /// A log that hands every call on; broken ones replace a part of it.

@@ -1,8 +1,8 @@
+import Base
 import EventSourcing
 import Pipeline
 import Recording
 import Simulation
-import Synchronization
 import Testing
 import Vault
 
@@ -37,7 +37,7 @@ struct Mutation: CustomTestStringConvertible, Sendable {
         },
         Mutation(testDescription: "the ids of results are not derived from their cause") {
             $0.log = { log in
-                let count = Mutex(0)
+                let count = Lock(0)
                 return ForgingLog(log) { batch in
                     for index in batch.events.indices where batch.events[index].type.hasPrefix("Chunk") {
                         batch.events[index].id += "/\(count.withLock { $0 += 1; return $0 })"

@@ -1,6 +1,6 @@
+import Base
 import Foundation
 import Simulation
-import Synchronization
 
 /// What several runs came to.
 final class Runs: Sendable {
@@ -16,7 +16,7 @@ final class Runs: Sendable {
         var bad: [SimulationReport] = []
     }
 
-    private let state: Mutex<Sum>
+    private let state: Lock<Sum>
 
     /// The sums of all runs.
     var sum: Sum { state.withLock { $0 } }
@@ -25,7 +25,7 @@ final class Runs: Sendable {
     init(
         from first: UInt64, count: Int, variations: Variations = Variations(), stopAtFirst: Bool = false
     ) throws {
-        state = Mutex(Sum(next: first, left: count))
+        state = Lock(Sum(next: first, left: count))
         try concurrently(min(count, ProcessInfo.processInfo.activeProcessorCount)) { _ in
             while let seed = self.take(stopAtFirst) {
                 self.add(try Simulation.run(seed: seed, variations: variations))

@@ -3,7 +3,6 @@ import EventSourcing
 import Foundation
 import Glibc
 import Supervision
-import Synchronization
 import Testing
 
 @testable import EmbeddedServers
@@ -223,7 +222,7 @@ struct CredentialTests {
     @Test func aPasswordThatIsAnotherOneIsSetAgainAndSaid() throws {
         let logins = try file.open(isRotating: false).mongo
         let port = try Loopback.freePort()
-        let told = Mutex<[String]>([])
+        let told = Lock<[String]>([])
         let first = mongo(logins, port: port) { text in told.withLock { $0.append(text) } }
         let child = try first.start()
         #expect(told.withLock { $0 } == [])

@@ -1,5 +1,5 @@
+import Base
 import Supervision
-import Synchronization
 import Testing
 
 @Suite("Service groups")
@@ -8,7 +8,7 @@ struct ServiceGroupTests {
 
     /// What happened, in order.
     final class Diary: Sendable {
-        private let lines = Mutex<[String]>([])
+        private let lines = Lock<[String]>([])
         func write(_ line: String) { lines.withLock { $0.append(line) } }
         var all: [String] { lines.withLock { $0 } }
     }

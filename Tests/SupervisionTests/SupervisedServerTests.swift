@@ -3,7 +3,6 @@ import EmbeddedServers
 import Foundation
 import Glibc
 import Supervision
-import Synchronization
 import Testing
 
 @Suite("Supervised servers")
@@ -167,7 +166,7 @@ struct SupervisedServerTests {
     @Test func aServerThatKeepsDyingIsGivenUp() throws {
         let scratch = Scratch()
         let path = scratch.path
-        let reports = Mutex<[String]>([])
+        let reports = Lock<[String]>([])
         let server = SupervisedServer(
             name: "sleeper", folder: path, policy: quick,
             report: { line in reports.withLock { $0.append(line) } },

@@ -16,12 +16,12 @@ private let exceptions: [String: Set<String>] = ["MongoViews": ["Recording"]]
 
 /// What each room may import.
 private let layers: [String: Set<String>] = [
-    "Base": ["CCrypto", "Glibc"],
+    "Base": ["CCrypto", "Glibc", "Synchronization"],
     "EventSourcing": ["Base"],
     "Recording": ["Base", "EventSourcing"],
     "RedisLog": ["Base", "EventSourcing", "CHiredis", "Glibc", "Synchronization"],
-    "Vault": ["Base", "CCrypto", "CLZ4", "CSodium", "CZlib", "CZstd", "Glibc", "Synchronization"],
-    "MongoViews": ["Base", "EventSourcing", "Recording", "CMongo", "Glibc", "Synchronization"],
+    "Vault": ["Base", "CCrypto", "CLZ4", "CSodium", "CZlib", "CZstd", "Glibc"],
+    "MongoViews": ["Base", "EventSourcing", "Recording", "CMongo", "Glibc"],
     "SessionContent": ["Base", "EventSourcing", "Recording", "Vault"],
     "Intake": ["Base", "EventSourcing", "Recording", "Supervision", "Vault", "Synchronization"],
     "Pipeline": [
@@ -30,11 +30,11 @@ private let layers: [String: Set<String>] = [
     ],
     "Gateway": [
         "Base", "Access", "EventSourcing", "HTTPServer", "Intake", "Metrics", "Recording",
-        "SessionContent", "Supervision", "Vault", "Synchronization",
+        "SessionContent", "Supervision", "Vault",
     ],
     "GatewayFeed": ["EventSourcing", "Gateway", "HTTPServer", "Pipeline", "Recording", "Supervision"],
     "MediaProbe": ["Base", "Recording", "Supervision", "CAvformat", "CPosix", "CSandbox", "Glibc"],
-    "Metrics": ["Synchronization"],
+    "Metrics": ["Base", "Synchronization"],
     "HTTPServer": [
         "Base", "Metrics", "Supervision", "CGnuTLS", "CMicrohttpd", "CZlib", "Glibc", "Synchronization",
     ],
@@ -45,7 +45,7 @@ private let layers: [String: Set<String>] = [
     "Console": ["Base"],
     "Simulation": [
         "Base", "EventSourcing", "Intake", "Pipeline", "Recording", "SessionContent", "Supervision",
-        "Vault", "Foundation", "Glibc", "Synchronization",
+        "Vault", "Foundation", "Glibc",
     ],
     "TestServers": ["Base", "EmbeddedServers", "Supervision", "Foundation", "Glibc", "Synchronization"],
 ]

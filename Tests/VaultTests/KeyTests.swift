@@ -2,7 +2,6 @@ import Base
 import CSodium
 import Dispatch
 import Glibc
-import Synchronization
 import Testing
 
 @testable import Vault
@@ -153,7 +152,7 @@ struct KeyTests {
     @Test("processes that start at once agree on one key")
     func firstUse() throws {
         let path = folder.path + "/keys"
-        let active = Mutex<Set<String>>([])
+        let active = Lock<Set<String>>([])
         DispatchQueue.concurrentPerform(iterations: 8) { _ in
             let id = (try? KeyRing.open(folder: path).activeKey().id) ?? "failed"
             active.withLock { _ = $0.insert(id) }

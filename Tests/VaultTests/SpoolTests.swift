@@ -1,6 +1,6 @@
+import Base
 import Foundation
 import Glibc
-import Synchronization
 import Testing
 
 @testable import Vault
@@ -240,7 +240,7 @@ struct SpoolTests {
         let root = folder.path + "/together"
         let (writers, each, limit) = (4, 8, 3000)
         let watch = try Spool(root: root, limitBytes: limit)
-        let highest = Mutex(0)
+        let highest = Lock(0)
         DispatchQueue.concurrentPerform(iterations: writers) { writer in
             // Each has a spool of its own, as in a process of its own.
             guard let own = try? Spool(root: root, limitBytes: limit) else { return }

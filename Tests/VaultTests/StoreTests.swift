@@ -1,7 +1,7 @@
+import Base
 import Dispatch
 import Glibc
 import Foundation
-import Synchronization
 import Testing
 
 @testable import Vault
@@ -41,7 +41,7 @@ struct ChunkStoreTests {
 
     @Test("of writers that race, one wins, the others learn of it, and nothing else is left")
     func race() throws {
-        let results = Mutex<[Int: StoreOutcome]>([:])
+        let results = Lock<[Int: StoreOutcome]>([:])
         let store = store
         for round in 1...20 {
             results.withLock { $0 = [:] }

@@ -1,11 +1,11 @@
+internal import Base
 internal import Glibc
-internal import Synchronization
 
 /// One write on a thread of its own, so that the next events are folded while the server works.
 final class BackgroundWrite: Sendable {
-    private let outcome = Mutex<Result<Void, ProjectionFailure>?>(nil)
+    private let outcome = Lock<Result<Void, ProjectionFailure>?>(nil)
     private let body: @Sendable () throws(ProjectionFailure) -> Void
-    private let thread = Mutex<pthread_t?>(nil)
+    private let thread = Lock<pthread_t?>(nil)
 
     /// Starts the write. Where no thread can be had it is done at once.
     init(_ body: @escaping @Sendable () throws(ProjectionFailure) -> Void) {

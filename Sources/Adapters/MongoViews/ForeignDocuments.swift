@@ -1,5 +1,4 @@
 internal import Base
-internal import Synchronization
 
 /// Documents in the collections of the read models that are not as Reel writes them: somebody else's, or
 /// changed by hand. They are left out of every answer, and the others are shown.
@@ -26,7 +25,7 @@ public final class ForeignDocuments: Sendable {
     /// More of them are counted as one.
     static let limit = 1_000
 
-    private let known = Mutex<[String: Document]>([:])
+    private let known = Lock<[String: Document]>([:])
     private let onNew: @Sendable (Document) -> Void
 
     /// None so far. `onNew` is told of each once.

@@ -1,6 +1,5 @@
 public import Base
 internal import Glibc
-internal import Synchronization
 
 /// Archive files in folders below a root, each written once. A file that is there is whole and durable. The
 /// archive holds its root open and never leaves it: no link below it is followed, nothing but regular files
@@ -14,7 +13,7 @@ public final class ArchiveFiles: Sendable {
     public let level: Int
 
     private static let folderMode: mode_t = 0o750
-    private let opened = Mutex<Folder?>(nil)
+    private let opened = Lock<Folder?>(nil)
 
     /// The archive in a folder; it is made, with those above it, when the first file is written.
     public init(root: String, level: Int = 3) {

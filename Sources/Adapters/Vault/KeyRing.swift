@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import Base
 
 /// The key-encryption keys of a folder: wraps data keys with the active one, unwraps with any.
 ///
@@ -9,7 +9,7 @@ public final class KeyRing: Sendable {
     /// The folder.
     public let folder: String
     private let files: KeyFiles
-    private let secrets = Mutex<[String: SecretBytes]>([:])
+    private let secrets = Lock<[String: SecretBytes]>([:])
 
     private init(folder: String) throws(KeyFailure) {
         self.folder = folder

@@ -1,5 +1,5 @@
+internal import Base
 internal import Glibc
-internal import Synchronization
 
 /// What chunk store and spool have in common: a root with one folder for each session, files named by
 /// sequence number, and temporary names that a crash may leave behind.
@@ -162,7 +162,7 @@ struct SessionFolders: Sendable {
 private final class DurableFolders: Sendable {
     /// Beyond this many all are forgotten, which costs one more synchronization each.
     private static let limit = 10_000
-    private let sessions = Mutex<Set<String>>([])
+    private let sessions = Lock<Set<String>>([])
 
     func contains(_ session: String) -> Bool {
         sessions.withLock { $0.contains(session) }

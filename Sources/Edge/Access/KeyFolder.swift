@@ -29,7 +29,7 @@ public final class KeyFolder: Sendable {
         var stamp: [FileStamp] = []
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
     private let path: String
     private let onProblem: @Sendable (KeyFailure) -> Void
     private let changes = Atomic<UInt64>(0)

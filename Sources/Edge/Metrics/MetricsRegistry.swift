@@ -1,4 +1,4 @@
-import Synchronization
+internal import Base
 
 /// One label of a sample.
 public struct Label: Sendable, Hashable {
@@ -39,7 +39,7 @@ public final class MetricsRegistry: Sendable {
         var members: [[Label]: Instrument] = [:]
     }
 
-    private let families = Mutex<[String: Family]>([:])
+    private let families = Lock<[String: Family]>([:])
 
     /// What Prometheus wants to be told as the text's content type.
     public static let contentType = "text/plain; version=0.0.4; charset=utf-8"

@@ -1,11 +1,11 @@
+internal import Base
 internal import Glibc
-internal import Synchronization
 
 /// Counters that several threads add to.
 final class Tally: Sendable {
-    private let values: Mutex<[Int]>
+    private let values: Lock<[Int]>
 
-    init(_ count: Int) { values = Mutex(Array(repeating: 0, count: count)) }
+    init(_ count: Int) { values = Lock(Array(repeating: 0, count: count)) }
 
     func add(_ index: Int) { values.withLock { $0[index] += 1 } }
 
@@ -14,7 +14,7 @@ final class Tally: Sendable {
 
 /// Runs `body` on this many threads at once and waits for them; throws the first error of any.
 public func concurrently(_ threads: Int, _ body: @escaping @Sendable (Int) throws -> Void) throws {
-    let errors = Mutex<[any Error]>([])
+    let errors = Lock<[any Error]>([])
     var started: [pthread_t] = []
     for number in 0..<threads {
         // Threads of their own: a dispatch queue would run no more of them than there are cores.

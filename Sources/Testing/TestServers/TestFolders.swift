@@ -10,7 +10,7 @@ import Synchronization
 final class TestFolders: Sendable {
     static let shared = TestFolders()
 
-    private let owned = Mutex<[String: ChildProcess?]>([:])
+    private let owned = Lock<[String: ChildProcess?]>([:])
     private let numbers = Atomic<Int>(1)
     private static let prefix = "reel-test"
 

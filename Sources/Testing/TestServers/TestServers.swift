@@ -1,3 +1,4 @@
+internal import Base
 import Glibc
 public import EmbeddedServers
 public import Supervision
@@ -8,7 +9,7 @@ import Synchronization
 public class TestServer: @unchecked Sendable {
     // Sendable because everything here is a constant of a Sendable type; classes that others inherit
     // from can't have that checked.
-    private let child = Mutex<ChildProcess?>(nil)
+    private let child = Lock<ChildProcess?>(nil)
     private let description: any ServerDescription
 
     /// Where the server keeps its data and its log.
@@ -154,7 +155,7 @@ func testPort(_ server: String) throws(ServerFailure) -> UInt16 {
 
 /// A server started at first use; a failed start is tried again by the next user.
 private final class SharedServer<Server: TestServer>: Sendable {
-    private let started = Mutex<Server?>(nil)
+    private let started = Lock<Server?>(nil)
     private let start: @Sendable () throws(ServerFailure) -> Server
 
     init(_ start: @escaping @Sendable () throws(ServerFailure) -> Server) {

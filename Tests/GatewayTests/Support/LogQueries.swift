@@ -1,15 +1,14 @@
 import Base
 import EventSourcing
 import Recording
-import Synchronization
 
 /// Read models that are folded from the log when they are asked: never behind, unless they are told to be.
 final class LogQueries: RecordingQueries {
     enum Mode { case current, behind, unreachable }
 
     private let log: any EventLog
-    private let mode = Mutex(Mode.current)
-    private let asked = Mutex(0)
+    private let mode = Lock(Mode.current)
+    private let asked = Lock(0)
 
     init(_ log: any EventLog) { self.log = log }
 

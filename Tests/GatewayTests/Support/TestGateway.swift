@@ -11,7 +11,6 @@ import Recording
 import SessionContent
 import Simulation
 import Supervision
-import Synchronization
 import Testing
 import Vault
 
@@ -47,7 +46,7 @@ struct NamedTokens: Authenticator {
 /// The sessions' keys, one caller at a time.
 final class LockedKeys: SessionKeyAccess, @unchecked Sendable {
     private let keys: SessionKeys
-    private let lock = Mutex(())
+    private let lock = Lock(())
 
     init(_ vault: VaultAccess) throws { keys = try vault.openKeys() }
 

@@ -1,6 +1,6 @@
+import Base
 import Gateway
 import Recording
-import Synchronization
 
 /// Knows of sessions what it was told.
 final class ToldDirectory: SessionFactsDirectory {
@@ -9,7 +9,7 @@ final class ToldDirectory: SessionFactsDirectory {
         var isCurrent = true
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     var isCurrent: Bool {
         get { state.withLock { $0.isCurrent } }

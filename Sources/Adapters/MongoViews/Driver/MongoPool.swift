@@ -1,5 +1,5 @@
+internal import Base
 internal import CMongo
-internal import Synchronization
 
 /// The connections to one MongoDB deployment, shared by all threads of a process.
 ///
@@ -9,8 +9,8 @@ public final class MongoPool: Sendable {
     public let host: String
     let settings: MongoSettings
     private let uri: MongoURI
-    private let connections: Mutex<Connections>
-    private let diagnosis: Mutex<Diagnosis>
+    private let connections: Lock<Connections>
+    private let diagnosis: Lock<Diagnosis>
 
     /// The pool in use. Others may be on their way out, for as long as somebody has a client of theirs.
     private struct Connections {
@@ -35,8 +35,8 @@ public final class MongoPool: Sendable {
         self.settings = settings
         self.uri = uri
         host = uri.host
-        connections = Mutex(Connections(pool: try uri.pool()))
-        diagnosis = Mutex(Diagnosis())
+        connections = Lock(Connections(pool: try uri.pool()))
+        diagnosis = Lock(Diagnosis())
     }
 
     /// Lends a client to `body` and takes it back when `body` returns or throws.

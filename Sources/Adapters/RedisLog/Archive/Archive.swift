@@ -1,5 +1,5 @@
+internal import Base
 internal import EventSourcing
-internal import Synchronization
 
 /// The archived part of a log, as the whole process sees it: for each partition the chain of segments that
 /// the log vouches for, and the indexes of those that were looked at lately. Any thread; readers are made by
@@ -31,7 +31,7 @@ final class Archive: Sendable {
     private static let verifiedFor = Duration.seconds(600)
 
     private let store: any SegmentStore
-    private let state = Mutex(State())
+    private let state = Lock(State())
     private let indexLimitBytes: Int
 
     /// - Parameter indexLimitBytes: memory for indexes; those beyond it are read again when needed.

@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 internal import Synchronization
 
@@ -46,7 +47,7 @@ final class HistoryWatch: Sendable {
         var unmarked: [Int] = []
     }
 
-    private let state: Mutex<State>
+    private let state: Lock<State>
     private let anyHalted = Atomic<Bool>(false)
     private let isOther = Atomic<Bool>(false)
     /// Milliseconds between two looks whether the log is back.
@@ -57,7 +58,7 @@ final class HistoryWatch: Sendable {
     let recovery: PartitionRecovery?
 
     init(partitions: Int, recovery: PartitionRecovery? = nil) {
-        state = Mutex(State(known: Array(repeating: nil, count: partitions)))
+        state = Lock(State(known: Array(repeating: nil, count: partitions)))
         self.recovery = recovery
     }
 

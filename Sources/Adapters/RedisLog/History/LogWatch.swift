@@ -1,6 +1,5 @@
 internal import Base
 public import EventSourcing
-internal import Synchronization
 
 /// How the log is, as of the last look (`LogWatch`).
 public struct LogCondition: Sendable {

@@ -1,5 +1,5 @@
+internal import Base
 internal import EventSourcing
-internal import Synchronization
 
 /// Takes back into the log what the archive has and the server lacks.
 ///
@@ -19,7 +19,7 @@ final class PartitionRecovery: Sendable {
     let archive: Archive
     private let levels: LevelWatch
     /// One thread at a time; the server that was looked at last, by its run.
-    private let lastRun = Mutex<String?>(nil)
+    private let lastRun = Lock<String?>(nil)
 
     init(
         _ location: RedisLocation, _ partitioning: Partitioning, epoch: String, _ archive: Archive,

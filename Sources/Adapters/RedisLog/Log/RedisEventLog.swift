@@ -1,6 +1,5 @@
 internal import Base
 public import EventSourcing
-internal import Synchronization
 
 /// What happened behind a subscription or a connection and was dealt with: for logs and counters.
 public enum RedisLogNotice: Sendable, Hashable {
@@ -80,7 +79,7 @@ public final class RedisEventLog: EventLog {
     /// The partitions that figures, leases, checkpoints and indexes are read of: all, unless some were left
     /// out.
     public let counted: [Int]
-    private let board = Mutex(LogCondition())
+    private let board = Lock(LogCondition())
 
     /// How the log is, as of the last look of this process's `LogWatch`.
     public var condition: LogCondition { board.withLock { $0 } }

@@ -1,6 +1,5 @@
 public import Base
 public import EventSourcing
-internal import Synchronization
 
 /// Counts beside the log, so that limits hold over all gateways: one hash for each subject and rule, one
 /// server-side call. The time is the server's, so that gateways' clocks need not agree.
@@ -12,7 +11,7 @@ public final class RedisRateCounter: RateCounter {
         var clients: [RedisClient] = []
     }
 
-    private let idle = Mutex(Idle())
+    private let idle = Lock(Idle())
     private let log: RedisEventLog
     private let options: RedisEventLog.Options
     private let clock: (any WallClock)?

@@ -1,5 +1,5 @@
+internal import Base
 internal import CMicrohttpd
-import Synchronization
 
 /// An answer in libmicrohttpd's form. Made on any thread, queued on the connection's.
 final class Answer: @unchecked Sendable {
@@ -121,7 +121,7 @@ final class StreamPump: BodyPump, @unchecked Sendable {
     private let stream: any ByteStream
     private let pool: WorkPool
     private let record: ConnectionRecord
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     struct Broken: Error {}
 

@@ -1,3 +1,4 @@
+internal import Base
 internal import CGnuTLS
 internal import CMicrohttpd
 internal import Glibc
@@ -57,8 +58,8 @@ final class ConnectionRecord: @unchecked Sendable {
     }
 
     private let quietSeconds: UInt32
-    private let sleep = Mutex(Sleep())
-    private let resting = Mutex<(any BodySink)?>(nil)
+    private let sleep = Lock(Sleep())
+    private let resting = Lock<(any BodySink)?>(nil)
     /// Used on the connection's own thread alone.
     private var isWatched = false
     private let phase = Atomic<UInt8>(Phase.waiting.rawValue)
@@ -192,7 +193,7 @@ final class ConnectionRecord: @unchecked Sendable {
 
 /// All open connections.
 final class ConnectionBook: Sendable {
-    private let records = Mutex<[ObjectIdentifier: ConnectionRecord]>([:])
+    private let records = Lock<[ObjectIdentifier: ConnectionRecord]>([:])
 
     func add(_ record: ConnectionRecord) { records.withLock { $0[ObjectIdentifier(record)] = record } }
 

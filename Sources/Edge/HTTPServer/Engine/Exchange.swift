@@ -1,5 +1,5 @@
+internal import Base
 internal import CMicrohttpd
-import Synchronization
 
 /// One request and its answer. libmicrohttpd calls on the connection's thread; between the call that
 /// suspends the connection and the one that follows its resumption, a thread of a pool is at work, and
@@ -57,7 +57,7 @@ final class Exchange: @unchecked Sendable {
     var bodyCount: UInt64 = 0
     var sink: (any BodySink)?
     var status = 0
-    let handover = Mutex(Desk())
+    let handover = Lock(Desk())
 
     init(core: ServerCore, record: ConnectionRecord, target: [UInt8], lines: RawLines) {
         self.core = core

@@ -1,3 +1,4 @@
+internal import Base
 import Metrics
 import Synchronization
 
@@ -11,12 +12,12 @@ final class ServerCore: Sendable {
     let handlers: WorkPool
     let transfers: WorkPool
     let book = ConnectionBook()
-    private let ids = Mutex(IDSource())
+    private let ids = Lock(IDSource())
     private let stopping = Atomic<Bool>(false)
     private let running = Atomic<Int>(0)
-    private let followers = Mutex<[ObjectIdentifier: Follower]>([:])
+    private let followers = Lock<[ObjectIdentifier: Follower]>([:])
     private let figures: ServerFigures?
-    private let shown: Mutex<TLSIdentity?>
+    private let shown: Lock<TLSIdentity?>
 
     private struct Follower {
         weak var stream: EventStream?
@@ -25,7 +26,7 @@ final class ServerCore: Sendable {
     init(_ settings: ServerSettings, _ router: Router, handlers: WorkPool, transfers: WorkPool) {
         self.settings = settings
         self.router = router
-        shown = Mutex(settings.tls)
+        shown = Lock(settings.tls)
         self.handlers = handlers
         self.transfers = transfers
         figures = settings.metrics.map { ServerFigures($0, router) }
@@ -171,7 +172,7 @@ private final class ServerFigures: Sendable {
     private let registry: MetricsRegistry
     private let routes: [Route]
     private let durations: [Histogram]
-    private let counters = Mutex<[Key: Counter]>([:])
+    private let counters = Lock<[Key: Counter]>([:])
 
     init(_ registry: MetricsRegistry, _ router: Router) {
         self.registry = registry

@@ -1,4 +1,4 @@
-import Synchronization
+internal import Base
 
 /// One follower of server-sent events. Anybody may send from any thread; nothing blocks. An idle
 /// follower costs no thread and nearly no memory: its connection sleeps until something is sent.
@@ -14,14 +14,14 @@ public final class EventStream: Sendable {
         var lastSent: Int64
     }
 
-    private let state: Mutex<State>
+    private let state: Lock<State>
     private let limitBytes: Int
 
     /// At most `limitBytes` wait for a slow client; one that is slower is cut off, and comes back with
     /// `Last-Event-ID`. `onClose` is called once, when nothing can be sent any more: it must not block.
     public init(limitBytes: Int = 1 << 20, onClose: @escaping @Sendable () -> Void = {}) {
         self.limitBytes = limitBytes
-        state = Mutex(State(onClose: onClose, lastSent: monotonicMilliseconds()))
+        state = Lock(State(onClose: onClose, lastSent: monotonicMilliseconds()))
     }
 
     /// The bytes of one event. Line breaks in `data` become several `data` lines; `id` and `event`

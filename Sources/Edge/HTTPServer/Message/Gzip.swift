@@ -1,12 +1,12 @@
+internal import Base
 internal import CZlib
-import Synchronization
 
 /// Compresses whole bodies (RFC 1952). The working memory, 256 KiB, is kept for the next one.
 final class Gzip: @unchecked Sendable {
     // Sendable because `stream` is only touched while it is taken out of `idle`.
     private let stream: UnsafeMutablePointer<z_stream>
 
-    private static let idle = Mutex<[Gzip]>([])
+    private static let idle = Lock<[Gzip]>([])
     private static let keptAtMost = 16
 
     private init?() {

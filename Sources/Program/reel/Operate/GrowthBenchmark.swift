@@ -1,9 +1,9 @@
+import Base
 import EventSourcing
 import Foundation
 import Pipeline
 import RedisLog
 import Supervision
-import Synchronization
 
 /// A log that grows while its older part is archived: what the server, the archive and readers make of it.
 struct GrowthBenchmark {
@@ -92,7 +92,7 @@ struct GrowthBenchmark {
 
     /// What the archiving thread has done so far.
     private final class Archiving: Sendable {
-        private let state = Mutex((events: 0, busy: Duration.zero))
+        private let state = Lock((events: 0, busy: Duration.zero))
 
         var events: Int { state.withLock { $0.events } }
 

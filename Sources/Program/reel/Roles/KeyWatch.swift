@@ -3,7 +3,6 @@ import EventSourcing
 import MongoViews
 import Pipeline
 import Recording
-import Synchronization
 import Vault
 
 /// What a process knows of keys that cannot be had, for its health and its figures. Any thread.
@@ -13,7 +12,7 @@ final class KeyWatch: Sendable {
         var failure: String?
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     /// The report of the last whole look, by whichever process; nil before the first.
     var report: MongoVault.Report? { state.withLock { $0.report } }

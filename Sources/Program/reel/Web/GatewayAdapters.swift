@@ -5,7 +5,6 @@ import Pipeline
 import Recording
 import SessionContent
 import Supervision
-import Synchronization
 import Vault
 
 /// The sessions' keys for handlers on many threads: each call borrows one thread's view.
@@ -18,7 +17,7 @@ final class SharedSessionKeys: SessionKeyAccess, @unchecked Sendable {
     }
 
     private let vault: VaultAccess
-    private let free = Mutex<[Holder]>([])
+    private let free = Lock<[Holder]>([])
 
     init(_ vault: VaultAccess) { self.vault = vault }
 

@@ -1,6 +1,5 @@
 public import Base
 public import EventSourcing
-internal import Synchronization
 
 /// Counts in memory, by any clock.
 public final class InMemoryRateCounter: RateCounter {
@@ -9,7 +8,7 @@ public final class InMemoryRateCounter: RateCounter {
         let subject: String
     }
 
-    private let windows = Mutex<[Key: RateWindow]>([:])
+    private let windows = Lock<[Key: RateWindow]>([:])
     private let clock: any WallClock
 
     /// A counter that has counted nothing.

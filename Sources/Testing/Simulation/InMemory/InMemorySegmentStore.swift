@@ -1,13 +1,12 @@
 internal import Base
 public import EventSourcing
-internal import Synchronization
 
 /// Segments in memory, and damage to them.
 public final class InMemorySegmentStore: SegmentStore {
-    private let shelves = Mutex<[ArchiveShelf: [SegmentName: StoredSegment]]>([:])
+    private let shelves = Lock<[ArchiveShelf: [SegmentName: StoredSegment]]>([:])
     /// Hashes of the segments that were vouched for.
-    private let vouched = Mutex<[ArchiveShelf: [SegmentName: String]]>([:])
-    private let aside = Mutex<[SegmentName]>([])
+    private let vouched = Lock<[ArchiveShelf: [SegmentName: String]]>([:])
+    private let aside = Lock<[SegmentName]>([])
 
     /// An empty store.
     public init() {}

@@ -1,5 +1,5 @@
+internal import Base
 internal import Recording
-internal import Synchronization
 
 /// What a handler tells the record of its request.
 final class RequestNotes: Sendable {
@@ -15,7 +15,7 @@ final class RequestNotes: Sendable {
         var details: [String: String] = [:]
     }
 
-    private let kept = Mutex(Content())
+    private let kept = Lock(Content())
 
     /// What was told so far.
     var content: Content { kept.withLock { $0 } }

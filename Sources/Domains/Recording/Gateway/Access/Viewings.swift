@@ -1,6 +1,5 @@
 internal import Base
 internal import Recording
-internal import Synchronization
 
 /// Who looks at which recorded bytes at the moment, so that there is one record of each viewing, and not one
 /// of each jump in it.
@@ -30,7 +29,7 @@ final class Viewings: Sendable {
     }
 
     private final class Place: Sendable {
-        let viewing = Mutex<Viewing?>(nil)
+        let viewing = Lock<Viewing?>(nil)
     }
 
     private let places = Shelf<AuditRecord, Place>(limit: kept)

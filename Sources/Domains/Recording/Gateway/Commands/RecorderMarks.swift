@@ -1,7 +1,6 @@
 internal import Base
 internal import EventSourcing
 internal import Recording
-internal import Synchronization
 
 /// Says that whoever records a session by uploads is alive: with every upload, for a while. Whoever stays
 /// away for longer is taken for lost by the recorder watch, which stops the session as incomplete.
@@ -16,7 +15,7 @@ final class RecorderMarks: @unchecked Sendable {
     private let log: any EventLog
     private let clock: any WallClock
     private let lifetimeMilliseconds: Int
-    private let lock = Mutex(())
+    private let lock = Lock(())
     private var marks: (any Liveness)?
     private let beats = Shelf<String, Int64>(limit: 20_000)
 

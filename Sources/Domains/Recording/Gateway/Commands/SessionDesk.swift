@@ -2,7 +2,6 @@ internal import Base
 internal import EventSourcing
 internal import Intake
 internal import Recording
-internal import Synchronization
 
 /// Carries out commands on sessions. What it knows of the sessions that were commanded last is kept, so
 /// that a command reads only what is new of a long history.
@@ -34,7 +33,7 @@ final class SessionDesk: Sendable {
     /// `@unchecked`: the handler is used under the lock alone.
     private final class Place: @unchecked Sendable {
         private let handler: CommandHandler<SessionDecider>
-        private let turn = Mutex(())
+        private let turn = Lock(())
 
         init(_ session: String, _ store: StorePool, _ clock: any WallClock) {
             handler = CommandHandler(session: session, store: store, clock: clock)

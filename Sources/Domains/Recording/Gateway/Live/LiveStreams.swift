@@ -2,7 +2,6 @@ internal import Base
 internal import EventSourcing
 internal import HTTPServer
 internal import Recording
-internal import Synchronization
 
 /// All streams of events that are open. They cost no thread: events are sent on by the thread that has read
 /// them, and what waits for time to pass is looked after by `tend`.
@@ -14,7 +13,7 @@ final class LiveStreams: Sendable {
         var lookedAt = Timestamp(milliseconds: 0)
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     /// Opens a stream.
     /// - Parameter watch: what may end it before the log does.
@@ -105,7 +104,7 @@ final class LiveStream: Sendable {
 
     private let watch: StreamWatch
     private let onSlow: @Sendable (LiveStream) -> Void
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     init(_ watch: StreamWatch, onSlow: @escaping @Sendable (LiveStream) -> Void) {
         self.watch = watch

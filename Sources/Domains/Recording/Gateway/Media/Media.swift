@@ -1,8 +1,8 @@
+internal import Base
 internal import EventSourcing
 internal import HTTPServer
 internal import Recording
 internal import SessionContent
-internal import Synchronization
 internal import Vault
 
 extension DownloadForm {
@@ -62,7 +62,7 @@ extension Call {
 
 /// How many recordings are sent at once: each holds a chunk in memory.
 final class ContentStreams: Sendable {
-    private let count = Mutex(0)
+    private let count = Lock(0)
     private let limit: Int
 
     init(limit: Int) { self.limit = limit }

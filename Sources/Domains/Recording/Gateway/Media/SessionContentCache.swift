@@ -1,7 +1,7 @@
+internal import Base
 internal import EventSourcing
 internal import Recording
 internal import SessionContent
-internal import Synchronization
 internal import Vault
 
 /// What the log says of a session's content: read from its beginning once, and from then on what is new.
@@ -15,7 +15,7 @@ final class SessionContentCache: Sendable {
         /// All of the content, or why it can't be given out as a whole.
         let contents: Result<SessionContents, ContentFailure>
 
-        private let madeTree = Mutex<SessionTree?>(nil)
+        private let madeTree = Lock<SessionTree?>(nil)
 
         init(_ history: SessionHistory) {
             self.history = history
@@ -39,12 +39,12 @@ final class SessionContentCache: Sendable {
     private let store: StorePool
     private let kept: Shelf<String, Kept>
     /// Who reads a session's history; others wait for what he finds.
-    private let turns: [Mutex<Void>.Holder]
+    private let turns: [Lock<Void>.Holder]
 
     init(_ store: StorePool, bytesKept: Int) {
         self.store = store
         kept = Shelf(limit: bytesKept) { $0.weight }
-        turns = (0..<Self.readersAtOnce).map { _ in Mutex<Void>.Holder() }
+        turns = (0..<Self.readersAtOnce).map { _ in Lock<Void>.Holder() }
     }
 
     /// The session at a version or a later one; nil when the log has none of this id.
@@ -64,9 +64,9 @@ final class SessionContentCache: Sendable {
     }
 }
 
-extension Mutex where Value == Void {
+extension Lock where Value == Void {
     /// A lock that can stand in an array.
     fileprivate final class Holder: Sendable {
-        let mutex = Mutex(())
+        let mutex = Lock(())
     }
 }

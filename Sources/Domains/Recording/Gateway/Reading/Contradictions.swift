@@ -1,5 +1,5 @@
+internal import Base
 internal import Recording
-internal import Synchronization
 
 /// Sessions of which the read models show what the log does not say: somebody has written there who is not
 /// the projector. Each is told once, and all are counted.
@@ -12,7 +12,7 @@ final class Contradictions: Sendable {
         var count = 0
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
     private let report: @Sendable (String) -> Void
 
     init(_ report: @escaping @Sendable (String) -> Void) { self.report = report }

@@ -1,13 +1,13 @@
+internal import Base
 internal import EventSourcing
 internal import Recording
-internal import Synchronization
 
 /// Folds of sessions' histories, kept so that each is read on from where it ended.
 final class SessionFolds: Sendable {
     private static let sessionsKept = 256
 
     private final class Place: Sendable {
-        let fold = Mutex<SessionFold?>(nil)
+        let fold = Lock<SessionFold?>(nil)
     }
 
     private let store: StorePool

@@ -2,7 +2,6 @@ internal import Base
 internal import EventSourcing
 internal import HTTPServer
 internal import Recording
-internal import Synchronization
 
 /// A session as it is answered, ready to be sent.
 struct SessionAnswer: Sendable {
@@ -42,7 +41,7 @@ struct SessionAnswer: Sendable {
 /// The JSON text for those who may know which cases hold a session: made for the first of them.
 private final class BodyWithHolds: Sendable {
     private let holds: [LegalHold]
-    private let made = Mutex<[UInt8]?>(nil)
+    private let made = Lock<[UInt8]?>(nil)
 
     init(_ holds: [LegalHold]) { self.holds = holds }
 

@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import Base
 
 /// Values by key, of which the ones that were not used for longest go when there are too many.
 ///
@@ -14,7 +14,7 @@ final class Shelf<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
     private let half: Int
     private let weight: @Sendable (Value) -> Int
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     /// A shelf for values that weigh `limit` together at most; by default each weighs 1.
     init(limit: Int, weight: @escaping @Sendable (Value) -> Int = { _ in 1 }) {

@@ -1,5 +1,5 @@
+internal import Base
 internal import EventSourcing
-internal import Synchronization
 
 /// A store that any number of threads share: it borrows one of its own for each call, and makes one more
 /// where all are lent.
@@ -9,7 +9,7 @@ final class StorePool: EventStore, @unchecked Sendable {
     let partitioning: Partitioning
     var level: FormatLevel { log.level }
     private let log: any EventLog
-    private let free: Mutex<[Holder]>
+    private let free: Lock<[Holder]>
 
     /// A store between two calls.
     private final class Holder: @unchecked Sendable {
@@ -21,7 +21,7 @@ final class StorePool: EventStore, @unchecked Sendable {
         self.log = log
         let first = Holder(try log.open())
         partitioning = first.store.partitioning
-        free = Mutex([first])
+        free = Lock([first])
     }
 
     private func lend<Answer>(

@@ -1,11 +1,11 @@
+internal import Base
 internal import EventSourcing
 internal import Recording
-internal import Synchronization
 
 /// Facts of many sessions in memory, for any number of threads: each looks at one of its parts at a time.
 final class FactsStore: Sendable {
     private final class Part: Sendable {
-        let table = Mutex(FactsTable())
+        let table = Lock(FactsTable())
     }
 
     private struct Shared {
@@ -15,7 +15,7 @@ final class FactsStore: Sendable {
     }
 
     private let parts = (0..<64).map { _ in Part() }
-    private let owners = Mutex<[Ownership: Shared]>([:])
+    private let owners = Lock<[Ownership: Shared]>([:])
 
     private func part(of key: FactsKey) -> Part {
         parts[Int(truncatingIfNeeded: key.low) & (parts.count - 1)]

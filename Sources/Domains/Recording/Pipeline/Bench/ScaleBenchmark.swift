@@ -1,7 +1,6 @@
 internal import Base
 public import EventSourcing
 internal import Supervision
-internal import Synchronization
 
 /// How throughput grows with the number of workers when the work is waiting (for a disk, a key server, a
 /// network): competing workers on one stage, each with connections of its own.
@@ -110,11 +109,11 @@ private final class Tally: Sendable {
 
     let finished = StopSignal()
     private let items: Int
-    private let state: Mutex<State>
+    private let state: Lock<State>
 
     init(items: Int, workers: Int, partitions: Int) {
         self.items = items
-        state = Mutex(
+        state = Lock(
             State(
                 byWorker: Array(repeating: 0, count: workers),
                 byPartition: Array(repeating: 0, count: partitions)))

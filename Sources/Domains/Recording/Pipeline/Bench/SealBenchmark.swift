@@ -3,7 +3,6 @@ public import EventSourcing
 internal import Glibc
 internal import Recording
 internal import Supervision
-internal import Synchronization
 internal import Vault
 
 /// How fast the sealing path is, from recorded to stored and durable, against the same work done by the C
@@ -149,8 +148,8 @@ extension SealBenchmark {
     private func bareLoop(_ source: String, count: Int) throws -> Double {
         let folder = "\(folder)/bare"
         mkdir(folder, 0o700)
-        let recorded = Mutex(0)
-        let taken = Mutex(0)
+        let recorded = Lock(0)
+        let taken = Lock(0)
         let descriptor = open(source, O_RDONLY | O_CLOEXEC)
         defer { close(descriptor) }
         let (bytes, pause) = (chunkBytes, StopSignal())

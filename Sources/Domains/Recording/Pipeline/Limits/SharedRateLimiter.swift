@@ -1,7 +1,6 @@
 public import Base
 public import EventSourcing
 internal import Supervision
-internal import Synchronization
 
 /// Limits that hold over many processes, at the price of few calls to where they are counted.
 ///
@@ -40,7 +39,7 @@ public final class SharedRateLimiter: RateLimiter {
         var failures = 0
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
     private let counter: any RateCounter
     private let clock: any WallClock
     private let onFailure: @Sendable (LogFailure) -> Void

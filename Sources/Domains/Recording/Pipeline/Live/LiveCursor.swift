@@ -1,5 +1,5 @@
+internal import Base
 internal import EventSourcing
-internal import Synchronization
 
 /// An event that the feed has read, or an entry that it could not read, with what followers need to know
 /// about it.
@@ -9,8 +9,8 @@ final class LiveStep: Sendable {
     let previous: LogPosition?
     /// The feed's places after it; empty when nobody follows everything.
     let places: [LogPosition]
-    private let made = Mutex<LiveEvent?>(nil)
-    private let word = Mutex<String?>(nil)
+    private let made = Lock<LiveEvent?>(nil)
+    private let word = Lock<String?>(nil)
 
     init(_ entry: LogEntry, previous: LogPosition?, places: [LogPosition] = []) {
         self.entry = entry

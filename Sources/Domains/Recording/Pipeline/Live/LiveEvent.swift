@@ -1,13 +1,12 @@
 internal import Base
 public import EventSourcing
-internal import Synchronization
 
 /// An event on its way to followers: encoded once, shared by all of them.
 public final class LiveEvent: Sendable {
     /// Type of what stands for an entry that cannot be read.
     public static let unreadableType = "unreadable"
 
-    private let sent = Mutex<(id: String, bytes: [UInt8])?>(nil)
+    private let sent = Lock<(id: String, bytes: [UInt8])?>(nil)
 
     /// Key of the history that it stands in: the session's id, or one of the audit trail's; empty for an
     /// entry that cannot be read.

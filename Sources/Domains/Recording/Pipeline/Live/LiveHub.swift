@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 internal import Supervision
 internal import Synchronization
@@ -232,7 +233,7 @@ final class LastSeen: Sendable {
         var old: [String: UInt64] = [:]
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
     private let limit: Int
 
     init(limit: Int) { self.limit = max(1, limit) }

@@ -1,7 +1,6 @@
 public import Base
 public import Recording
 public import Vault
-internal import Synchronization
 
 /// The RDP passwords of sessions: written by the API, read by the recorder alone. Calls block; any thread
 /// may call.
@@ -59,7 +58,7 @@ public final class InMemoryPasswordRecords: PasswordRecords {
         var gone: Set<String> = []
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     /// No passwords.
     public init() {}

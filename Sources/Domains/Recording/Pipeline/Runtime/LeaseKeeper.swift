@@ -1,7 +1,6 @@
 internal import Base
 internal import EventSourcing
 internal import Supervision
-internal import Synchronization
 
 /// How long leases of ordered subscriptions last. A member that dies is replaced within
 /// `leaseMilliseconds` and two times `balanceMilliseconds`.
@@ -39,14 +38,14 @@ final class LeaseKeeper: Sendable {
     let member: String
     let timing: LeaseTiming
     private let report: RoleLog
-    private let state: Mutex<State>
+    private let state: Lock<State>
 
     init(_ subscription: String, member: String, timing: LeaseTiming, report: RoleLog) {
         self.subscription = subscription
         self.member = member
         self.timing = timing
         self.report = report
-        state = Mutex(State(balancer: LeaseBalancer(subscription: subscription, member: member)))
+        state = Lock(State(balancer: LeaseBalancer(subscription: subscription, member: member)))
     }
 
     /// What is held, by partition.

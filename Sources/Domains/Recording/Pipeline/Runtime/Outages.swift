@@ -1,7 +1,6 @@
 internal import Base
 public import EventSourcing
 internal import Supervision
-internal import Synchronization
 
 /// What keeps loops of this process from working at the moment: for health and metrics. Any thread.
 public final class Outages: Sendable {
@@ -28,7 +27,7 @@ public final class Outages: Sendable {
         var told: [String: ContinuousClock.Instant] = [:]
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     /// Nothing waits.
     public init() {}

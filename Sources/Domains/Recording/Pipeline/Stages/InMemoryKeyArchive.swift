@@ -1,9 +1,9 @@
+internal import Base
 public import Recording
-internal import Synchronization
 
 /// Keys that live in memory: for benchmarks and simulations, never for what must be opened again.
 public final class InMemoryKeyArchive: KeyArchive, KeyRecords {
-    private let records = Mutex<[String: KeyRecord]>([:])
+    private let records = Lock<[String: KeyRecord]>([:])
 
     /// An empty archive.
     public init() {}

@@ -1,7 +1,6 @@
 internal import Base
 internal import EventSourcing
 internal import Supervision
-internal import Synchronization
 
 /// A lease of work that one process does at a time, renewed on a thread of its own for as long as the work
 /// takes, however long one step of it is.
@@ -13,7 +12,7 @@ final class SingleLease: Sendable {
 
     private let fence: Fence
     private let ending = StopSignal()
-    private let safeUntil: Mutex<ContinuousClock.Instant>
+    private let safeUntil: Lock<ContinuousClock.Instant>
     private let log: any EventLog
     private let report: RoleLog
 
@@ -33,7 +32,7 @@ final class SingleLease: Sendable {
         self.fence = fence
         self.log = log
         self.report = report
-        safeUntil = Mutex(Self.end(asked))
+        safeUntil = Lock(Self.end(asked))
         _ = try OwnThread(name: "lease-\(fence.subscription)") { [self] in beat() }
     }
 

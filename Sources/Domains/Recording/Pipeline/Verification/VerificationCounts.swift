@@ -1,13 +1,12 @@
 public import Base
 internal import EventSourcing
 public import Recording
-internal import Synchronization
 
 /// Verifications that histories hold, by what they came to, since this process began: those of commands and
 /// of the background alike, of the partitions that this process follows. Any thread.
 public final class VerificationCounts: Sendable {
     private let began: Timestamp
-    private let counts = Mutex<[VerificationOutcome: Int]>([:])
+    private let counts = Lock<[VerificationOutcome: Int]>([:])
 
     /// Counts from now on: what is older was counted by others.
     public init(clock: any WallClock = SystemClock()) { began = clock.now() }

@@ -2,7 +2,6 @@ public import Base
 public import EventSourcing
 public import Recording
 internal import Supervision
-internal import Synchronization
 
 /// What is known of verifications in a process, for metrics, health and `reel status`. Any thread.
 public final class VerificationFigures: Sendable {
@@ -12,7 +11,7 @@ public final class VerificationFigures: Sendable {
         var pace = DiskPace(share: 1)
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     /// Nothing is known.
     public init() {}
@@ -68,7 +67,7 @@ public final class FaultySessions: Sendable {
 
     private let log: any EventLog
     private let lifetime: Duration
-    private let kept = Mutex<Kept?>(nil)
+    private let kept = Lock<Kept?>(nil)
 
     /// - Parameter lifetimeMilliseconds: how old what is answered may be.
     public init(_ log: any EventLog, lifetimeMilliseconds: Int = 5_000) {

@@ -3,7 +3,6 @@ public import EventSourcing
 internal import Recording
 public import SessionContent
 public import Supervision
-internal import Synchronization
 public import Vault
 
 /// How sessions are verified in the background.

@@ -2,7 +2,6 @@ internal import Base
 internal import EventSourcing
 internal import HTTPServer
 internal import Recording
-internal import Synchronization
 internal import Vault
 
 /// `/sessions/{id}/statistics`, and `/statistics` of the whole system.
@@ -45,7 +44,7 @@ enum StatisticsResource {
 final class Totals: Sendable {
     private static let lifetimeMilliseconds: Int64 = 5000
 
-    private let kept = Mutex<(totals: RecordingTotals, madeAt: Int64)?>(nil)
+    private let kept = Lock<(totals: RecordingTotals, madeAt: Int64)?>(nil)
 
     func now(_ core: Core) throws -> RecordingTotals {
         try kept.withLock { kept in

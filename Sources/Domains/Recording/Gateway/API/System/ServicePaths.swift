@@ -3,7 +3,6 @@ internal import EventSourcing
 public import HTTPServer
 public import Metrics
 public import Recording
-internal import Synchronization
 
 /// Something that a service depends on, and how to find out whether it works.
 public struct HealthProbe: Sendable {
@@ -191,7 +190,7 @@ extension ServicePaths {
 /// The last look, for a moment: anybody may ask, and must not wear the servers out thereby.
 private final class HealthMemo: Sendable {
     private static let lifetimeMilliseconds: Int64 = 500
-    private let kept = Mutex<HealthResponse?>(nil)
+    private let kept = Lock<HealthResponse?>(nil)
 
     func value(at now: Timestamp, _ look: (Timestamp) -> HealthResponse) -> HealthResponse {
         kept.withLock { kept in
