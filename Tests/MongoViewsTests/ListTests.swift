@@ -66,7 +66,7 @@ private struct ListFixture {
     }
 
     func forgetTotals() throws {
-        let all = BSONDocument { $0.append("subscription", MongoReadModels.subscription) }
+        let all = BSONDocument { $0.append("subscription", MongoReadModels.subscription.name) }
         let update = BSONDocument { builder in builder.append("$unset") { $0.append("totals", "") } }
         try pool.withClient { (client) throws(MongoFailure) in
             _ = try client.bulkWrite(

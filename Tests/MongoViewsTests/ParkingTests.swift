@@ -138,11 +138,11 @@ struct ParkingTests {
         }
         try running(fixture, log) {
             try eventually("the event is parked") {
-                try parked.count(group: MongoReadModels.subscription) == 1
+                try parked.count(group: MongoReadModels.subscription.name) == 1
             }
             try eventually("the checkpoints pass it") { try isCaughtUp() }
         }
-        let event = try #require(try parked.list(group: MongoReadModels.subscription).first)
+        let event = try #require(try parked.list(group: MongoReadModels.subscription.name).first)
         #expect(event.eventID == poison.id)
         #expect(event.data == poison.data)
         // What cannot be understood is not tried again.
@@ -158,8 +158,9 @@ struct ParkingTests {
             try eventually("the new ones are shown") { try isCaughtUp() }
             #expect(try version("sess-3") == poison.sequence - 1)
             log.mend()
-            #expect(try parked.retry(subscription: MongoReadModels.subscription, event.position) == .done)
-            try eventually("nothing is parked") { try parked.count(group: MongoReadModels.subscription) == 0 }
+            let name = MongoReadModels.subscription.name
+            #expect(try parked.retry(subscription: name, event.position) == .done)
+            try eventually("nothing is parked") { try parked.count(group: name) == 0 }
         }
         try fixture.expectShown()
     }

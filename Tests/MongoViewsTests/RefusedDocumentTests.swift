@@ -165,9 +165,9 @@ struct RefusedDocumentTests {
         }
         try running {
             try eventually("one session is parked, and the checkpoints pass it") {
-                try parked.count(group: MongoReadModels.subscription) == 1 && isCaughtUp()
+                try parked.count(group: MongoReadModels.subscription.name) == 1 && isCaughtUp()
             }
-            let event = try #require(try parked.list(group: MongoReadModels.subscription).first)
+            let event = try #require(try parked.list(group: MongoReadModels.subscription.name).first)
             #expect(event.reason.attempts == 3)
             let text = event.reason.errors.joined(separator: " ")
             #expect(text.contains(rule.word), "\(text)")
@@ -178,9 +178,10 @@ struct RefusedDocumentTests {
                 #expect(Set([try shown("sess-a"), try shown(Self.second)]) == [0, 3])
             }
             try drop(rule)
-            #expect(try parked.retry(subscription: MongoReadModels.subscription, event.position) == .done)
+            let name = MongoReadModels.subscription.name
+            #expect(try parked.retry(subscription: name, event.position) == .done)
             try eventually("nothing is parked") {
-                try parked.count(group: MongoReadModels.subscription) == 0
+                try parked.count(group: MongoReadModels.subscription.name) == 0
             }
         }
         try fixture.expectShown()

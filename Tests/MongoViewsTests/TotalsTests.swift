@@ -24,7 +24,7 @@ struct TotalsTests {
             }
         }
         for partition in 0..<fixture.store.partitioning.count {
-            let name = "\(MongoReadModels.subscription)/\(LogPosition.partitionName(partition))"
+            let name = "\(MongoReadModels.subscription.name)/\(LogPosition.partitionName(partition))"
             try update(
                 fixture.collections.checkpoints, BSONDocument { $0.append("_id", name) }, without(["totals"]))
         }
@@ -74,7 +74,7 @@ struct TotalsTests {
         let fixture = try ReplayFixture(partitions: 2)
         try fixture.append(fixture.history(seed: 64, sessions: 5))
         try fixture.project()
-        let name = "\(MongoReadModels.subscription)/p001"
+        let name = "\(MongoReadModels.subscription.name)/p001"
         let lost = BSONDocument { builder in builder.append("$unset") { $0.append("totals", "") } }
         try fixture.write(
             .update(filter: BSONDocument { $0.append("_id", name) }, with: lost, upsert: false),
@@ -96,7 +96,7 @@ struct TotalsTests {
         let fixture = try ReplayFixture(partitions: 1)
         try fixture.append(fixture.history(seed: 65, sessions: 4))
         try fixture.project()
-        let name = "\(MongoReadModels.subscription)/p000"
+        let name = "\(MongoReadModels.subscription.name)/p000"
         let change = BSONDocument { builder in
             builder.append("$set") { $0.append("totals.chunks", int64: Int64(1)) }
         }

@@ -52,7 +52,7 @@ struct UnreadableEntryTests {
         }
         try spoil(spoiling)
         let shelf = fixture.log.parkedEvents()
-        func parked() throws -> [ParkedEvent] { try shelf.list(group: MongoReadModels.subscription) }
+        func parked() throws -> [ParkedEvent] { try shelf.list(group: MongoReadModels.subscription.name) }
         func isCaughtUp() throws -> Bool {
             let ends = Set(try (0..<2).map { try fixture.store.end(of: $0) })
             return Set(try fixture.models.progress(epoch: fixture.log.epoch).values) == ends
@@ -82,7 +82,7 @@ struct UnreadableEntryTests {
         try running(fixture) {
             try spoil("mend")
             for event in found {
-                let subscription = MongoReadModels.subscription
+                let subscription = MongoReadModels.subscription.name
                 #expect(try shelf.retry(subscription: subscription, event.position) == .done)
             }
             try eventually("nothing is parked") { try parked().isEmpty }

@@ -56,7 +56,7 @@ struct LegalHoldTests {
         arguments: LogKind.allCases, Spoiling.allCases)
     func spoiltHold(_ kind: LogKind, _ spoiling: Spoiling) throws {
         let plant = try Plant(try kind.open(partitions: 1))
-        let (log, name) = (plant.log, SessionRemoval.subscription)
+        let (log, name) = (plant.log, SessionRemoval.subscription.name)
         let store = try log.open()
         for session in ["held", "first", "second"] {
             try plant.record(sampleBytes(9000), as: session)

@@ -14,7 +14,10 @@ struct ArchivedContractTests {
 
     @Test("subscription", arguments: SubscriptionContract.cases)
     func subscription(_ contract: ContractCase) throws {
-        try contract.check(try ArchivingLog(partitions: 8, groups: ["work"]))
+        try contract.check(
+            try ArchivingLog(
+                partitions: 8, required: ["work"],
+                others: ["a", "b", "late"] + (0..<8).map { "group-\($0)" }))
     }
 
     @Test("feed", arguments: FeedContract.cases)
@@ -42,9 +45,10 @@ struct ArchivedLog {
     }
 
     /// The same log with nothing kept in this process's memory.
-    func reopened() throws -> RedisEventLog {
+    func reopened(_ subscriptions: SubscriptionRegistry? = nil) throws -> RedisEventLog {
         var options = RedisEventLog.Options()
         options.archive = store
+        options.subscriptions = subscriptions
         return try RedisEventLog.open(
             "redis://127.0.0.1:\(log.address.first.port)/\(log.address.first.database)", createWith: nil,
             options: options
@@ -222,20 +226,48 @@ struct ArchiveTests {
         try log.checkpoints().save("completion", [positions[99]])
         #expect(try archived.archive(upTo: positions[49])[0].events == 10)
         #expect(try archived.archive()[0].events >= 10)
-        var policy = ArchivePolicy()
         let more = try appendSamples(log, 100..<150)
         try log.checkpoints().save("completion", [more[49]])
         let rest = try take(91 - again.count, from: subscription)
         try subscription.acknowledge(rest.map(\.event.position))
-        policy.groups = ["absent"]
-        #expect(try archived.archive(policy)[0].events == 0)
-        #expect(try archived.archive(policy)[0].hold == nil)
-        policy.groups = ["work"]
-        policy.checkpoints = ["absent"]
-        #expect(try archived.archive(policy)[0].events == 0)
-        policy.checkpoints = ["completion"]
-        #expect(try archived.archive(policy)[0].events > 0)
-        #expect(try log.archiver(policy).status()[0].archivedEvents == 149)
+        func events(_ group: String, _ checkpoint: String, holdsBack: Bool = true) throws -> Int {
+            let registry = SubscriptionRegistry([
+                Subscription(group, .group, parks: true, holdsBack: holdsBack),
+                Subscription(checkpoint, .log, parks: true, holdsBack: holdsBack),
+            ])
+            let archiver = try archived.reopened(registry).archiver(ArchivePolicy())
+            return try archiver.run(partition: 0, all: true).events
+        }
+        #expect(try events("absent", "completion") == 0)
+        #expect(try events("work", "absent") == 0)
+        #expect(try events("work", "completion") > 0)
+        #expect(try log.archiver(ArchivePolicy()).status()[0].archivedEvents == 149)
+    }
+
+    @Test("nobody reads on under a name that the archiver does not know")
+    func unregistered() throws {
+        let archived = try ArchivedLog(partitions: 1)
+        let positions = try appendSamples(archived.log, 0..<10)
+        let log = try archived.reopened(
+            SubscriptionRegistry([
+                Subscription("work", .group, parks: true, holdsBack: true),
+                Subscription("reader", .log, parks: true, holdsBack: true),
+            ]))
+        let me = ConsumerName(instance: "i", number: 0)
+        for name in ["reader", "other"] {
+            let failure = #expect(throws: LogFailure.self) {
+                try log.join(group: name, consumer: me, types: [])
+            }
+            #expect(failure?.kind == .invalid && failure?.key == name)
+        }
+        for name in ["work", "other"] {
+            let failure = #expect(throws: LogFailure.self) { try log.checkpoints().save(name, positions) }
+            #expect(failure?.kind == .invalid && failure?.key == name)
+        }
+        #expect(try log.checkpoints().load("other").isEmpty)
+        _ = try log.join(group: "work", consumer: me, types: [])
+        try log.checkpoints().save("reader", [positions[4]])
+        #expect(try log.checkpoints().load("reader") == [0: positions[4]])
     }
 
     @Test("the server itself refuses to trim beyond what is needed, whatever the archiver believes")

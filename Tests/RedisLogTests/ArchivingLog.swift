@@ -5,19 +5,20 @@ import Simulation
 /// A log that is archived before every call to it, as far as its groups and checkpoints allow.
 final class ArchivingLog: EventLog {
     let log: RedisEventLog
-    private let policy: ArchivePolicy
 
-    init(partitions: Int = 4, groups: [String] = []) throws {
+    init(partitions: Int = 4, required: [String] = [], others: [String] = []) throws {
         var options = RedisEventLog.Options()
         options.archive = InMemorySegmentStore()
+        if !required.isEmpty {
+            options.subscriptions = SubscriptionRegistry(
+                required.map { Subscription($0, .group, parks: true, holdsBack: true) }
+                    + others.map { Subscription($0, .group, parks: true, holdsBack: false) })
+        }
         log = try freshLog(partitions: partitions, options: options)
-        var policy = ArchivePolicy()
-        policy.groups = groups
-        self.policy = policy
     }
 
     func archive() throws(LogFailure) {
-        let archiver = try log.archiver(policy)
+        let archiver = try log.archiver(ArchivePolicy())
         for partition in 0..<log.partitioning.count { _ = try archiver.run(partition: partition, all: true) }
     }
 

@@ -49,7 +49,7 @@ struct SpoiledKeysTests {
         let log = try freshLog(partitions: 1)
         try appendSamples(log, 0..<12, keys: 2)
         for command in commands { _ = try rawClient(log).command("test", "test", command) }
-        let found = try log.spoiledKeys(Self.names, keysAtMost: 100)
+        let found = try log.spoiledKeys(keysAtMost: 100)
         // Whether each entry is one of the history, reading it says.
         let expected = ["text in the index", "an entry too many"].contains(name) ? [] : [key]
         let named = found.keys.filter { !$0.text.isEmpty }.map { $0.text.contains("gone") ? $0.text : $0.key }
@@ -60,11 +60,15 @@ struct SpoiledKeysTests {
     private func looking(at log: RedisEventLog) throws -> RedisEventLog {
         var options = RedisEventLog.Options()
         options.onlyLooks = true
+        options.subscriptions = Self.registry
         return try RedisEventLog.open("redis://\(log.address)", createWith: nil, options: options)
     }
 
-    private static let names = SpoiledKeys.Names(
-        groups: ["work"], subscriptions: ["reader"], leases: ["sweep"], indexes: ["facts"])
+    private static let registry = SubscriptionRegistry(
+        [
+            Subscription("work", .group, parks: true, holdsBack: true),
+            Subscription("reader", .index, parks: true, holdsBack: false, indexes: ["facts"]),
+        ], tasks: ["sweep"])
 
     @Test("a spoiled history in the same call takes nothing from the others", arguments: [ids, index])
     func append(_ key: String) throws {
@@ -113,7 +117,7 @@ struct SpoiledKeysTests {
         ]
         for key in overwritten { try client.raw("SET", key, "spoiled") }
         try client.raw("HSET", LogKeys.checkpoints(2), "reader", "nowhere")
-        let found = try log.spoiledKeys(Self.names, keysAtMost: 1000)
+        let found = try log.spoiledKeys(keysAtMost: 1000)
         #expect(found.isComplete && found.partitions == [1, 2])
         #expect(Set(found.keys.map(\.key)) == Set(overwritten + [LogKeys.checkpoints(2)]))
         #expect(

@@ -114,7 +114,7 @@ extension MongoReadModels {
             }
             let marker = BSONDocument { $0.append("_id", Checkpoints.markerID) }
             let checkpoint = BSONDocument {
-                $0.append("_id", "\(Self.subscription)/\(LogPosition.partitionName(partition))")
+                $0.append("_id", "\(Self.subscription.name)/\(LogPosition.partitionName(partition))")
             }
             // What is counted begins anew, too, and lacks something until it has come to the log's end.
             var totals = PartitionTotals(of: partition)

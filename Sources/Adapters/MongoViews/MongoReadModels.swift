@@ -44,8 +44,8 @@ public struct MongoReadModels: Sendable {
         self.foreign = foreign
     }
 
-    /// Name of the subscription, its leases and its checkpoints.
-    public static let subscription = "projector"
+    /// The subscription that builds them.
+    public static let subscription = Subscription("projector", .apart, parks: true, holdsBack: true)
 
     /// What builds them from the log, for the calling thread.
     /// - Parameters:
@@ -54,7 +54,7 @@ public struct MongoReadModels: Sendable {
     ///   - log: where a session is read again whose history has a gap in the read model. Without it a gap
     ///     is thrown.
     public func projection(
-        name: String = MongoReadModels.subscription, epoch: String, log: (any EventStore)? = nil,
+        name: String = MongoReadModels.subscription.name, epoch: String, log: (any EventStore)? = nil,
         limits: MongoProjection.Limits = MongoProjection.Limits()
     ) -> MongoProjection {
         MongoProjection(
@@ -69,7 +69,7 @@ public struct MongoReadModels: Sendable {
     ///   - epoch: the log's epoch (`reel:meta`); the progress of read models of another log is refused.
     ///   - name: name of the checkpoints.
     public func progress(
-        epoch: String, name: String = MongoReadModels.subscription
+        epoch: String, name: String = MongoReadModels.subscription.name
     ) throws -> [Int: LogPosition] {
         let store = Checkpoints(collections: collections, epoch: epoch)
         return try pool.withProjectionClient { (client) throws(ProjectionFailure) in
@@ -104,7 +104,7 @@ public struct MongoReadModels: Sendable {
     public func shortcoming(epoch: String, isQuick: Bool = false) throws -> ReadModelShortcoming? {
         let store = Checkpoints(collections: collections, epoch: epoch, foreign: foreign)
         return try pool.withProjectionClient { (client) throws(ProjectionFailure) in
-            try store.shortcoming(Self.subscription, isQuick: isQuick, client)
+            try store.shortcoming(Self.subscription.name, isQuick: isQuick, client)
         }
     }
 
@@ -118,7 +118,8 @@ public struct MongoReadModels: Sendable {
     ///   - name: name of the checkpoints of those that are shown.
     public func rebuild(
         _ scope: RebuildScope, epoch: String, log: (any EventStore)?, programVersion: String, worker: String,
-        name: String = MongoReadModels.subscription, limits: MongoProjection.Limits = MongoProjection.Limits()
+        name: String = MongoReadModels.subscription.name,
+        limits: MongoProjection.Limits = MongoProjection.Limits()
     ) -> MongoRebuild {
         MongoRebuild(
             pool: pool, database: collections.database, epoch: epoch, log: log, scope: scope,

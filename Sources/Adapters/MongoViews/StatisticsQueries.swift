@@ -61,7 +61,7 @@ extension MongoQueries {
         try ask { (client) throws(MongoFailure) in
             let store = Checkpoints(collections: collections, epoch: "")
             guard let life = try store.life(client) else { return nil }
-            let book = try store.totalsBook(MongoReadModels.subscription, instance: life, client)
+            let book = try store.totalsBook(MongoReadModels.subscription.name, instance: life, client)
             return book.isWhole ? book : nil
         }
     }

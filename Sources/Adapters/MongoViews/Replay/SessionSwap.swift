@@ -80,7 +80,7 @@ struct SessionSwap {
         else { return }
         let partition = LogPosition.partitionName(position.partition)
         let filter = BSONDocument { builder in
-            builder.append("_id", "\(MongoReadModels.subscription)/\(partition)")
+            builder.append("_id", "\(MongoReadModels.subscription.name)/\(partition)")
             builder.append("totals") { $0.append("$exists", true) }
         }
         guard try client.count(filter, in: shown.checkpoints) > 0 else { return }

@@ -8,12 +8,8 @@ public struct ArchivePolicy: Sendable {
     public var afterMilliseconds = 24 * 3_600_000
     /// Largest sum of payloads in a segment.
     public var segmentBytes = 32 << 20
-    /// Consumer groups that must be there. Any other that is there is respected as well.
-    public var groups: [String] = []
-    /// Checkpoints beside the log that must be there. Any other that is there is respected as well.
-    public var checkpoints: [String] = []
 
-    /// The usual policy, which requires nothing to be there.
+    /// The usual policy.
     public init() {}
 }
 

@@ -10,7 +10,7 @@ extension RedisArchiver {
             let pairs = facts.elements
             return pairs.firstIndex { $0.text == "name" }.flatMap { pairs.dropFirst($0 + 1).first?.text }
         }
-        return Set(groups + policy.groups).sorted()
+        return Set(groups + holding(.group)).sorted()
     }
 
     func keys(_ partition: Int, _ groups: [String]) -> [String] {
@@ -21,7 +21,14 @@ extension RedisArchiver {
     }
 
     func required(_ groups: [String]) -> [String] {
-        [String(groups.count)] + groups + [String(policy.checkpoints.count)] + policy.checkpoints
+        let checkpoints = holding(.log)
+        return [String(groups.count)] + groups + [String(checkpoints.count)] + checkpoints
+    }
+
+    /// Names of those that hold events back even where they have never begun.
+    private func holding(_ checkpoint: Subscription.Checkpoint) -> [String] {
+        let all = log.options.subscriptions?.all ?? []
+        return all.filter { $0.holdsBack && $0.checkpoint == checkpoint }.map(\.name)
     }
 
     /// What keeps parts of a partition in the server.

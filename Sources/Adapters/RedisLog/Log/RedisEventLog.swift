@@ -54,6 +54,9 @@ public final class RedisEventLog: EventLog {
         public var surveyMilliseconds = 700
         /// What an append must have survived before it is acknowledged.
         public var durability = Durability()
+        /// Everybody who may read the log and go on where they stopped: nobody else may, and nothing is
+        /// archived that one of them holds back. Nil where anybody may.
+        public var subscriptions: SubscriptionRegistry?
         /// Where closed segments of the log are archived; nil when this process has no access to them.
         public var archive: (any SegmentStore)?
         /// Whether nothing is demanded of the server's settings, because nobody means to append: who looks
@@ -321,7 +324,8 @@ public final class RedisEventLog: EventLog {
     public func join(
         group: String, consumer: ConsumerName, types: Set<String>
     ) throws(LogFailure) -> any CompetingSubscription {
-        try RedisCompetingSubscription(
+        try options.subscriptions?.require(group, .group)
+        return try RedisCompetingSubscription(
             client("group"), partitioning, group: group, consumer: consumer, types: types)
     }
 
@@ -336,7 +340,7 @@ public final class RedisEventLog: EventLog {
 
     /// Checkpoints kept beside the log, for the calling thread.
     public func checkpoints() throws(LogFailure) -> any CheckpointStore {
-        RedisCheckpointStore(client("checkpoints"), counted)
+        RedisCheckpointStore(client("checkpoints"), counted, options.subscriptions)
     }
 
     /// Leases of the partitions of ordered subscriptions, for the calling thread.

@@ -25,26 +25,6 @@ public struct SpoiledKey: Sendable, Hashable, CustomStringConvertible {
 
 /// The spoiled keys of a log.
 public struct SpoiledKeys: Sendable {
-    /// What they are called that are looked at beside those that every partition has.
-    public struct Names: Sendable {
-        /// Consumer groups.
-        public var groups: [String]
-        /// Ordered subscriptions.
-        public var subscriptions: [String]
-        /// Leases that are no subscription's.
-        public var leases: [String]
-        /// Indexes beside the log.
-        public var indexes: [String]
-
-        /// Names by what they are of.
-        public init(groups: [String], subscriptions: [String], leases: [String], indexes: [String]) {
-            self.groups = groups
-            self.subscriptions = subscriptions
-            self.leases = leases
-            self.indexes = indexes
-        }
-    }
-
     /// They, in the order of their names.
     public internal(set) var keys: [SpoiledKey] = []
     /// Whether the keys of every history were looked at.
@@ -56,18 +36,18 @@ public struct SpoiledKeys: Sendable {
 
 extension RedisEventLog {
     /// Looks for keys that hold something else than Reel wrote: by their types, by what stands in those that
-    /// say how far somebody is, and by whether what tells of one history agrees. What verifying a session
+    /// say how far somebody is, and by whether what tells of one history agrees. What verifying a history
     /// reads besides is looked at there. Writes nothing. Blocks.
     /// - Parameter keysAtMost: of histories; more of them are not looked at.
-    public func spoiledKeys(
-        _ names: SpoiledKeys.Names, keysAtMost: Int
-    ) throws(LogFailure) -> SpoiledKeys {
+    public func spoiledKeys(keysAtMost: Int) throws(LogFailure) -> SpoiledKeys {
         let client = client("spoiled")
-        var keys = [LogKeys.meta, LogKeys.halted] + names.subscriptions.map(LogKeys.members)
-        for partition in counted { keys += Self.keys(of: partition, names) }
+        let registry = options.subscriptions ?? SubscriptionRegistry([])
+        let members = registry.ordered.map { LogKeys.members($0.name) }
+        var keys = [LogKeys.meta, LogKeys.halted] + members
+        for partition in counted { keys += Self.keys(of: partition, registry) }
         var found = SpoiledKeys()
         found.keys = try client.overwritten(among: keys)
-        found.keys += try strangePlaces(names, client)
+        found.keys += try strangePlaces(registry.indexes, client)
         var looked = 0
         try client.forEachPage(ofKeys: "reel:{p*}:[si]:*", "look for spoiled keys") {
             page throws(LogFailure) in
@@ -80,16 +60,17 @@ extension RedisEventLog {
         return found
     }
 
-    private static func keys(of partition: Int, _ names: SpoiledKeys.Names) -> [String] {
+    private static func keys(of partition: Int, _ registry: SubscriptionRegistry) -> [String] {
+        let ordered = registry.ordered.map(\.name)
         var keys = PartitionState.keys(partition)
-        for name in names.groups + names.subscriptions {
+        for name in registry.groups.map(\.name) + ordered {
             keys += [LogKeys.parked(partition, name), LogKeys.tries(partition, name)]
         }
-        for name in names.subscriptions {
+        for name in ordered {
             keys += [LogKeys.parkedRetries(partition, name), LogKeys.givenUp(partition, name)]
         }
-        keys += (names.subscriptions + names.leases).map { LogKeys.lease(partition, $0) }
-        return keys + names.indexes.map { LogKeys.index(partition, named: $0) }
+        keys += (ordered + registry.tasks).map { LogKeys.lease(partition, $0) }
+        return keys + registry.indexes.map { LogKeys.index(partition, named: $0) }
     }
 
     /// What a key's answer has to be.
@@ -136,7 +117,7 @@ extension RedisEventLog {
 
     /// Keys that say how far somebody is, and what they say cannot be.
     private func strangePlaces(
-        _ names: SpoiledKeys.Names, _ client: RedisClient
+        _ indexes: [String], _ client: RedisClient
     ) throws(LogFailure) -> [SpoiledKey] {
         var commands = CommandBuffer()
         var asked: [(partition: Int, key: String, form: Form)] = []
@@ -148,7 +129,7 @@ extension RedisEventLog {
             asked.append((partition, archive, .archive))
             commands.command("LRANGE", LogKeys.segments(partition), "0", "-1")
             asked.append((partition, LogKeys.segments(partition), .records))
-            for name in names.indexes {
+            for name in indexes {
                 commands.command("HMGET", LogKeys.index(partition, named: name), "")
                 asked.append((partition, LogKeys.index(partition, named: name), .places))
             }

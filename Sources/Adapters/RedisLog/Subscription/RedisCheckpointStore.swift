@@ -4,10 +4,12 @@ internal import EventSourcing
 final class RedisCheckpointStore: CheckpointStore {
     private let client: RedisClient
     private let partitions: [Int]
+    private let subscriptions: SubscriptionRegistry?
 
-    init(_ client: RedisClient, _ partitions: [Int]) {
+    init(_ client: RedisClient, _ partitions: [Int], _ subscriptions: SubscriptionRegistry?) {
         self.client = client
         self.partitions = partitions
+        self.subscriptions = subscriptions
     }
 
     func load(_ subscription: String) throws -> [Int: LogPosition] {
@@ -27,6 +29,7 @@ final class RedisCheckpointStore: CheckpointStore {
     }
 
     func save(_ subscription: String, _ positions: [LogPosition], under fences: [Fence]) throws {
+        try subscriptions?.require(subscription, .log)
         var commands = CommandBuffer()
         for position in positions {
             let key = LogKeys.checkpoints(position.partition)

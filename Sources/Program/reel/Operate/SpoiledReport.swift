@@ -14,13 +14,6 @@ struct SpoiledReport {
     /// Lines that are shown to people.
     private static let shown = 20
 
-    private static let names = SpoiledKeys.Names(
-        groups: StageName.allCases.map(\.rawValue), subscriptions: SystemStatus.subscriptionNames,
-        leases: [VerificationSweep.leaseName, RetentionSweep.leaseName],
-        indexes: [
-            SessionFacts.indexName, VerificationFacts.indexName, VerificationFacts.faultsIndexName,
-        ])
-
     private(set) var keys: [SpoiledKey] = []
     /// Partitions of which no figures are shown.
     private(set) var partitions: Set<Int> = []
@@ -31,7 +24,7 @@ struct SpoiledReport {
 
     init(of log: RedisEventLog) throws(LogFailure) {
         do throws(LogFailure) {
-            let found = try log.spoiledKeys(Self.names, keysAtMost: Self.onTheSpot)
+            let found = try log.spoiledKeys(keysAtMost: Self.onTheSpot)
             keys = found.keys
             partitions = found.partitions
             isComplete = found.isComplete

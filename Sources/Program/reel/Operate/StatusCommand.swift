@@ -97,12 +97,6 @@ final class StatusProbe {
 
 /// One look at a running system.
 struct SystemStatus {
-    /// Everything that reads the log in order, partition by partition.
-    static let subscriptionNames =
-        ParkedDesk.orderedSubscriptions + [
-            SessionFactsWorker.subscription, VerificationIndexWorker.subscription,
-        ]
-
     let spoiled: SpoiledReport
     private let endpoints: Endpoints
     private let server: ServerSettings
@@ -141,15 +135,15 @@ struct SystemStatus {
         mongodb = probe.mongodb
         partitions = log.partitioning.count
         let groups = sound.groups()
-        stages = try StageName.allCases.map { stage in
-            let name = stage.rawValue
-            return try spoiled.without(LagReport(name, [])) {
+        stages = try SubscriptionRegistry.all.groups.map(\.name).map { name in
+            try spoiled.without(LagReport(name, [])) {
                 LagReport(name, try groups.lag(ofGroup: name))
             }
         }
-        subscriptions = try Self.subscriptionNames.map { name in
-            try spoiled.without(LagReport(name, [])) {
-                let saved = try Self.places(of: name, in: sound, probe.views)
+        subscriptions = try SubscriptionRegistry.all.ordered.map { subscription in
+            let name = subscription.name
+            return try spoiled.without(LagReport(name, [])) {
+                let saved = try Self.places(of: subscription, in: sound, probe.views)
                 let holders = try sound.leases().holders(name)
                 return LagReport(
                     name, try groups.lag(ofSubscription: name, after: saved, holders))
@@ -180,13 +174,12 @@ struct SystemStatus {
 
     /// How far an ordered subscription is in each partition, wherever it keeps that.
     private static func places(
-        of name: String, in log: RedisEventLog, _ views: MongoReadModels
+        of subscription: Subscription, in log: RedisEventLog, _ views: MongoReadModels
     ) throws -> [Int: LogPosition] {
-        switch name {
-        case MongoReadModels.subscription: try views.progress(epoch: log.epoch)
-        case SessionFactsWorker.subscription: try log.index(SessionFacts.indexName).places()
-        case VerificationIndexWorker.subscription: try log.index(VerificationFacts.indexName).places()
-        default: try log.checkpoints().load(name)
+        switch subscription.checkpoint {
+        case .apart: try views.progress(epoch: log.epoch, name: subscription.name)
+        case .index: try subscription.indexes.first.map { try log.index($0).places() } ?? [:]
+        case .log, .group: try log.checkpoints().load(subscription.name)
         }
     }
 

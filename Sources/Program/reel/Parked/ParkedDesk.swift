@@ -56,10 +56,7 @@ final class ParkedDesk {
     }
 
     /// Everything that parks: the stages, and the subscriptions that need order.
-    static let stages = StageName.allCases.map(\.rawValue) + orderedSubscriptions
-    static let orderedSubscriptions = [
-        "completion", SessionRemoval.subscription, MongoReadModels.subscription,
-    ]
+    static let stages = SubscriptionRegistry.all.parking.map(\.name)
 
     private let shelf: RedisParkedEvents
     private let store: any EventStore
@@ -131,7 +128,7 @@ final class ParkedDesk {
             return .refused(refusal)
         }
         let outcome =
-            Self.orderedSubscriptions.contains(event.group)
+            Self.isOrdered(event)
             ? try shelf.retry(subscription: event.group, event.position)
             : try shelf.retry(group: event.group, event.position)
         switch outcome {
@@ -148,13 +145,17 @@ final class ParkedDesk {
         return verdict
     }
 
+    private static func isOrdered(_ event: ParkedEvent) -> Bool {
+        SubscriptionRegistry.all.ordered.contains { $0.name == event.group }
+    }
+
     private func discarded(_ event: ParkedEvent, reason: String?) throws -> Verdict {
         let cause = reason ?? "\(event.subject) was discarded after \(event.group) gave it up"
         let refusal = try decisions.discard(
             session: session(of: event), eventID: event.eventID, causes: [cause] + event.reason.errors)
         if let refusal { return .refused(refusal) }
         let outcome =
-            Self.orderedSubscriptions.contains(event.group)
+            Self.isOrdered(event)
             ? try shelf.discard(
                 subscription: event.group, event.position, partitionKey: event.partitionKey)
             : try shelf.discard(group: event.group, event.position)

@@ -7,14 +7,11 @@ import RedisLog
 import Supervision
 
 extension ArchivePolicy {
-    /// The policy that settings ask for: no event leaves the log before every stage, the completion of
-    /// sessions and the read models have gone past it.
+    /// The policy that settings ask for.
     init(_ settings: Settings) throws(UsageError) {
         self.init()
         afterEvents = try settings.require(SystemSettings.archiveAfterEvents)
         afterMilliseconds = try settings.require(SystemSettings.archiveAfterHours) * 3_600_000
-        groups = StageName.allCases.map(\.rawValue)
-        checkpoints = ["completion", SessionRemoval.subscription]
     }
 }
 

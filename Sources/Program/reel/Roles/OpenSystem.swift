@@ -151,6 +151,7 @@ final class OpenSystem: Sendable {
     ) throws -> RedisEventLog {
         let report = plan.log
         var options = RedisEventLog.Options()
+        options.subscriptions = .all
         options.durability = plan.durability
         options.archive = archive
         options.notify = { notice in

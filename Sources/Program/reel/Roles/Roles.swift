@@ -55,7 +55,7 @@ enum Roles {
 
     private static func completion(_ system: OpenSystem) throws -> Role {
         let spool = try system.vault().spool
-        return Role(name: "completion") { stop in
+        return Role(name: SessionCompletion.subscription.name) { stop in
             let report = system.report.roles
             let handler = SessionCompletion(spool: spool, clock: SystemClock(), report: report)
             try OrderedWorker(handler: handler, log: system.log, member: member(of: system), report: report)
@@ -81,7 +81,7 @@ enum Roles {
     }
 
     private static func verificationIndex(_ system: OpenSystem) -> Role {
-        Role(name: VerificationIndexWorker.subscription) { stop in
+        Role(name: VerificationIndexWorker.subscription.name) { stop in
             let worker = VerificationIndexWorker(
                 log: system.log, member: member(of: system), counts: system.verificationCounts,
                 report: system.report.roles)
@@ -99,7 +99,7 @@ enum Roles {
 
     private static func removal(_ system: OpenSystem) throws -> Role {
         let places = SessionRemoval.Places(try system.vault(), passwords: system.vaultDatabase.passwords)
-        return Role(name: SessionRemoval.subscription) { stop in
+        return Role(name: SessionRemoval.subscription.name) { stop in
             let report = system.report.roles
             let handler = SessionRemoval(places, clock: SystemClock(), report: report)
             try OrderedWorker(handler: handler, log: system.log, member: member(of: system), report: report)
@@ -108,7 +108,7 @@ enum Roles {
     }
 
     private static func projector(_ system: OpenSystem) -> Role {
-        Role(name: "projector") { stop in
+        Role(name: MongoReadModels.subscription.name) { stop in
             var limits = MongoProjection.Limits()
             limits.eventsHeld = 40_000
             // With the log at hand it reads a session again whose history has a gap in the read model.
@@ -122,7 +122,7 @@ enum Roles {
     }
 
     private static func sessionFacts(_ system: OpenSystem) -> Role {
-        Role(name: SessionFactsWorker.subscription) { stop in
+        Role(name: SessionFactsWorker.subscription.name) { stop in
             let worker = SessionFactsWorker(
                 log: system.log, member: member(of: system), report: system.report.roles)
             try worker.run(stop: stop)

@@ -26,6 +26,7 @@ struct RunningSystem {
     init(_ settings: Settings, for purpose: Purpose = .looking, patienceMilliseconds: Int = 0) throws {
         endpoints = try Endpoints.find(settings)
         var options = RedisEventLog.Options()
+        options.subscriptions = .all
         options.durability = try DurabilitySettings.durability(settings)
         options.onlyLooks = purpose == .looking
         // Whoever changes something may have to take back what the archive alone has; the keys vouch for it.

@@ -5,8 +5,9 @@ public import Supervision
 /// A member of the ordered subscription that keeps the facts of all sessions that there are (`SessionFacts`)
 /// beside the log, where processes that want all of them in memory begin.
 public final class SessionFactsWorker {
-    /// Name of the subscription.
-    public static let subscription = "session-facts"
+    /// Its subscription. It reads what was archived, too.
+    public static let subscription = Subscription(
+        "session-facts", .index, parks: false, holdsBack: false, indexes: [SessionFacts.indexName])
 
     private let loop: PartitionLoop
 
@@ -27,7 +28,7 @@ public final class SessionFactsWorker {
 /// The facts' events. What can't be told of a session is taken away, and asked of its history by whoever
 /// needs it: so no event is ever held back here.
 final class SessionFactsWork: PartitionWork {
-    let name = SessionFactsWorker.subscription
+    let name = SessionFactsWorker.subscription.name
     let batchSize = 1000
     /// So many events that change nothing are read again at most, after a crash.
     private static let eventsUnsaved = 5000

@@ -10,8 +10,11 @@ public import Vault
 /// middle (after a restart) is loaded from the log first. What it appends expects the version that it
 /// decided on and has derived ids, so that a repeated event, or a second owner, changes nothing.
 public final class SessionCompletion: OrderedHandler {
+    /// Its subscription: what it has not seen stays in the log's server.
+    public static let subscription = Subscription("completion", .log, parks: true, holdsBack: true)
+
     /// Name of the subscription and its checkpoint.
-    public let name = "completion"
+    public var name: String { Self.subscription.name }
 
     private struct Tracked {
         var state: SessionState
@@ -30,7 +33,8 @@ public final class SessionCompletion: OrderedHandler {
     private let spool: Spool
     private let clock: any WallClock
     private let report: RoleLog
-    private let context = EventContext(source: "/reel/processor", actor: .system("completion"))
+    private let context = EventContext(
+        source: "/reel/processor", actor: .system(SessionCompletion.subscription.name))
     private var tracked: [String: Tracked] = [:]
     private var uses: UInt64 = 0
 

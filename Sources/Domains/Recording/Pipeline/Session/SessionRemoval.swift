@@ -10,8 +10,8 @@ internal import Vault
 /// more, by whoever owns the partition then, and what is gone stays gone. It acts on what the log says of
 /// a session and on nothing else, so reading the log anew removes nothing that was not removed before.
 public final class SessionRemoval: OrderedHandler {
-    /// Name of the subscription and its checkpoint.
-    public static let subscription = "removal"
+    /// Its subscription: what it has not seen stays in the log's server.
+    public static let subscription = Subscription("removal", .log, parks: true, holdsBack: true)
 
     /// Where the content of sessions is, and what opens it.
     public struct Places: Sendable {
@@ -32,12 +32,13 @@ public final class SessionRemoval: OrderedHandler {
     private let places: Places
     private let clock: any WallClock
     private let report: RoleLog
-    private let context = EventContext(source: "/reel/storage", actor: .system(SessionRemoval.subscription))
+    private let context = EventContext(
+        source: "/reel/storage", actor: .system(SessionRemoval.subscription.name))
     private var keys: (any KeyRecords)?
     private var isDeleted: [String: Bool] = [:]
 
     /// Name of the subscription and its checkpoint.
-    public var name: String { Self.subscription }
+    public var name: String { Self.subscription.name }
 
     /// A handler that knows no session yet.
     public init(_ places: Places, clock: any WallClock, report: RoleLog) {

@@ -1,3 +1,5 @@
+public import EventSourcing
+
 /// The stages that a chunk goes through, in order. Each is a consumer group of this name.
 public enum StageName: String, Sendable, CaseIterable, Comparable {
     case compress, encrypt, validate, store
@@ -21,6 +23,9 @@ public enum StageName: String, Sendable, CaseIterable, Comparable {
         case .store: "ChunkStored"
         }
     }
+
+    /// Its subscription: what it has not dealt with stays in the log's server.
+    public var subscription: Subscription { Subscription(rawValue, .group, parks: true, holdsBack: true) }
 
     private var place: Int { StageName.allCases.firstIndex(of: self) ?? 0 }
 

@@ -5,8 +5,10 @@ public import Supervision
 /// A member of the ordered subscription that keeps beside the log when each session was verified last
 /// (`VerificationFacts`), and counts verifications of any kind for metrics.
 public final class VerificationIndexWorker {
-    /// Name of the subscription.
-    public static let subscription = "verifications"
+    /// Its subscription. It reads what was archived, too.
+    public static let subscription = Subscription(
+        "verifications", .index, parks: false, holdsBack: false,
+        indexes: [VerificationFacts.indexName, VerificationFacts.faultsIndexName])
 
     private let loop: PartitionLoop
 
@@ -29,7 +31,7 @@ public final class VerificationIndexWorker {
 /// The facts' events. What cannot be read makes its session one that is to be looked at: so no event is ever
 /// held back here.
 final class VerificationIndexWork: PartitionWork {
-    let name = VerificationIndexWorker.subscription
+    let name = VerificationIndexWorker.subscription.name
     let batchSize = 1000
     /// So many events that change nothing are read again at most, after a crash.
     private static let eventsUnsaved = 5000

@@ -1,0 +1,9 @@
+import EventSourcing
+import MongoViews
+import Pipeline
+
+extension SubscriptionRegistry {
+    /// Everybody who reads the log and goes on where they stopped, in whatever process. No event leaves the
+    /// log's server before those that hold it back have gone past it.
+    static let all = recording + SubscriptionRegistry([MongoReadModels.subscription])
+}
