@@ -19,11 +19,11 @@ import Testing
     }
 
     @Test func progressWithATotal() {
-        var line = ProgressLine("recording", totalBytes: 100 << 20)
+        var line = ProgressLine("recording", of: ("chunk", "chunks"), totalBytes: 100 << 20)
         #expect(line.secondsLeft == nil)
         #expect(line.render(columns: 100).contains("0%"))
         line.bytes = 25 << 20
-        line.chunks = 3
+        line.parts = 3
         line.elapsedMilliseconds = 5000
         #expect(line.rate == 5 << 20)
         #expect(line.secondsLeft == 15)
@@ -42,12 +42,12 @@ import Testing
     }
 
     @Test func progressWithoutATotal() {
-        var line = ProgressLine("recording", totalBytes: nil)
+        var line = ProgressLine("recording", of: ("chunk", "chunks"), totalBytes: nil)
         line.bytes = 1024
-        line.chunks = 1
+        line.parts = 1
         line.elapsedMilliseconds = 2000
         #expect(line.render(columns: 80) == "recording  1.0 KiB  1 chunk  512 B/s  0:02")
-        #expect(ProgressLine("x", totalBytes: 0).share == 1)
+        #expect(ProgressLine("x", of: ("chunk", "chunks"), totalBytes: 0).share == 1)
     }
 
     @Test func tablesAlignAndClean() {

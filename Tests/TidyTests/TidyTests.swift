@@ -164,6 +164,25 @@ struct BannedCallTests {
         }
     }
 
+    @Test("There is one lock, which the thread sanitizer sees into")
+    func locks() throws {
+        try find(#"\bMutex\b"#, in: sources + tests) { $0.path.hasSuffix("/Base/Lock.swift") }
+    }
+
+    @Test("Rooms that host domains have no word of one")
+    func domainWords() throws {
+        // HTTP and TLS have chunks and sessions of their own; MongoViews still has views of recordings.
+        let rooms = [
+            "Base", "EventSourcing", "Supervision", "RedisLog", "Access", "Console", "Metrics",
+        ]
+        let word = try Regex("(?i)session|chunk")
+        for file in rooms.flatMap(SourceTree.swift(ofRoom:)) {
+            for (number, line) in file.lines.enumerated() where line.contains(word) {
+                Issue.record("\(file.path):\(number + 1): \(line.trimmingCharacters(in: .whitespaces))")
+            }
+        }
+    }
+
     @Test("The vault's folders are worked in by descriptor")
     func descriptors() throws {
         try find(

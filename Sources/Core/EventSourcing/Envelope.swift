@@ -57,11 +57,11 @@ public struct EventContext: Sendable, Hashable {
 public struct ProposedEvent: Sendable, Hashable {
     /// CloudEvents `id`: unique in the log; appending the same id again has no effect.
     public var id: String
-    /// CloudEvents `type`, such as `ChunkSealed`.
+    /// CloudEvents `type`, such as `OrderPlaced`.
     public var type: String
     /// Version of the type's schema, from 1.
     public var version: Int
-    /// CloudEvents `subject`: the chunk's or the session's id.
+    /// CloudEvents `subject`: the id of what it is about.
     public var subject: String
     /// When it happened.
     public var time: Timestamp
@@ -109,7 +109,7 @@ public struct ProposedEvent: Sendable, Hashable {
 public struct RecordedEvent: Sendable, Hashable {
     /// The event's attributes and payload.
     public var event: ProposedEvent
-    /// What orders and places the event: the session's id.
+    /// What orders and places the event: the id of what has this history.
     public var partitionKey: String
     /// 1, 2, 3 … without gaps for one partition key.
     public var sequence: UInt64

@@ -36,7 +36,7 @@ public enum TokenRefusal: String, Error, Sendable, Hashable, CaseIterable, Custo
     case badSignature = "the token's signature is wrong"
     /// The claims are no JSON object, or one of them is of the wrong kind.
     case badClaims = "the token's claims are not well formed"
-    /// `sub` or a project is no name that sessions can have.
+    /// `sub` or a project is no name that an owner can have.
     case badNames = "the token's sub has more than 100 characters, or it or a project has control characters"
     /// A claim that must be there is absent.
     case missingClaim = "the token lacks a claim: sub and exp must be there, iss and aud where wanted"
@@ -173,7 +173,7 @@ public struct TokenVerifier: Sendable {
         }
         var projects = try texts(claims, "projects") ?? []
         if let project = try texts(claims, "project") { projects += project }
-        // Owners and projects of sessions are compared with them, and records are kept of them.
+        // Owners and projects are compared with them, and records are kept of them.
         guard subject.unicodeScalars.count <= 100, ([subject] + projects).allSatisfy(\.isOneLine) else {
             throw .badNames
         }

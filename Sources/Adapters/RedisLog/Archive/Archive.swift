@@ -27,7 +27,7 @@ final class Archive: Sendable {
         var verified: [Int: (hash: String, at: ContinuousClock.Instant)] = [:]
     }
 
-    /// So long a segment that was read whole is not read again for the next session of its partition.
+    /// So long a segment that was read whole is not read again for the next history of its partition.
     private static let verifiedFor = Duration.seconds(600)
 
     private let store: any SegmentStore
@@ -308,7 +308,7 @@ final class Archive: Sendable {
             throw SegmentFailure(
                 .damaged, segment: "\(name)", text: "its entries are not those of its header")
         }
-        // An index that lacks a session would hide its events from whoever loads it.
+        // An index that lacks a history would hide its events from whoever loads it.
         guard SegmentIndex(of: events).encoded == stored.index else {
             throw SegmentFailure(
                 .damaged, segment: "\(name)", text: "its index is not that of its entries")

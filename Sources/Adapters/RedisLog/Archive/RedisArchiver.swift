@@ -363,7 +363,7 @@ public final class RedisArchiver {
                 + "Move it away")
     }
 
-    /// What is lost where a session's index is gone, or is not its own.
+    /// What is lost where a history's index is gone, or is not its own.
     private func oddIndex(of events: [RecordedEvent]) throws(LogFailure) -> PartitionLoss? {
         var last: [String: RecordedEvent] = [:]
         for event in events { last[event.partitionKey] = event }

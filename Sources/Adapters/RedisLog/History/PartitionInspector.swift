@@ -16,7 +16,7 @@ struct PartitionInspector {
     let client: RedisClient
     /// Entries that are looked up before it is only said that there are more.
     private static let maximumLooked = 200_000
-    /// Names of sessions in a sentence.
+    /// Names of histories in a sentence.
     private static let maximumNamed = 8
 
     /// What each of some partitions says.

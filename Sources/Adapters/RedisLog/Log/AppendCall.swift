@@ -3,7 +3,7 @@ internal import EventSourcing
 /// Appends of one partition that leave in one server-side call.
 ///
 /// A call has costs of its own (its arguments, its answer, its transaction in the append-only file), and so
-/// has each session that it touches; appends that leave together share both.
+/// has each history that it touches; appends that leave together share both.
 struct AppendCall {
     /// Events in one call, unless a single append has more: the server does nothing else meanwhile.
     private static let eventsPerCall = 64

@@ -8,7 +8,7 @@ public import EventSourcing
 public final class RedisFormatLevel {
     /// What keeps the level where it is.
     public struct Laggard: Sendable, Hashable, CustomStringConvertible {
-        /// Its liveness mark: `worker/<id>`, or `recorder/<session>`.
+        /// Its liveness mark: `worker/<id>`, or one with another word in front.
         public var mark: String
         /// The level that it reads.
         public var level: FormatLevel
@@ -21,7 +21,7 @@ public final class RedisFormatLevel {
         }
     }
 
-    /// Marks that outlive this are no process's: a session that rests is marked for days.
+    /// Marks that outlive this are no process's: what rests is marked for days.
     private static let longestMilliseconds = 3_600_000
     /// After so long without an end, an attempt to raise the level counts as given up.
     private static let attemptMilliseconds = 30_000

@@ -98,7 +98,7 @@ public final class RedisParkedEvents {
         return reply.integer == 1 ? .done : .notParked
     }
 
-    /// Asks the owner of an ordered subscription's partition to take up a session again that it set aside.
+    /// Asks the owner of an ordered subscription's partition to take up a history again that it set aside.
     public func retry(subscription: String, _ position: LogPosition) throws(LogFailure) -> Outcome {
         guard try find(group: subscription, position) != nil else { return .notParked }
         let key = LogKeys.parkedRetries(position.partition, subscription)
@@ -106,14 +106,14 @@ public final class RedisParkedEvents {
         return .done
     }
 
-    /// Gives a session up in an ordered subscription: its events are passed over from here on.
+    /// Gives a history up in an ordered subscription: its events are passed over from here on.
     public func discard(
         subscription: String, _ position: LogPosition, partitionKey: String
     ) throws(LogFailure) -> Outcome {
         let partitionKey = partitionKey.isEmpty ? HeldKey.name(of: position) : partitionKey
         let given = LogKeys.givenUp(position.partition, subscription)
         let key = LogKeys.parked(position.partition, subscription)
-        // First what keeps the session out, then what shows it as parked: in between it is both.
+        // First what keeps the history out, then what shows it as parked: in between it is both.
         _ = try client.command("discard parked", given, ["SADD", given, partitionKey])
         let reply = try client.command("discard parked", key, ["HDEL", key, position.entryID])
         return reply.integer == 1 ? .done : .notParked

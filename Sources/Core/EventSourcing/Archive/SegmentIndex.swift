@@ -1,7 +1,7 @@
 internal import Base
 
 /// Which partition keys have events in a segment, and which sequences: 24 bytes each, sorted, so that
-/// loading one session reads only the segments that it is in.
+/// loading one history reads only the segments that it is in.
 ///
 /// A record is the first 8 bytes of the key's SHA-256, then the first and the last sequence, 8 bytes each,
 /// all big endian. Two keys may share the 8 bytes: then both records stand there.

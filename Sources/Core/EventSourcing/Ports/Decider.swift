@@ -2,11 +2,11 @@ public import Base
 
 /// A domain event: one enum per aggregate, with its types and versions.
 public protocol Event: Sendable {
-    /// The CloudEvents type, such as `ChunkSealed`.
+    /// The CloudEvents type, such as `OrderPlaced`.
     var typeName: String { get }
     /// The newest version of the type's schema that is known at a level; nil where the type is not.
     func version(at level: FormatLevel) -> Int?
-    /// The chunk's or the session's id.
+    /// The id of what it is about.
     var subject: String { get }
     /// Writes the payload, one JSON object, as that version of the schema has it.
     func encode(_ version: Int, into writer: inout JSONWriter)

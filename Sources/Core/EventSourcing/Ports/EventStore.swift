@@ -10,7 +10,7 @@ public enum ExpectedVersion: Sendable, Hashable {
 
 /// Events of one partition key that are appended all or not at all.
 public struct AppendBatch: Sendable, Hashable {
-    /// The session's id.
+    /// The partition key.
     public var partitionKey: String
     /// What must hold for the append to happen.
     public var expected: ExpectedVersion

@@ -1,6 +1,6 @@
 /// A partition key whose events an ordered subscription holds back, from one event on.
 public struct HeldKey: Sendable, Hashable {
-    /// The partition key: a session's id.
+    /// The partition key.
     public var partitionKey: String
     /// The event that could not be handled.
     public var position: LogPosition
@@ -8,7 +8,7 @@ public struct HeldKey: Sendable, Hashable {
     public var sequence: UInt64
     /// Whether nobody can tell whose event it is: it holds back nothing but itself.
     public var isNameless: Bool { partitionKey == Self.name(of: position) }
-    /// What stands for the partition key of an entry whose own cannot be read; no session has such an id.
+    /// What stands for the partition key of an entry whose own cannot be read; no history has such a key.
     public static func name(of position: LogPosition) -> String { "entry/\(position)" }
     /// Whether somebody asked to try it again.
     public var isRetryAsked: Bool

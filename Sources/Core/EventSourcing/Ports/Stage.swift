@@ -54,13 +54,13 @@ extension Projection {
     public func own(_ fences: [Fence]) {}
 }
 
-/// A projection that can leave a session out and take it up again later, so that an event that can't be
+/// A projection that can leave a history out and take it up again later, so that an event that can't be
 /// applied holds up nobody else.
 public protocol ResumableProjection: Projection {
     /// Nothing more is to be applied up to these positions: what stood there was left out. Saved with the
     /// next events, or when everything is due.
     func pass(_ ends: [LogPosition])
-    /// Applies events of one session that was left out, in order, without moving checkpoints. What was
+    /// Applies events of one history that was left out, in order, without moving checkpoints. What was
     /// applied before has no further effect.
     func resume(_ events: [RecordedEvent]) throws
     /// Those among the events that can't be understood, whatever was applied before them.

@@ -1,6 +1,6 @@
 /// Everything the command line knows of one command; parsing and help come from the same declaration.
 public struct CommandDeclaration: Sendable {
-    /// Its words: `["sessions", "list"]`.
+    /// Its words: `["orders", "list"]`.
     public let path: [String]
     let summary: String
     let details: String
@@ -11,7 +11,7 @@ public struct CommandDeclaration: Sendable {
     /// Whether it refuses a bad value of any variable, also of those that it does not use itself.
     let checksEveryVariable: Bool
 
-    /// A command from its parts; `statuses` are lines such as `1  the session does not exist`.
+    /// A command from its parts; `statuses` are lines such as `1  the order does not exist`.
     public init(
         _ path: String..., summary: String, details: String = "", positionals: [Positional] = [],
         options: [OptionDeclaration], examples: [String], statuses: [String],

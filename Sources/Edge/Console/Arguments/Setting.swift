@@ -7,7 +7,7 @@ public struct Setting<Value: Sendable>: Sendable {
 
     /// A setting from its parts.
     /// - Parameters:
-    ///   - name: the option without its dashes: `chunk-size`.
+    ///   - name: the option without its dashes: `part-size`.
     ///   - placeholder: what stands for the value in help: `MB`.
     ///   - short: one-letter form.
     ///   - variable: its name in the environment and in the configuration file.

@@ -6,18 +6,21 @@ public struct ProgressLine: Sendable {
     public var bytes = 0
     /// Bytes there are to do; nil when nobody knows (a stream).
     public var totalBytes: Int?
-    /// Chunks done.
-    public var chunks = 0
+    /// Parts done.
+    public var parts = 0
     /// Milliseconds since the start.
     public var elapsedMilliseconds = 0
     /// What is being done: `recording`.
     public var title: String
+    /// What one part is called, and several.
+    private let unit: (one: String, many: String)
     /// What is waited for just now; nil while work goes on.
     public var waitingFor: String?
 
     /// Nothing done yet.
-    public init(_ title: String, totalBytes: Int?) {
+    public init(_ title: String, of unit: (one: String, many: String), totalBytes: Int?) {
         self.title = title
+        self.unit = unit
         self.totalBytes = totalBytes
     }
 
@@ -41,19 +44,19 @@ public struct ProgressLine: Sendable {
     /// The line in at most `columns` characters; time left while there is some to tell, else the time it
     /// took. What does not fit is left out, the bar first.
     public func render(columns: Int) -> String {
-        var parts: [String] = [title]
+        var words: [String] = [title]
         let amount = totalBytes.map { "\(Quantity.bytes(bytes)) of \(Quantity.bytes($0))" }
-        parts.append(amount ?? Quantity.bytes(bytes))
-        parts.append("\(Quantity.grouped(chunks)) \(chunks == 1 ? "chunk" : "chunks")")
-        parts.append("\(Quantity.bytes(rate))/s")
+        words.append(amount ?? Quantity.bytes(bytes))
+        words.append("\(Quantity.grouped(parts)) \(parts == 1 ? unit.one : unit.many)")
+        words.append("\(Quantity.bytes(rate))/s")
         if let waitingFor {
-            parts.append("waiting for \(waitingFor)")
+            words.append("waiting for \(waitingFor)")
         } else if let secondsLeft, bytes < totalBytes ?? 0 {
-            parts.append("\(Quantity.clock(seconds: secondsLeft)) left")
+            words.append("\(Quantity.clock(seconds: secondsLeft)) left")
         } else {
-            parts.append(Quantity.clock(seconds: elapsedMilliseconds / 1000))
+            words.append(Quantity.clock(seconds: elapsedMilliseconds / 1000))
         }
-        var line = parts.joined(separator: "  ")
+        var line = words.joined(separator: "  ")
         if let share {
             let percent = "\(Int(saturating: share * 100))%"
             let width = min(30, columns - line.count - 10)
@@ -62,7 +65,7 @@ public struct ProgressLine: Sendable {
                 let bar =
                     String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
                 let padded = String(repeating: " ", count: 4 - percent.count) + percent
-                line = "\(title)  \(bar) \(padded)  " + parts.dropFirst().joined(separator: "  ")
+                line = "\(title)  \(bar) \(padded)  " + words.dropFirst().joined(separator: "  ")
             }
         }
         return String(line.prefix(max(0, columns)))

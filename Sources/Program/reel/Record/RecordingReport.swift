@@ -27,18 +27,18 @@ final class RecordingReport {
         asJSON = settings[Common.json]
         isVerbose = settings[RecordSettings.verbose]
         isQuiet = settings[RecordSettings.quiet]
-        line = ProgressLine("recording", totalBytes: totalBytes)
+        line = ProgressLine("recording", of: ("chunk", "chunks"), totalBytes: totalBytes)
     }
 
     /// After every acknowledged chunk, and when the recorder begins to wait.
     func take(_ progress: RecordingProgress) {
         let bytes = progress.bytes - line.bytes
-        if progress.chunks > line.chunks {
+        if progress.chunks > line.parts {
             printID()
             if isVerbose { note("chunk \(progress.chunks) recorded: \(bytes) bytes") }
         }
         line.bytes = progress.bytes
-        line.chunks = progress.chunks
+        line.parts = progress.chunks
         line.waitingFor = progress.waitingFor
         draw(finally: false)
     }
@@ -48,19 +48,19 @@ final class RecordingReport {
         printID()
         line.waitingFor = nil
         line.bytes = summary.bytes
-        line.chunks = summary.chunks
+        line.parts = summary.chunks
         draw(finally: true)
     }
 
     /// Chunks that are stored, while the caller waits for the session to be completed.
     func completing(stored: Int, of chunks: Int, bytes: Int) {
         if line.title == "recording" {
-            line = ProgressLine("sealing", totalBytes: bytes)
+            line = ProgressLine("sealing", of: ("chunk", "chunks"), totalBytes: bytes)
             began = ContinuousClock.now
-        } else if stored == line.chunks {
+        } else if stored == line.parts {
             return
         }
-        line.chunks = stored
+        line.parts = stored
         let share = Double.quotient(Double(stored), by: Double(chunks))
         line.bytes = chunks == 0 ? bytes : Int(saturating: Double(bytes) * share)
         draw(finally: stored == chunks)
