@@ -1,5 +1,6 @@
 import Base
 import EventSourcing
+import Foundation
 import Gateway
 import HTTPServer
 import Pipeline
@@ -185,6 +186,34 @@ struct PipelineManagerTests {
         #expect(try state(manager, id) == "error")
         #expect(try manager.ask("DELETE", "/pipelines/\(id)").json["state"]?.string == "destroyed")
         #expect(try api.vault.spool.usage().files == 1)
+    }
+
+    @Test("A cleanup that was cut off removes nothing of a session that was put under legal hold meanwhile")
+    func heldCleanup() throws {
+        let (api, manager) = try pair()
+        try api.startProcessing()
+        let id = try api.makeSession()
+        #expect(try manager.ask("POST", "/pipelines/\(id)/start").status == 200)
+        #expect(try manager.upload(sampleBytes(1000), 1, to: id, among: "pipelines").status == 201)
+        #expect(try manager.ask("POST", "/pipelines/\(id)/stop").status == 200)
+        try api.wait(for: "completed", of: id)
+        let folder = "\(api.vault.spool.root)/\(id)"
+        for _ in 0..<6000 where FileManager.default.fileExists(atPath: folder) { api.pause() }
+        let handler = CommandHandler<SessionDecider>(
+            session: id, store: try api.log.open(), clock: SystemClock())
+        try handler.catchUp()
+        let context = EventContext(source: "/test", actor: Actor(type: "user", id: "tester"))
+        try handler.handle(.pipeline(.cleanup), id: "\(id)/cleanup", context: context)
+        try handler.handle(.hold(caseName: "K", reason: "r"), id: "\(id)/hold", context: context)
+        try api.vault.spool.makeFolder(of: id)
+        let left = folder + "/left"
+        #expect(FileManager.default.createFile(atPath: left, contents: nil))
+        #expect(try manager.ask("DELETE", "/pipelines/\(id)").status == 409)
+        #expect(FileManager.default.fileExists(atPath: left))
+        try handler.catchUp()
+        try handler.handle(.liftHold(caseName: "K", reason: "r"), id: "\(id)/lift", context: context)
+        #expect(try manager.ask("DELETE", "/pipelines/\(id)").json["state"]?.string == "destroyed")
+        #expect(!FileManager.default.fileExists(atPath: left))
     }
 
     @Test("How the process is configured is told, and nothing of where it is")

@@ -1,3 +1,4 @@
+import Base
 import Foundation
 import Intake
 import Recording
@@ -65,21 +66,65 @@ struct NumberTests {
         #expect(try rig.media == "onetwo")
     }
 
-    @Test("one that waited in vain, because a stream took its place, is gone and missed")
+    @Test("one that waited for a chunk of a stream follows it, and the stream learns that it lost its place")
+    func heldBehindStream() throws {
+        let rig = try Rig()
+        let (here, there) = (try rig.process(), try rig.process())
+        let stream = try rig.open(here)
+        try rig.put("two", as: 2, there)
+        // More than one chunk of the stream.
+        let refused = refusal {
+            try stream.write("0123456789abcdefghij")
+            _ = try stream.finish()
+        }
+        #expect(
+            refused as? SessionRejection
+                == .outOfPlace(
+                    expected: StreamPlace(sequenceNumber: 3, offset: 19),
+                    got: StreamPlace(sequenceNumber: 2, offset: 16)))
+        #expect(try rig.media == "0123456789abcdeftwo")
+        #expect(try rig.spool.files(session: Rig.session, by: "held").isEmpty)
+        #expect(try rig.stop(there), "the rest of the stream is missing")
+    }
+
+    @Test("one that waited in vain, because another has its number by now, makes the recording incomplete")
     func heldInVain() throws {
         let rig = try Rig()
         let process = try rig.process()
-        let stream = try rig.open(process)
         try rig.put("two", as: 2, process)
-        try stream.write("one")
-        let other = try rig.chunk(3, process)
+        let path = try #require(try rig.spool.recorded(session: Rig.session).first?.relative)
+        // Somebody who did not look for what waits.
+        for number in 1...2 {
+            let chunk = ChunkReference(sessionID: Rig.session, sequenceNumber: number)
+            let content = ChunkContent(
+                sizeBytes: 5, digest: String(repeating: "0", count: 64), keyID: rig.key.keyID, cipher: "none")
+            try rig.command(
+                .recordChunk(
+                    ChunkEvent.Recorded(
+                        chunk: chunk, content: content, codec: "none", capturedAt: SystemClock().now(),
+                        durationSeconds: 0, frameCount: 0, spoolPath: "\(Rig.session)/\(number)")))
+        }
+        #expect(try process.intake.isLacking(rig.state))
+        try rig.put("three", as: 3, process)
+        #expect(try rig.state.chunkCount == 3)
+        #expect(try rig.spool.files(session: Rig.session, by: "held").isEmpty)
+        #expect(try !rig.spool.recorded(session: Rig.session).map(\.relative).contains(path))
+        // Whatever comes after it.
+        #expect(try rig.stop(process))
+    }
+
+    @Test("one whose number a stream takes meanwhile is refused, and was promised to nobody")
+    func overtaken() throws {
+        let rig = try Rig()
+        let (here, there) = (try rig.process(), try rig.process())
+        let stream = try rig.open(here)
+        let late = try rig.chunk(2, there)
+        try late.write("late")
+        try stream.write("0123456789abcdefghij0123456789abcdefghij")
+        #expect(try rig.state.chunkCount == 2)
+        #expect(refusal { _ = try late.finish() } as? SessionRejection == .chunkTaken(number: 2))
         _ = try stream.finish()
-        // The stream has made chunk 1; the chunk that waited follows it at the next look.
-        try process.intake.recordHeld(Rig.session, context: Rig.context)
-        #expect(try rig.media == "onetwo")
-        try other.write("three")
-        _ = try other.finish()
-        #expect(try rig.media == "onetwothree")
+        #expect(try !rig.stop(here))
     }
 
     @Test("chunks that wait under the names of the builds before this one are recorded in their turn")

@@ -52,6 +52,22 @@ struct StreamTests {
         #expect(try !rig.stop(process))
     }
 
+    @Test(
+        "a stream that takes over and brings nothing leaves the recording incomplete",
+        arguments: [false, true], [false, true])
+    func emptyTakeover(isElsewhere: Bool, isBroken: Bool) throws {
+        let rig = try Rig()
+        let here = try rig.process()
+        let there = isElsewhere ? try rig.process() : here
+        try rig.open(here).write("AAAA")
+        // What it has in hand is gone, or comes with the takeover.
+        if isElsewhere { here.freeze() }
+        let second = try rig.open(there)
+        if isBroken { second.breakOff() } else { second.cancel() }
+        #expect(try rig.media == (isElsewhere ? "" : "AAAA"))
+        #expect(try rig.stop(there))
+    }
+
     @Test("so it is when the first one's bytes arrive in another process")
     func takeoverElsewhere() throws {
         let rig = try Rig()

@@ -16,6 +16,7 @@ import time
 
 import pymongo
 
+from between import nothing, waiting
 from kit import REEL, UNLIMITED, Checks, System, Workspace, environment, eventually, mixed, seed_of
 from roles import Service
 from sending import Recorder, Sender, media, progress, recording, stopped, token_of
@@ -28,6 +29,7 @@ class Scene:
 
     def __init__(self, system, other, folder, seed):
         self.system, self.other, self.folder, self.seed = system, other, folder, seed
+        self.checks = checks
         self.here = Service(system.endpoints["recorder_url"].removesuffix("/api/v1"), token_of(system))
         self.api = Service(system.endpoints["api_url"].removesuffix("/api/v1"), self.here.token)
 
@@ -404,7 +406,8 @@ def keyless(scene):
 
 
 # The long ones first; most of them wait most of the time.
-PARTS = [pauses, idle, shrinking, frozen, frozen_process, overlapping, strangers, racing, early, keyless]
+PARTS = [pauses, idle, shrinking, frozen, frozen_process, overlapping, strangers, racing, early, nothing,
+         waiting, keyless]
 
 
 def main():

@@ -51,6 +51,30 @@ struct LegalHoldTests {
         #expect(try plant.vault.archive.open().record(ofSession: "held") == nil)
     }
 
+    @Test("a handler that is behind removes nothing of what is held by now", arguments: LogKind.allCases)
+    func holdAhead(_ kind: LogKind) throws {
+        let plant = try Plant(try kind.open())
+        try plant.startWorkers([StageName.allCases])
+        try plant.startCompletion()
+        try plant.record(sampleBytes(100), as: "held")
+        try plant.wait(for: .completed, of: "held")
+        try eventually("the spool is emptied") { try plant.vault.spool.sessions().isEmpty }
+        plant.rest()
+        let completed = try #require(try plant.events(of: "held").last { $0.type == "SessionCompleted" })
+        try hold(plant, "held")
+        try plant.vault.spool.makeFolder(of: "held")
+        let store = try plant.log.open()
+        func handle() throws {
+            try SessionCompletion(spool: plant.vault.spool, clock: SystemClock(), report: .silent)
+                .handle([completed], store)
+        }
+        try handle()
+        #expect(try plant.vault.spool.sessions() == ["held"])
+        try force(lifted("held"), on: "held", store)
+        try handle()
+        #expect(try plant.vault.spool.sessions().isEmpty)
+    }
+
     @Test(
         "a hold that cannot be read keeps the content, and removal goes on when it can and is lifted",
         arguments: LogKind.allCases, Spoiling.allCases)

@@ -163,9 +163,11 @@ struct HistoryCheck {
     func halt(_ losses: [PartitionLoss], _ book: HaltBook, _ run: Run) throws(LogFailure) {
         var fields: [String] = []
         for loss in losses {
-            let reason =
-                "the server has lost events that were acknowledged: \(loss.text) (noticed "
-                + "\(SystemClock().now().rfc3339))"
+            let what =
+                loss.isKnown
+                ? "the server has lost events that were acknowledged"
+                : "whether the server has lost events cannot be told"
+            let reason = "\(what): \(loss.text) (noticed \(SystemClock().now().rfc3339))"
             let isLocal = loss.isLocal || onlyLooks
             guard watch.halt(loss.partition, reason, book, missing: loss.missing, isLocal: isLocal) else {
                 continue

@@ -7,6 +7,8 @@ struct PartitionLoss: Sendable, Equatable {
     var text: String
     /// The newest position that is known to be missing; nil where no position tells.
     var missing: LogPosition?
+    /// Whether it is known that events are missing; else nobody can tell.
+    var isKnown = true
     /// Whether it is for others to do something about it: then this process alone keeps off the partition.
     var isLocal = false
 }

@@ -168,7 +168,11 @@ final class TakingBack {
             let next: Segment
             switch try segment(after: reached, beyond: end, names, hashes) {
             case .found(let segment): next = segment
-            case .none(let text): return loss(state, text)
+            case .none(let text):
+                var loss = loss(state, text)
+                // Something says that there is more, and cannot be believed as it stands.
+                loss.isKnown = false
+                return loss
             }
             hashes[next.link.name.last] = next.link.hash
             let there = try entries(after: reached, through: next.link.name.last)

@@ -56,9 +56,11 @@ extension ChunkIntake {
             try? notes.close(writer.id)
             throw error
         }
+        // They were at it: the recording lacks what they were to bring until somebody brings it. Where that
+        // is not noted, this stream's note stays, and says so.
+        if !others.isEmpty || !left.isEmpty { try notes.lacks(state.nextPlace.sequenceNumber) }
         for other in others { other.displace(next: state.nextPlace) }
-        // Those that were cut off with their process, or will find out when they wake up. Where that fails,
-        // this stream's note stays: the others' may be gone.
+        // Those that were cut off with their process, or will find out when they wake up.
         for stream in left { try notes.close(stream.writer) }
         streams.add(writer)
         return writer
@@ -142,10 +144,13 @@ extension ChunkIntake {
     public func isLacking(_ state: SessionState) -> Bool {
         let session = state.sessionID
         do {
-            let numbers =
-                try StreamNotes(spool, session).lacking() + spool.begun(session: session)
-                + heldFiles(session).map(\.sequence)
+            let numbers = try StreamNotes(spool, session).lacking() + spool.begun(session: session)
             if numbers.contains(where: { $0 > state.chunkCount }) { return true }
+            // One that waits, or was overtaken by another of its number.
+            let lacksHeld = try heldFiles(session).contains { file in
+                try file.sequence > state.chunkCount || isOvertaken(file.relative, state)
+            }
+            if lacksHeld { return true }
             // Bytes that are whole in the spool, of a process that died before the log had them; unless the
             // log has them by now.
             let whole = try spool.recorded(session: session).map(\.sequence)

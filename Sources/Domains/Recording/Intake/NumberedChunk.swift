@@ -181,8 +181,15 @@ extension ChunkIntake {
                 throw SessionRejection.chunkTaken(number: number)
             }
         } else {
-            try HeldChunk(chunk).bytes.withUnsafeBytes { bytes in
-                _ = try spool.write(bytes, by: HeldChunk.kind, of: chunk.spoolPath, sequence: number)
+            let path = try HeldChunk(chunk).bytes.withUnsafeBytes { bytes in
+                try spool.write(bytes, by: HeldChunk.kind, of: chunk.spoolPath, sequence: number)
+            }
+            let state = try log.look(at: session)
+            // A stream has got there first.
+            if number <= state.chunkCount, !state.holds(chunk) {
+                discard(path)
+                discard(chunk.spoolPath)
+                throw SessionRejection.chunkTaken(number: number)
             }
         }
         // Whoever records the one before it looks for what waits after that; this is for the case that it
@@ -193,6 +200,7 @@ extension ChunkIntake {
         guard let status = state.status, status == .recording || status == .paused else {
             throw SessionRejection.noChunkTaken(by: state)
         }
+        guard number > state.chunkCount else { throw SessionRejection.chunkTaken(number: number) }
         return .held(waitingFor: state.chunkCount + 1)
     }
 
@@ -203,11 +211,21 @@ extension ChunkIntake {
                 // It waits on while the session does.
                 if case .wrongState = rejection { return }
                 // The log will never take it: another file has its number, or it is one too much.
-                discard(next.held.recorded.spoolPath)
-                noteMissing(next.held.recorded.chunk.sequenceNumber, of: session)
+                try giveUp(next.held, session)
             }
             discard(next.path)
         }
+    }
+
+    /// A chunk whose sender was told that it waits will never be recorded. That is known before it goes.
+    private func giveUp(_ held: HeldChunk, _ session: String) throws {
+        try StreamNotes(spool, session).lacksForGood()
+        discard(held.recorded.spoolPath)
+    }
+
+    /// Whether a chunk that has waited is not what was recorded under its number.
+    func isOvertaken(_ path: String, _ state: SessionState) throws -> Bool {
+        try read(path, state.sessionID).map { !state.holds($0.recorded) } ?? false
     }
 
     /// How many chunks wait for one that is missing.
@@ -226,8 +244,14 @@ extension ChunkIntake {
     private func nextHeld(_ session: String) throws -> (held: HeldChunk, path: String)? {
         let files = try heldFiles(session)
         guard !files.isEmpty else { return nil }
-        let next = try log.look(at: session).chunkCount + 1
-        for file in files where file.sequence == next {
+        let state = try log.look(at: session)
+        for file in files where file.sequence < state.chunkCount + 1 {
+            // It was recorded, and whoever did that died before this went; or another has its number.
+            guard let held = try read(file.relative, session) else { continue }
+            if !state.holds(held.recorded) { try giveUp(held, session) }
+            discard(file.relative)
+        }
+        for file in files where file.sequence == state.chunkCount + 1 {
             if let held = try read(file.relative, session) { return (held, file.relative) }
         }
         return nil

@@ -8,7 +8,7 @@ internal import Vault
 /// | `writer` | whose stream it is: whoever opened one last |
 /// | `stream-<writer>` | there while a stream is open or was cut off: the last request that it has answered |
 /// | `request` | what all of the session's streams are asked to do |
-/// | `lacking-<number>` | bytes that belonged into this chunk never came |
+/// | `lacking-<number>` | bytes that belonged into this chunk never came; the largest number: never will |
 /// | `dropped` | bytes that were thrown away while the recording was paused |
 ///
 /// They make takeovers smooth and let a stop know what is missing. What may be written where is for the log
@@ -112,6 +112,9 @@ struct StreamNotes {
         try notes.write("\(Self.lacking)\(number)", "")
         for other in try lacking() where other < number { try notes.remove("\(Self.lacking)\(other)") }
     }
+
+    /// Notes that something was taken that can't be recorded any more, whatever still comes.
+    func lacksForGood() throws(StorageFailure) { try lacks(.max) }
 
     /// The numbers of chunks of which bytes never came.
     func lacking() throws(StorageFailure) -> [Int] {

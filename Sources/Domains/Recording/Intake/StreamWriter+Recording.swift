@@ -90,6 +90,9 @@ extension StreamWriter {
                     try intake.log.record(chunk, at: pending.place.offset, context: order.context)
                 }
                 recorded(pending)
+                // One that came with the next number may have waited for this one. Where it can't be looked
+                // for now, that is done when the recording is stopped, at the latest.
+                try? intake.recordHeld(session, context: order.context)
             } catch CommandError<SessionRejection>.rejected(let rejection) {
                 guard try settle(rejection, of: pending) else { return }
             }

@@ -94,9 +94,13 @@ enum RecordCommand: Command {
             try? report.finish(summary, status: .stopped)
             return .interrupted
         }
+        if summary.incomplete {
+            report.note(
+                "reel record: the session is incomplete: others have begun to send bytes that never came")
+        }
         guard settings[RecordSettings.wait] else {
             try report.finish(summary, status: .stopped)
-            return .success
+            return summary.incomplete ? .no : .success
         }
         let completion = CompletionWait(session: session.sessionID, log: system.log, report: report)
         let status = try completion.wait(stop: stop)
@@ -105,7 +109,7 @@ enum RecordCommand: Command {
             Output.error("reel record: no longer waiting; \(kept(summary)) and is being completed")
             return .interrupted
         }
-        return status == .completed ? .success : .no
+        return status == .completed && !summary.incomplete ? .success : .no
     }
 
     /// Looks after the log while the recording lasts: whether it is still the same, what is halted, whether

@@ -88,6 +88,7 @@ final class RecordingReport {
             json.member("chunks_count", summary.chunks)
             json.member("size_bytes", summary.bytes)
             json.member("reason", summary.reason.rawValue)
+            json.member("incomplete", summary.incomplete)
         }
         try Output.line(writer)
     }

@@ -36,6 +36,9 @@ final class PlannedStream: PlannedSession, @unchecked Sendable {
     private(set) var requests: [Int: Request] = [:]
     /// Whether anybody has begun to send.
     var hasBegun = false
+    /// The highest number of a chunk that anybody has begun to send, where chunks have numbers. Of one that
+    /// its sender has kept back nobody can know.
+    private(set) var begunChunks = 0
     /// Whether nothing happened that may take notes of missing bytes away.
     var keepsNotes = true
 
@@ -100,6 +103,8 @@ final class PlannedStream: PlannedSession, @unchecked Sendable {
         requests[request]?.finished = (recorded, dropped)
     }
 
+    func begin(chunk number: Int) { begunChunks = max(begunChunks, number) }
+
     func told(_ place: StreamPlace) {
         toldBytes = max(toldBytes, place.offset)
         toldChunks = max(toldChunks, place.sequenceNumber - 1)
@@ -119,8 +124,9 @@ final class PlannedStream: PlannedSession, @unchecked Sendable {
         }
         let isOver = state.status == .stopped || state.status == .completed
         let mayTell = kind != .independent && keepsNotes && hasBegun
-        if isOver, mayTell, !state.incomplete, state.sizeBytes < source.count {
-            found.append("it is complete with \(state.sizeBytes) of \(source.count) bytes")
+        let begun = kind == .numbered ? chunkSizes.prefix(begunChunks).reduce(0, +) : source.count
+        if isOver, mayTell, !state.incomplete, state.sizeBytes < begun {
+            found.append("it is complete with \(state.sizeBytes) of \(begun) bytes")
         }
         return found
     }

@@ -287,10 +287,18 @@ extension World {
             let upload = ChunkUpload(
                 chunk: ChunkReference(sessionID: stream.sessionID, sequenceNumber: number),
                 capturedAt: gateway.process.wallTime)
-            let chunk = try gateway.intake.openChunk(
-                upload, length: bytes.count, key: try gateway.keys.key(ofSession: stream.sessionID),
-                context: Self.context)
+            let key = try gateway.keys.key(ofSession: stream.sessionID)
+            let chunk: NumberedChunk
+            do {
+                chunk = try gateway.intake.openChunk(
+                    upload, length: bytes.count, key: key, context: Self.context)
+            } catch {
+                // It was looked at, and there is no room for it.
+                if error is StorageFailure || error is IntakeRefusal { stream.begin(chunk: number) }
+                throw error
+            }
             stream.hasBegun = true
+            stream.begin(chunk: number)
             do {
                 try bytes.prefix(bytes.count / 2).withUnsafeBytes { try chunk.write($0) }
                 guard try mayGoOn(stream, gateway) else { throw BrokenConnection() }

@@ -20,6 +20,8 @@ final class StreamSink: BodySink {
         if let time = append.capturedAt, let broken = CaptureTime.violation(time, now: core.now()) {
             throw RequestFailure.invalid([broken])
         }
+        // Nobody loses a stream to a request that brings nothing.
+        guard call.request.contentLength != 0 else { throw Self.empty }
         capturedAt = append.capturedAt
         var order = StreamOrder(session: session, context: call.context)
         order.offset = append.offset
@@ -27,8 +29,13 @@ final class StreamSink: BodySink {
         order.promisedBytes = call.request.contentLength.map { Int(clamping: $0) }
         order.whilePaused = append.refusesWhilePaused ? .refuse : .drop
         stream = try core.intake.openStream(order, key: try core.parts.keys.key(ofSession: session))
-        try core.marks.beat(session)
+        do { try core.marks.beat(session) } catch {
+            stream.breakOff()
+            throw error
+        }
     }
+
+    private static let empty = RequestFailure.invalid([Violation("body", "must not be empty")])
 
     func write(_ bytes: UnsafeRawBufferPointer) throws {
         try stream.write(bytes)
@@ -39,7 +46,7 @@ final class StreamSink: BodySink {
     func finish(byteCount: UInt64) throws -> Response {
         guard byteCount > 0 else {
             stream.cancel()
-            throw RequestFailure.invalid([Violation("body", "must not be empty")])
+            throw Self.empty
         }
         let summary = try stream.finish()
         var writer = JSONWriter()

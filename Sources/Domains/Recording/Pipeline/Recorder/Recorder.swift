@@ -67,11 +67,14 @@ public final class Recorder {
         do { reason = try take(source, intake, key, stop) } catch {
             let cause = cause(of: error)
             // Whoever goes on with it stops it, too.
-            if !Self.isElsewhere(cause) { _ = try? close(history, .recorderFailed, incomplete: true, stop) }
-            throw .failed(cause, kept: summary(.recorderFailed))
+            if !Self.isElsewhere(cause) {
+                _ = try? intake.closing(sessionID, context: context)
+                _ = try? close(history, .recorderFailed, incomplete: true, stop)
+            }
+            throw .failed(cause, kept: summary(.recorderFailed, incomplete: true))
         }
         // Others may have sent chunks of this session, too.
-        let isLacking = (try? history.look(at: sessionID)).map(intake.isLacking) ?? true
+        let isLacking = (try? intake.closing(sessionID, context: context)) ?? true
         return try close(history, reason, incomplete: reason != .endOfSource || isLacking, stop)
     }
 
@@ -186,17 +189,20 @@ public final class Recorder {
         var backoff = Backoff(limitMilliseconds: 2000)
         var deadline = Machine.now + .milliseconds(options.patienceMilliseconds)
         var isEnding = false
+        var isIncomplete = incomplete
         while true {
             do throws(CommandError<SessionRejection>) {
                 try history.withHandler { handler throws(CommandError<SessionRejection>) in
                     try handler.catchUp()
                     // After an append of unknown outcome the session may be stopped already.
                     let status = handler.state.status
-                    guard status == .recording || status == .paused else { return }
-                    try handler.handle(command, id: "\(sessionID)/stop", context: context)
+                    if status == .recording || status == .paused {
+                        try handler.handle(command, id: "\(sessionID)/stop", context: context)
+                    }
+                    isIncomplete = handler.state.incomplete
                 }
                 progress.waits(for: nil)
-                return summary(reason)
+                return summary(reason, incomplete: isIncomplete)
             } catch {
                 if stop.isSet, !isEnding {
                     isEnding = true
@@ -204,16 +210,17 @@ public final class Recorder {
                 }
                 guard case .failed(let failure) = error, failure.mayEnd, failure.kind != .lostHistory,
                     Machine.now < deadline
-                else { throw .failed(cause(of: error), kept: summary(.recorderFailed)) }
+                else { throw .failed(cause(of: error), kept: summary(.recorderFailed, incomplete: true)) }
                 progress.waits(for: "the log: \(failure.text)")
                 (isEnding ? StopSignal() : stop).wait(milliseconds: isEnding ? 100 : backoff.next())
             }
         }
     }
 
-    private func summary(_ reason: SessionEvent.StopReason) -> RecordingSummary {
+    private func summary(_ reason: SessionEvent.StopReason, incomplete: Bool) -> RecordingSummary {
         RecordingSummary(
-            sessionID: sessionID, chunks: progress.state.chunks, bytes: progress.state.bytes, reason: reason)
+            sessionID: sessionID, chunks: progress.state.chunks, bytes: progress.state.bytes, reason: reason,
+            incomplete: incomplete)
     }
 
     /// What ended a recording, in its own words.

@@ -69,6 +69,8 @@ public struct RecordingSummary: Sendable, Hashable {
     public var bytes: Int
     /// Why it stopped.
     public var reason: SessionEvent.StopReason
+    /// Whether bytes that were begun to be sent, by anybody, are missing.
+    public var incomplete: Bool
 }
 
 /// Why a recording was not made or ended early.

@@ -155,11 +155,23 @@ public final class SessionCompletion: OrderedHandler {
             tracked[session] = nil
             // Leftovers cost space, not truth; `SpoolSweep` removes what could not be removed now. Of a
             // session that a case holds they may be all there is of what was uploaded out of turn.
-            if entry.state.status == .completed, entry.state.legalHolds.isEmpty {
+            if entry.state.status == .completed, !mayBeHeld(session, entry, store) {
                 _ = try? spool.removeSession(session)
             }
         default: return
         }
+    }
+
+    /// Whether a case may hold the session by now: by what is known, or by an event that lies ahead of a
+    /// handler that is behind. What cannot be read may be a hold.
+    private func mayBeHeld(_ session: String, _ entry: Tracked, _ store: any EventStore) -> Bool {
+        var state = entry.state
+        do {
+            try store.forEach(of: session, after: entry.version) { event in
+                SessionDecider.evolve(&state, try RecordingEvent(event))
+            }
+        } catch { return true }
+        return !state.legalHolds.isEmpty
     }
 
     private func complete(

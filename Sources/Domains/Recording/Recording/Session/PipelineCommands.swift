@@ -42,14 +42,19 @@ extension PipelineState {
 }
 
 extension SessionDecider {
+    /// Refuses to remove what a case holds.
+    public static func requireUnheld(_ state: SessionState) throws(SessionRejection) {
+        guard state.legalHolds.isEmpty else {
+            throw .held(cases: state.legalHolds, command: "have its pipeline cleaned up")
+        }
+    }
+
     static func move(
         _ trigger: PipelineTrigger, _ state: SessionState, _ status: SessionStatus
     ) throws(SessionRejection) -> [RecordingEvent] {
         // A pause is complete at once: from its event on no stage begins with a chunk of the session.
         let triggers = trigger == .pause ? [trigger, .pauseComplete] : [trigger]
-        if trigger.removesContent, !state.legalHolds.isEmpty {
-            throw .held(cases: state.legalHolds, command: "have its pipeline cleaned up")
-        }
+        if trigger.removesContent { try requireUnheld(state) }
         guard trigger.isAllowed(whileSessionIs: status), state.pipeline.after(trigger) != nil else {
             throw .wrongPipelineState(state.pipeline, trigger: trigger, session: status)
         }

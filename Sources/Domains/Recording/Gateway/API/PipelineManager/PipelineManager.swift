@@ -91,6 +91,9 @@ enum PipelineManager {
     }
 
     private static func sweep(_ call: Call, _ id: String, _ state: SessionState) throws {
+        // Somebody may have put it under legal hold since it was decided, or since a cleanup was cut off.
+        let state = try call.state(of: id)
+        try SessionDecider.requireUnheld(state)
         if state.status == .completed {
             do { try call.core.parts.spool.removeSession(id) } catch {
                 _ = try? call.command([.pipeline(.error)], on: id)
