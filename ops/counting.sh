@@ -1,9 +1,12 @@
-# What ops/test and ops/long share: counting what passed and failed, and saying once more at the end what did.
-# To be sourced, with the repository as the working folder.
+# What the commands that test share: counting what passed and failed, and saying once more at the end what
+# did. To be sourced, with the repository as the working folder.
 passed=0
 failed=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+# Tests of code that reaches no server, by targets.
+pure='TidyTests|BaseTests|EventSourcingTests|RecordingTests|ConsoleTests|AccessTests|MetricsTests'
+pure+='|HTTPServerTests|VaultTests|IntakeTests|MediaProbeTests|FuzzTests|GatewayTests'
 
 step() { printf '\n== %s (%d s)\n' "$1" "$SECONDS"; }
 
