@@ -87,6 +87,8 @@ enum Failures {
                 "\(failure); make room on that disk, or keep less free with --disk-reserve (\(shortage.room.path))"
             } else if case .failed(let inner as LogFailure, _) = failure, inner.kind == .lostHistory {
                 "\(failure); \(haltedHint)"
+            } else if case .failed(let inner as MongoFailure, _) = failure, inner.isUnreachable {
+                "\(failure); \(hint)"
             } else if case .failed(StorageFailure.full, _) = failure {
                 "\(failure); wait until chunks are stored, or raise REEL_SPOOL_QUOTA_MB"
             } else {
