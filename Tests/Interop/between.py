@@ -2,10 +2,8 @@
 
 import json
 import subprocess
-import time
 
-from kit import REEL, environment, eventually
-from sending import Sender, recording
+from sending import Sender, in_hand, piped, recording
 
 
 def nothing(scene):
@@ -13,8 +11,8 @@ def nothing(scene):
     session = recording(scene.here)
     first = Sender(scene.here, session)
     first.send(b"AAAA")
-    time.sleep(0.57)  # the first one's bytes have to arrive
-    status, answer = scene.here.ask("POST", f"/chunks/{session}/process", b"")
+    scene.checks.check("a stream is at it", in_hand(scene.system, session, 4))
+    status, _ = scene.here.ask("POST", f"/chunks/{session}/process", b"")
     scene.checks.equal("an empty body is refused", status, 422)
     first.send(b"CC")
     scene.checks.equal("and takes nobody's stream", first.finish()[0], 201)
@@ -24,18 +22,16 @@ def nothing(scene):
     session = recording(scene.here)
     first = Sender(scene.other, session)
     first.send(b"AAAA")
-    time.sleep(0.57)
-    scene.checks.equal("an empty body of unknown length is refused", Sender(scene.here, session).finish()[0], 422)
+    scene.checks.check("a stream is at it in another process", in_hand(scene.system, session, 4))
+    second = Sender(scene.here, session)
+    scene.checks.equal("an empty body of unknown length is refused", second.finish()[0], 422)
     first.send(b"CC")
     scene.checks.equal("the stream that it took is refused", first.finish()[0], 409)
     scene.stop(session)
     scene.whole("a stream that an empty body took", session, b"AAAA", incomplete=True)
 
     session = f"nothing-{scene.seed}"
-    recorder = subprocess.Popen(
-        [REEL, "record", "-", "--name", "n", "--session-id", session, "--chunk-size", "0.0625", "--data",
-         str(scene.system.data)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, env=environment())
+    recorder = piped(scene.system, session, "--chunk-size", "0.0625", stderr=subprocess.DEVNULL)
     recorder.stdin.write(b"R" * 65536 + b"rest")
     recorder.stdin.flush()
     scene.has(session, 65536)
@@ -55,7 +51,7 @@ def waiting(scene):
     session = recording(scene.here)
     stream = Sender(scene.other, session)
     stream.send(b"AAAA")
-    time.sleep(0.57)  # its first bytes have to arrive
+    scene.checks.check("a stream is at it before its chunk", in_hand(scene.system, session, 4))
     scene.checks.equal("a chunk waits for a stream's", upload(session, 2, b"number"), 202)
     scene.checks.equal("the stream ends", stream.finish()[0], 201)
     scene.checks.check("the chunk that waited follows it", scene.has(session, 10))
@@ -64,17 +60,18 @@ def waiting(scene):
 
     for number, left in ((2, False), (3, True)):
         session = f"waiting-{scene.seed}-{number}"
-        recorder = subprocess.Popen(
-            [REEL, "record", "-", "--name", "n", "--session-id", session, "--json", "--wait", "--data",
-             str(scene.system.data)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, env=environment())
+        recorder = piped(scene.system, session, "--json", "--wait", stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE)
         recorder.stdin.write(b"AAAA")
         recorder.stdin.flush()
-        eventually(lambda: upload(session, number, b"number") == 202, 30)
+        scene.checks.check(f"reel record before chunk {number}: it is at it",
+                           in_hand(scene.system, session, 4))
+        scene.checks.equal(f"reel record before chunk {number}: the chunk waits",
+                           upload(session, number, b"number"), 202)
         said, told = recorder.communicate(timeout=60)
         answer = json.loads(said)
         scene.checks.equal(f"reel record before chunk {number}: status, incomplete",
-                     (recorder.returncode, answer["incomplete"]), (1 if left else 0, left))
+                           (recorder.returncode, answer["incomplete"]), (1 if left else 0, left))
         scene.checks.equal(f"reel record before chunk {number}: it says so", b"incomplete" in told, left)
         scene.whole(f"reel record before chunk {number}", session, b"AAAA" + (b"" if left else b"number"),
                     incomplete=left)

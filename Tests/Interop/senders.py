@@ -19,7 +19,7 @@ import pymongo
 from between import nothing, waiting
 from kit import REEL, UNLIMITED, Checks, System, Workspace, environment, eventually, mixed, seed_of
 from roles import Service
-from sending import Recorder, Sender, media, progress, recording, stopped, token_of
+from sending import Recorder, Sender, media, piped, progress, recording, stopped, token_of
 
 checks = Checks("senders")
 
@@ -330,10 +330,7 @@ def strangers(scene):
     """Others send into the session that `reel record` makes."""
     for what in ("a stream", "a chunk with a number"):
         session = f"stranger-{scene.seed}-{what.split()[1]}"
-        recorder = subprocess.Popen(
-            [REEL, "record", "-", "--name", "n", "--session-id", session, "--chunk-size", "0.0625", "--data",
-             str(scene.system.data)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, env=environment())
+        recorder = piped(scene.system, session, "--chunk-size", "0.0625", stderr=subprocess.PIPE)
         recorder.stdin.write(b"R" * 65536 + b"rest")
         recorder.stdin.flush()
         scene.has(session, 65536)

@@ -4,6 +4,7 @@ running system."""
 import contextlib
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import tempfile
@@ -61,6 +62,23 @@ class Sender:
         with open(self.out.name, "rb") as file:
             body = file.read()
         return status, json.loads(body) if body.startswith(b"{") else {}
+
+
+def piped(system, session, *options, **pipes):
+    """`reel record -` of a session, fed through a pipe."""
+    return subprocess.Popen(
+        [REEL, "record", "-", "--name", "n", "--session-id", session, *options, "--data", str(system.data)],
+        stdin=subprocess.PIPE, env=environment(), **{"stdout": subprocess.DEVNULL, **pipes})
+
+
+def in_hand(system, session, count, seconds=30):
+    """Whether so many bytes of a chunk that is not full have come to the spool."""
+    def look():
+        with contextlib.suppress(FileNotFoundError):
+            folder = pathlib.Path(system.endpoints["spool"]) / session
+            return any(path.stat().st_size >= count for path in folder.glob(".tmp-*"))
+        return False
+    return eventually(look, seconds)
 
 
 class Recorder(Service):

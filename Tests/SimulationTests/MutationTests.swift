@@ -10,8 +10,8 @@ import Vault
 struct Mutation: CustomTestStringConvertible, Sendable {
     let testDescription: String
     var seeds = 300
-    /// The first of them. What one world in some hundreds shows is looked for from where one is near: what
-    /// counts is that the simulation comes upon it, and long runs do so many times.
+    /// The first of them. What one world in hundreds shows is looked for from where one is near: what counts
+    /// is that the simulation comes upon it.
     var first: UInt64 = 1
     let vary: @Sendable (inout Variations) -> Void
 

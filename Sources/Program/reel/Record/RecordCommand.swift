@@ -25,7 +25,8 @@ enum RecordCommand: Command {
         ],
         statuses: [
             "1  the session may not be made like that; it ended early and is incomplete: the file was cut off or "
-                + "written to meanwhile, or could not be read, or somebody stopped it or sends its stream now; "
+                + "written to meanwhile, or could not be read, or somebody stopped it or sends its stream now, or others have "
+                + "begun to send bytes to it that never came; "
                 + "with --wait: it failed or a chunk was given up",
             "2  bad usage: an option or value that breaks a rule, no such file, an empty file, a folder",
             Common.dependencyStatus, "130  interrupted; what was recorded until then is kept",
@@ -96,7 +97,8 @@ enum RecordCommand: Command {
         }
         if summary.incomplete {
             report.note(
-                "reel record: the session is incomplete: others have begun to send bytes that never came")
+                "reel record: the session is incomplete: bytes that others have begun to send are missing, "
+                    + "or it could not be found out whether any are")
         }
         guard settings[RecordSettings.wait] else {
             try report.finish(summary, status: .stopped)
