@@ -170,8 +170,7 @@ def each(site, redis):
         checks.check(f"given back: {session} is completed and sound", eventually(
             lambda: is_sound(site, session), 60, 0.5), site.reel("verify", session).stdout)
     checks.equal("given back: nothing was written by halves", twice + halves(redis), [])
-    checks.equal("given back: no partition was halted",
-                 [line for line in role.said().splitlines() if "halted" in line], [])
+    checks.equal("given back: no partition was halted, and no halt lifted", redis("HGETALL", "reel:halted"), [])
 
 
 def with_sentinel(folder):

@@ -321,8 +321,11 @@ def halts(place, feeds):
         "halted": [{"partition": n, "reason": told[n]} for n in sorted(told)], "lifted": []})
     text = place.reel("partitions", "list").stdout.decode()
     checks.check("loss: partitions list", all(f"p{n:03d}" in text and "halted" in text for n in told), text)
-    said = "".join(role.said() for role in place.roles)
-    checks.check("loss: the roles say so, too", all(f"partition {n} is halted" in said for n in told), said[-800:])
+    def said():
+        return "".join(role.said() for role in place.roles)
+
+    checks.check("loss: the roles say so, too", eventually(
+        lambda: all(f"partition {n} is halted" in said() for n in told), 30), said()[-800:])
     return sorted(told)
 
 

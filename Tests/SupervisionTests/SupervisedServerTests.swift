@@ -128,6 +128,48 @@ struct SupervisedServerTests {
         func probe() -> Readiness { answer }
     }
 
+    /// Lives as long as its turn says, and answers when it is the one that stays.
+    private struct Killed: ServerDescription {
+        let name = "killed"
+        let folder: String
+        let port: UInt16
+        let starts: Monitor<Int>
+        let deaths: Int
+
+        func command() throws(ServerFailure) -> ChildProcess.Command {
+            let turn = starts.update { starts in
+                starts += 1
+                return starts
+            }
+            return .init("/bin/sh", ["-c", turn > deaths ? "exec sleep 600" : "kill -9 $$"])
+        }
+        func probe() -> Readiness { starts.withLock { $0 } > deaths ? .ready : .notYet("dying") }
+    }
+
+    @Test(arguments: [2, 3, 4])
+    func aServerThatIsKilledWhileItStartsIsStartedAgainAFewTimes(deaths: Int) throws {
+        let scratch = Scratch()
+        let path = scratch.path
+        let (starts, said) = (Monitor(0), Monitor<[String]>([]))
+        let server = SupervisedServer(
+            name: "killed", folder: path, policy: quick, report: { line in said.update { $0.append(line) } }
+        ) {
+            Killed(folder: path, port: $0, starts: starts, deaths: deaths)
+        }
+        // Three more than the first one, as when it serves.
+        guard deaths <= quick.attempts else {
+            #expect(throws: ServerFailure.diedAtStart(server: "killed", status: .signalled(9), log: "")) {
+                try server.start()
+            }
+            return
+        }
+        try server.start()
+        defer { server.stop() }
+        #expect(starts.withLock { $0 } == deaths + 1)
+        #expect(said.withLock { $0 }.count == deaths)
+        #expect(runningPid(server) != nil)
+    }
+
     @Test func aServerThatNeverAnswersIsEnded() throws {
         let scratch = Scratch()
         let sleeper = Sleeper(folder: scratch.path, port: try Loopback.freePort())

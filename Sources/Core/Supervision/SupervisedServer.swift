@@ -95,7 +95,7 @@ public final class SupervisedServer: Service {
             let port = try choosePort()
             live.update { $0.port = port }
             let description = describe(port)
-            let child = try launch(description, lock)
+            let child = try firstLaunch(description, lock)
             do throws(SystemFailure) {
                 try startThread(name: name) { self.keepRunning(description, lock, child) }
             } catch {
@@ -170,6 +170,26 @@ public final class SupervisedServer: Service {
             return port
         } catch {
             throw .system(server: name, error)
+        }
+    }
+
+    /// A server that somebody kills is started again, as it is later on. One that ends by itself has said
+    /// why, and would say it again.
+    private func firstLaunch(
+        _ description: any ServerDescription, _ lock: FolderLock
+    ) throws(ServerFailure) -> ChildProcess {
+        var attempt = 0
+        while true {
+            do throws(ServerFailure) { return try launch(description, lock) } catch {
+                guard case .diedAtStart(_, .signalled(let signal), _) = error, attempt < policy.attempts else {
+                    throw error
+                }
+                attempt += 1
+                report("\(name) was ended by signal \(signal) while starting; starting it again")
+                if ending.wait(milliseconds: policy.backoff.milliseconds(attempt: attempt)) {
+                    throw .stopped(server: name)
+                }
+            }
         }
     }
 

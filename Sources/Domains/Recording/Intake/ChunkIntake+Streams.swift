@@ -17,9 +17,14 @@ extension ChunkIntake {
         _ order: StreamOrder, key: @autoclosure () throws -> SessionKey
     ) throws -> StreamWriter {
         let session = order.session
-        let state = try log.look(at: session)
+        var state = try log.look(at: session)
         guard state.status != nil else { throw SessionRejection.notFound }
         try Self.requireRecording(state)
+        if try numbers(waitingIn: session, state) > 0 {
+            // Whoever recorded the one that they waited for may have died before it came to them.
+            try recordHeld(session, context: order.context)
+            state = try log.look(at: session)
+        }
         guard try numbers(waitingIn: session, state) == 0 else {
             throw IntakeRefusal.numbersWait(for: state.chunkCount + 1)
         }

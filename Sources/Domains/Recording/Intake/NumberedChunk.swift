@@ -223,9 +223,13 @@ extension ChunkIntake {
         discard(held.recorded.spoolPath)
     }
 
-    /// Whether a chunk that has waited is not what was recorded under its number.
+    /// Whether a chunk that has waited is not what was recorded under its number, or nobody can say.
     func isOvertaken(_ path: String, _ state: SessionState) throws -> Bool {
-        try read(path, state.sessionID).map { !state.holds($0.recorded) } ?? false
+        switch try read(path, state.sessionID) {
+        case .chunk(let held): !state.holds(held.recorded)
+        case .spoiled: true
+        case .gone: false
+        }
     }
 
     /// How many chunks wait for one that is missing.
@@ -247,30 +251,41 @@ extension ChunkIntake {
         let state = try log.look(at: session)
         for file in files where file.sequence < state.chunkCount + 1 {
             // It was recorded, and whoever did that died before this went; or another has its number.
-            guard let held = try read(file.relative, session) else { continue }
-            if !state.holds(held.recorded) { try giveUp(held, session) }
+            switch try read(file.relative, session) {
+            case .chunk(let held): if !state.holds(held.recorded) { try giveUp(held, session) }
+            case .spoiled: try StreamNotes(spool, session).lacksForGood()
+            case .gone: continue
+            }
             discard(file.relative)
         }
         for file in files where file.sequence == state.chunkCount + 1 {
-            if let held = try read(file.relative, session) { return (held, file.relative) }
+            if case .chunk(let held) = try read(file.relative, session) { return (held, file.relative) }
         }
         return nil
     }
 
     private func held(_ session: String, number: Int) throws -> ChunkEvent.Recorded? {
         for file in try heldFiles(session) where file.sequence == number {
-            if let held = try read(file.relative, session) { return held.recorded }
+            if case .chunk(let held) = try read(file.relative, session) { return held.recorded }
         }
         return nil
     }
 
-    /// Nil when another process has taken it just now.
-    private func read(_ path: String, _ session: String) throws -> HeldChunk? {
+    /// What a file that tells of a chunk that waits turns out to be.
+    private enum HeldFile {
+        case chunk(HeldChunk)
+        /// Nothing that this wrote.
+        case spoiled
+        /// Another process has taken it just now.
+        case gone
+    }
+
+    private func read(_ path: String, _ session: String) throws -> HeldFile {
         let buffer = ScratchBuffer()
         do { try spool.read(path, into: buffer, maximumBytes: 64 << 10) } catch {
             guard error.isMissing else { throw error }
-            return nil
+            return .gone
         }
-        return HeldChunk(buffer.copyBytes(), session: session)
+        return HeldChunk(buffer.copyBytes(), session: session).map(HeldFile.chunk) ?? .spoiled
     }
 }
