@@ -181,7 +181,8 @@ public final class SupervisedServer: Service {
         var attempt = 0
         while true {
             do throws(ServerFailure) { return try launch(description, lock) } catch {
-                guard case .diedAtStart(_, .signalled(let signal), _) = error, attempt < policy.attempts else {
+                guard case .diedAtStart(_, .signalled(let signal), _) = error, attempt < policy.attempts
+                else {
                     throw error
                 }
                 attempt += 1
