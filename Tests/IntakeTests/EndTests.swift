@@ -1,4 +1,5 @@
 import Base
+import EventSourcing
 import Foundation
 import Intake
 import Recording
@@ -172,6 +173,156 @@ struct EndTests {
                 _ = try again.finish()
             }
             #expect(try rig.stop(process) == !isResumed)
+        }
+    }
+
+    @Test(
+        "a stop has what is just being taken, and is incomplete where that waits for room",
+        arguments: [
+            true, false,
+        ], [true, false])
+    func waitingForRoom(isHere: Bool, getsRoom: Bool) throws {
+        let rig = try Rig()
+        rig.limits.chunksAhead = 1
+        rig.limits.handoverMilliseconds = getsRoom ? 10_000 : 1500
+        let (here, there) = (try rig.process(), try rig.process())
+        let stream = try rig.open(here)
+        // One chunk and a part of the next, which waits for the first to be stored.
+        let sender = try OwnThread(name: "sender") { try? stream.write("0123456789abcdefghij") }
+        try eventually("it is recorded") { try rig.state.chunkCount == 1 }
+        // Its sender looks for room now and then: the stop comes before that.
+        if getsRoom { try rig.giveUp(chunk: 1) }
+        #expect(try rig.stop(isHere ? here : there) == !getsRoom)
+        #expect(try rig.media == (getsRoom ? "0123456789abcdefghij" : "0123456789abcdef"))
+        _ = sender.wait(milliseconds: 10_000)
+    }
+
+    @Test(
+        "where the log goes away over a chunk, what was to come after it is not forgotten",
+        arguments: [
+            true, false,
+        ], [true, false])
+    func lostAnswer(isRecorded: Bool, isWhole: Bool) throws {
+        let rig = try Rig()
+        rig.limits.logMilliseconds = 50
+        rig.limits.handoverMilliseconds = 100
+        let (here, there) = (try rig.process(), try rig.process())
+        let log = here.log
+        @Sendable func goAway() throws {
+            log.isAway.withLock { $0 = true }
+            throw HeldLog.away
+        }
+        if isRecorded {
+            log.afterRecording.withLock { $0 = goAway }
+        } else {
+            log.beforeRecording.withLock { $0 = { _ in try goAway() } }
+        }
+        let stream = try rig.open(here)
+        if isWhole {
+            try stream.write("0123456789")
+            #expect(refusal { _ = try stream.finish() } is LogFailure)
+        } else {
+            #expect(refusal { try stream.write("0123456789abcdefghij") } is LogFailure)
+        }
+        #expect(try rig.state.chunkCount == (isRecorded ? 1 : 0))
+        #expect(try rig.stop(there) == !(isRecorded && isWhole))
+    }
+
+    @Test("so it is with a stream that has no place yet while others go on")
+    func lostBeforeItsPlace() throws {
+        let rig = try Rig()
+        rig.limits.logMilliseconds = 50
+        rig.limits.handoverMilliseconds = 100
+        let (here, there) = (try rig.process(), try rig.process())
+        let stream = try rig.open(here)
+        try stream.write("AAAA")
+        try rig.put("one", as: 1, there)
+        here.log.isAway.withLock { $0 = true }
+        stream.breakOff()
+        #expect(try rig.stop(there))
+    }
+
+    @Test("what a sweep removes of uploads that were cut off, or overtaken, makes it incomplete all the same")
+    func swept() throws {
+        for way in ["cut off", "overtaken", "made up for"] {
+            let rig = try Rig()
+            let process = try rig.process()
+            try rig.put("one", as: 1, process)
+            let folder = "\(rig.root)/\(Rig.session)"
+            switch way {
+            case "overtaken":
+                try rig.put("three", as: 3, process)
+                let paths = try rig.spool.recorded(session: Rig.session).filter { $0.sequence == 3 }
+                try rig.age(try #require(paths.first).relative)
+                try rig.record(2...3)
+            default:
+                try Data("tw".utf8).write(
+                    to: URL(fileURLWithPath: folder + "/.tmp-00000002-0123456789abcdef"))
+                try rig.age("\(Rig.session)/.tmp-00000002-0123456789abcdef")
+            }
+            var removed: [String] = []
+            try SpoolLeftovers(rig.spool, try rig.state, ageSeconds: 3600).remove { removed.append($0) }
+            let left = try FileManager.default.contentsOfDirectory(atPath: folder)
+            #expect(!left.contains { $0.hasPrefix(".tmp-") || $0.hasPrefix("00000003") }, "\(left)")
+            // What waited and was overtaken has gone with what was said of it.
+            #expect(removed.count == (way == "overtaken" ? 0 : 1), "\(removed)")
+            if way == "made up for" { try rig.put("two", as: 2, process) }
+            #expect(try rig.stop(process) == (way != "made up for"), "\(way)")
+        }
+    }
+
+    @Test("a sweep leaves alone what somebody may be writing")
+    func sweptWhileWriting() throws {
+        let rig = try Rig()
+        let process = try rig.process()
+        let chunk = try rig.chunk(1, process)
+        try chunk.write("on")
+        try SpoolLeftovers(rig.spool, try rig.state, ageSeconds: 3600).remove { Issue.record("\($0)") }
+        try chunk.write("e")
+        _ = try chunk.finish()
+        #expect(try rig.media == "one")
+        #expect(try !rig.stop(process))
+    }
+
+    @Test(
+        "a chunk that a full disk refuses and takes no note of is not forgotten",
+        arguments: [
+            "in the process that knows", "elsewhere, later", "elsewhere, while the disk is full",
+        ])
+    func refusedByAFullDisk(way: String) throws {
+        let rig = try Rig()
+        let (here, there) = (try rig.process(), try rig.process())
+        try rig.put("one", as: 1, here)
+        let isRunning = way == "elsewhere, later"
+        if !isRunning { here.freeze() }
+        let failure = FileCalls.$watcher.withValue(FullDisk()) { refusal { try rig.put("two", as: 2, here) } }
+        #expect((failure as? StorageFailure)?.isOutOfSpace == true)
+        if isRunning {
+            try eventually("it is noted") { try there.intake.isLacking(rig.state) }
+        }
+        switch way {
+        case "in the process that knows": #expect(try rig.stop(here))
+        case "elsewhere, later": #expect(try rig.stop(there))
+        default: #expect(try FileCalls.$watcher.withValue(FullDisk()) { try rig.stop(there) })
+        }
+    }
+
+    @Test("a chunk that was refused because nobody had its key makes it incomplete, unless it comes again")
+    func refusedForItsKey() throws {
+        for isComing in [false, true] {
+            let rig = try Rig()
+            let process = try rig.process()
+            let upload = ChunkUpload(
+                chunk: ChunkReference(sessionID: Rig.session, sequenceNumber: 1),
+                capturedAt: SystemClock().now())
+            func noKey() throws -> SessionKey { throw HeldLog.away }
+            #expect(
+                refusal {
+                    _ = try process.intake.openChunk(
+                        upload, length: 3, key: try noKey(), context: Rig.context)
+                } is LogFailure)
+            if isComing { try rig.put("one", as: 1, process) }
+            #expect(try rig.stop(process) == !isComing)
         }
     }
 

@@ -93,7 +93,7 @@ struct NumberTests {
         let process = try rig.process()
         try rig.put("two", as: 2, process)
         let path = try #require(try rig.spool.recorded(session: Rig.session).first?.relative)
-        try record(1...2, rig)
+        try rig.record(1...2)
         #expect(try process.intake.isLacking(rig.state))
         try rig.put("three", as: 3, process)
         #expect(try rig.state.chunkCount == 3)
@@ -103,27 +103,13 @@ struct NumberTests {
         #expect(try rig.stop(process))
     }
 
-    /// Somebody records chunks and does not look for what waits: he died before he came to that.
-    private func record(_ numbers: ClosedRange<Int>, _ rig: Rig) throws {
-        for number in numbers {
-            let chunk = ChunkReference(sessionID: Rig.session, sequenceNumber: number)
-            let content = ChunkContent(
-                sizeBytes: 5, digest: String(repeating: "0", count: 64), keyID: rig.key.keyID, cipher: "none")
-            try rig.command(
-                .recordChunk(
-                    ChunkEvent.Recorded(
-                        chunk: chunk, content: content, codec: "none", capturedAt: SystemClock().now(),
-                        durationSeconds: 0, frameCount: 0, spoolPath: "\(Rig.session)/\(number)")))
-        }
-    }
-
     @Test("one that waits is recorded when a stream opens whose turn has come behind it")
     func heldThenOpened() throws {
         let rig = try Rig()
         let process = try rig.process()
         try rig.put("two", as: 2, process)
         #expect(refusal { _ = try rig.open(process) } as? IntakeRefusal == .numbersWait(for: 1))
-        try record(1...1, rig)
+        try rig.record(1...1)
         let stream = try rig.open(process, at: 8)
         #expect(try rig.state.chunkCount == 2)
         try stream.write("three")
@@ -139,7 +125,7 @@ struct NumberTests {
         try rig.put("two", as: 2, process)
         let note = try #require(try rig.spool.files(session: Rig.session, by: "held").first?.relative)
         try Data("{}".utf8).write(to: URL(fileURLWithPath: "\(rig.root)/\(note)"))
-        try record(1...2, rig)
+        try rig.record(1...2)
         #expect(try process.intake.isLacking(rig.state))
         try rig.put("three", as: 3, process)
         #expect(try rig.spool.files(session: Rig.session, by: "held").isEmpty)

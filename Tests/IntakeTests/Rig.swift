@@ -14,6 +14,10 @@ final class HeldLog: IntakeLog, @unchecked Sendable {
     private let sessions = Lock<[String: SingleSessionLog]>([:])
     /// Called before each chunk is put to the log.
     let beforeRecording = Lock<(@Sendable (ChunkEvent.Recorded) throws -> Void)?>(nil)
+    /// Called after each chunk that the log has taken.
+    let afterRecording = Lock<(@Sendable () throws -> Void)?>(nil)
+    /// Nothing of it can be read.
+    let isAway = Lock(false)
     let recordings = Lock(0)
 
     init(_ log: any EventLog) { self.log = log }
@@ -28,14 +32,22 @@ final class HeldLog: IntakeLog, @unchecked Sendable {
         }
     }
 
-    func look(at session: String) throws -> SessionState { try history(session).look(at: session) }
+    func look(at session: String) throws -> SessionState {
+        guard isAway.withLock({ !$0 }) else { throw Self.away }
+        return try history(session).look(at: session)
+    }
+
+    static let away = LogFailure(.unreachable, operation: "look", key: "", text: "")
 
     func record(
         _ chunk: ChunkEvent.Recorded, at offset: Int?, context: EventContext
     ) throws -> (isNew: Bool, state: SessionState) {
         recordings.withLock { $0 += 1 }
         try beforeRecording.withLock { $0 }?(chunk)
-        return try history(chunk.chunk.sessionID).record(chunk, at: offset, context: context)
+        guard isAway.withLock({ !$0 }) else { throw Self.away }
+        let answer = try history(chunk.chunk.sessionID).record(chunk, at: offset, context: context)
+        try afterRecording.withLock { $0 }?()
+        return answer
     }
 }
 
@@ -149,6 +161,35 @@ final class Rig {
         try command(.stop(.requested, incomplete: isMissing))
         try process.intake.end(Self.session)
         return isMissing
+    }
+
+    /// Somebody records chunks and does not look for what waits: he died before he came to that.
+    func record(_ numbers: ClosedRange<Int>) throws {
+        for number in numbers {
+            let chunk = ChunkReference(sessionID: Self.session, sequenceNumber: number)
+            let content = ChunkContent(
+                sizeBytes: 5, digest: String(repeating: "0", count: 64), keyID: key.keyID, cipher: "none")
+            try command(
+                .recordChunk(
+                    ChunkEvent.Recorded(
+                        chunk: chunk, content: content, codec: "none", capturedAt: SystemClock().now(),
+                        durationSeconds: 0, frameCount: 0, spoolPath: "\(Self.session)/\(number)")))
+        }
+    }
+
+    /// A chunk is given up by a stage, so that the next one has room.
+    func giveUp(chunk number: Int) throws {
+        let chunk = ChunkReference(sessionID: Self.session, sequenceNumber: number)
+        let event = ChunkEvent.failed(chunk, stage: "store", attempts: 1, causes: ["test"])
+        let proposed = ProposedEvent(
+            sample: event, id: "failed/\(number)", time: SystemClock().now(), context: Self.context)
+        _ = try log.open().append([AppendBatch(to: Self.session, expecting: .any, [proposed])])
+    }
+
+    /// Makes a file of the spool look as if nobody had touched it for two hours.
+    func age(_ relative: String) throws {
+        try FileManager.default.setAttributes(
+            [.modificationDate: Date(timeIntervalSinceNow: -7200)], ofItemAtPath: "\(root)/\(relative)")
     }
 
     /// The recorded bytes, from the files that the events name.

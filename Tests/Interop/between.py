@@ -1,9 +1,15 @@
-"""Parts of senders.py: requests that bring nothing beside a stream, and chunks that wait for a stream's."""
+"""Parts of senders.py: requests that bring nothing beside a stream, chunks that wait for a stream's, and bytes
+that wait for room."""
 
 import json
 import subprocess
 
-from sending import Sender, in_hand, piped, recording
+from kit import UNLIMITED
+from sending import Recorder, Sender, in_hand, piped, recording
+
+# So many chunks are taken ahead of the stages (ops/docs/limits.md).
+AHEAD = 64
+CHUNK = 1 << 16
 
 
 def nothing(scene):
@@ -75,3 +81,20 @@ def waiting(scene):
         scene.checks.equal(f"reel record before chunk {number}: it says so", b"incomplete" in told, left)
         scene.whole(f"reel record before chunk {number}", session, b"AAAA" + (b"" if left else b"number"),
                     incomplete=left)
+
+
+def crowded(scene):
+    """A stop while a stream has brought more than there is room for."""
+    with Recorder(scene.system, scene.folder, "crowded", *UNLIMITED, "--chunk-size", "0.0625") as small:
+        for what, stopper in (("in the same process", small), ("in another process", scene.here)):
+            session = recording(small)
+            # Until it is stopped nothing makes room.
+            status, _ = scene.api.ask("POST", f"/api/v1/sessions/{session}/pipeline/pause")
+            scene.checks.equal(f"{what}: the stages pause", status, 200)
+            stream = Sender(small, session)
+            stream.send(b"F" * (AHEAD * CHUNK) + b"rest")
+            scene.checks.check(f"{what}: there is room for no more", scene.has(session, AHEAD * CHUNK))
+            scene.checks.equal(f"{what}: it is stopped", scene.stop(session, stopper), 200)
+            scene.checks.equal(f"{what}: the rest is refused", stream.finish()[0], 409)
+            scene.whole(f"a stop {what} before there was room", session, b"F" * (AHEAD * CHUNK),
+                        incomplete=True)

@@ -16,7 +16,7 @@ import time
 
 import pymongo
 
-from between import nothing, waiting
+from between import crowded, nothing, waiting
 from kit import REEL, UNLIMITED, Checks, System, Workspace, environment, eventually, mixed, seed_of
 from roles import Service
 from sending import Recorder, Sender, media, piped, progress, recording, stopped, token_of
@@ -403,8 +403,8 @@ def keyless(scene):
 
 
 # The long ones first; most of them wait most of the time.
-PARTS = [pauses, idle, shrinking, frozen, frozen_process, overlapping, strangers, racing, early, nothing,
-         waiting, keyless]
+PARTS = [pauses, idle, shrinking, frozen, frozen_process, overlapping, strangers, racing, early, crowded,
+         nothing, waiting, keyless]
 
 
 def main():

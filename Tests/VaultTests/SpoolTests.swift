@@ -169,8 +169,13 @@ struct SpoolTests {
         try FileManager.default.setAttributes(
             [.modificationDate: Date(timeIntervalSinceNow: -1000)],
             ofItemAtPath: folder.path + "/spool/sess-A/.tmp-old")
-        #expect(try spool.sweepTemporaries(olderThanSeconds: 2000) == 0)
-        #expect(try spool.sweepTemporaries(olderThanSeconds: 600) == 1)
+        var removed: [String] = []
+        for age in [2000, 600] {
+            try spool.sweepTemporaries(of: "sess-A", olderThanSeconds: age) { path, number in
+                removed.append("\(age) \(path) \(number ?? 0)")
+            }
+        }
+        #expect(removed == ["600 sess-A/.tmp-old 0"])
         #expect(try spool.usage().files == 2)
     }
 

@@ -142,17 +142,27 @@ struct SessionFolders: Sendable {
     /// Removes temporary files that no write has touched for `age` seconds. A session's folder that can't be
     /// swept keeps no other from it.
     func sweepTemporaries(olderThanSeconds age: Int) throws(StorageFailure) -> Int {
+        var removed = 0
+        for session in try sessions() { removed += try sweepTemporaries(of: session, olderThanSeconds: age) }
+        return removed
+    }
+
+    /// Removes those of one session.
+    /// - Parameter before: called before one is removed, with its name; what it throws keeps the file.
+    func sweepTemporaries(
+        of session: String, olderThanSeconds age: Int,
+        before: (String) throws(StorageFailure) -> Void = { _ in }
+    ) throws(StorageFailure) -> Int {
         let limit = time(nil) - age
         var removed = 0
-        for session in try sessions() {
-            // It may be gone by now, or be no folder any more.
-            guard let folder = try? folder(session), let names = try? folder.names() else { continue }
-            for name in names where name.text.hasPrefix(Self.temporaryPrefix) {
-                guard let status = try folder.status(name), status.kind == .regular,
-                    status.st_mtim.tv_sec <= limit
-                else { continue }
-                if try folder.remove(name) { removed += 1 }
-            }
+        // It may be gone by now, or be no folder any more.
+        guard let folder = try? folder(session), let names = try? folder.names() else { return 0 }
+        for name in names where name.text.hasPrefix(Self.temporaryPrefix) {
+            guard let status = try folder.status(name), status.kind == .regular,
+                status.st_mtim.tv_sec <= limit
+            else { continue }
+            try before(name.text)
+            if try folder.remove(name) { removed += 1 }
         }
         return removed
     }

@@ -227,10 +227,17 @@ public final class Spool: Sendable {
         return SpoolUsage(bytes: bytes, files: files)
     }
 
-    /// Removes what crashed writes left behind: temporary names that no write has touched for `age` seconds.
-    /// - Returns: how many there were.
-    @discardableResult
-    public func sweepTemporaries(olderThanSeconds age: Int) throws(StorageFailure) -> Int {
-        try folders.sweepTemporaries(olderThanSeconds: age)
+    /// Removes what crashed writes left behind in a session's folder: temporary names that no write has
+    /// touched for `age` seconds.
+    /// - Parameter before: called before one is removed, with its path and the number of the chunk that was
+    ///   begun with one; what it throws keeps the file.
+    public func sweepTemporaries(
+        of session: String, olderThanSeconds age: Int,
+        before: (_ relative: String, _ sequence: Int?) throws(StorageFailure) -> Void
+    ) throws(StorageFailure) {
+        _ = try folders.sweepTemporaries(of: session, olderThanSeconds: age) {
+            name throws(StorageFailure) in
+            try before("\(session)/\(name)", SpoolWriter.number(begunAs: name))
+        }
     }
 }

@@ -24,6 +24,13 @@ public final class SpoolWriter {
         file = try folder.create(temporary, mode: folders.fileMode)
     }
 
+    /// The chunk's number, where a name is that of a file that was begun with one.
+    static func number(begunAs name: String) -> Int? {
+        guard name.hasPrefix(SessionFolders.temporaryPrefix) else { return nil }
+        let rest = name.dropFirst(SessionFolders.temporaryPrefix.count)
+        return rest.dropFirst(8).first == "-" ? SessionFolders.sequence(in: rest) : nil
+    }
+
     deinit {
         // A name that can't be removed is swept later.
         if !isCommitted { _ = try? folder.remove(temporary) }
@@ -81,10 +88,6 @@ extension Spool {
 
     /// The numbers of chunks that somebody began to write with a number, and has not committed or given up.
     public func begun(session: String) throws(StorageFailure) -> [Int] {
-        try names(session: session).compactMap { name in
-            guard name.hasPrefix(SessionFolders.temporaryPrefix) else { return nil }
-            let rest = name.dropFirst(SessionFolders.temporaryPrefix.count)
-            return rest.dropFirst(8).first == "-" ? SessionFolders.sequence(in: rest) : nil
-        }
+        try names(session: session).compactMap(SpoolWriter.number(begunAs:))
     }
 }

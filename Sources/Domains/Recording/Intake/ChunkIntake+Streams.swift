@@ -20,12 +20,13 @@ extension ChunkIntake {
         var state = try log.look(at: session)
         guard state.status != nil else { throw SessionRejection.notFound }
         try Self.requireRecording(state)
-        if try numbers(waitingIn: session, state) > 0 {
+        let waiting = HeldChunks(spool, session)
+        if try waiting.count(behind: state) > 0 {
             // Whoever recorded the one that they waited for may have died before it came to them.
             try recordHeld(session, context: order.context)
             state = try log.look(at: session)
         }
-        guard try numbers(waitingIn: session, state) == 0 else {
+        guard try waiting.count(behind: state) == 0 else {
             throw IntakeRefusal.numbersWait(for: state.chunkCount + 1)
         }
         try requireRoom(for: 1, in: state)
@@ -79,7 +80,17 @@ extension ChunkIntake {
         // A spool that can't be looked at may hold anything.
         let isOwing = (try? settle(session)) ?? true
         try recordHeld(session, context: context)
-        return try isLacking(log.look(at: session)) || isOwing
+        return try isLacking(log.look(at: session)) || isOwing || !takesNotes(session)
+    }
+
+    /// Whether the disk takes notes. Where it takes none, another process may have refused what it could not
+    /// note.
+    private func takesNotes(_ session: String) -> Bool {
+        do throws(StorageFailure) {
+            try spool.makeFolder(of: session)
+            try StreamNotes(spool, session).tryOut()
+            return true
+        } catch { return false }
     }
 
     /// Has everything recorded that this and other processes have in hand of a session's streams, as far as
@@ -149,13 +160,10 @@ extension ChunkIntake {
     public func isLacking(_ state: SessionState) -> Bool {
         let session = state.sessionID
         do {
-            let numbers = try StreamNotes(spool, session).lacking() + spool.begun(session: session)
+            let untold = untold.number(of: session).map { [$0] } ?? []
+            let numbers = try untold + StreamNotes(spool, session).lacking() + spool.begun(session: session)
             if numbers.contains(where: { $0 > state.chunkCount }) { return true }
-            // One that waits, or was overtaken by another of its number.
-            let lacksHeld = try heldFiles(session).contains { file in
-                try file.sequence > state.chunkCount || isOvertaken(file.relative, state)
-            }
-            if lacksHeld { return true }
+            if try HeldChunks(spool, session).isAnyMissing(in: state) { return true }
             // Bytes that are whole in the spool, of a process that died before the log had them; unless the
             // log has them by now.
             let whole = try spool.recorded(session: session).map(\.sequence)

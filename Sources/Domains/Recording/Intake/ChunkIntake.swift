@@ -46,6 +46,7 @@ public final class ChunkIntake: Sendable {
     /// How much is taken in at once.
     public let limits: IntakeLimits
     let streams = OpenStreams()
+    let untold = UntoldLosses()
 
     /// An intake over its parts.
     /// - Parameter diskGuard: refuses chunks before a disk is full; nil: nobody looks.
@@ -74,7 +75,9 @@ public final class ChunkIntake: Sendable {
     }
 
     /// Looks after this process's open streams until `stop` is set. Blocks; call on a thread of its own.
-    public func run(stop: StopSignal) throws { try streams.run(threads: limits.lookers, stop: stop) }
+    public func run(stop: StopSignal) throws {
+        try streams.run(threads: limits.lookers, stop: stop) { [self] in tellLosses() }
+    }
 
     // MARK: - Admission
 

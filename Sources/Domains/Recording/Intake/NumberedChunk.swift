@@ -74,8 +74,9 @@ public final class NumberedChunk {
     /// The rest will not come.
     public func breakOff() {
         guard writer != nil else { return }
-        writer = nil
         noteMissing()
+        // What says so by its name goes after that.
+        writer = nil
     }
 
     private func noteMissing() { if !isKnown { intake.noteMissing(number, of: session) } }
@@ -109,8 +110,8 @@ extension ChunkIntake {
                 throw SessionRejection.outOfOrder(expected: state.chunkCount + 1, got: number)
             }
         }
-        let key = try key()
         do {
+            let key = try key()
             if !isKnown { try requireProgress(of: state) }
             try requireRoom(for: isKnown ? 0 : length ?? 1, in: state)
             // Chunks that have to wait leave room for the one that they wait for.
@@ -125,17 +126,29 @@ extension ChunkIntake {
             return NumberedChunk(self, upload, context, isKnown: isKnown, writer)
         } catch {
             // Its sender has it, and it is not taken: unless it comes again, the recording lacks it.
-            if !isKnown, !(error is SessionRejection) {
-                try? spool.makeFolder(of: session)
-                noteMissing(number, of: session)
-            }
+            if !isKnown, !(error is SessionRejection) { noteMissing(number, of: session) }
             throw error
         }
     }
 
-    /// Without a folder the session is over.
+    /// Notes that a sender has a chunk that was not taken. Where the disk takes no note, this process knows.
     fileprivate func noteMissing(_ number: Int, of session: String) {
-        try? StreamNotes(spool, session).lacks(number)
+        do {
+            try spool.makeFolder(of: session)
+            try StreamNotes(spool, session).lacks(number)
+        } catch { untold.add(number, of: session) }
+    }
+
+    /// Leaves word of what could not be noted before.
+    func tellLosses() {
+        untold.tell { number, session in
+            switch try log.look(at: session).status {
+            case .recording, .paused: break
+            default: return
+            }
+            try spool.makeFolder(of: session)
+            try StreamNotes(spool, session).lacks(number)
+        }
     }
 
     /// Records a chunk whose bytes are durable, or has it wait. What is not taken is removed.
@@ -175,15 +188,14 @@ extension ChunkIntake {
         _ chunk: ChunkEvent.Recorded, _ context: EventContext
     ) throws -> NumberedChunk.Outcome {
         let (session, number) = (chunk.chunk.sessionID, chunk.chunk.sequenceNumber)
-        if let other = try held(session, number: number) {
+        let waiting = HeldChunks(spool, session)
+        if let other = try waiting.chunk(number) {
             discard(chunk.spoolPath)
             guard other.chunk == chunk.chunk, other.content == chunk.content else {
                 throw SessionRejection.chunkTaken(number: number)
             }
         } else {
-            let path = try HeldChunk(chunk).bytes.withUnsafeBytes { bytes in
-                try spool.write(bytes, by: HeldChunk.kind, of: chunk.spoolPath, sequence: number)
-            }
+            let path = try waiting.add(chunk)
             let state = try log.look(at: session)
             // A stream has got there first.
             if number <= state.chunkCount, !state.holds(chunk) {
@@ -206,86 +218,21 @@ extension ChunkIntake {
 
     /// Records the chunks that have waited and whose turn has come.
     public func recordHeld(_ session: String, context: EventContext) throws {
-        while let next = try nextHeld(session) {
+        let waiting = HeldChunks(spool, session)
+        // Most sessions have none, and need not be looked at.
+        while try !waiting.files().isEmpty, let next = try waiting.next(behind: try log.look(at: session)) {
             do { _ = try record(next.held.recorded, context) } catch let rejection as SessionRejection {
                 // It waits on while the session does.
                 if case .wrongState = rejection { return }
                 // The log will never take it: another file has its number, or it is one too much.
-                try giveUp(next.held, session)
+                try waiting.giveUp(next.held)
             }
             discard(next.path)
         }
     }
 
-    /// A chunk whose sender was told that it waits will never be recorded. That is known before it goes.
-    private func giveUp(_ held: HeldChunk, _ session: String) throws {
-        try StreamNotes(spool, session).lacksForGood()
-        discard(held.recorded.spoolPath)
-    }
-
-    /// Whether a chunk that has waited is not what was recorded under its number, or nobody can say.
-    func isOvertaken(_ path: String, _ state: SessionState) throws -> Bool {
-        switch try read(path, state.sessionID) {
-        case .chunk(let held): !state.holds(held.recorded)
-        case .spoiled: true
-        case .gone: false
-        }
-    }
-
     /// How many chunks wait for one that is missing.
     public func waiting(_ session: String) throws -> Int {
-        try numbers(waitingIn: session, try log.look(at: session))
-    }
-
-    func numbers(waitingIn session: String, _ state: SessionState) throws -> Int {
-        Set(try heldFiles(session).map(\.sequence).filter { $0 > state.chunkCount }).count
-    }
-
-    func heldFiles(_ session: String) throws -> [(sequence: Int, relative: String)] {
-        try spool.files(session: session, by: HeldChunk.kind)
-    }
-
-    private func nextHeld(_ session: String) throws -> (held: HeldChunk, path: String)? {
-        let files = try heldFiles(session)
-        guard !files.isEmpty else { return nil }
-        let state = try log.look(at: session)
-        for file in files where file.sequence < state.chunkCount + 1 {
-            // It was recorded, and whoever did that died before this went; or another has its number.
-            switch try read(file.relative, session) {
-            case .chunk(let held): if !state.holds(held.recorded) { try giveUp(held, session) }
-            case .spoiled: try StreamNotes(spool, session).lacksForGood()
-            case .gone: continue
-            }
-            discard(file.relative)
-        }
-        for file in files where file.sequence == state.chunkCount + 1 {
-            if case .chunk(let held) = try read(file.relative, session) { return (held, file.relative) }
-        }
-        return nil
-    }
-
-    private func held(_ session: String, number: Int) throws -> ChunkEvent.Recorded? {
-        for file in try heldFiles(session) where file.sequence == number {
-            if case .chunk(let held) = try read(file.relative, session) { return held.recorded }
-        }
-        return nil
-    }
-
-    /// What a file that tells of a chunk that waits turns out to be.
-    private enum HeldFile {
-        case chunk(HeldChunk)
-        /// Nothing that this wrote.
-        case spoiled
-        /// Another process has taken it just now.
-        case gone
-    }
-
-    private func read(_ path: String, _ session: String) throws -> HeldFile {
-        let buffer = ScratchBuffer()
-        do { try spool.read(path, into: buffer, maximumBytes: 64 << 10) } catch {
-            guard error.isMissing else { throw error }
-            return .gone
-        }
-        return HeldChunk(buffer.copyBytes(), session: session).map(HeldFile.chunk) ?? .spoiled
+        try HeldChunks(spool, session).count(behind: try log.look(at: session))
     }
 }

@@ -39,16 +39,23 @@ final class OpenStreams: Sendable {
     /// The streams of a session, the oldest first.
     func of(_ session: String) -> [StreamWriter] { state.withLock { $0.bySession[session] ?? [] } }
 
-    func run(threads: Int, stop: StopSignal) throws {
+    /// Looks after the streams until `stop` is set, and calls `other` between looks, as often as at them.
+    func run(threads: Int, stop: StopSignal, other: () -> Void) throws {
         let helpers = try stride(from: 1, to: threads, by: 1).map { number in
             try OwnThread(name: "streams-\(number)") { [self] in work(stop) }
         }
-        work(stop)
+        var due = Machine.now
+        work(stop) {
+            guard Machine.now >= due else { return }
+            other()
+            due = Machine.now + .milliseconds(Self.lookMilliseconds)
+        }
         for helper in helpers { _ = helper.wait(milliseconds: 5000) }
     }
 
-    private func work(_ stop: StopSignal) {
+    private func work(_ stop: StopSignal, between: () -> Void = {}) {
         while !stop.isSet {
+            between()
             switch next() {
             case .writer(let writer):
                 writer.look()

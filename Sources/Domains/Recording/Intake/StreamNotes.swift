@@ -10,6 +10,7 @@ internal import Vault
 /// | `request` | what all of the session's streams are asked to do |
 /// | `lacking-<number>` | bytes that belonged into this chunk never came; the largest number: never will |
 /// | `dropped` | bytes that were thrown away while the recording was paused |
+/// | `trial-<name>` | nothing: whoever left it wanted to know whether the disk takes notes |
 ///
 /// They make takeovers smooth and let a stop know what is missing. What may be written where is for the log
 /// to say, whatever stands here.
@@ -61,6 +62,7 @@ struct StreamNotes {
     private static let lacking = "lacking-"
     private static let dropped = "dropped"
     private static let owing = "owing"
+    private static let trial = "trial-"
 
     private let notes: SpoolNotes
 
@@ -121,6 +123,13 @@ struct StreamNotes {
         try notes.names().compactMap { name in
             name.hasPrefix(Self.lacking) ? Int(name.dropFirst(Self.lacking.count)) : nil
         }
+    }
+
+    /// Leaves a note and takes it away again; throws where that is not possible.
+    func tryOut() throws(StorageFailure) {
+        let name = Self.trial + SpoolNotes.newName()
+        try notes.write(name, "")
+        try notes.remove(name)
     }
 
     // MARK: - What was thrown away

@@ -35,7 +35,10 @@ extension StreamWriter {
 
     private func carryOut(_ request: StreamNotes.Request) throws {
         switch request.wish {
-        case .settle: try recordHand(until: Machine.now)
+        case .settle:
+            try recordHand(until: Machine.now)
+            // Looked at again until whoever asked has waited for long enough.
+            guard !hasUnplacedBytes else { return }
         case .pause:
             try recordHand(until: Machine.now)
             announcePause()
@@ -58,8 +61,19 @@ extension StreamWriter {
         }
     }
 
-    /// Whether bytes that its source has promised have not come.
-    var isOwing: Bool { pending != nil || order.promisedBytes.map { receivedBytes < $0 } ?? false }
+    /// Whether bytes that have come are not recorded, or some that its source has promised have not come.
+    var isOwing: Bool {
+        hasUnplacedBytes || pending != nil || hand.map { $0.chunk.byteCount > 0 } ?? false
+            || order.promisedBytes.map { receivedBytes < $0 } ?? false
+    }
+
+    /// Whether bytes have come that are in no chunk yet: they wait for room, or are just being taken. What a
+    /// source gives that waits while the recording is paused is none of the recording's yet.
+    private var hasUnplacedBytes: Bool {
+        if hold != nil, order.whilePaused == .hold { return false }
+        let placed = recordedBytes + droppedBytes + (pending?.chunk.content.sizeBytes ?? 0)
+        return receivedBytes > placed + (hand?.chunk.byteCount ?? 0)
+    }
 
     /// Whether nobody else has opened a stream of this session since. Where the note of that is gone, the
     /// session may be over.
@@ -76,16 +90,21 @@ extension StreamWriter {
 
     // MARK: - Whoever stops, pauses or takes over
 
-    /// Records what is in hand.
+    /// Records what is in hand, and what is just being taken.
     /// - Returns: whether anything of the source is missing.
     func settle() -> Bool {
-        turn.take {
-            guard failure == nil else { return false }
-            do { try recordHand(until: patienceEnd) } catch {
-                end(with: intake.explained(error, of: session))
-                return true
+        let deadline = Machine.now + .milliseconds(intake.limits.handoverMilliseconds)
+        while true {
+            let answer: Bool? = turn.take {
+                guard failure == nil else { return false }
+                do { try recordHand(until: patienceEnd) } catch {
+                    end(with: intake.explained(error, of: session))
+                    return true
+                }
+                return hasUnplacedBytes && Machine.now < deadline ? nil : isOwing
             }
-            return isOwing
+            if let answer { return answer }
+            StopSignal().wait(milliseconds: Self.lookMilliseconds)
         }
     }
 
@@ -179,16 +198,18 @@ extension StreamWriter {
 
     /// Nothing more is taken. What was in hand is gone; its sender is told why.
     func end(with error: any Error) {
-        let hadBytes = hand.map { $0.chunk.byteCount > 0 } ?? false
+        let wasOwing = isOwing
         hand = nil
         failure = error
         var isNoted = true
         switch error {
         case SessionRejection.wrongState: break
-        // Whoever took over goes on from where this one was.
-        case IntakeRefusal.takenOver: if hadBytes || isOwing { isNoted = noteMissing(at: place ?? openedAt) }
+        // Whoever took over has noted that, and goes on from where this one was.
+        case IntakeRefusal.takenOver: if wasOwing, let place { isNoted = noteMissing(at: place) }
         case SessionRejection.outOfPlace(let next, _): isNoted = noteMissing(at: next)
-        default: isNoted = noteMissing(at: nil)
+        default:
+            // Nobody can say yet whether the log has it, so nor where what comes after it belongs.
+            isNoted = if let pending { isAtEnd && noteMissing(at: pending.place) } else { noteMissing() }
         }
         noteDropped()
         leave(isNoted: isNoted)
@@ -197,8 +218,9 @@ extension StreamWriter {
     /// Notes that the recording lacks what was to come here, unless somebody brings it.
     /// - Parameter missing: nil for where the recording ends now.
     /// - Returns: whether that is noted, or need not be.
-    func noteMissing(at missing: StreamPlace?) -> Bool {
-        let missing = missing ?? (try? nextPlace()) ?? place ?? openedAt
+    func noteMissing(at missing: StreamPlace? = nil) -> Bool {
+        // A number that others have passed by now would say nothing.
+        guard let missing = missing ?? (try? nextPlace()) else { return false }
         do {
             try notes.lacks(missing.sequenceNumber)
             return true

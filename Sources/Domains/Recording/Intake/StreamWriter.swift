@@ -35,7 +35,7 @@ public final class StreamWriter: @unchecked Sendable {
         var lookedAt: ContinuousClock.Instant
     }
 
-    private static let lookMilliseconds = 50
+    static let lookMilliseconds = 50
     /// Whose stream it is, is asked so often at most.
     private static let ownerMilliseconds = 100
 
@@ -54,9 +54,9 @@ public final class StreamWriter: @unchecked Sendable {
     var pending: Pending?
     /// Where its next chunk belongs; nil as long as it belongs wherever the recording ends.
     var place: StreamPlace?
-    /// Where the recording ended when it was opened.
-    let openedAt: StreamPlace
     var hold: Hold? { didSet { holding.store(hold != nil, ordering: .releasing) } }
+    /// Whether its source has come to its end.
+    var isAtEnd = false
     /// Why nothing more is taken.
     var failure: (any Error)?
     /// The last request of another process that was carried out.
@@ -80,7 +80,6 @@ public final class StreamWriter: @unchecked Sendable {
         self.intake = intake
         self.order = order
         self.description = description
-        openedAt = place
         if order.offset != nil { self.place = place }
         session = order.session
         keyID = key.keyID
@@ -222,6 +221,7 @@ public final class StreamWriter: @unchecked Sendable {
 
     /// The source has come to its end: records what is in hand.
     public func finish() throws -> StreamSummary {
+        turn.take { isAtEnd = true }
         while true {
             let isDone = try turn.take {
                 try ending {
@@ -255,7 +255,7 @@ public final class StreamWriter: @unchecked Sendable {
             let limit = Machine.now + .milliseconds(intake.limits.handoverMilliseconds)
             do { try recordHand(until: limit) } catch { end(with: error) }
             guard failure == nil else { return }
-            let isNoted = noteMissing(at: nil)
+            let isNoted = pending == nil && noteMissing()
             noteDropped()
             leave(isNoted: isNoted)
         }

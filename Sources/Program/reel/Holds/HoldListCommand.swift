@@ -46,7 +46,9 @@ enum HoldListCommand: Command {
                     ShortTime.text(hold.setAt), hold.setBy, hold.reason, session.name)
             }
         }
-        try Output.table(table, empty: "no session is held")
+        try Output.table(
+            table,
+            empty: filter.caseName.map { "no session is held by the case \($0)" } ?? "no session is held")
         if page.offset + sessions.count < total {
             Output.error(
                 "\(page.offset + sessions.count) of \(total) shown; go on with --offset \(page.offset + page.limit)"

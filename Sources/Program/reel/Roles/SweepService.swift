@@ -5,16 +5,16 @@ import Pipeline
 import Supervision
 import Vault
 
-/// Removes, once after every start, what a killed predecessor was writing: a file gets its name only when
-/// it is whole, so whatever still has a temporary one belongs to nobody. Removes from the spool, now and
-/// then, what sessions left there that are over.
+/// Removes from the chunk store, once after every start, what a killed predecessor was writing: a file gets
+/// its name only when it is whole, so whatever still has a temporary one belongs to nobody. Removes from the
+/// spool, now and then, what nobody needs there any more.
 struct SweepService: Service {
     let name = "sweep"
     private let system: OpenSystem
     private let ownsChunkStore: Bool
 
-    /// Files that others may be writing (recorders, or who shares the chunk store) are left alone for
-    /// longer than any write takes.
+    /// Files that others may be writing who share the chunk store are left alone for longer than any write
+    /// takes.
     private static let sharedAgeSeconds = 600
 
     /// - Parameter ownsChunkStore: whether nobody but this process writes there.
@@ -30,9 +30,7 @@ struct SweepService: Service {
         let sinceStart = time(nil) - Int(system.startedAt.milliseconds / 1000) + 1
         do {
             let age = ownsChunkStore ? sinceStart : Self.sharedAgeSeconds
-            let files =
-                try chunks.sweepTemporaries(olderThanSeconds: age)
-                + spool.sweepTemporaries(olderThanSeconds: Self.sharedAgeSeconds)
+            let files = try chunks.sweepTemporaries(olderThanSeconds: age)
             if files > 0 { system.report(.info, name, "removed unfinished files", [("files", "\(files)")]) }
         } catch {
             // They cost space, not truth: the next start tries again.

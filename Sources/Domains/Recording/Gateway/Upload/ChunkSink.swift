@@ -26,7 +26,10 @@ final class ChunkSink: BodySink, @unchecked Sendable {
         chunk = try core.intake.openChunk(
             upload, length: call.request.contentLength.map { Int(clamping: $0) },
             key: try core.parts.keys.key(ofSession: session), context: call.context)
-        try core.marks.beat(session)
+        do { try core.marks.beat(session) } catch {
+            chunk.breakOff()
+            throw error
+        }
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws {

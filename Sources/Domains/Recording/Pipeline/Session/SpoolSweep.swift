@@ -1,12 +1,12 @@
 public import EventSourcing
+internal import Intake
 internal import Recording
 public import Supervision
 public import Vault
 
 /// Empties the spool of sessions that need nothing there any more: what completion could not remove, and
 /// what a recorder left behind that woke up, or died, when its session was over already. Of a session that
-/// goes on it removes what nobody can record any more: bytes that were written for a chunk by somebody who
-/// died, or lost, where the log has that chunk from another file.
+/// goes on it removes what nobody can record any more (`SpoolLeftovers`).
 public final class SpoolSweep {
     private let spool: Spool
     private let log: any EventLog
@@ -69,7 +69,10 @@ public final class SpoolSweep {
                     report(
                         .warning,
                         "spool sweep: session=\(session) keeps its files, which a hold may need: \(hole)")
-                case (_, nil): try removeStrays(of: session, found.state)
+                case (_, nil):
+                    try SpoolLeftovers(spool, found.state, ageSeconds: ageSeconds).remove { path in
+                        report(.info, "spool sweep: removed \(path), which no event can name")
+                    }
                 case (_, _?): break
                 }
             } catch {
@@ -92,18 +95,5 @@ public final class SpoolSweep {
             }
         }
         return (state, hole)
-    }
-
-    /// Removes recorded bytes that no event describes or can describe any more: their number is another
-    /// file's in the log.
-    private func removeStrays(of session: String, _ state: SessionState) throws(StorageFailure) {
-        for file in try spool.recorded(session: session)
-        where file.sequence <= state.chunkCount
-            && !state.isRecorded(from: file.relative, as: file.sequence)
-        {
-            guard let age = try spool.ageSeconds(of: file.relative), age >= ageSeconds else { continue }
-            try spool.purge(file.relative, of: session)
-            report(.info, "spool sweep: removed \(file.relative), which is in no event")
-        }
     }
 }
