@@ -1,6 +1,7 @@
 import Base
 import Glibc
 import HTTPServer
+import Supervision
 import Testing
 
 /// Keeps what it is given, and how it ended.
@@ -65,8 +66,45 @@ private final class Pieces: ByteStream {
     func close() { closed.withLock { $0 += 1 } }
 }
 
+/// Counts what it is given, piece by piece.
+private final class Counter: BodySink {
+    let count = Lock(0)
+
+    var takesParts: Bool { true }
+
+    func write(_ bytes: UnsafeRawBufferPointer) { count.withLock { $0 += bytes.count } }
+
+    func finish(byteCount: UInt64) -> Response {
+        .bytes(Array("\(count.withLock { $0 })".utf8), type: "text/plain", status: 201)
+    }
+
+    func abandon() {}
+}
+
 @Suite("Bodies that don't fit memory")
 struct TransferTests {
+    @Test("many small chunks in each packet, each handed over by itself, from several clients at once")
+    func smallChunks() throws {
+        // libmicrohttpd goes through all chunks of a packet while a job has the first one.
+        let (blocks, chunks, clients) = (600, 64, 4)
+        let route = Route.upload(.post, "/up", bodyLimit: 1 << 40) { _ in Counter() }
+        try withServer([route]) { server in
+            let chunk = Array("3e8\r\n".utf8) + [UInt8](repeating: 0x7A, count: 1000) + Array("\r\n".utf8)
+            let block = [UInt8]((0..<chunks).map { _ in chunk }.joined())
+            let port = server.port
+            let senders = try (0..<clients).map { number in
+                try OwnThread(name: "sender-\(number)") {
+                    let client = try Client(port)
+                    try client.send("POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    for _ in 0..<blocks { try client.send(block) }
+                    try client.send("0\r\n\r\n")
+                    return try client.answer().text
+                }
+            }
+            for sender in senders { #expect(try sender.join() == "\(blocks * chunks * 1000)") }
+        }
+    }
+
     private func upload(_ sink: Sink, limit: UInt64 = 1 << 30) -> [Route] {
         [
             .upload(.post, "/up", bodyLimit: limit) { request in

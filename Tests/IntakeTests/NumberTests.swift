@@ -132,6 +132,61 @@ struct NumberTests {
         #expect(try rig.stop(process))
     }
 
+    @Test(
+        "none is told that it waits while the recording is being stopped",
+        arguments: ["stops", "goes on", "dies"])
+    func whileStopping(_ end: String) throws {
+        let rig = try Rig()
+        rig.limits.handoverMilliseconds = end == "dies" ? 100 : 60_000
+        let (here, there) = (try rig.process(), try rig.process())
+        let closing = try here.intake.closing(Rig.session, context: Rig.context)
+        #expect(!closing.isIncomplete)
+        let outcome = try OwnThread(name: "uploader") { [box = Box(rig, there)] in
+            Result { try box.rig.put("two", as: 2, box.process) }
+        }
+        if end == "dies" {
+            let failure = refusal { _ = try outcome.join().get() }
+            #expect(failure as? IntakeRefusal == .beingStopped)
+            // A note of somebody who is dead holds nobody up.
+            for name in try rig.spool.notes(of: Rig.session).names() where name.hasPrefix("closing-") {
+                try rig.age("\(Rig.session)/.\(name)")
+            }
+            guard case .held(waitingFor: 1) = try rig.put("two", as: 2, there) else {
+                Issue.record("it does not wait")
+                return
+            }
+            #expect(closing.isIncomplete, "it was taken for dead")
+            return
+        }
+        // It lies there, and nobody has said so.
+        try eventually("it lies there") {
+            try !rig.spool.files(session: Rig.session, by: "held").isEmpty
+        }
+        #expect(!outcome.wait(milliseconds: 200))
+        if end == "stops" {
+            try rig.command(.stop(.requested, incomplete: closing.isIncomplete))
+            #expect(try !rig.state.incomplete)
+            closing.end()
+            let expected = SessionRejection.wrongState(.stopped, command: "record a chunk")
+            #expect(refusal { _ = try outcome.join().get() } as? SessionRejection == expected)
+        } else {
+            closing.end()
+            guard case .held(waitingFor: 1) = try outcome.join().get() else {
+                Issue.record("it does not wait")
+                return
+            }
+            #expect(try rig.stop(here))
+        }
+    }
+
+    /// Sendable because one thread after the other uses it.
+    private struct Box: @unchecked Sendable {
+        let rig: Rig
+        let process: TestProcess
+
+        init(_ rig: Rig, _ process: TestProcess) { (self.rig, self.process) = (rig, process) }
+    }
+
     @Test("one whose number a stream takes meanwhile is refused, and was promised to nobody")
     func overtaken() throws {
         let rig = try Rig()

@@ -157,7 +157,9 @@ final class Rig {
     /// Stops the session as the session API does; answers whether it is incomplete.
     @discardableResult
     func stop(_ process: TestProcess) throws -> Bool {
-        let isMissing = try process.intake.closing(Self.session, context: Self.context)
+        let closing = try process.intake.closing(Self.session, context: Self.context)
+        defer { closing.end() }
+        let isMissing = closing.isIncomplete
         try command(.stop(.requested, incomplete: isMissing))
         try process.intake.end(Self.session)
         return isMissing

@@ -168,6 +168,27 @@ struct LegalHoldTests {
         try swept(plant) { files("held") == 0 }
     }
 
+    @Test("what was never finished goes, also of a held session and of one that the log does not know")
+    func unfinished() throws {
+        let plant = try Plant(InMemoryEventLog(partitions: 4))
+        try plant.command(.create(Plant.session("held", chunkBytes: 4096)), on: "held")
+        try hold(plant, "held")
+        let root = plant.vault.spool.root
+        for session in ["held", "ghost"] {
+            try plant.vault.spool.makeFolder(of: session)
+            let path = "\(root)/\(session)/.tmp-0123456789abcdef"
+            try Data("x".utf8).write(to: URL(fileURLWithPath: path))
+            try FileManager.default.setAttributes(
+                [.modificationDate: Date(timeIntervalSinceNow: -7200)], ofItemAtPath: path)
+        }
+        func isThere(_ session: String) throws -> Bool {
+            try FileManager.default.contentsOfDirectory(atPath: "\(root)/\(session)")
+                .contains { $0.hasPrefix(".tmp-") }
+        }
+        try swept(plant) { (try? !isThere("held") && !isThere("ghost")) ?? false }
+        #expect(try !isThere("held") && !isThere("ghost"))
+    }
+
     /// Leaves a file in the spool that no event names.
     private func leave(_ plant: Plant, _ session: String) throws {
         _ = try [UInt8](repeating: 1, count: 3).withUnsafeBytes {

@@ -135,13 +135,14 @@ struct SupervisedServerTests {
         let port: UInt16
         let starts: Monitor<Int>
         let deaths: Int
+        var signal = SIGKILL
 
         func command() throws(ServerFailure) -> ChildProcess.Command {
             let turn = starts.update { starts in
                 starts += 1
                 return starts
             }
-            return .init("/bin/sh", ["-c", turn > deaths ? "exec sleep 600" : "kill -9 $$"])
+            return .init("/bin/sh", ["-c", turn > deaths ? "exec sleep 600" : "kill -\(signal) $$"])
         }
         func probe() -> Readiness { starts.withLock { $0 } > deaths ? .ready : .notYet("dying") }
     }
@@ -168,6 +169,19 @@ struct SupervisedServerTests {
         #expect(starts.withLock { $0 } == deaths + 1)
         #expect(said.withLock { $0 }.count == deaths)
         #expect(runningPid(server) != nil)
+    }
+
+    @Test func aServerThatCrashesWhileItStartsIsNotStartedAgain() throws {
+        let scratch = Scratch()
+        let path = scratch.path
+        let starts = Monitor(0)
+        let server = SupervisedServer(name: "killed", folder: path, policy: quick) {
+            Killed(folder: path, port: $0, starts: starts, deaths: 1, signal: SIGABRT)
+        }
+        #expect(throws: ServerFailure.diedAtStart(server: "killed", status: .signalled(6), log: "")) {
+            try server.start()
+        }
+        #expect(starts.withLock { $0 } == 1)
     }
 
     @Test func aServerThatNeverAnswersIsEnded() throws {

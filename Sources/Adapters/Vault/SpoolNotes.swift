@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Short texts that processes leave for each other in a session's folder of the spool: `.<name>`. They are
 /// whole or not there, outlive the process that wrote them, and go with the folder; a power cut may take
 /// them.
@@ -57,6 +59,11 @@ public struct SpoolNotes: Sendable {
             _ = try? folder.remove(temporary)
             throw error
         }
+    }
+
+    /// Seconds since a note was left; nil when there is none.
+    public func ageSeconds(of name: String) throws(StorageFailure) -> Int? {
+        try folders.folder(session)?.status(file(name)).map { max(0, time(nil) - $0.st_mtim.tv_sec) }
     }
 
     /// Takes a note away; nothing happens where there is none.

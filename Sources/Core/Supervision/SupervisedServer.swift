@@ -173,18 +173,17 @@ public final class SupervisedServer: Service {
         }
     }
 
-    /// A server that somebody kills is started again, as it is later on. One that ends by itself has said
-    /// why, and would say it again.
+    /// A server that somebody kills is started again, as it is later on. One that ends by itself, or crashes,
+    /// has said why, and would again.
     private func firstLaunch(
         _ description: any ServerDescription, _ lock: FolderLock
     ) throws(ServerFailure) -> ChildProcess {
         var attempt = 0
         while true {
             do throws(ServerFailure) { return try launch(description, lock) } catch {
-                guard case .diedAtStart(_, .signalled(let signal), _) = error, attempt < policy.attempts
-                else {
-                    throw error
-                }
+                guard case .diedAtStart(_, .signalled(let signal), _) = error,
+                    signal == SIGKILL || signal == SIGTERM, attempt < policy.attempts
+                else { throw error }
                 attempt += 1
                 report("\(name) was ended by signal \(signal) while starting; starting it again")
                 if ending.wait(milliseconds: policy.backoff.milliseconds(attempt: attempt)) {

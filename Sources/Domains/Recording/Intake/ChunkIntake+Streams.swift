@@ -73,24 +73,14 @@ extension ChunkIntake {
     }
 
     /// Has everything recorded that has come of a session, as far as that can be done within a moment: to be
-    /// called before it is stopped.
-    /// - Returns: whether it would be incomplete: bytes that were begun to be sent, or promised, are missing,
-    ///   or nobody can say.
-    public func closing(_ session: String, context: EventContext) throws -> Bool {
+    /// called before it is stopped. Until the answer is ended nobody is told that a chunk waits.
+    public func closing(_ session: String, context: EventContext) throws -> SessionClosing {
         // A spool that can't be looked at may hold anything.
         let isOwing = (try? settle(session)) ?? true
         try recordHeld(session, context: context)
-        return try isLacking(log.look(at: session)) || isOwing || !takesNotes(session)
-    }
-
-    /// Whether the disk takes notes. Where it takes none, another process may have refused what it could not
-    /// note.
-    private func takesNotes(_ session: String) -> Bool {
-        do throws(StorageFailure) {
-            try spool.makeFolder(of: session)
-            try StreamNotes(spool, session).tryOut()
-            return true
-        } catch { return false }
+        let closing = SessionClosing(spool, session)
+        closing.isLacking = try isLacking(log.look(at: session)) || isOwing
+        return closing
     }
 
     /// Has everything recorded that this and other processes have in hand of a session's streams, as far as
@@ -160,8 +150,10 @@ extension ChunkIntake {
     public func isLacking(_ state: SessionState) -> Bool {
         let session = state.sessionID
         do {
-            let untold = untold.number(of: session).map { [$0] } ?? []
-            let numbers = try untold + StreamNotes(spool, session).lacking() + spool.begun(session: session)
+            // In this order: whoever gives one up notes that before he removes it.
+            let begun = try spool.begun(session: session)
+            let lacking = try StreamNotes(spool, session).lacking()
+            let numbers = begun + lacking + (untold.number(of: session).map { [$0] } ?? [])
             if numbers.contains(where: { $0 > state.chunkCount }) { return true }
             if try HeldChunks(spool, session).isAnyMissing(in: state) { return true }
             // Bytes that are whole in the spool, of a process that died before the log had them; unless the

@@ -83,8 +83,9 @@ struct HeldChunks {
 
     /// Takes away what is said of chunks whose number the log has: they were recorded, and whoever did that
     /// died before this went; or another has their number, which makes the recording incomplete for good.
-    func settle(_ state: SessionState) throws(StorageFailure) {
+    func settle(_ state: SessionState, olderThanSeconds age: Int = 0) throws(StorageFailure) {
         for file in try files() where file.sequence <= state.chunkCount {
+            if age > 0, try spool.ageSeconds(of: file.relative).map({ $0 < age }) ?? true { continue }
             switch try read(file.relative) {
             case .chunk(let held): if !state.holds(held.recorded) { try giveUp(held) }
             case .spoiled: try StreamNotes(spool, session).lacksForGood()

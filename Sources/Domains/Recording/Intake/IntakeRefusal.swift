@@ -10,6 +10,8 @@ public enum IntakeRefusal: Error, Sendable, Hashable, CustomStringConvertible {
     case takenOver(next: StreamPlace)
     /// Chunks that were given with their numbers wait for this one.
     case numbersWait(for: Int)
+    /// Somebody is just stopping the session, so that nobody can say whether the chunk would count.
+    case beingStopped
     /// The recording is paused, and the sender wanted to be told.
     case paused(next: StreamPlace)
     /// The recording is paused for longer than a stream is held.
@@ -25,6 +27,7 @@ public enum IntakeRefusal: Error, Sendable, Hashable, CustomStringConvertible {
         case .numbersWait(let number):
             "chunks that were given with their numbers wait for chunk \(number): it can only be given with its "
                 + "number, too"
+        case .beingStopped: "the recording is just being stopped; see whether it was, and try again if not"
         case .paused: "the recording is paused, and takes nothing until it is resumed"
         case .pausedTooLong(let seconds):
             "the recording has been paused for more than the \(seconds) seconds that a stream is held"
@@ -35,7 +38,7 @@ public enum IntakeRefusal: Error, Sendable, Hashable, CustomStringConvertible {
     public var next: StreamPlace? {
         switch self {
         case .takenOver(let next), .paused(let next): next
-        case .sizeLimit, .backlog, .numbersWait, .pausedTooLong: nil
+        case .sizeLimit, .backlog, .numbersWait, .beingStopped, .pausedTooLong: nil
         }
     }
 }

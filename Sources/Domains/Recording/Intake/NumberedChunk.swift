@@ -52,6 +52,7 @@ public final class NumberedChunk {
         guard writer.byteCount > 0 else {
             throw RequestFailure.invalid([Violation("body", "must not be empty")])
         }
+        var path: String?
         do {
             if let expected = upload.digest, expected != digest.finish().hex {
                 throw RequestFailure.invalid([
@@ -63,10 +64,13 @@ public final class NumberedChunk {
                     as: upload.chunk, capturedAt: upload.capturedAt, durationSeconds: upload.durationSeconds,
                     frameCount: upload.frameCount, droppedFrames: upload.droppedFrames,
                     qualityScore: upload.qualityScore)
+                path = chunk.spoolPath
                 return (try intake.take(chunk, context), chunk)
             }
         } catch {
             noteMissing()
+            // Refused, so that it will never be recorded; of anything else nobody can say that yet.
+            if error is SessionRejection || error is IntakeRefusal { path.map(intake.discard) }
             throw error
         }
     }
@@ -141,17 +145,14 @@ extension ChunkIntake {
 
     /// Leaves word of what could not be noted before.
     func tellLosses() {
+        // The folder of a session that is over meanwhile goes with the next sweep.
         untold.tell { number, session in
-            switch try log.look(at: session).status {
-            case .recording, .paused: break
-            default: return
-            }
             try spool.makeFolder(of: session)
             try StreamNotes(spool, session).lacks(number)
         }
     }
 
-    /// Records a chunk whose bytes are durable, or has it wait. What is not taken is removed.
+    /// Records a chunk whose bytes are durable, or has it wait.
     fileprivate func take(
         _ chunk: ChunkEvent.Recorded, _ context: EventContext
     ) throws -> NumberedChunk.Outcome {
@@ -159,12 +160,7 @@ extension ChunkIntake {
         if chunk.chunk.sequenceNumber > state.chunkCount + 1, state.status == .recording {
             return try hold(chunk, context)
         }
-        do {
-            guard try record(chunk, context) else { return .present }
-        } catch let rejection as SessionRejection {
-            discard(chunk.spoolPath)
-            throw rejection
-        }
+        guard try record(chunk, context) else { return .present }
         try recordHeld(chunk.chunk.sessionID, context: context)
         return .recorded
     }
@@ -189,31 +185,47 @@ extension ChunkIntake {
     ) throws -> NumberedChunk.Outcome {
         let (session, number) = (chunk.chunk.sessionID, chunk.chunk.sequenceNumber)
         let waiting = HeldChunks(spool, session)
+        var path: String?
         if let other = try waiting.chunk(number) {
-            discard(chunk.spoolPath)
             guard other.chunk == chunk.chunk, other.content == chunk.content else {
                 throw SessionRejection.chunkTaken(number: number)
             }
+            discard(chunk.spoolPath)
         } else {
-            let path = try waiting.add(chunk)
+            path = try waiting.add(chunk)
             let state = try log.look(at: session)
             // A stream has got there first.
             if number <= state.chunkCount, !state.holds(chunk) {
-                discard(path)
-                discard(chunk.spoolPath)
+                path.map(discard)
                 throw SessionRejection.chunkTaken(number: number)
             }
         }
         // Whoever records the one before it looks for what waits after that; this is for the case that it
         // looked just before this one lay there.
         try recordHeld(session, context: context)
+        // So may whoever stops the recording have done.
+        let isClosing = try isStillClosing(session)
         let state = try log.look(at: session)
         if state.holds(chunk) { return .recorded }
         guard let status = state.status, status == .recording || status == .paused else {
             throw SessionRejection.noChunkTaken(by: state)
         }
         guard number > state.chunkCount else { throw SessionRejection.chunkTaken(number: number) }
+        guard !isClosing else {
+            path.map(discard)
+            throw IntakeRefusal.beingStopped
+        }
         return .held(waitingFor: state.chunkCount + 1)
+    }
+
+    /// Whether somebody is about to stop the session, and is not done within a moment.
+    private func isStillClosing(_ session: String) throws -> Bool {
+        let deadline = Machine.now + .milliseconds(limits.handoverMilliseconds)
+        while try StreamNotes(spool, session).isClosing() {
+            guard Machine.now < deadline else { return true }
+            StopSignal().wait(milliseconds: StreamWriter.lookMilliseconds)
+        }
+        return false
     }
 
     /// Records the chunks that have waited and whose turn has come.

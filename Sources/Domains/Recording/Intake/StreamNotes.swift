@@ -10,7 +10,7 @@ internal import Vault
 /// | `request` | what all of the session's streams are asked to do |
 /// | `lacking-<number>` | bytes that belonged into this chunk never came; the largest number: never will |
 /// | `dropped` | bytes that were thrown away while the recording was paused |
-/// | `trial-<name>` | nothing: whoever left it wanted to know whether the disk takes notes |
+/// | `closing-<name>` | somebody is about to stop the session |
 ///
 /// They make takeovers smooth and let a stop know what is missing. What may be written where is for the log
 /// to say, whatever stands here.
@@ -62,7 +62,9 @@ struct StreamNotes {
     private static let lacking = "lacking-"
     private static let dropped = "dropped"
     private static let owing = "owing"
-    private static let trial = "trial-"
+    private static let closing = "closing-"
+    /// Much longer than `SessionClosing` trusts its note.
+    private static let closingSeconds = 120
 
     private let notes: SpoolNotes
 
@@ -125,11 +127,28 @@ struct StreamNotes {
         }
     }
 
-    /// Leaves a note and takes it away again; throws where that is not possible.
-    func tryOut() throws(StorageFailure) {
-        let name = Self.trial + SpoolNotes.newName()
+    // MARK: - Whether it is being stopped
+
+    /// Notes that the session is about to be stopped.
+    /// - Returns: the note's name.
+    func close() throws(StorageFailure) -> String {
+        let name = Self.closing + SpoolNotes.newName()
         try notes.write(name, "")
-        try notes.remove(name)
+        return name
+    }
+
+    func has(_ name: String) throws(StorageFailure) -> Bool { try notes.read(name) != nil }
+
+    func remove(closing name: String) throws(StorageFailure) { try notes.remove(name) }
+
+    /// Whether somebody is about to stop the session. Notes of those who died over it go.
+    func isClosing() throws(StorageFailure) -> Bool {
+        var isClosing = false
+        for name in try notes.names() where name.hasPrefix(Self.closing) {
+            guard let age = try notes.ageSeconds(of: name) else { continue }
+            if age < Self.closingSeconds { isClosing = true } else { try notes.remove(name) }
+        }
+        return isClosing
     }
 
     // MARK: - What was thrown away

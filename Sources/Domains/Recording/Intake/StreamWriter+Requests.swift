@@ -203,7 +203,7 @@ extension StreamWriter {
         failure = error
         var isNoted = true
         switch error {
-        case SessionRejection.wrongState: break
+        case SessionRejection.wrongState(let status, _) where status != .paused: break
         // Whoever took over has noted that, and goes on from where this one was.
         case IntakeRefusal.takenOver: if wasOwing, let place { isNoted = noteMissing(at: place) }
         case SessionRejection.outOfPlace(let next, _): isNoted = noteMissing(at: next)

@@ -182,6 +182,8 @@ public final class StreamWriter: @unchecked Sendable {
             guard !isStopped else { throw IntakeRefusal.paused(next: state.nextPlace) }
             return "the recording to be resumed"
         }
+        // Resumed since it was looked at.
+        guard state.status != .paused else { return nil }
         try ChunkIntake.requireRecording(state)
         try intake.requireRoom(for: 1, in: state)
         let maximum = min(order.maximumBytes ?? .max, description.storage.maximumBytes)

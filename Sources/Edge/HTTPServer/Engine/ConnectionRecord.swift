@@ -91,10 +91,10 @@ final class ConnectionRecord: @unchecked Sendable {
     }
 
     /// Puts the connection to sleep; on its own thread only. False when the server stops: then answer
-    /// at once.
+    /// at once. So it is where the connection sleeps already, which libmicrohttpd does not bear.
     func suspend(for reason: any Suspendable) -> Bool {
         sleep.withLock { sleep in
-            guard !sleep.isStopping else { return false }
+            guard !sleep.isStopping, sleep.reason == nil else { return false }
             MHD_suspend_connection(handle)
             sleep.reason = reason
             return true

@@ -228,11 +228,12 @@ final class Exchange: @unchecked Sendable {
     private func written(
         _ connection: OpaquePointer, _ data: UnsafeRawBufferPointer, _ count: inout Int
     ) -> Bool {
+        // Several chunks came in one packet, and libmicrohttpd goes through them although the connection
+        // sleeps already: it keeps what isn't taken. Until the connection is awake nothing is, even where the
+        // job has handed over by now: a connection that is put to sleep twice hangs the server.
+        guard !record.isSleeping else { return true }
         switch takeHandover() {
-        case .nothing:
-            // Several chunks came in one packet, and libmicrohttpd goes through them although the
-            // connection sleeps already: it keeps what isn't taken.
-            return true
+        case .nothing: return true
         case .proceed:
             stage = .reading
             resumeBody()

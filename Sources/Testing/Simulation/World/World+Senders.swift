@@ -175,8 +175,9 @@ extension World {
     private func stop(_ stream: PlannedStream, _ gateway: Gateway) throws {
         let status = try state(stream, gateway).status
         guard status == .recording || status == .paused else { return }
-        let isMissing = try gateway.intake.closing(stream.sessionID, context: Self.context)
-        try command([.stop(.requested, incomplete: isMissing)], on: stream, gateway)
+        let closing = try gateway.intake.closing(stream.sessionID, context: Self.context)
+        defer { closing.end() }
+        try command([.stop(.requested, incomplete: closing.isIncomplete)], on: stream, gateway)
         try gateway.intake.end(stream.sessionID)
     }
 

@@ -155,7 +155,7 @@ extension ErrorInfo {
     fileprivate init(_ refusal: IntakeRefusal) {
         switch refusal {
         case .sizeLimit(let violation): self.init(.tooLarge, "\(refusal)", violations: [violation])
-        case .backlog: self.init(.dependencyUnavailable, "\(refusal)", retryAfter: 1)
+        case .backlog, .beingStopped: self.init(.dependencyUnavailable, "\(refusal)", retryAfter: 1)
         case .takenOver, .numbersWait, .paused, .pausedTooLong:
             self.init(.wrongState, "\(refusal)", next: refusal.next)
         }

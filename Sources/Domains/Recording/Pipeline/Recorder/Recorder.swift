@@ -74,7 +74,9 @@ public final class Recorder {
             throw .failed(cause, kept: summary(.recorderFailed, incomplete: true))
         }
         // Others may have sent chunks of this session, too.
-        let isLacking = (try? intake.closing(sessionID, context: context)) ?? true
+        let closing = try? intake.closing(sessionID, context: context)
+        defer { closing?.end() }
+        let isLacking = closing?.isIncomplete ?? true
         return try close(history, reason, incomplete: reason != .endOfSource || isLacking, stop)
     }
 

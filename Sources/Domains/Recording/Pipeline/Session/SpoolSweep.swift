@@ -58,6 +58,10 @@ public final class SpoolSweep {
                 continue
             }
             do throws(StorageFailure) {
+                let leftovers = SpoolLeftovers(spool, of: session, found.state, ageSeconds: ageSeconds)
+                try leftovers.removeUnfinished { path in
+                    report(.info, "spool sweep: removed \(path), which was never finished")
+                }
                 // While a case holds it nothing is removed that anybody ever handed in.
                 guard found.state.legalHolds.isEmpty else { continue }
                 // What cannot be read may be a hold, or any chunk's.
@@ -70,7 +74,7 @@ public final class SpoolSweep {
                         .warning,
                         "spool sweep: session=\(session) keeps its files, which a hold may need: \(hole)")
                 case (_, nil):
-                    try SpoolLeftovers(spool, found.state, ageSeconds: ageSeconds).remove { path in
+                    try leftovers.removeOvertaken { path in
                         report(.info, "spool sweep: removed \(path), which no event can name")
                     }
                 case (_, _?): break

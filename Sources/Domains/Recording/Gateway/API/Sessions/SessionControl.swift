@@ -60,11 +60,14 @@ enum SessionControl {
     static func stop(_ call: Call, _ id: String) throws {
         let intake = call.core.intake
         let state = try call.state(of: id)
-        var isIncomplete = false
         if state.status == .recording || state.status == .paused {
-            isIncomplete = try intake.closing(id, context: call.context)
+            let closing = try intake.closing(id, context: call.context)
+            defer { closing.end() }
+            try call.command([.stop(.requested, incomplete: closing.isIncomplete)], on: id)
+        } else {
+            // For its answer.
+            try call.command([.stop(.requested, incomplete: false)], on: id)
         }
-        try call.command([.stop(.requested, incomplete: isIncomplete)], on: id)
         try call.core.marks.end(id)
         // What they still bring is refused in any case, by the log.
         try? intake.end(id)
