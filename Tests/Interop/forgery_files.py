@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import struct
 
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt
@@ -256,8 +257,11 @@ def things():
         return apply
 
     def folder_link(target):
-        target.folder.rename(target.world.folder / f"{target.session}.moved")
-        target.folder.symlink_to(target.world.folder / f"{target.session}.moved")
+        moved = target.world.folder / f"{target.session}.moved"
+        # Of an earlier time: what was there is put back by its files.
+        shutil.rmtree(moved, ignore_errors=True)
+        target.folder.rename(moved)
+        target.folder.symlink_to(moved)
 
     def extra(content, name="00000005.reel"):
         return lambda target: (target.folder / name).write_bytes(content(target))
