@@ -8,6 +8,8 @@ final class GatedLog: EventLog {
 
     private let inner: any EventLog
     private let state = Lock(State.open)
+    /// Calls that have passed, and the numbers of those that fail.
+    private let calls = Lock((count: 0, failing: 0..<0))
     private let feedFailure = Lock<LogFailure?>(nil)
     private let pause = StopSignal()
     /// Told of checkpoints before they are saved.
@@ -23,6 +25,21 @@ final class GatedLog: EventLog {
 
     /// From now on every call waits, as if the process had been stopped.
     func freeze() { state.withLock { $0 = .closed } }
+
+    /// Calls of the store with these numbers, from 0, find nobody.
+    func fail(calls numbers: Range<Int>) { calls.withLock { $0 = (0, numbers) } }
+
+    /// How many calls of the store there were.
+    var callCount: Int { calls.withLock { $0.count } }
+
+    fileprivate func passStore() throws(LogFailure) {
+        try pass()
+        let isFailing = calls.withLock { calls in
+            defer { calls.count += 1 }
+            return calls.failing.contains(calls.count)
+        }
+        if isFailing { throw LogFailure(.unreachable, operation: "call", key: "test", text: "away") }
+    }
 
     /// From now on nothing can be read in order, as where one machine alone is wrong; everything else goes
     /// on. Nil heals it.
@@ -78,11 +95,11 @@ private final class GatedStore: EventStore {
     var level: FormatLevel { inner.level }
 
     func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
-        try log.pass()
+        try log.passStore()
         return try inner.append(batches)
     }
     func load(_ key: String, after sequence: UInt64, limit: Int) throws(LogFailure) -> [RecordedEvent] {
-        try log.pass()
+        try log.passStore()
         return try inner.load(key, after: sequence, limit: limit)
     }
     func version(of key: String) throws(LogFailure) -> UInt64 { try inner.version(of: key) }

@@ -47,6 +47,23 @@ struct RecorderTests {
         #expect(try plant.events(of: "t").isEmpty)
     }
 
+    @Test("a log that is away for a moment costs a recording nothing, whenever that is", arguments: [1, 3])
+    func logAway(calls: Int) throws {
+        var points = 0
+        for number in 0... {
+            let plant = try Plant(InMemoryEventLog(partitions: 1))
+            let log = GatedLog(plant.log)
+            log.fail(calls: number..<number + calls)
+            let summary = try plant.record(sampleBytes(10_000), as: "s", log: log)
+            #expect(summary.reason == .endOfSource && !summary.incomplete, "away at call \(number)")
+            #expect(try plant.state(of: "s").sizeBytes == 10_000)
+            #expect(try !plant.state(of: "s").incomplete, "away at call \(number)")
+            guard log.callCount > number else { break }
+            points += 1
+        }
+        #expect(points > 10)
+    }
+
     @Test("a source is cut without loss", arguments: [1, 1023, 1024, 1025, 10_240])
     func cuts(_ count: Int) throws {
         let plant = try Plant(try LogKind.memory.open())

@@ -74,7 +74,7 @@ public final class Recorder {
             throw .failed(cause, kept: summary(.recorderFailed, incomplete: true))
         }
         // Others may have sent chunks of this session, too.
-        let closing = try? intake.closing(sessionID, context: context)
+        let closing = try? patiently(stop) { try intake.closing(sessionID, context: context) }
         defer { closing?.end() }
         let isLacking = closing?.isIncomplete ?? true
         return try close(history, reason, incomplete: reason != .endOfSource || isLacking, stop)
@@ -113,6 +113,30 @@ public final class Recorder {
         }
     }
 
+    /// Does something that looks at the log, waiting for a while until it is there again; not once `stop` is
+    /// set.
+    private func patiently<Answer>(_ stop: StopSignal, _ body: () throws -> Answer) throws -> Answer {
+        let deadline = Machine.now + .milliseconds(options.patienceMilliseconds)
+        var backoff = Backoff(firstMilliseconds: 100, limitMilliseconds: 2000)
+        while true {
+            do {
+                let answer = try body()
+                progress.waits(for: nil)
+                return answer
+            } catch {
+                guard let failure = cause(of: error) as? LogFailure, Self.mayPass(failure),
+                    Machine.now < deadline
+                else { throw error }
+                progress.waits(for: "the log: \(failure.text)")
+                guard !stop.wait(milliseconds: backoff.next()) else { throw error }
+            }
+        }
+    }
+
+    private static func mayPass(_ failure: LogFailure) -> Bool {
+        failure.mayEnd && failure.kind != .lostHistory
+    }
+
     private func open(
         _ handler: CommandHandler<SessionDecider>, as command: String
     ) throws(CommandError<SessionRejection>) {
@@ -136,7 +160,7 @@ public final class Recorder {
         order.stop = stop
         order.observer = progress
         order.arrivesInRealTime = options.session.capture.source != .file
-        let stream = try intake.openStream(order, key: key)
+        let stream = try patiently(stop) { try intake.openStream(order, key: key) }
         do {
             let reason = try copy(source, to: stream, waiting: order.whilePaused == .hold, stop)
             _ = try stream.finish()
@@ -210,8 +234,7 @@ public final class Recorder {
                     isEnding = true
                     deadline = min(deadline, Machine.now + .milliseconds(Self.endingMilliseconds))
                 }
-                guard case .failed(let failure) = error, failure.mayEnd, failure.kind != .lostHistory,
-                    Machine.now < deadline
+                guard case .failed(let failure) = error, Self.mayPass(failure), Machine.now < deadline
                 else { throw .failed(cause(of: error), kept: summary(.recorderFailed, incomplete: true)) }
                 progress.waits(for: "the log: \(failure.text)")
                 (isEnding ? StopSignal() : stop).wait(milliseconds: isEnding ? 100 : backoff.next())
