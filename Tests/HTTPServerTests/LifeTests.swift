@@ -177,6 +177,31 @@ struct LifeTests {
         #expect(stopping.wait(milliseconds: 60_000))
     }
 
+    @Test("Servers stop whole while clients go on connecting", .timeLimit(.minutes(5)))
+    func stopUnderLoad() throws {
+        for _ in 0..<100 {
+            var settings = ServerSettings()
+            settings.threads = 4
+            let server = try HTTPServer(settings, Router([Route(.get, "/") { _ in .json(Array("{}".utf8)) }]))
+            let (port, end) = (server.port, StopSignal())
+            let answered = Lock(0)
+            let clients = try (0..<4).map { number in
+                try OwnThread(name: "client-\(number)") {
+                    while !end.isSet {
+                        guard let client = try? Client(port) else { continue }
+                        guard (try? client.ask("GET", "/"))?.status == 200 else { continue }
+                        answered.withLock { $0 += 1 }
+                    }
+                }
+            }
+            eventually("all are at it") { answered.withLock { $0 } > 20 }
+            server.stop()
+            #expect(Loopback.isFree(port))
+            end.set()
+            for client in clients { try client.join() }
+        }
+    }
+
     @Test("What doesn't finish within the limit is answered with 503")
     func stopAtTheLimit() throws {
         let gate = StopSignal()

@@ -10,6 +10,8 @@ public final class HTTPServer: @unchecked Sendable {
     private let core: ServerCore
     private let context: Unmanaged<ServerCore>
     private let daemon: OpaquePointer
+    /// The listener's descriptor; libmicrohttpd closes it.
+    private let listening: CInt
     private let watch: OwnThread<Void>
     private let watchStop = StopSignal()
     private let stopOnce = StopSignal()
@@ -27,6 +29,7 @@ public final class HTTPServer: @unchecked Sendable {
         reducedConnections = fitting < settings.connections ? fitting : nil
         let listener = try Listener(address: settings.address, port: settings.port)
         port = listener.port
+        listening = listener.number
         let handlers = try WorkPool(
             name: "http-handler", threads: settings.handlerThreads, eager: settings.threads,
             queueLimit: settings.queuedRequests)
@@ -80,8 +83,7 @@ public final class HTTPServer: @unchecked Sendable {
         stopOnce.set()
         let end = monotonicMilliseconds() + limit
         core.beginStopping()
-        let listener = MHD_quiesce_daemon(daemon)
-        if listener >= 0 { close(listener) }
+        stopListening(on: listening)
         let pause = StopSignal()
         while core.runningCount > 0, monotonicMilliseconds() < end {
             for stream in core.streams { stream.finish() }

@@ -49,11 +49,30 @@ struct Listener: ~Copyable {
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
+    /// The descriptor, which stays the listener's.
+    var number: CInt { descriptor }
+
     /// The descriptor, which is the caller's from now on.
     mutating func take() -> CInt {
         defer { descriptor = -1 }
         return descriptor
     }
+}
+
+/// Lets nobody connect any more, while libmicrohttpd goes on with its connections: another socket takes the
+/// listener's place under its number, one on which nothing ever comes. With it goes the listener, out of
+/// every epoll set, too.
+///
+/// `MHD_quiesce_daemon` is for that, and ends the process now and then: it and a worker that is awake at that
+/// moment both take the listener out of the worker's epoll set, and the second of them finds it gone.
+func stopListening(on listener: CInt) {
+    let kind = CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue)
+    let silent = socket(AF_UNIX, kind, 0)
+    // Without a descriptor to spare connections are accepted until the end, and answered that it comes.
+    guard silent >= 0 else { return }
+    dup2(silent, listener)
+    _ = fcntl(listener, F_SETFD, FD_CLOEXEC)
+    close(silent)
 }
 
 /// The numeric address and the port of a socket address.
