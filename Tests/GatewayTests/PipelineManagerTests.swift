@@ -199,6 +199,8 @@ struct PipelineManagerTests {
         try api.wait(for: "completed", of: id)
         let folder = "\(api.vault.spool.root)/\(id)"
         for _ in 0..<6000 where FileManager.default.fileExists(atPath: folder) { api.pause() }
+        // Completion would look after the session again with each of its events.
+        api.stopProcessing()
         let handler = CommandHandler<SessionDecider>(
             session: id, store: try api.log.open(), clock: SystemClock())
         try handler.catchUp()

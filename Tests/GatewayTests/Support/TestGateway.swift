@@ -71,6 +71,8 @@ final class TestGateway {
     private let ownsFolder: Bool
     private let stop = StopSignal()
     private var threads: [OwnThread<Void>] = []
+    private let processingStop = StopSignal()
+    private var processing: [OwnThread<Void>] = []
 
     /// - Parameter other: another gateway whose log, keys and folders are shared.
     init(
@@ -127,6 +129,7 @@ final class TestGateway {
 
     deinit {
         server.stop()
+        stopProcessing()
         stop.set()
         for thread in threads { _ = thread.wait(milliseconds: 10_000) }
         if ownsFolder { try? FileManager.default.removeItem(atPath: folder) }
@@ -160,12 +163,18 @@ final class TestGateway {
             headers + ["Content-Type: application/octet-stream"], body: bytes)
     }
 
+    /// Nothing is sealed or completed any more, and nothing that this does is under way.
+    func stopProcessing() {
+        processingStop.set()
+        for thread in processing { _ = thread.wait(milliseconds: 10_000) }
+    }
+
     /// Seals what is recorded, until the gateway goes.
     func startProcessing() throws {
-        let (log, vault, stop) = (log, vault, stop)
+        let (log, vault, stop) = (log, vault, processingStop)
         let instance = UUID().uuidString
         try log.liveness().beat(ConsumerName.mark(ofInstance: instance), forMilliseconds: 3_600_000)
-        threads.append(
+        processing.append(
             try OwnThread(name: "stages") {
                 let stage = try ChunkStage(
                     chain: [.compress, .encrypt, .validate, .store], log: log, vault: vault, levels: [:],
@@ -177,7 +186,7 @@ final class TestGateway {
                     try ParkedChunk.events(for: delivery, reason, clock: SystemClock(), at: log.level)
                 }.run(stop: stop)
             })
-        threads.append(
+        processing.append(
             try OwnThread(name: "completion") {
                 let completion = SessionCompletion(
                     spool: vault.spool, clock: SystemClock(), report: .silent)
