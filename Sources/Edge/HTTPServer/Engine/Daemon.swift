@@ -63,12 +63,12 @@ struct Listener: ~Copyable {
 /// listener's place under its number, one on which nothing ever comes. With it goes the listener, out of
 /// every epoll set, too.
 ///
-/// `MHD_quiesce_daemon` is for that, and ends the process now and then: it and a worker that is awake at that
-/// moment both take the listener out of the worker's epoll set, and the second of them finds it gone.
+/// `MHD_quiesce_daemon` is for that. It was seen to end the process once ("Failed to remove listen FD from
+/// epoll set"), most likely where a worker that was awake had taken the listener out of its set itself.
 func stopListening(on listener: CInt) {
     let kind = CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue)
     let silent = socket(AF_UNIX, kind, 0)
-    // Without a descriptor to spare connections are accepted until the end, and answered that it comes.
+    // Without a descriptor to spare connections are accepted until the end.
     guard silent >= 0 else { return }
     dup2(silent, listener)
     _ = fcntl(listener, F_SETFD, FD_CLOEXEC)
