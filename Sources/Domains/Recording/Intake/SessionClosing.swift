@@ -30,10 +30,13 @@ public final class SessionClosing {
     /// Whether the session is to be stopped as incomplete: bytes that were begun to be sent, or promised, are
     /// missing, or nobody can say. To be asked right before the stop is appended.
     public var isIncomplete: Bool {
-        guard !isLacking, let name, Machine.now - since < .seconds(Self.trustedSeconds) else { return true }
+        guard !isLacking, let name, !isOld else { return true }
         // Where the disk takes no notes, another process may know what it could not write.
         return (try? notes.has(name)) != true
     }
+
+    /// Whether it was found too long ago to be relied on.
+    public var isOld: Bool { Machine.now - since >= .seconds(Self.trustedSeconds) }
 
     /// It is stopped, or goes on.
     public func end() { if let name { try? notes.remove(closing: name) } }

@@ -69,15 +69,18 @@ public final class Recorder {
             // Whoever goes on with it stops it, too.
             if !Self.isElsewhere(cause) {
                 _ = try? intake.closing(sessionID, context: context)
-                _ = try? close(history, .recorderFailed, incomplete: true, stop)
+                _ = try? close(history, .recorderFailed, stop) { true }
             }
             throw .failed(cause, kept: summary(.recorderFailed, incomplete: true))
         }
         // Others may have sent chunks of this session, too.
-        let closing = try? patiently(stop) { try intake.closing(sessionID, context: context) }
+        var closing = try? patiently(stop) { try intake.closing(sessionID, context: context) }
         defer { closing?.end() }
-        let isLacking = closing?.isIncomplete ?? true
-        return try close(history, reason, incomplete: reason != .endOfSource || isLacking, stop)
+        return try close(history, reason, stop) {
+            // The log may have been away for longer than what was found can be relied on.
+            if closing?.isOld ?? true { closing = try? intake.closing(sessionID, context: context) }
+            return reason != .endOfSource || closing?.isIncomplete ?? true
+        }
     }
 
     private func intake(_ history: SingleSessionLog) -> ChunkIntake {
@@ -209,14 +212,16 @@ public final class Recorder {
     // MARK: - The end
 
     private func close(
-        _ history: SingleSessionLog, _ reason: SessionEvent.StopReason, incomplete: Bool, _ stop: StopSignal
+        _ history: SingleSessionLog, _ reason: SessionEvent.StopReason, _ stop: StopSignal,
+        incomplete: () -> Bool
     ) throws(RecordingFailure) -> RecordingSummary {
-        let command = SessionCommand.stop(reason, incomplete: incomplete)
         var backoff = Backoff(limitMilliseconds: 2000)
         var deadline = Machine.now + .milliseconds(options.patienceMilliseconds)
         var isEnding = false
-        var isIncomplete = incomplete
+        var isIncomplete = true
         while true {
+            // Asked anew with each try.
+            let command = SessionCommand.stop(reason, incomplete: incomplete())
             do throws(CommandError<SessionRejection>) {
                 try history.withHandler { handler throws(CommandError<SessionRejection>) in
                     try handler.catchUp()
