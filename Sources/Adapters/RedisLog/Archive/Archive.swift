@@ -292,6 +292,12 @@ final class Archive: Sendable {
                 + "archive; restore the missing file, or look whether this is the right archive")
     }
 
+    /// What a segment says of itself, and the hash over the whole of it. Nothing vouches for it yet.
+    func link(of name: SegmentName) throws(SegmentFailure) -> SegmentLink {
+        let (front, hash) = try store.readSealed(name, on: shelf(name.last.partition))
+        return SegmentLink(try header(front, of: name), hash: hash, frontHash: front.hash)
+    }
+
     /// A segment that waits behind the end of the chain, which nothing vouches for yet: whoever reads it has
     /// to compare it with the stream. Its checksum and its place are verified.
     func waiting(

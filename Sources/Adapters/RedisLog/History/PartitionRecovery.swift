@@ -141,7 +141,7 @@ final class TakingBack {
             loss.isLocal = true
             return loss
         }
-        return try takeBack(open, upTo: newest, state)
+        return try takeBack(open, state)
     }
 
     private func loss(_ state: PartitionState, _ text: String) -> PartitionLoss {
@@ -151,34 +151,30 @@ final class TakingBack {
 
     // MARK: - What the archive has
 
-    private struct Segment {
-        let link: SegmentLink
-        let events: [RecordedEvent]
-    }
-
     /// Goes along the segments that are not trimmed in the log yet, each joining one before it, and puts back
     /// what of them the log lacks behind its end.
     private func takeBack(
-        _ names: [SegmentName], upTo newest: LogPosition, _ state: PartitionState
+        _ names: [SegmentName], _ state: PartitionState
     ) throws(LogFailure) -> PartitionLoss? {
-        // Hashes of the segments that end at a place: one that begins there has to name the right one.
-        var hashes = try ends(of: state)
+        let path: [SegmentLink]
+        switch try way(along: names, state) {
+        case .found(let found): path = found
+        case .none(let text):
+            var loss = loss(state, text)
+            // Something says that there is more, and cannot be believed as it stands.
+            loss.isKnown = false
+            return loss
+        }
         var (reached, end, taken) = (state.through, state.end, 0)
-        while reached < newest {
-            let next: Segment
-            switch try segment(after: reached, beyond: end, names, hashes) {
-            case .found(let segment): next = segment
-            case .none(let text):
-                var loss = loss(state, text)
-                // Something says that there is more, and cannot be believed as it stands.
-                loss.isKnown = false
-                return loss
+        for link in path {
+            let events: [RecordedEvent]
+            do throws(SegmentFailure) { events = try segment(link).filter { $0.position > reached } } catch {
+                if case .storage(transient: true) = error.kind { throw error.asLogFailure("take back") }
+                return loss(state, "the segment that follows in the archive cannot be read: \(error)")
             }
-            hashes[next.link.name.last] = next.link.hash
-            let there = try entries(after: reached, through: next.link.name.last)
-            let events = next.events.filter { $0.position > reached }
+            let there = try entries(after: reached, through: link.name.last)
             if let text = contradiction(events, there, upTo: end) { return loss(state, text) }
-            reached = next.link.name.last
+            reached = link.name.last
             let missing = events.filter { $0.position > end }
             guard !missing.isEmpty else { continue }
             do throws(LogFailure) {
@@ -197,6 +193,16 @@ final class TakingBack {
         return nil
     }
 
+    /// The entries of a segment that was found by its hash.
+    private func segment(_ link: SegmentLink) throws(SegmentFailure) -> [RecordedEvent] {
+        let (found, events) = try owner.archive.waiting(link.name)
+        guard found == link else {
+            throw SegmentFailure(
+                .damaged, segment: "\(link.name)", text: "it is another one than a moment before")
+        }
+        return events
+    }
+
     private func ends(of state: PartitionState) throws(LogFailure) -> [LogPosition: String] {
         var hashes = [LogPosition.start(of: state.partition): ""]
         hashes[state.through] = state.hash
@@ -208,45 +214,49 @@ final class TakingBack {
         return hashes
     }
 
-    private enum Next {
-        case found(Segment)
+    private enum Way {
+        case found([SegmentLink])
+        /// Why there is none.
         case none(String)
     }
 
-    /// The segment that goes on from a place, and farthest. Of those that go beyond the log's end, one that
-    /// is to be believed: an archiver that died, or woke up late, leaves segments that nobody vouches for.
-    private func segment(
-        after reached: LogPosition, beyond end: LogPosition, _ names: [SegmentName],
-        _ hashes: [LogPosition: String]
-    ) throws(LogFailure) -> Next {
-        var doubts: String?
-        var text =
-            "the archive goes on, and no segment joins where the log's archive ends, at \(reached.entryID)"
-        let candidates = names.filter { $0.after <= reached && $0.last > reached }.sorted {
-            $0.last > $1.last
-        }
-        for name in candidates {
-            let segment: Segment
-            do throws(SegmentFailure) {
-                let (link, events) = try owner.archive.waiting(name)
-                segment = Segment(link: link, events: events)
-            } catch {
+    /// The segments that lead from where the log's archive ends as far as the archive goes. Of those that go
+    /// beyond the log's end, only such as are to be believed: an archiver that died, or woke up late, leaves
+    /// segments that nobody vouches for.
+    private func way(along names: [SegmentName], _ state: PartitionState) throws(LogFailure) -> Way {
+        var paths = SegmentPaths(from: try ends(of: state))
+        var doubts: [SegmentName: String] = [:]
+        var obstacles: [SegmentName: String] = [:]
+        // Those that begin earlier first: what a segment goes on from is known when its turn comes.
+        for name in names.sorted() where paths.reach(name.after) {
+            let link: SegmentLink
+            do throws(SegmentFailure) { link = try owner.archive.link(of: name) } catch {
                 if case .storage(transient: true) = error.kind { throw error.asLogFailure("take back") }
-                text = "the segment that follows in the archive cannot be read: \(error)"
+                obstacles[name] = "the segment that follows in the archive cannot be read: \(error)"
                 continue
             }
-            guard let hash = hashes[name.after], segment.link.previousHash == hash else {
-                text =
+            if !isByHand, name.last > state.end, let doubt = try doubt(link) {
+                doubts[name] = doubt
+            } else if !paths.add(link) {
+                obstacles[name] =
                     "the segment \(name) of the archive does not join: it names another one before it than the "
                     + "log does"
-                continue
             }
-            guard !isByHand, name.last > end, let doubt = try doubt(segment.link) else {
-                return .found(segment)
-            }
-            doubts = doubts ?? doubt
         }
-        return .none(doubts ?? text)
+        let farthest = paths.reached.last
+        let reached = farthest?.name.last ?? state.through
+        var beyond: [SegmentName] = []
+        for name in names.sorted() where name.last > reached {
+            // Of a log that was archived in other segments before it was put back, or of two archivers at
+            // once, and all of it is in the log.
+            if name.last <= state.end, try !isStranger(name, state) { continue }
+            beyond.append(name)
+        }
+        if beyond.isEmpty { return .found(farthest.map(paths.path) ?? []) }
+        return .none(
+            beyond.compactMap { doubts[$0] }.first ?? beyond.compactMap { obstacles[$0] }.first
+                ?? "the archive goes on, and no segment joins where the log's archive ends, at "
+                + reached.entryID)
     }
 
     /// Segments that are not trimmed in the log yet and hold what it does not.
@@ -257,11 +267,19 @@ final class TakingBack {
         }
         var strangers: [SegmentName] = []
         for name in names where name.last > state.through {
-            let events = (try? owner.archive.waiting(name))?.events.filter { $0.position > state.through }
-            let there = try entries(after: max(name.after, state.through), through: name.last)
-            if there.map(\.event) != events.map({ $0.map(Optional.some) }) { strangers.append(name) }
+            if try isStranger(name, state) { strangers.append(name) }
         }
         return strangers
+    }
+
+    private func isStranger(_ name: SegmentName, _ state: PartitionState) throws(LogFailure) -> Bool {
+        let events: [RecordedEvent]
+        do throws(SegmentFailure) { events = try owner.archive.waiting(name).events } catch {
+            if case .storage(transient: true) = error.kind { throw error.asLogFailure("compare") }
+            return true
+        }
+        let there = try entries(after: max(name.after, state.through), through: name.last)
+        return there.map(\.event) != events.filter { $0.position > state.through }
     }
 
     /// Why a segment that goes beyond the log's end is not believed; nil when it is.
@@ -411,22 +429,9 @@ final class TakingBack {
         guard archived > 0, state.trimmed == nil || state.trimmed == archived, !owner.options.onlyLooks else {
             return nil
         }
-        var anchor = ArchiveAnchor(through: .start(of: state.partition))
-        while anchor.count < archived {
-            var next: ArchiveAnchor?
-            for name in names where name.after == anchor.through && next == nil {
-                guard let link = try? owner.archive.waiting(name).link, link.previousHash == anchor.hash,
-                    link.countBefore == anchor.count, try doubtless(link)
-                else { continue }
-                next = link.anchor
-            }
-            guard let next else { return nil }
-            anchor = next
-        }
+        guard let anchor = try anchor(after: archived, state, names) else { return nil }
         let said = ArchiveAnchor(through: state.through, count: state.count, hash: state.hash)
-        guard anchor.count == archived, anchor != said, anchor.through <= state.end,
-            state.first.map({ $0 > anchor.through }) ?? true
-        else { return nil }
+        guard anchor != said else { return nil }
         let reply = try client.run(
             "mend archive", LogKeys.archive(state.partition), .mend,
             [
@@ -440,6 +445,29 @@ final class TakingBack {
         guard reply.integer == 1 else { return nil }
         owner.options.notify(.archiveMended(state.partition, through: anchor.through))
         return try PartitionInspector(client: client).states([state.partition]).first
+    }
+
+    /// Where a chain of segments from the first on ends that has a number of entries, all of them such as
+    /// have left the stream; nil when there is none.
+    private func anchor(
+        after count: Int, _ state: PartitionState, _ names: [SegmentName]
+    ) throws(LogFailure) -> ArchiveAnchor? {
+        var paths = SegmentPaths(from: [.start(of: state.partition): ""])
+        for name in names.sorted() where paths.reach(name.after) {
+            guard let link = try? owner.archive.link(of: name), try doubtless(link) else { continue }
+            _ = paths.add(link)
+        }
+        for last in paths.reached where last.countThrough == count && last.name.last <= state.end {
+            guard state.first.map({ $0 > last.name.last }) ?? true else { continue }
+            var before = 0
+            let isWhole = paths.path(to: last).allSatisfy { link in
+                guard link.countBefore == before, (try? segment(link)) != nil else { return false }
+                before = link.countThrough
+                return true
+            }
+            if isWhole { return last.anchor }
+        }
+        return nil
     }
 
     /// Nobody has vouched for another segment in its place.
