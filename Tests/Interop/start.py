@@ -110,6 +110,13 @@ def outputs(system, place):
     done = subprocess.run([REEL, "events", session, "--json", "--data", system.data], stdout=writing,
                           stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment())
     os.close(writing)
+    left = list(pathlib.Path("/dev/shm").glob(f"mongoc-{system.process.pid}"))
+    checks.equal("a service leaves no name in /dev/shm, which would stay when it is killed", left, [])
+    script = ': > "/dev/shm/mongoc-$$"; exec "$@"'
+    done = subprocess.run(["sh", "-c", script, "sh", REEL, "--version"], stdin=subprocess.DEVNULL,
+                          capture_output=True, env=environment())
+    checks.equal("a name that a killed process with the same number has left: no complaint",
+                 (done.returncode, done.stderr), (0, b""))
     checks.equal("events to a pipe that nobody reads: no complaint", (done.returncode, done.stderr), (0, b""))
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

@@ -13,16 +13,9 @@ struct MongoRefusal: Error, CustomStringConvertible {
 struct MongoAdministration: ~Copyable {
     private let client: OpaquePointer
 
-    /// libmongoc is set up once for the process, and never torn down: others may still use it.
-    private static let setUp: Void = {
-        mongoc_init()
-        // What matters comes back as an error.
-        mongoc_log_set_handler(nil, nil)
-    }()
-
     /// Connects, and logs in.
     init(port: UInt16, as login: ServerLogin?) throws(MongoRefusal) {
-        Self.setUp
+        reel_mongoc_begin()
         do throws(SystemFailure) {
             // The library waits for a server that does not listen yet; a probe has no time for that.
             _ = try LoopbackSocket(port: port, timeoutMilliseconds: 1_000)

@@ -30,11 +30,28 @@ static void hold_standard_descriptors(void) {
     }
 }
 
+// libmongoc keeps counters in a file of /dev/shm for a tool of its own, from the moment it is loaded. The file
+// of a process that is killed would stay for good, and the next process with its number would complain of it.
+// So the name goes before the library is loaded and after, and the memory stays.
+static void drop_counters_name(void) {
+    static const char start[] = "/dev/shm/mongoc-";
+    char path[sizeof start + 3 * sizeof(long)], digits[3 * sizeof(long)];
+    size_t length = 0, count = 0;
+    while (start[length]) path[length] = start[length], length++;
+    for (long number = syscall(SYS_getpid); number > 0; number /= 10) digits[count++] = (char)('0' + number % 10);
+    while (count > 0) path[length++] = digits[--count];
+    path[length] = 0;
+    syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+}
+
+__attribute__((constructor)) static void after_libraries(void) { drop_counters_name(); }
+
 static void begin(int count, char **vector, char **environment) {
     (void)environment;
     argument_count = count;
     arguments = vector;
     hold_standard_descriptors();
+    drop_counters_name();
 }
 
 // The C library calls these before the constructors of all libraries, with main's arguments. Swift reads its

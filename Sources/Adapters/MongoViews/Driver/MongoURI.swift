@@ -7,15 +7,8 @@ final class MongoURI: Sendable {
     // Set once here, never changed by any call after that, and freed once in `deinit`.
     private nonisolated(unsafe) let pointer: OpaquePointer
 
-    /// libmongoc is set up once for the process, and never torn down: other pools may still use it.
-    private static let setUp: Void = {
-        mongoc_init()
-        // Everything worth knowing comes back as a failure; libmongoc's own lines could carry addresses.
-        mongoc_log_set_handler(nil, nil)
-    }()
-
     init(_ settings: MongoSettings) throws(MongoFailure) {
-        Self.setUp
+        reel_mongoc_begin()
         let nowhere = MongoTarget(operation: "connect", collection: "", host: "(MONGODB_URL)")
         guard let uri = mongoc_uri_new_with_error(settings.url, nil) else {
             throw MongoFailure("the connection string is not a valid mongodb:// url", at: nowhere)
