@@ -93,13 +93,43 @@ import Testing
                     $0.wait()
                     ended.set()
                 }, Role(name: "broken") { _ in throw Broken() },
-            ])
+            ], report: .silent)
         #expect(throws: Broken.self) { try pool.run(stop: StopSignal()) }
         #expect(ended.isSet)
-        let idle = RolePool(name: "roles", roles: [Role(name: "idle") { _ in }])
+        let idle = RolePool(name: "roles", roles: [Role(name: "idle") { _ in }], report: .silent)
         #expect(throws: RoleEnded.self) { try idle.run(stop: StopSignal()) }
         let stop = StopSignal()
         stop.set()
-        try RolePool(name: "roles", roles: [Role(name: "patient") { $0.wait() }]).run(stop: stop)
+        let patient = Role(name: "patient") { $0.wait() }
+        try RolePool(name: "roles", roles: [patient], report: .silent).run(stop: stop)
+    }
+
+    @Test func aRoleWhoseServerGoesAwayWhileItIsBuiltIsBuiltAgain() throws {
+        struct Broken: Error {}
+        let away = LogFailure(.unreachable, operation: "open", key: "k", text: "gone")
+        let report = RoleLog.silent
+        let tries = Lock(0)
+        let stop = StopSignal()
+        let late = Role(name: "late") {
+            let number = tries.withLock { tries in
+                tries += 1
+                return tries
+            }
+            guard number == 3 else { throw away }
+            return {
+                stop.set()
+                $0.wait()
+            }
+        }
+        try RolePool(name: "roles", roles: [late], report: report).run(stop: stop)
+        #expect(tries.withLock { $0 } == 3)
+        #expect(report.outages.current.isEmpty)
+        // What waiting does not mend ends it.
+        let broken = Role(name: "broken") { () throws -> @Sendable (StopSignal) throws -> Void in
+            throw Broken()
+        }
+        #expect(throws: Broken.self) {
+            try RolePool(name: "roles", roles: [broken], report: report).run(stop: StopSignal())
+        }
     }
 }

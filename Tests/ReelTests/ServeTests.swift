@@ -92,7 +92,7 @@ import Testing
 
     @Test func aStartWaitsForWhatMayPassAndForNothingElse() throws {
         struct Broken: Error {}
-        let wait = StartupWait(seconds: 30, log: Log(level: .error, service: "t"))
+        let wait = StartupWait(seconds: 30, log: Log(level: .error, service: "t"), command: "t")
         let away = LogFailure(.unreachable, operation: "open", key: "k", text: "t")
         var tries = 0
         let answer = try wait.run(StopSignal()) {
@@ -102,7 +102,7 @@ import Testing
         }
         #expect(answer == 7)
         #expect(throws: Broken.self) { try wait.run(StopSignal()) { throw Broken() } }
-        let none = StartupWait(seconds: 0, log: Log(level: .error, service: "t"))
+        let none = StartupWait(seconds: 0, log: Log(level: .error, service: "t"), command: "t")
         #expect(throws: away) { try none.run(StopSignal()) { throw away } }
         let stopped = StopSignal()
         stopped.set()

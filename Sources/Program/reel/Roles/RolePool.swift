@@ -1,9 +1,24 @@
+import Pipeline
 import Supervision
 
 /// One thread's work in a running system.
 struct Role: Sendable {
-    var name: String
-    var run: @Sendable (StopSignal) throws -> Void
+    /// Runs until it is told to stop. Stays on the thread that it was built on.
+    typealias Work = (StopSignal) throws -> Void
+
+    let name: String
+    /// Builds what it works with, and needs servers for; done again while they are away.
+    let build: @Sendable () throws -> Work
+
+    init(name: String, run: @escaping @Sendable (StopSignal) throws -> Void) {
+        self.name = name
+        build = { run }
+    }
+
+    init(name: String, build: @escaping @Sendable () throws -> Work) {
+        self.name = name
+        self.build = build
+    }
 }
 
 /// A role that ended although nobody asked it to.
@@ -17,6 +32,7 @@ struct RoleEnded: Error, CustomStringConvertible {
 struct RolePool: Service {
     let name: String
     let roles: [Role]
+    let report: RoleLog
 
     func run(stop: StopSignal) throws {
         let ending = StopSignal()
@@ -24,7 +40,8 @@ struct RolePool: Service {
         let threads = try roles.map { role in
             try OwnThread(name: role.name) {
                 do {
-                    try role.run(ending)
+                    let work = try waitingOut(startOf: role.name, stop: ending, report: report, role.build)
+                    try work?(ending)
                     if !ending.isSet { throw RoleEnded(name: role.name) }
                 } catch {
                     ending.set()

@@ -6,7 +6,8 @@ import MongoViews
 import Pipeline
 import Supervision
 
-/// The work of the roles, each part built on the thread that runs it.
+/// The work of the roles, each part built on the thread that runs it. What needs a server to be built is built
+/// in `build`.
 enum Roles {
     /// The work of the chosen roles; chunks go through consecutive stages in memory.
     static func make(_ system: OpenSystem) throws -> [Role] {
@@ -34,7 +35,7 @@ enum Roles {
             (0..<system.workers).map { index in
                 let consumer = ConsumerName(
                     instance: system.instance, number: place * system.workers + index)
-                return Role(name: "\(chain[0].rawValue)-\(index)") { stop in
+                return Role(name: "\(chain[0].rawValue)-\(index)") {
                     let clock = SystemClock()
                     let stage = try ChunkStage(
                         chain: chain, log: system.log, vault: vault, levels: system.levels,
@@ -46,7 +47,7 @@ enum Roles {
                         parkedEvents: { delivery, reason throws(LogFailure) in
                             try ParkedChunk.events(for: delivery, reason, clock: clock, at: system.log.level)
                         })
-                    try worker.run(stop: stop)
+                    return { try worker.run(stop: $0) }
                 }
             }
         }
@@ -108,16 +109,16 @@ enum Roles {
     }
 
     private static func projector(_ system: OpenSystem) -> Role {
-        Role(name: MongoReadModels.subscription.name) { stop in
+        Role(name: MongoReadModels.subscription.name) {
             var limits = MongoProjection.Limits()
             limits.eventsHeld = 40_000
             // With the log at hand it reads a session again whose history has a gap in the read model.
             let projection = system.views.projection(
                 epoch: system.log.epoch, log: try system.log.open(), limits: limits)
-            try ProjectionWorker(
+            let worker = ProjectionWorker(
                 projection: projection, log: system.log, member: member(of: system),
-                report: system.report.roles
-            ).run(stop: stop)
+                report: system.report.roles)
+            return { try worker.run(stop: $0) }
         }
     }
 

@@ -56,9 +56,10 @@ enum ServeCommand: Command {
     }
 
     private static func serve(_ plan: ServePlan, _ stop: StopSignal) throws {
-        let system = try StartupWait(seconds: plan.startupWaitSeconds, log: plan.system.log).run(stop) {
-            try OpenSystem(plan.choice, plan.system, plan.places, command: "serve")
-        }
+        let system = try StartupWait(seconds: plan.startupWaitSeconds, log: plan.system.log, command: "serve")
+            .run(stop) {
+                try OpenSystem(plan.choice, plan.system, plan.places, command: "serve")
+            }
         // Never freed, see UpCommand.
         _ = Unmanaged.passRetained(system)
         let beats = LivenessService(system)
@@ -74,42 +75,10 @@ enum ServeCommand: Command {
         if plan.choice.servesSessions || plan.choice.names.contains(.projector) {
             services.append(ReadModelWatchService(system))
         }
-        services.append(RolePool(name: "roles", roles: try Roles.make(system)))
+        services.append(RolePool(name: "roles", roles: try Roles.make(system), report: system.report.roles))
         services += try WebRoles(system, plan.web, command: "serve").services
         services.append(InServiceMark(system, path: plan.readyFile, beats: beats.health))
         let group = ServiceGroup(services, stopWithinMilliseconds: plan.stopWithinSeconds * 1000)
         try group.run(stop: stop)
-    }
-}
-
-/// Tries again, for a limited time, while a server cannot be reached: after a power cut everything starts
-/// at once, in any order. What waiting cannot mend ends the start.
-struct StartupWait {
-    let seconds: Int
-    let log: Log
-
-    /// Whether it may pass while one waits: a server comes up, or somebody puts it right.
-    static func mayPass(_ error: any Error) -> Bool {
-        // A folder of keys that is not mounted yet looks like an empty one.
-        if case KeyFailure.lost? = error as? KeyFailure { return true }
-        return error.mayEnd
-    }
-
-    func run<Value>(_ stop: StopSignal, _ open: () throws -> Value) throws -> Value {
-        let deadline = ContinuousClock.now + .seconds(seconds)
-        var hasSaid = false
-        while true {
-            do {
-                return try open()
-            } catch  where Self.mayPass(error) {
-                let left = deadline - ContinuousClock.now
-                guard left > .zero else { throw error }
-                let text = "waiting for a server: \(error)"
-                log(hasSaid ? .debug : .warning, "serve", text, [("at_most_s", "\(left.components.seconds)")])
-                hasSaid = true
-                // The caller sees that `stop` is set.
-                if stop.wait(milliseconds: 500) { throw error }
-            }
-        }
     }
 }

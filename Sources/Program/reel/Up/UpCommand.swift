@@ -23,6 +23,8 @@ enum UpCommand: Command {
 
     /// Milliseconds for all roles and servers to stop.
     private static let stopMilliseconds = 40_000
+    /// How long servers of its own that die while it starts may take to come back.
+    private static let waitSeconds = 60
 
     static func run(_ settings: Settings) throws -> ExitStatus {
         let plan = try UpPlan(settings)
@@ -51,7 +53,11 @@ enum UpCommand: Command {
         let places = Places(
             plan.system, data: folder.path, redisURL: servers.redisURL, mongodbURL: servers.mongodbURL,
             vaultURL: servers.vaultURL)
-        let system = try OpenSystem(.everything, plan.system, places, command: "up")
+        // Its own servers are kept running: one that dies now comes back.
+        let seconds = servers.areOwn ? waitSeconds : 0
+        let system = try StartupWait(seconds: seconds, log: plan.system.log, command: "up").run(stop) {
+            try OpenSystem(.everything, plan.system, places, command: "up")
+        }
         // Never freed: the driver's connections say goodbye to the server when they are, and wait 5 s for
         // one that has been stopped. The process ends then anyway.
         _ = Unmanaged.passRetained(system)
@@ -64,7 +70,7 @@ enum UpCommand: Command {
         endpoints.roleURLs = web.web.urls
         endpoints.adminTokenFile = token.path
         let roles: [any Service] = [
-            RolePool(name: "roles", roles: try Roles.make(system)), token,
+            RolePool(name: "roles", roles: try Roles.make(system), report: system.report.roles), token,
         ]
         let beats = LivenessService(system)
         let group = ServiceGroup(

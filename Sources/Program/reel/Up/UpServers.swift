@@ -37,6 +37,9 @@ final class UpServers {
     /// The servers as services of a group.
     var services: [any Service] { [redis, mongodb].compactMap { $0 } }
 
+    /// Whether none of them was given.
+    var areOwn: Bool { redis != nil && mongodb != nil }
+
     var redisURL: String {
         plan.redisURL
             ?? EmbeddedRedis(folder: "", port: redis?.port ?? 0, login: credentials?.redis).url

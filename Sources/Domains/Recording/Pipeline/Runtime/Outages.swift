@@ -1,6 +1,6 @@
 internal import Base
 public import EventSourcing
-internal import Supervision
+public import Supervision
 
 /// What keeps loops of this process from working at the moment: for health and metrics. Any thread.
 public final class Outages: Sendable {
@@ -139,4 +139,24 @@ func waitingOutFailures(
             outage.failed(error, stop)
         }
     }
+}
+
+/// What a role works with: built again and again, with growing pauses, while time or an operator may end what
+/// keeps it from being built. A server that goes away in the middle of a start is none that starts badly.
+/// - Returns: nil when `stop` was set meanwhile.
+public func waitingOut<Value>(
+    startOf role: String, stop: StopSignal, report: RoleLog, _ build: () throws -> Value
+) throws -> Value? {
+    var outage = OutageWait(role, loop: "start of \(role)", report: report)
+    defer { outage.end() }
+    while !stop.isSet {
+        do {
+            let value = try build()
+            outage.succeeded()
+            return value
+        } catch  where error.mayEnd {
+            outage.failed(error, stop)
+        }
+    }
+    return nil
 }
