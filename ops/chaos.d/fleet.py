@@ -76,6 +76,11 @@ class Keeper:
         self.process.send_signal(number)
         return True
 
+    def stop(self):
+        """Asks the process to end, once: a second signal would end it before it is done."""
+        if self.asked != signal.SIGTERM:
+            self.signal(signal.SIGTERM)
+
 
 class Fleet:
     """Everything that was started, so that it can be hurt, healed and ended."""
@@ -262,15 +267,18 @@ class Fleet:
     def stop_all(self):
         """Ends all work cleanly, the servers as well; recorders and senders wait."""
         for worker in self.workers:
-            worker.signal(signal.SIGTERM)
+            worker.stop()
         for worker in self.workers:
             if worker.process:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     worker.process.wait(60)
-        self.up.asked = signal.SIGTERM
-        status = self.system.stop()
-        if status not in (0, -signal.SIGKILL):
-            self.up.ends.append((status, "a clean restart"))
+        self.up.stop()
+        if self.up.process:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.up.process.wait(60)
+            self.system.kill()
+            if self.up.process.returncode not in (0, -signal.SIGKILL):
+                self.up.ends.append((self.up.process.returncode, "a clean restart"))
 
     def start_all(self):
         """Starts everything again."""
@@ -290,7 +298,7 @@ class Fleet:
         for stream in self.streams:
             stream.end_input()
         for worker in self.workers:
-            worker.signal(signal.SIGTERM)
+            worker.stop()
         for worker in self.workers:
             if worker.process:
                 try:
