@@ -1,11 +1,12 @@
 internal import EventSourcing
 
-/// The ways along the segments on a partition's shelf, from places where the log's archive ends or has ended.
+/// The ways along the segments on a partition's shelf, from places where the log's archive ends or has
+/// ended.
 ///
-/// Several segments may cover the same stretch: those of two archivers at once, and those of a server that was
-/// put back to an older state, whose archiver cut otherwise than before. Each names the hash of the one before
-/// it. Whoever follows the longest that joins may come to an end where another way leads on, so all of them
-/// are known before one is chosen.
+/// Several segments may cover the same stretch: those of two archivers at once, and those of a server that
+/// was put back to an older state, whose archiver cut otherwise than before. Each names the hash of the one
+/// before it. Whoever follows the longest that joins may come to an end where another way leads on, so all of
+/// them are known before one is chosen.
 struct SegmentPaths {
     /// A place where a segment ends, and which one does.
     private struct End: Hashable {

@@ -6,8 +6,8 @@ import MongoViews
 import Pipeline
 import Supervision
 
-/// The work of the roles, each part built on the thread that runs it. What needs a server to be built is built
-/// in `build`.
+/// The work of the roles, each part built on the thread that runs it. What needs a server to be built is
+/// built in `build`.
 enum Roles {
     /// The work of the chosen roles; chunks go through consecutive stages in memory.
     static func make(_ system: OpenSystem) throws -> [Role] {
