@@ -122,10 +122,8 @@ class Stream:
             self.over.set()
 
     def _start(self):
-        order = json.dumps({"session_id": self.session, "name": self.session,
-                            "rdp_config": {"host": "chaos", "username": "chaos"}}).encode()
         while not self.ending.wait(1):
-            found = self.ask("POST", "/recordings/start", order)
+            found = self._begin()
             # What was begun and not answered is there.
             place = self.look()
             if found and (found[0] == 201 or place and place[0] != "created"):
@@ -133,13 +131,21 @@ class Stream:
             # What was made and not begun, the same request begins.
         return False
 
+    def _begin(self):
+        return self.ask("POST", "/recordings/start", json.dumps({
+            "session_id": self.session, "name": self.session,
+            "rdp_config": {"host": "chaos", "username": "chaos"}}).encode())
+
     def _stop(self):
         for _ in range(200):
-            if not self.look() and self.ask("GET", "/recordings?limit=1"):
+            place = self.look()
+            if not place and self.ask("GET", "/recordings?limit=1"):
                 return  # it was never made
+            if place and place[0] == "created":
+                self._begin()  # it was made while it could not be begun, and has an end only then
             found = self.ask("POST", f"/recordings/{self.session}/stop")
             if found and found[0] in (200, 409) and (self.look() or ("recording",))[0] not in (
-                    "recording", "paused"):
+                    "created", "recording", "paused"):
                 self.look()
                 return
             time.sleep(0.5)
