@@ -335,63 +335,6 @@ struct TakingBackTests {
         #expect(try archived.everything(keys: 23) == before)
     }
 
-    /// Archives all of it in two chains of segments, of which the second is cut otherwise, and ends farther.
-    /// - Returns: the state of the server before anything was archived, and the log as it went on.
-    private func archiveTwice() throws -> (DatabaseCopy, RedisEventLog) {
-        try appendSamples(log, 0..<100)
-        let copy = try DatabaseCopy(log)
-        try appendSamples(log, 100..<300)
-        for partition in 0..<2 {
-            // The one that cut less wakes up when the other one is done.
-            var isFirst = true
-            let late = try log.archiver(policy(15)) { step throws(LogFailure) in
-                guard step == .closing, isFirst else { return }
-                isFirst = false
-                _ = try log.archiver(policy(25)).run(partition: partition, all: true)
-            }
-            _ = try late.run(partition: partition, all: true)
-        }
-        try copy.restore(log)
-        let opened = try reopened()
-        try archive(opened)
-        return (copy, opened)
-    }
-
-    private func archive(_ opened: RedisEventLog) throws {
-        for partition in 0..<2 {
-            _ = try opened.archiver(policy(25)).run(partition: partition, all: true)
-        }
-    }
-
-    @Test("an old copy is put back twice beside an archive that was cut in two ways: all is taken back")
-    func twice() throws {
-        let (copy, opened) = try archiveTwice()
-        // The last segment of the first way ends behind what was archived since, and nothing is missing.
-        let reasons = try reopened().halts().list().map(\.reason)
-        #expect(reasons == [])
-        try appendSamples(opened, 300..<400)
-        try archive(opened)
-        let before = withoutNewest(try archived.everything(keys: 23))
-        for partition in 0..<2 {
-            let beginnings = try archived.names(partition).filter { $0.after == .start(of: partition) }
-            #expect(beginnings.count == 2)
-        }
-        try copy.restore(log)
-        let later = try reopened().halts().list().map(\.reason)
-        #expect(later == [])
-        #expect(try archived.everything(keys: 23) == before)
-    }
-
-    @Test("a server that lost what it says of its archive gets that back, though that was cut in two ways")
-    func mendedBeside() throws {
-        _ = try archiveTwice()
-        let before = try archived.everything(keys: 23)
-        for partition in 0..<2 { try rawClient(log).raw("DEL", LogKeys.archive(partition)) }
-        let reasons = try reopened().halts().list().map(\.reason)
-        #expect(reasons == [])
-        #expect(try archived.everything(keys: 23) == before)
-    }
-
     @Test("whoever only looks writes nothing, and does not take the log for whole")
     func looking() throws {
         _ = try rollBack()

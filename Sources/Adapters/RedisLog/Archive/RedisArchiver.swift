@@ -31,6 +31,11 @@ public final class RedisArchiver {
         var hash = ""
         var shrunk: LogPosition
         var stuck = ""
+
+        /// Whether a segment joins what was trimmed.
+        func isContinued(by link: SegmentLink) -> Bool {
+            link.name.after == through && link.countBefore == count && link.previousHash == hash
+        }
     }
 
     /// Archives what may go of one partition.
@@ -151,11 +156,26 @@ public final class RedisArchiver {
         } catch { throw error.asLogFailure("archive") }
     }
 
-    /// A segment that was written and not trimmed yet.
+    /// A segment that was written, joins what was trimmed, and was not trimmed yet itself. One that begins
+    /// there and joins another one is of a log that was archived in other segments before it was put back;
+    /// where the log has all of it, it is passed over.
     private func waiting(after state: State) throws(LogFailure) -> SegmentName? {
-        do throws(SegmentFailure) {
-            return try archive.names(state.through.partition).first { $0.after == state.through }
-        } catch { throw error.asLogFailure("archive") }
+        let names: [SegmentName]
+        do throws(SegmentFailure) { names = try archive.names(state.through.partition) } catch {
+            throw error.asLogFailure("archive")
+        }
+        for name in names where name.after == state.through {
+            let segment = try waiting(name)
+            if state.isContinued(by: segment.link) { return name }
+            let live = try range(
+                after: name.after, through: name.last, limit: segment.events.count + 1
+            ).events
+            if live == segment.events { continue }
+            // Unless somebody else has trimmed meanwhile.
+            if try self.state(of: state.through.partition).through != state.through { return nil }
+            throw try contradiction(segment.link)
+        }
+        return nil
     }
 
     // MARK: Closing
@@ -190,10 +210,8 @@ public final class RedisArchiver {
             count >= policy.afterEvents || bytes >= policy.segmentBytes
             || (unreadable != nil && length > policy.afterEvents)
         if !isFull, !all { count = page.prefix(count).prefix { $0.position.milliseconds < old }.count }
-        let events = page.prefix(Self.whole(count, of: page, isFull: page.count == limit))
-        guard holds.allSatisfy({ hold in events.last.map { hold.allows($0.position) } ?? true }) else {
-            return nil
-        }
+        let events = page.prefix(
+            try cut(count, of: page, after: state, holds, isFull: page.count == limit))
         guard let first = events.first, let last = events.last else { return nil }
         // Had somebody else trimmed meanwhile, the first events would be missing here.
         guard try self.state(of: partition).through == state.through else { return nil }
@@ -215,13 +233,40 @@ public final class RedisArchiver {
     /// One append that is more than may go at once goes all the same. Where a full page of events, which is
     /// more than one append can have, are one like the other, they are cut somewhere.
     static func whole(_ count: Int, of page: [RecordedEvent], isFull: Bool) -> Int {
-        func isInside(_ place: Int) -> Bool {
-            page.indices.contains(place) && page[place - 1].mayBelongTogether(with: page[place])
-        }
         guard count > 0 else { return 0 }
-        if let end = (1...count).last(where: { !isInside($0) }) { return end }
-        if let end = (count..<page.count).first(where: { !isInside($0) }) { return end }
-        return isFull ? count : 0
+        return wholes(count, of: page).first ?? (isFull ? count : 0)
+    }
+
+    /// All numbers of events of a page with which appends go whole: from `count` down, then the larger ones.
+    private static func wholes(_ count: Int, of page: [RecordedEvent]) -> [Int] {
+        func isWhole(_ place: Int) -> Bool {
+            !page.indices.contains(place) || !page[place - 1].mayBelongTogether(with: page[place])
+        }
+        // The last ones of a page may go on behind it.
+        return (1...count).reversed().filter(isWhole) + (count..<max(count, page.count)).filter(isWhole)
+    }
+
+    /// How many events of a page go. Where a segment of that name is there, which joins another one before
+    /// it, the log is cut elsewhere: both stay, each on its way.
+    private func cut(
+        _ count: Int, of page: [RecordedEvent], after state: State, _ holds: [ArchiveHold], isFull: Bool
+    ) throws(LogFailure) -> Int {
+        let after = state.through
+        func mayGo(_ count: Int) -> Bool { holds.allSatisfy { $0.allows(page[count - 1].position) } }
+        let wanted = Self.whole(count, of: page, isFull: isFull)
+        guard wanted > 0, mayGo(wanted) else { return 0 }
+        do throws(SegmentFailure) {
+            let names = Set(try archive.names(after.partition))
+            func name(_ count: Int) -> SegmentName {
+                SegmentName(after: after, last: page[count - 1].position)
+            }
+            guard names.contains(name(wanted)) else { return wanted }
+            // Another archiver has just written it.
+            if state.isContinued(by: try archive.link(of: name(wanted))) { return wanted }
+            let free = Self.wholes(wanted, of: page).first { mayGo($0) && !names.contains(name($0)) }
+            if free == nil { try archive.setAside(name(wanted)) }
+            return free ?? wanted
+        } catch { throw error.asLogFailure("archive") }
     }
 
     /// Events as the server has them now, up to an entry that cannot be read.
@@ -283,9 +328,7 @@ public final class RedisArchiver {
         let live = try range(
             after: name.after, through: name.last, limit: segment.events.count + 1
         ).events
-        guard live == segment.events, segment.link.countBefore == state.count,
-            segment.link.previousHash == state.hash
-        else {
+        guard live == segment.events, state.isContinued(by: segment.link) else {
             if try self.state(of: partition).through != state.through { return .moved }
             throw try contradiction(segment.link)
         }

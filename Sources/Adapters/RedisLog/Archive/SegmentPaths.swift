@@ -1,5 +1,16 @@
 internal import EventSourcing
 
+/// A place where a segment ends or begins, and which one ends there: none, with an empty hash, at the start.
+struct ArchivePlace: Hashable {
+    let position: LogPosition
+    let hash: String
+
+    init(_ position: LogPosition, _ hash: String) {
+        self.position = position
+        self.hash = hash
+    }
+}
+
 /// The ways along the segments on a partition's shelf, from places where the log's archive ends or has
 /// ended.
 ///
@@ -8,19 +19,13 @@ internal import EventSourcing
 /// before it. Whoever follows the longest that joins may come to an end where another way leads on, so all of
 /// them are known before one is chosen.
 struct SegmentPaths {
-    /// A place where a segment ends, and which one does.
-    private struct End: Hashable {
-        let position: LogPosition
-        let hash: String
-    }
-
-    private let beginnings: Set<End>
-    private var links: [End: SegmentLink] = [:]
+    private let beginnings: Set<ArchivePlace>
+    private var links: [ArchivePlace: SegmentLink] = [:]
     private var places: Set<LogPosition>
 
     /// - Parameter ends: places that segments may go on from, with the hash of the segment that ends there.
     init(from ends: [LogPosition: String]) {
-        beginnings = Set(ends.map { End(position: $0.key, hash: $0.value) })
+        beginnings = Set(ends.map { ArchivePlace($0.key, $0.value) })
         places = Set(ends.keys)
     }
 
@@ -30,9 +35,9 @@ struct SegmentPaths {
     /// Takes in a segment that goes on from a known one. Those that begin earlier come first.
     /// - Returns: whether it does.
     mutating func add(_ link: SegmentLink) -> Bool {
-        let before = End(position: link.name.after, hash: link.previousHash)
+        let before = ArchivePlace(link.name.after, link.previousHash)
         guard beginnings.contains(before) || links[before] != nil else { return false }
-        links[End(position: link.name.last, hash: link.hash)] = link
+        links[ArchivePlace(link.name.last, link.hash)] = link
         places.insert(link.name.last)
         return true
     }
@@ -45,10 +50,10 @@ struct SegmentPaths {
     /// The segments that lead to one of them, in order, with itself as the last.
     func path(to link: SegmentLink) -> [SegmentLink] {
         var path = [link]
-        var before = End(position: link.name.after, hash: link.previousHash)
+        var before = ArchivePlace(link.name.after, link.previousHash)
         while !beginnings.contains(before), let link = links[before] {
             path.append(link)
-            before = End(position: link.name.after, hash: link.previousHash)
+            before = ArchivePlace(link.name.after, link.previousHash)
         }
         return path.reversed()
     }

@@ -100,8 +100,8 @@ final class PartitionRecovery: Sendable {
 
 /// Taking back the events of one partition. One thread.
 final class TakingBack {
-    private let owner: PartitionRecovery
-    private let client: RedisClient
+    let owner: PartitionRecovery
+    let client: RedisClient
     private let store: RedisEventStore
     private let isByHand: Bool
     private var decoder = EntryDecoder()
@@ -141,7 +141,18 @@ final class TakingBack {
             loss.isLocal = true
             return loss
         }
-        return try takeBack(open, state)
+        guard isByHand else { return try takeBack(open, state, believing: .vouched) }
+        // What somebody vouches for comes first; the rest only goes on from there.
+        _ = try takeBack(open, state, believing: .vouched)
+        guard let now = try PartitionInspector(client: client).states([state.partition]).first else {
+            return nil
+        }
+        return try takeBack(open, now, believing: .all)
+    }
+
+    /// Which of the segments that go beyond the log's end are believed.
+    private enum Belief {
+        case vouched, all
     }
 
     private func loss(_ state: PartitionState, _ text: String) -> PartitionLoss {
@@ -152,25 +163,18 @@ final class TakingBack {
     // MARK: - What the archive has
 
     /// Goes along the segments that are not trimmed in the log yet, each joining one before it, and puts back
-    /// what of them the log lacks behind its end.
+    /// what of them the log lacks behind its end: as far as a way leads that is to be believed, whatever
+    /// stands beyond.
     private func takeBack(
-        _ names: [SegmentName], _ state: PartitionState
+        _ names: [SegmentName], _ state: PartitionState, believing belief: Belief
     ) throws(LogFailure) -> PartitionLoss? {
-        let path: [SegmentLink]
-        switch try way(along: names, state) {
-        case .found(let found): path = found
-        case .none(let text):
-            var loss = loss(state, text)
-            // Something says that there is more, and cannot be believed as it stands.
-            loss.isKnown = false
-            return loss
-        }
+        let way = try way(along: names, state, believing: belief)
         var (reached, end, taken) = (state.through, state.end, 0)
-        for link in path {
+        for link in way.path {
             let events: [RecordedEvent]
             do throws(SegmentFailure) { events = try segment(link).filter { $0.position > reached } } catch {
                 if case .storage(transient: true) = error.kind { throw error.asLogFailure("take back") }
-                return loss(state, "the segment that follows in the archive cannot be read: \(error)")
+                return unknown(state, "the segment that follows in the archive cannot be read: \(error)")
             }
             let there = try entries(after: reached, through: link.name.last)
             if let text = contradiction(events, there, upTo: end) { return loss(state, text) }
@@ -190,11 +194,23 @@ final class TakingBack {
             end = reached
         }
         if taken > 0 { owner.options.notify(.takenBack(state.partition, events: taken, from: state.end)) }
+        if let text = try rest(names, way, state, end) {
+            var now = state
+            now.end = end
+            return unknown(now, text)
+        }
         return nil
     }
 
+    /// A loss of which only something says that there is more, which cannot be believed as it stands.
+    private func unknown(_ state: PartitionState, _ text: String) -> PartitionLoss {
+        var loss = loss(state, text)
+        loss.isKnown = false
+        return loss
+    }
+
     /// The entries of a segment that was found by its hash.
-    private func segment(_ link: SegmentLink) throws(SegmentFailure) -> [RecordedEvent] {
+    func segment(_ link: SegmentLink) throws(SegmentFailure) -> [RecordedEvent] {
         let (found, events) = try owner.archive.waiting(link.name)
         guard found == link else {
             throw SegmentFailure(
@@ -214,49 +230,72 @@ final class TakingBack {
         return hashes
     }
 
-    private enum Way {
-        case found([SegmentLink])
-        /// Why there is none.
-        case none(String)
+    /// Where segments lead, and what does not lead on.
+    private struct Way {
+        /// Those that lead from where the log's archive ends as far as there is one to be believed.
+        var path: [SegmentLink] = []
+        /// Why others are not believed, or lead nowhere.
+        var doubts: [SegmentName: String] = [:]
+        var obstacles: [SegmentName: String] = [:]
+        /// Those that nobody but the archiver can have left.
+        var vouched: Set<SegmentName> = []
+        /// What kept one from being read that may be read later.
+        var transient: [SegmentName: SegmentFailure] = [:]
     }
 
     /// The segments that lead from where the log's archive ends as far as the archive goes. Of those that go
     /// beyond the log's end, only such as are to be believed: an archiver that died, or woke up late, leaves
     /// segments that nobody vouches for.
-    private func way(along names: [SegmentName], _ state: PartitionState) throws(LogFailure) -> Way {
+    private func way(
+        along names: [SegmentName], _ state: PartitionState, believing belief: Belief
+    ) throws(LogFailure) -> Way {
         var paths = SegmentPaths(from: try ends(of: state))
-        var doubts: [SegmentName: String] = [:]
-        var obstacles: [SegmentName: String] = [:]
+        var way = Way()
         // Those that begin earlier first: what a segment goes on from is known when its turn comes.
-        for name in names.sorted() where paths.reach(name.after) {
+        for name in names.sorted() {
             let link: SegmentLink
             do throws(SegmentFailure) { link = try owner.archive.link(of: name) } catch {
-                if case .storage(transient: true) = error.kind { throw error.asLogFailure("take back") }
-                obstacles[name] = "the segment that follows in the archive cannot be read: \(error)"
+                way.obstacles[name] = "the segment that follows in the archive cannot be read: \(error)"
+                if case .storage(transient: true) = error.kind { way.transient[name] = error }
                 continue
             }
-            if !isByHand, name.last > state.end, let doubt = try doubt(link) {
-                doubts[name] = doubt
-            } else if !paths.add(link) {
-                obstacles[name] =
+            let doubt = try doubt(link)
+            if doubt == nil { way.vouched.insert(name) }
+            if belief == .vouched, name.last > state.end, let doubt {
+                way.doubts[name] = doubt
+            } else if paths.reach(name.after), !paths.add(link) {
+                way.obstacles[name] =
                     "the segment \(name) of the archive does not join: it names another one before it than the "
                     + "log does"
             }
         }
-        let farthest = paths.reached.last
-        let reached = farthest?.name.last ?? state.through
+        way.path = paths.reached.last.map(paths.path) ?? []
+        return way
+    }
+
+    /// Why what is not on the way says that something is missing; nil when the log has all of it.
+    /// - Parameter end: of the log, with what was put back.
+    private func rest(
+        _ names: [SegmentName], _ way: Way, _ state: PartitionState, _ end: LogPosition
+    ) throws(LogFailure) -> String? {
+        let reached = way.path.last?.name.last ?? state.through
+        let path = Set(way.path.map(\.name))
         var beyond: [SegmentName] = []
-        for name in names.sorted() where name.last > reached {
+        for name in names.sorted() where !path.contains(name) {
             // Of a log that was archived in other segments before it was put back, or of two archivers at
             // once, and all of it is in the log.
-            if name.last <= state.end, try !isStranger(name, state) { continue }
+            if name.last <= end, way.transient[name] == nil, try !isStranger(name, state) { continue }
+            // What the way has passed is the log's, unless somebody vouches for something else.
+            if name.last <= reached {
+                guard way.vouched.contains(name) else { continue }
+                return "it contradicts the archive, whose segment \(name) it once held; nothing is merged"
+            }
+            if let failure = way.transient[name] { throw failure.asLogFailure("take back") }
             beyond.append(name)
         }
-        if beyond.isEmpty { return .found(farthest.map(paths.path) ?? []) }
-        return .none(
-            beyond.compactMap { doubts[$0] }.first ?? beyond.compactMap { obstacles[$0] }.first
-                ?? "the archive goes on, and no segment joins where the log's archive ends, at "
-                + reached.entryID)
+        if beyond.isEmpty { return nil }
+        return beyond.compactMap { way.doubts[$0] }.first ?? beyond.compactMap { way.obstacles[$0] }.first
+            ?? "the archive goes on, and no segment joins where the log's archive ends, at \(reached.entryID)"
     }
 
     /// Segments that are not trimmed in the log yet and hold what it does not.
@@ -417,63 +456,5 @@ final class TakingBack {
         var reply = Reply.null
         try client.pipeline("take back", LogKeys.log(partition), commands) { _, view in reply = Reply(view) }
         return reply
-    }
-
-    // MARK: - What it says of its archive
-
-    /// Puts right what a partition says of its archive, where a chain of segments from the first on has just
-    /// the entries that have left its stream.
-    /// - Returns: the partition as it is then; nil when that is not what is wrong.
-    private func mend(_ state: PartitionState, _ names: [SegmentName]) throws(LogFailure) -> PartitionState? {
-        let archived = state.gone - state.lost
-        guard archived > 0, state.trimmed == nil || state.trimmed == archived, !owner.options.onlyLooks else {
-            return nil
-        }
-        guard let anchor = try anchor(after: archived, state, names) else { return nil }
-        let said = ArchiveAnchor(through: state.through, count: state.count, hash: state.hash)
-        guard anchor != said else { return nil }
-        let reply = try client.run(
-            "mend archive", LogKeys.archive(state.partition), .mend,
-            [
-                LogKeys.archive(state.partition), LogKeys.ranks(state.partition),
-                LogKeys.log(state.partition),
-            ],
-            [
-                anchor.through.entryID, String(anchor.count), anchor.hash, state.end.entryID,
-                String(state.gone),
-            ])
-        guard reply.integer == 1 else { return nil }
-        owner.options.notify(.archiveMended(state.partition, through: anchor.through))
-        return try PartitionInspector(client: client).states([state.partition]).first
-    }
-
-    /// Where a chain of segments from the first on ends that has a number of entries, all of them such as
-    /// have left the stream; nil when there is none.
-    private func anchor(
-        after count: Int, _ state: PartitionState, _ names: [SegmentName]
-    ) throws(LogFailure) -> ArchiveAnchor? {
-        var paths = SegmentPaths(from: [.start(of: state.partition): ""])
-        for name in names.sorted() where paths.reach(name.after) {
-            guard let link = try? owner.archive.link(of: name), try doubtless(link) else { continue }
-            _ = paths.add(link)
-        }
-        for last in paths.reached where last.countThrough == count && last.name.last <= state.end {
-            guard state.first.map({ $0 > last.name.last }) ?? true else { continue }
-            var before = 0
-            let isWhole = paths.path(to: last).allSatisfy { link in
-                guard link.countBefore == before, (try? segment(link)) != nil else { return false }
-                before = link.countThrough
-                return true
-            }
-            if isWhole { return last.anchor }
-        }
-        return nil
-    }
-
-    /// Nobody has vouched for another segment in its place.
-    private func doubtless(_ link: SegmentLink) throws(LogFailure) -> Bool {
-        do throws(SegmentFailure) { return try owner.archive.isVouched(link) != false } catch {
-            throw error.asLogFailure("mend archive")
-        }
     }
 }

@@ -10,6 +10,8 @@ struct StartupWait {
     let log: Log
     /// For the log's lines.
     let command: String
+    /// What is waited for.
+    var passes: (any Error) -> Bool = StartupWait.mayPass
 
     /// Whether it may pass while one waits: a server comes up, or somebody puts it right.
     static func mayPass(_ error: any Error) -> Bool {
@@ -24,7 +26,7 @@ struct StartupWait {
         while true {
             do {
                 return try open()
-            } catch  where Self.mayPass(error) {
+            } catch  where passes(error) {
                 let left = deadline - ContinuousClock.now
                 guard left > .zero else { throw error }
                 let text = "waiting for a server: \(error)"

@@ -53,9 +53,9 @@ enum UpCommand: Command {
         let places = Places(
             plan.system, data: folder.path, redisURL: servers.redisURL, mongodbURL: servers.mongodbURL,
             vaultURL: servers.vaultURL)
-        // Its own servers are kept running: one that dies now comes back.
-        let seconds = servers.areOwn ? waitSeconds : 0
-        let system = try StartupWait(seconds: seconds, log: plan.system.log, command: "up").run(stop) {
+        var wait = StartupWait(seconds: waitSeconds, log: plan.system.log, command: "up")
+        wait.passes = servers.mayComeBack
+        let system = try wait.run(stop) {
             try OpenSystem(.everything, plan.system, places, command: "up")
         }
         // Never freed: the driver's connections say goodbye to the server when they are, and wait 5 s for

@@ -1,5 +1,6 @@
 import Console
 import EmbeddedServers
+import EventSourcing
 import Supervision
 
 /// The servers of `reel up`: its own, or those it was given.
@@ -37,8 +38,13 @@ final class UpServers {
     /// The servers as services of a group.
     var services: [any Service] { [redis, mongodb].compactMap { $0 } }
 
-    /// Whether none of them was given.
-    var areOwn: Bool { redis != nil && mongodb != nil }
+    /// Whether what failed is a server of its own, which is kept running: one that dies comes back.
+    func mayComeBack(_ error: any Error) -> Bool {
+        let server = error is LogFailure ? redis : mongodb
+        guard let server, error.knownRemedy == .time else { return false }
+        if case .failed = server.state { return false }
+        return true
+    }
 
     var redisURL: String {
         plan.redisURL

@@ -7,6 +7,7 @@ public final class InMemorySegmentStore: SegmentStore {
     /// Hashes of the segments that were vouched for.
     private let vouched = Lock<[ArchiveShelf: [SegmentName: String]]>([:])
     private let aside = Lock<[SegmentName]>([])
+    private let failing = Lock<Set<SegmentName>>([])
 
     /// An empty store.
     public init() {}
@@ -28,6 +29,10 @@ public final class InMemorySegmentStore: SegmentStore {
 
     /// A segment, verified.
     public func read(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> StoredSegment {
+        guard !failing.withLock({ $0.contains(name) }) else {
+            throw SegmentFailure(
+                .storage(transient: true), segment: "\(name)", text: "the disk does not answer")
+        }
         guard let segment = shelves.withLock({ $0[shelf]?[name] }) else {
             throw SegmentFailure(.missing, segment: "\(name)", text: "there is no such segment")
         }
@@ -69,6 +74,14 @@ public final class InMemorySegmentStore: SegmentStore {
 
     /// Forgets what was vouched for, as in an archive of an earlier build.
     public func forgetVouchers() { vouched.withLock { $0 = [:] } }
+
+    /// Forgets that somebody has vouched for a segment.
+    public func forgetVoucher(of name: SegmentName, on shelf: ArchiveShelf) {
+        vouched.withLock { $0[shelf]?[name] = nil }
+    }
+
+    /// Has a segment be read no more for now.
+    public func failReads(of name: SegmentName) { failing.withLock { _ = $0.insert(name) } }
 
     /// Takes a segment off its shelf.
     public func setAside(_ name: SegmentName, on shelf: ArchiveShelf) {

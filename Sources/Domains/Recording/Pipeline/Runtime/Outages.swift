@@ -149,7 +149,7 @@ public func waitingOut<Value>(
 ) throws -> Value? {
     var outage = OutageWait(role, loop: "start of \(role)", report: report)
     defer { outage.end() }
-    while !stop.isSet {
+    repeat {
         do {
             let value = try build()
             outage.succeeded()
@@ -157,6 +157,6 @@ public func waitingOut<Value>(
         } catch  where error.mayEnd {
             outage.failed(error, stop)
         }
-    }
+    } while !stop.isSet
     return nil
 }
