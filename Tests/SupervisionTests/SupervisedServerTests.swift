@@ -37,6 +37,65 @@ struct SupervisedServerTests {
         #expect(Loopback.isFree(port))
     }
 
+    /// A server that holds the lock of its folder, as one does whose supervisor was killed.
+    private func left(in folder: String) throws -> (ChildProcess, FolderLock) {
+        let lock = try FolderLock(folder: folder)
+        let port = try Loopback.freePort()
+        try "\(port)\n".write(toFile: folder + "/port", atomically: true, encoding: .utf8)
+        let server = try EmbeddedRedis(folder: folder, port: port).start(inherited: [lock.descriptor])
+        lock.note(pid: server.pid)
+        #expect(try ask(port, "SET k v") == "+OK")
+        return (server, lock)
+    }
+
+    @Test("a server that a killed supervisor left, and that does not end, is killed")
+    func leftAndFrozen() throws {
+        let scratch = Scratch()
+        let folder = scratch.path + "/redis"
+        var (orphan, lock): (ChildProcess, FolderLock?) = try left(in: folder)
+        kill(orphan.pid, SIGSTOP)
+        lock = nil
+        #expect(lock == nil)
+        var policy = quick
+        policy.lockMilliseconds = 300
+        let server = SupervisedServer.redis(folder: folder, policy: policy)
+        try server.start()
+        #expect(try ask(server.port, "GET k") == "$1")
+        server.stop()
+        orphan.terminate(withinMilliseconds: 1_000)
+    }
+
+    @Test("a server that a living supervisor has is left alone")
+    func owned() throws {
+        let scratch = Scratch()
+        let folder = scratch.path + "/redis"
+        let (owned, lock) = try left(in: folder)
+        var policy = quick
+        policy.lockMilliseconds = 300
+        #expect(throws: ServerFailure.self) {
+            try SupervisedServer.redis(folder: folder, policy: policy).start()
+        }
+        #expect(owned.status == nil)
+        owned.terminate(withinMilliseconds: 10_000)
+        withExtendedLifetime(lock) {}
+    }
+
+    @Test("a Redis that cannot save ends when it is asked to")
+    func unableToSave() throws {
+        let scratch = Scratch()
+        let folder = scratch.path + "/redis"
+        let (server, lock) = try left(in: folder)
+        let port = try #require(UInt16(String(contentsOfFile: folder + "/port", encoding: .utf8).dropLast()))
+        #expect(try ask(port, "CONFIG SET save \"3600 1\"") == "+OK")
+        try FileManager.default.createDirectory(
+            atPath: folder + "/dump.rdb/in the way", withIntermediateDirectories: true)
+        #expect(try ask(port, "SET k w") == "+OK")
+        kill(server.pid, SIGTERM)
+        #expect(eventually { server.status != nil })
+        withExtendedLifetime(lock) {}
+        server.terminate(withinMilliseconds: 1_000)
+    }
+
     @Test func theNextSupervisorWaitsForTheServerOfADeadOne() throws {
         let scratch = Scratch()
         let folder = scratch.path + "/redis"

@@ -85,7 +85,7 @@ struct AttackDocumentTests {
 
     @Test("Every entry has its number and its four parts")
     func numbers() throws {
-        let counts = [10, 8, 5, 11, 5]
+        let counts = [10, 8, 5, 12, 5]
         let expected = counts.enumerated().flatMap { chapter, count in
             (1...count).map { "\(chapter + 1).\($0)" }
         }

@@ -147,13 +147,25 @@ public final class SupervisedServer: Service {
     }
 
     private func takeFolder() throws(ServerFailure) -> FolderLock {
-        do throws(FolderLockFailure) {
-            return try FolderLock(folder: folder, waitMilliseconds: policy.lockMilliseconds, stop: ending)
-        } catch {
-            switch error {
-            case .system(let failure): throw .folderNotWritable(server: name, failure)
-            case .stopped: throw .stopped(server: name)
-            case .held: throw .folderInUse(server: name, error)
+        var isFirst = true
+        while true {
+            do throws(FolderLockFailure) {
+                return try FolderLock(
+                    folder: folder, waitMilliseconds: policy.lockMilliseconds, stop: ending)
+            } catch {
+                switch error {
+                case .system(let failure): throw .folderNotWritable(server: name, failure)
+                case .stopped: throw .stopped(server: name)
+                case .held(let path, let pid):
+                    // It has had as long to end as one has that is asked to.
+                    guard isFirst, let pid, LeftServer.end(pid, holding: path) else {
+                        throw .folderInUse(server: name, error)
+                    }
+                    isFirst = false
+                    report(
+                        "\(name): process \(pid), which a supervisor that is gone has left, did not end; killed"
+                    )
+                }
             }
         }
     }

@@ -33,6 +33,7 @@ public struct EmbeddedRedis: ServerDescription {
         Directive("auto-aof-rewrite-percentage", "100"),
         Directive("auto-aof-rewrite-min-size", "64mb"),
         Directive("save", "\"\""),
+        Directive("shutdown-on-sigterm", "nosave force"),
         Directive("maxmemory-policy", "noeviction"),
         Directive("enable-debug-command", "no"),
         Directive("enable-module-command", "no"),
