@@ -23,7 +23,7 @@ private final class Folder {
         defer { closedir(listing) }
         var names: [String] = []
         while let entry = readdir(listing) {
-            let name = String(decoding: entry.nameBytes, as: UTF8.self)
+            let name = String(decoding: DirectoryEntry(entry).nameBytes, as: UTF8.self)
             if name != ".", name != ".." { names.append(name) }
         }
         return names.sorted()

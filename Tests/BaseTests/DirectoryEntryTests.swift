@@ -21,7 +21,7 @@ struct DirectoryEntryTests {
         for (place, byte) in name.utf8.enumerated() {
             entry.storeBytes(of: byte, toByteOffset: nameAt + place, as: UInt8.self)
         }
-        let found = entry.assumingMemoryBound(to: dirent.self).nameBytes
+        let found = DirectoryEntry(entry.assumingMemoryBound(to: dirent.self)).nameBytes
         #expect(String(decoding: found, as: UTF8.self) == name)
     }
 }

@@ -159,9 +159,20 @@ struct HeedlessIntakeLog: IntakeLog {
     }
 }
 
-/// A database that lets any document take the place of any other.
-final class UnguardedDatabase: ReadModelDatabase {
-    override func isReplaced(version stored: UInt64, by version: UInt64) -> Bool { true }
+extension ReadModelDatabase {
+    /// A database that lets any document take the place of any other.
+    static var unguarded: ReadModelDatabase {
+        var rules = Rules()
+        rules.isReplaced = { _, _ in true }
+        return ReadModelDatabase(rules)
+    }
+
+    /// A database that does not keep what it has acknowledged when the power is cut.
+    static var hasty: ReadModelDatabase {
+        var rules = Rules()
+        rules.keepsWhatItAcknowledges = false
+        return ReadModelDatabase(rules)
+    }
 }
 
 /// Parking that is broken in a part.
@@ -235,9 +246,4 @@ final class MisparkingLog: RelayLog, @unchecked Sendable {
     override func orderedParking() throws(LogFailure) -> any OrderedParking {
         BrokenParking(try inner.orderedParking(), broken)
     }
-}
-
-/// A database that does not keep what it has acknowledged when the power is cut.
-final class HastyDatabase: ReadModelDatabase {
-    override func acknowledge() {}
 }

@@ -38,7 +38,7 @@ struct Mutation: CustomTestStringConvertible, Sendable {
             }
         },
         Mutation(testDescription: "documents are written without a guard on their version") {
-            $0.database = { UnguardedDatabase() }
+            $0.database = { .unguarded }
             // Its writes are few among what all others do.
             $0.faults = { ($0.late, $0.faultySteps) = (0.3, 4000) }
         },
@@ -107,7 +107,7 @@ struct Mutation: CustomTestStringConvertible, Sendable {
             $0.promises.appends = false
         },
         Mutation(testDescription: "the database acknowledges what it does not keep when the power is cut") {
-            $0.database = { HastyDatabase() }
+            $0.database = { .hasty }
         },
     ]
 }

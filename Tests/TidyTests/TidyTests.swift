@@ -70,6 +70,31 @@ struct TidyTests {
         }
     }
 
+    @Test("Nothing is public: a program is all that the package gives out")
+    func nothingPublic() throws {
+        for file in SourceTree.swift(under: "Sources") {
+            for (number, line) in file.code.enumerated()
+            where line.contains(/^\s*(@\w+(\(.*?\))?\s+)*(public|open) (\w|@)/) {
+                Issue.record("\(file.path):\(number + 1) is public, and not of the package")
+            }
+        }
+    }
+
+    @Test("What other rooms may use says what it is")
+    func documented() throws {
+        let modifiers = #"^\s*(@\w+(\(.*?\))?\s+)*package (\w+(\(set\))? )*"#
+        let declaration = try Regex(
+            modifiers + #"(var|let|func|struct|enum|class|protocol|typealias|subscript|actor)\b"#)
+        for file in SourceTree.swift(under: "Sources") {
+            for (number, line) in file.code.enumerated() where line.contains(declaration) {
+                var before = number - 1
+                while before > 0, file.code[before].contains(/^\s*@\w+(\(.*\))?\s*$/) { before -= 1 }
+                let text = file.lines[max(0, before)].trimmingCharacters(in: .whitespaces)
+                if !text.hasPrefix("///") { Issue.record("\(file.path):\(number + 1) has no comment") }
+            }
+        }
+    }
+
     @Test("Nothing is left for later")
     func nothingLeft() {
         let marks = ["TO" + "DO", "FIX" + "ME", "XX" + "X:", "HA" + "CK:"]

@@ -1,6 +1,6 @@
 internal import Base
 internal import EventSourcing
-public import Recording
+package import Recording
 
 // Lists of a session's chunks, in the order of their numbers.
 
@@ -9,14 +9,14 @@ extension MongoQueries {
     private static let byTime = MongoIndex([("session_id", 1), ("timestamp", 1)])
 
     /// Chunks of a session, in the order of their sequence numbers.
-    public func chunks(
+    package func chunks(
         ofSession sessionID: String, _ filter: ChunkFilter, _ page: Page
     ) throws(QueryFailure) -> [ChunkView] {
         try rows(sessionID, filter, .offset(page.offset), most: page.limit).compactMap(\.model)
     }
 
     /// A page of a session's chunks, in the order of their sequence numbers, and where it lies.
-    public func chunkList(
+    package func chunkList(
         ofSession sessionID: String, _ filter: ChunkFilter, limit: Int, from start: ListStart
     ) throws(QueryFailure) -> ChunkListResponse {
         var found = try rows(sessionID, filter, start, most: limit + 1)
@@ -41,7 +41,7 @@ extension MongoQueries {
     }
 
     /// How many chunks of a session the filter matches; all of them stand in the session itself.
-    public func chunkCount(
+    package func chunkCount(
         ofSession sessionID: String, _ filter: ChunkFilter
     ) throws(QueryFailure) -> Int {
         if filter == ChunkFilter(), let known = try? session(sessionID) {

@@ -13,7 +13,7 @@ extension MongoReadModels {
     /// Brings `foreign` up to date: takes in what others have noted, looks by index for documents without a
     /// key or a place in their list, and forgets those that are gone or were mended.
     /// - Parameter isKeeping: whether notes are written and removed; looking on changes nothing.
-    public func reviewForeign(isKeeping: Bool) throws {
+    package func reviewForeign(isKeeping: Bool) throws {
         try pool.withProjectionClient { (client) throws(ProjectionFailure) in
             try wrap { () throws(MongoFailure) in
                 let noted = try readNotes(client)
@@ -40,7 +40,7 @@ extension MongoReadModels {
 
     /// Notes the folds that are none of Reel's among some: nobody reads one but the projector, when its
     /// session goes on, and whoever asks for its statistics.
-    public func reviewFolds(atMost limit: Int) throws {
+    package func reviewFolds(atMost limit: Int) throws {
         let query = MongoFind(limit: Int64(limit))
         let (name, foreign) = (collections.folds, foreign)
         try pool.withProjectionClient { (client) throws(ProjectionFailure) in

@@ -4,20 +4,20 @@ internal import Base
 /// changed by hand. They are left out of every answer, and the others are shown.
 ///
 /// What a process has met, for its log and its figures. Any thread.
-public final class ForeignDocuments: Sendable {
+package final class ForeignDocuments: Sendable {
     /// One of them.
-    public struct Document: Sendable, Hashable, CustomStringConvertible {
+    package struct Document: Sendable, Hashable, CustomStringConvertible {
         /// The collection by its full name.
-        public let collection: String
+        package let collection: String
         /// Its `_id`, in words.
-        public let id: String
+        package let id: String
         /// What is wrong with it.
-        public let reason: String
+        package let reason: String
         /// What finds it again; nil where that is not known.
         let identity: BSONDocument?
 
         /// Collection, id and reason in one line.
-        public var description: String {
+        package var description: String {
             "\(collection): the document \(id) is none of Reel's: \(reason)"
         }
     }
@@ -29,15 +29,15 @@ public final class ForeignDocuments: Sendable {
     private let onNew: @Sendable (Document) -> Void
 
     /// None so far. `onNew` is told of each once.
-    public init(onNew: @escaping @Sendable (Document) -> Void = { _ in }) { self.onNew = onNew }
+    package init(onNew: @escaping @Sendable (Document) -> Void = { _ in }) { self.onNew = onNew }
 
     /// Those that were met and not found mended since.
-    public var current: [Document] {
+    package var current: [Document] {
         known.withLock { $0.values.sorted { ($0.collection, $0.id) < ($1.collection, $1.id) } }
     }
 
     /// How many those are.
-    public var count: Int { known.withLock { $0.count } }
+    package var count: Int { known.withLock { $0.count } }
 
     func note(_ document: BSONDocument, in collection: String, _ error: BSONError) {
         note(try? document.fields(), in: collection, error)

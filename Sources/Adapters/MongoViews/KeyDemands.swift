@@ -1,10 +1,10 @@
 internal import EventSourcing
-public import Recording
+package import Recording
 
 extension MongoReadModels {
     /// Sessions that are not deleted and have chunks, in the order of their ids, behind one; each with the
     /// key that its first chunk names.
-    public func keyDemands(behind last: String, limit: Int) throws(QueryFailure) -> [KeyDemand] {
+    package func keyDemands(behind last: String, limit: Int) throws(QueryFailure) -> [KeyDemand] {
         var query = MongoFind(limit: Int64(limit), hint: MongoIndex([("session_id", 1)], unique: true))
         query.filter = BSONDocument { builder in
             builder.append("session_id") { $0.append("$gt", last) }

@@ -1,22 +1,22 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 internal import Recording
 
 /// The newest event of a session that the read models contain.
-public struct ShownSession: Sendable, Hashable {
+package struct ShownSession: Sendable, Hashable {
     /// The session.
-    public var sessionID: String
+    package var sessionID: String
     /// Sequence of that event.
-    public var version: UInt64
+    package var version: UInt64
     /// Where it stood in the log.
-    public var position: LogPosition
+    package var position: LogPosition
 }
 
 /// After the log has lost events of a partition: what the read models took from them.
 extension MongoReadModels {
     /// The sessions of a partition that are shown, each with its newest event. Reads all of them; memory
     /// grows with their number.
-    public func sessions(ofPartition partition: Int) throws -> [ShownSession] {
+    package func sessions(ofPartition partition: Int) throws -> [ShownSession] {
         let filter = BSONDocument { builder in
             builder.append("log_position") {
                 $0.append("$regex", "^\(LogPosition.partitionName(partition))/")
@@ -48,7 +48,7 @@ extension MongoReadModels {
     }
 
     /// The sessions of a partition that are shown as held, each with the cases that hold it.
-    public func heldSessions(ofPartition partition: Int) throws -> [String: [String]] {
+    package func heldSessions(ofPartition partition: Int) throws -> [String: [String]] {
         var query = MongoFind(hint: Collections.foldsByHold)
         query.filter = BSONDocument { builder in
             builder.append("is_held", true)
@@ -65,7 +65,7 @@ extension MongoReadModels {
 
     /// The records of who did what that are shown of a partition, each with its place in the log, in the
     /// log's order. Reads all of them; memory grows with their number.
-    public func auditRecords(
+    package func auditRecords(
         ofPartition partition: Int
     ) throws -> [(auditID: String, position: LogPosition)] {
         var query = MongoFind(
@@ -91,7 +91,7 @@ extension MongoReadModels {
     }
 
     /// Removes records of who did what whose events the log has lost.
-    public func removeAuditRecords(_ auditIDs: [String]) throws {
+    package func removeAuditRecords(_ auditIDs: [String]) throws {
         if auditIDs.isEmpty { return }
         try pool.withProjectionClient { (client) throws(ProjectionFailure) in
             try wrap { () throws(MongoFailure) in
@@ -104,7 +104,7 @@ extension MongoReadModels {
     /// from its start: those of them that are in the log come back as the log has them. What is there
     /// already is passed over.
     /// - Parameter end: the last event of the partition.
-    public func startOver(partition: Int, upTo end: LogPosition, without sessions: [String]) throws {
+    package func startOver(partition: Int, upTo end: LogPosition, without sessions: [String]) throws {
         try pool.withProjectionClient { (client) throws(ProjectionFailure) in
             // Projectors forget what they keep in memory before they write again.
             let forgetting = BSONDocument { builder in

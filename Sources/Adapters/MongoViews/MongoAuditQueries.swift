@@ -1,13 +1,13 @@
 internal import Base
 internal import EventSourcing
-public import Recording
+package import Recording
 
 extension MongoQueries: AuditQueries {
     /// The most records of a page.
     private static let pageLimit = 1_000
 
     /// Records behind a place, the newest first.
-    public func records(
+    package func records(
         _ filter: AuditFilter, after cursor: AuditCursor?, limit: Int
     ) throws(QueryFailure) -> AuditPage {
         let limit = min(max(1, limit), Self.pageLimit)

@@ -1,16 +1,16 @@
 internal import Base
 internal import EventSourcing
-public import Recording
+package import Recording
 
 /// Wrapped data keys in MongoDB, in a database apart from the read models: those may be dropped at any
 /// time, while a lost key is a lost recording. Written with majority concern and journal, read with
 /// majority concern, so that a key that was answered can't be rolled back.
-public struct MongoKeyArchive: KeyArchive {
+package struct MongoKeyArchive: KeyArchive {
     private let pool: MongoPool
     private let name: MongoNamespace
 
     /// The keys in collection `keys` of a database; connects to nothing yet.
-    public init(_ pool: MongoPool, database: String = "reel_vault") {
+    package init(_ pool: MongoPool, database: String = "reel_vault") {
         self.pool = pool
         self.name = MongoNamespace(database: database, collection: "keys")
     }
@@ -21,7 +21,7 @@ public struct MongoKeyArchive: KeyArchive {
     ]
 
     /// Makes sure that the unique indexes are there, and answers the records for the calling thread.
-    public func open() throws -> any KeyRecords {
+    package func open() throws -> any KeyRecords {
         try pool.withClient { (client) throws(MongoFailure) in
             try client.createIndexes(Self.indexes, on: name)
         }

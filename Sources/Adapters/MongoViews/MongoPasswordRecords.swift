@@ -1,24 +1,24 @@
 internal import Base
 internal import EventSourcing
-public import Recording
+package import Recording
 
 /// Sealed RDP passwords in MongoDB, beside the wrapped keys and apart from the read models. Written with
 /// majority concern and journal, read with majority concern.
 ///
 /// One document a session, its `_id` the session's, so that the guard of a write needs no further index. A
 /// document without ciphertext is the mark of a password that was removed for good.
-public struct MongoPasswordRecords: PasswordRecords {
+package struct MongoPasswordRecords: PasswordRecords {
     private let pool: MongoPool
     private let name: MongoNamespace
 
     /// The passwords in collection `rdp_passwords` of a database; connects to nothing yet.
-    public init(_ pool: MongoPool, database: String = "reel_vault") {
+    package init(_ pool: MongoPool, database: String = "reel_vault") {
         self.pool = pool
         self.name = MongoNamespace(database: database, collection: "rdp_passwords")
     }
 
     /// Keeps a record unless the session's password was removed for good.
-    public func put(_ record: PasswordRecord) throws -> Bool {
+    package func put(_ record: PasswordRecord) throws -> Bool {
         // Where the mark is, the guard finds nothing, and the upsert meets the mark's own id.
         let filter = BSONDocument { builder in
             builder.append("_id", record.sessionID)
@@ -39,7 +39,7 @@ public struct MongoPasswordRecords: PasswordRecords {
     }
 
     /// The record of a session.
-    public func record(ofSession sessionID: String) throws -> PasswordRecord? {
+    package func record(ofSession sessionID: String) throws -> PasswordRecord? {
         var query = MongoFind(
             filter: BSONDocument { builder in
                 builder.append("_id", sessionID)
@@ -52,7 +52,7 @@ public struct MongoPasswordRecords: PasswordRecords {
     }
 
     /// Removes a session's record: what was sealed is overwritten by a document without it.
-    public func remove(session sessionID: String, forGood: Bool) throws {
+    package func remove(session sessionID: String, forGood: Bool) throws {
         let filter = BSONDocument { $0.append("_id", sessionID) }
         let mark = BSONDocument { $0.append("is_removed", true) }
         _ = try pool.withClient { (client) throws(MongoFailure) in

@@ -1,4 +1,4 @@
-public import EventSourcing
+package import EventSourcing
 internal import Recording
 
 /// Builds the read models `sessions`, `chunks` and `pipeline` from the log. One instance per thread; calls
@@ -7,12 +7,12 @@ internal import Recording
 /// Effects are exact under redelivery, reordering of whole batches between partitions, crashes at any
 /// point, and several owners of a partition at once: every document is written whole, guarded by the
 /// session's sequence. After any failure the caller asks for `checkpoints()` and goes on from there.
-public final class MongoProjection: ResumableProjection {
+package final class MongoProjection: ResumableProjection {
     /// Name of the subscription and its checkpoints.
-    public let name: String
+    package let name: String
     /// Sessions that were read again from the log because the read model lacked a part of their history.
     /// Each one was a gap; 0 in a sound system.
-    public private(set) var repairs = 0
+    package private(set) var repairs = 0
 
     private let pool: MongoPool
     private let collections: Collections
@@ -26,25 +26,25 @@ public final class MongoProjection: ResumableProjection {
     private var folder: ProjectionFolder
 
     /// Limits of what one projection keeps in memory and sends at once.
-    public struct Limits: Sendable {
+    package struct Limits: Sendable {
         /// Sessions whose state is kept; up to twice as many at times.
-        public var sessions = 4_000
+        package var sessions = 4_000
         /// Chunks whose state is kept; up to twice as many at times.
-        public var chunks = 20_000
+        package var chunks = 20_000
         /// Keys of one query.
-        public var keysPerQuery = 1_000
+        package var keysPerQuery = 1_000
         /// Batches of at least so many events are taken for catching up: their effects may be written
         /// together with those of the next batches, while the next ones are folded already.
-        public var catchUpBatch = 2_000
+        package var catchUpBatch = 2_000
         /// The most events whose effects wait to be written while catching up. With 0 every `apply` has
         /// written everything when it returns. With more, whoever calls has to call `apply([])` when
         /// there are no events, which writes what waits.
-        public var eventsHeld = 0
+        package var eventsHeld = 0
         /// Milliseconds between two looks whether collections and indexes are still there.
-        public var lookMilliseconds = 2_000
+        package var lookMilliseconds = 2_000
 
         /// The defaults.
-        public init() {}
+        package init() {}
     }
 
     private let limits: Limits
@@ -74,7 +74,7 @@ public final class MongoProjection: ResumableProjection {
     }
 
     /// Makes collections and indexes where they are missing, and answers how far this projection came.
-    public func checkpoints() throws -> [Int: LogPosition] {
+    package func checkpoints() throws -> [Int: LogPosition] {
         forget()
         return try pool.withProjectionClient { (client) throws(ProjectionFailure) in
             let marker = RebuildMarker(collections)
@@ -93,13 +93,13 @@ public final class MongoProjection: ResumableProjection {
     }
 
     /// What is saved from now on is fenced by these generations; `checkpoints()` has to be called next.
-    public func own(_ fences: [Fence]) {
+    package func own(_ fences: [Fence]) {
         forget()
         self.fences = Dictionary(fences.map { ($0.partition, $0) }, uniquingKeysWith: { $1 })
     }
 
     /// Whether the database is still the one that the checkpoints came from.
-    public func isIntact() throws -> Bool {
+    package func isIntact() throws -> Bool {
         try pool.withProjectionClient { (client) throws(ProjectionFailure) in
             let present = try store.instance(client)
             return present != nil && present == instance
@@ -111,7 +111,7 @@ public final class MongoProjection: ResumableProjection {
     /// events is to be called so from time to time, since nothing else would tell it.
     ///
     /// `checkpoints()` has to be called before the first events and after every failure.
-    public func apply(_ events: [RecordedEvent]) throws {
+    package func apply(_ events: [RecordedEvent]) throws {
         do throws(ProjectionFailure) {
             try look()
             if events.isEmpty { return try idle() }
@@ -130,7 +130,7 @@ public final class MongoProjection: ResumableProjection {
     }
 
     /// Lets the checkpoints pass events that were left out.
-    public func pass(_ ends: [LogPosition]) {
+    package func pass(_ ends: [LogPosition]) {
         for end in ends {
             heldEnds[end.partition] = end
             folder.totals?.pass(end)
@@ -139,7 +139,7 @@ public final class MongoProjection: ResumableProjection {
     }
 
     /// Applies and writes events of one session that was left out; checkpoints move by `apply` alone.
-    public func resume(_ events: [RecordedEvent]) throws {
+    package func resume(_ events: [RecordedEvent]) throws {
         do throws(ProjectionFailure) {
             guard let life = instance else { throw .checkpointsLost(database: collections.database) }
             guard let first = events.first else { return }
@@ -155,7 +155,7 @@ public final class MongoProjection: ResumableProjection {
     }
 
     /// Those among the events that can't be understood, whatever was applied before them.
-    public func malformed(among events: [RecordedEvent]) -> [any EventFailure] {
+    package func malformed(among events: [RecordedEvent]) -> [any EventFailure] {
         FoldFailure.malformed(among: events).map { ProjectionFailure.fold($0) }
     }
 

@@ -1,8 +1,8 @@
 internal import EventSourcing
-public import Recording
+package import Recording
 
 /// The queries of dashboards and the API on the read models. Calls block; any thread may call.
-public struct MongoQueries: RecordingQueries {
+package struct MongoQueries: RecordingQueries {
     let pool: MongoPool
     let collections: Collections
     let foreign: ForeignDocuments
@@ -11,22 +11,22 @@ public struct MongoQueries: RecordingQueries {
     static let maximum_ms: Int64 = 10_000
 
     /// One session, also a deleted one; nil when there is none.
-    public func session(_ sessionID: String) throws(QueryFailure) -> SessionView? {
+    package func session(_ sessionID: String) throws(QueryFailure) -> SessionView? {
         try one("session_id", sessionID, in: collections.sessions, SessionView.init)
     }
 
     /// One chunk; nil when there is none.
-    public func chunk(_ chunkID: String) throws(QueryFailure) -> ChunkView? {
+    package func chunk(_ chunkID: String) throws(QueryFailure) -> ChunkView? {
         try one("chunk_id", chunkID, in: collections.chunks, ChunkView.init)
     }
 
     /// A session's pipeline; nil when there is none.
-    public func pipeline(ofSession sessionID: String) throws(QueryFailure) -> PipelineView? {
+    package func pipeline(ofSession sessionID: String) throws(QueryFailure) -> PipelineView? {
         try one("session_id", sessionID, in: collections.pipeline, PipelineView.init)
     }
 
     /// Whether the server answers; throws why not.
-    public func ping() throws(QueryFailure) {
+    package func ping() throws(QueryFailure) {
         _ = try ask { (client) throws(MongoFailure) in try client.hello() }
     }
 

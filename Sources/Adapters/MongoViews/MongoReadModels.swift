@@ -1,8 +1,8 @@
-public import EventSourcing
-public import Recording
+package import EventSourcing
+package import Recording
 
 /// What the read models lack that only building all of them again can give them.
-public enum ReadModelShortcoming: Sendable, Equatable, CustomStringConvertible {
+package enum ReadModelShortcoming: Sendable, Equatable, CustomStringConvertible {
     /// They were begun by an earlier version of the program, which did not keep all the sums of today.
     case earlierFormat
     /// These collections were dropped or renamed, or hold documents twice; what they hold now is short.
@@ -12,7 +12,7 @@ public enum ReadModelShortcoming: Sendable, Equatable, CustomStringConvertible {
     case unknownTotals(partitions: [Int])
 
     /// What it means.
-    public var description: String {
+    package var description: String {
         switch self {
         case .earlierFormat: "made by an earlier version: they lack what was not kept then"
         case .lostCollections(let names):
@@ -29,14 +29,14 @@ public enum ReadModelShortcoming: Sendable, Equatable, CustomStringConvertible {
 
 /// The read models in MongoDB: what builds them, and what asks them. May be shared by threads; whatever it
 /// makes belongs to one thread, but for the queries.
-public struct MongoReadModels: Sendable {
+package struct MongoReadModels: Sendable {
     let pool: MongoPool
     let collections: Collections
     /// Documents that are not as Reel writes them, as far as somebody here has met them.
-    public let foreign: ForeignDocuments
+    package let foreign: ForeignDocuments
 
     /// The read models in a database of a deployment; connects to nothing yet.
-    public init(
+    package init(
         _ pool: MongoPool, database: String = "reel", foreign: ForeignDocuments = ForeignDocuments()
     ) {
         self.pool = pool
@@ -45,7 +45,7 @@ public struct MongoReadModels: Sendable {
     }
 
     /// The subscription that builds them.
-    public static let subscription = Subscription("projector", .apart, parks: true, holdsBack: true)
+    package static let subscription = Subscription("projector", .apart, parks: true, holdsBack: true)
 
     /// What builds them from the log, for the calling thread.
     /// - Parameters:
@@ -53,7 +53,7 @@ public struct MongoReadModels: Sendable {
     ///   - epoch: the log's epoch (`reel:meta`); read models of another log are refused.
     ///   - log: where a session is read again whose history has a gap in the read model. Without it a gap
     ///     is thrown.
-    public func projection(
+    package func projection(
         name: String = MongoReadModels.subscription.name, epoch: String, log: (any EventStore)? = nil,
         limits: MongoProjection.Limits = MongoProjection.Limits()
     ) -> MongoProjection {
@@ -68,7 +68,7 @@ public struct MongoReadModels: Sendable {
     /// - Parameters:
     ///   - epoch: the log's epoch (`reel:meta`); the progress of read models of another log is refused.
     ///   - name: name of the checkpoints.
-    public func progress(
+    package func progress(
         epoch: String, name: String = MongoReadModels.subscription.name
     ) throws -> [Int: LogPosition] {
         let store = Checkpoints(collections: collections, epoch: epoch)
@@ -79,7 +79,7 @@ public struct MongoReadModels: Sendable {
     }
 
     /// Epoch of the log that they show; nil while there are none.
-    public func epoch() throws -> String? {
+    package func epoch() throws -> String? {
         try pool.withProjectionClient { (client) throws(ProjectionFailure) in
             try Checkpoints(collections: collections, epoch: "").marker(client)?.epoch
         }
@@ -87,7 +87,7 @@ public struct MongoReadModels: Sendable {
 
     /// Moves them to a database of their own, `<database>_before_<epoch>`, where they stay.
     /// - Returns: its name.
-    public func setAside(epoch: String) throws -> String {
+    package func setAside(epoch: String) throws -> String {
         let target = "\(collections.database)_before_\(epoch)"
         try pool.withClient { (client) throws(MongoFailure) in
             // The marker last: a move that was cut off is gone on with.
@@ -101,7 +101,7 @@ public struct MongoReadModels: Sendable {
 
     /// What they lack that only a rebuild of everything can give them; nil when there is nothing.
     /// - Parameter isQuick: whether the sums are left out, which takes one look at each partition.
-    public func shortcoming(epoch: String, isQuick: Bool = false) throws -> ReadModelShortcoming? {
+    package func shortcoming(epoch: String, isQuick: Bool = false) throws -> ReadModelShortcoming? {
         let store = Checkpoints(collections: collections, epoch: epoch, foreign: foreign)
         return try pool.withProjectionClient { (client) throws(ProjectionFailure) in
             try store.shortcoming(Self.subscription.name, isQuick: isQuick, client)
@@ -116,7 +116,7 @@ public struct MongoReadModels: Sendable {
     ///   - programVersion: only the same version of the program goes on with an interrupted rebuild.
     ///   - worker: who rebuilds, for people: others who want to rebuild meanwhile are told.
     ///   - name: name of the checkpoints of those that are shown.
-    public func rebuild(
+    package func rebuild(
         _ scope: RebuildScope, epoch: String, log: (any EventStore)?, programVersion: String, worker: String,
         name: String = MongoReadModels.subscription.name,
         limits: MongoProjection.Limits = MongoProjection.Limits()
@@ -128,12 +128,12 @@ public struct MongoReadModels: Sendable {
     }
 
     /// What dashboards and the API ask.
-    public var queries: MongoQueries {
+    package var queries: MongoQueries {
         MongoQueries(pool: pool, collections: collections, foreign: foreign)
     }
 
     /// Drops the database of the read models; running projections notice and build it again.
-    public func drop() throws(MongoFailure) {
+    package func drop() throws(MongoFailure) {
         try pool.withClient { (client) throws(MongoFailure) in
             try client.dropDatabase(collections.database)
         }

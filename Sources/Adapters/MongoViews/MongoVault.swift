@@ -1,17 +1,17 @@
-public import Base
+package import Base
 internal import EventSourcing
-public import Recording
+package import Recording
 
 /// The vault's database as a whole: whether it is fit to keep keys, and what is missing in it. May be shared
 /// by threads.
-public struct MongoVault: Sendable {
+package struct MongoVault: Sendable {
     private let pool: MongoPool
     private let database: String
     private let keyNames: MongoNamespace
     private let findingNames: MongoNamespace
 
     /// The vault in a database of a deployment; connects to nothing yet.
-    public init(_ pool: MongoPool, database: String = "reel_vault") {
+    package init(_ pool: MongoPool, database: String = "reel_vault") {
         self.pool = pool
         self.database = database
         keyNames = MongoNamespace(database: database, collection: "keys")
@@ -19,15 +19,15 @@ public struct MongoVault: Sendable {
     }
 
     /// The hosts that it is on, without credentials.
-    public var host: String { pool.host }
+    package var host: String { pool.host }
     /// Wrapped data keys.
-    public var keys: MongoKeyArchive { MongoKeyArchive(pool, database: database) }
+    package var keys: MongoKeyArchive { MongoKeyArchive(pool, database: database) }
     /// Sealed passwords of desktops.
-    public var passwords: MongoPasswordRecords { MongoPasswordRecords(pool, database: database) }
+    package var passwords: MongoPasswordRecords { MongoPasswordRecords(pool, database: database) }
 
     /// Makes sure that keys can be kept: their unique indexes are there. Answers what of others may keep a
     /// key out, in sentences.
-    public func prepare() throws -> [String] {
+    package func prepare() throws -> [String] {
         _ = try keys.open()
         return try pool.withClient { (client) throws(MongoFailure) in
             let own = Set(MongoKeyArchive.indexes.map(\.name) + ["_id_"])
@@ -46,7 +46,7 @@ public struct MongoVault: Sendable {
     }
 
     /// Ids of the key-encryption keys that kept keys are wrapped by, some of them where there are many.
-    public func wrappers() throws -> [String] {
+    package func wrappers() throws -> [String] {
         var query = MongoFind(limit: 1_000)
         query.projection = BSONDocument { $0.append("kek_id", int32: 1) }
         let found = try pool.withClient { (client) throws(MongoFailure) in
@@ -58,7 +58,7 @@ public struct MongoVault: Sendable {
     }
 
     /// What is kept of these sessions. A document that does not read is not among it.
-    public func records(ofSessions sessions: [String]) throws -> [KeyRecord] {
+    package func records(ofSessions sessions: [String]) throws -> [KeyRecord] {
         if sessions.isEmpty { return [] }
         var query = MongoFind(
             filter: BSONDocument { builder in
@@ -72,18 +72,18 @@ public struct MongoVault: Sendable {
 
     /// What tells quickly that something was taken out: the collection's own identity, which another one of
     /// the same name does not have, and how many documents it counts.
-    public struct Outline: Sendable, Equatable {
+    package struct Outline: Sendable, Equatable {
         fileprivate var uuid: [UInt8]
         /// Documents by the server's own books.
-        public var count: Int64
+        package var count: Int64
 
         /// Whether more was taken out since an earlier look than the keys of sessions that were deleted would
         /// explain: the collection is another one.
-        public func isOther(than earlier: Outline) -> Bool { uuid != earlier.uuid }
+        package func isOther(than earlier: Outline) -> Bool { uuid != earlier.uuid }
     }
 
     /// The outline as it is now.
-    public func outline() throws -> Outline {
+    package func outline() throws -> Outline {
         try pool.withClient { (client) throws(MongoFailure) in
             let facts = try client.collections(in: database).first { $0.name == keyNames.collection }
             return Outline(uuid: facts?.uuid ?? [], count: try client.estimatedCount(of: keyNames))
@@ -93,19 +93,17 @@ public struct MongoVault: Sendable {
     // MARK: - Findings
 
     /// What the last look at all keys has found, kept beside them for those who don't look themselves.
-    public struct Report: Sendable, Equatable {
+    package struct Report: Sendable, Equatable {
         /// Findings that are kept with their names, at most.
-        public static let namedLimit = 100
+        package static let namedLimit = 100
 
         /// When the look ended.
-        public var time: Timestamp
+        package var time: Timestamp
         /// How many keys cannot be had.
-        public var count: Int
+        package var count: Int
         /// The first of them, in sentences.
-        public var named: [String]
-
-        /// A report from its parts.
-        public init(time: Timestamp, count: Int, named: [String]) {
+        package var named: [String]
+        package init(time: Timestamp, count: Int, named: [String]) {
             self.time = time
             self.count = count
             self.named = named
@@ -115,7 +113,7 @@ public struct MongoVault: Sendable {
     private static let reportFilter = BSONDocument { $0.append("_id", "keys") }
 
     /// Keeps the report of a look.
-    public func keep(_ report: Report) throws {
+    package func keep(_ report: Report) throws {
         let document = BSONDocument { builder in
             builder.append("_id", "keys")
             builder.append("checked_at", date_ms: report.time.milliseconds)
@@ -129,7 +127,7 @@ public struct MongoVault: Sendable {
     }
 
     /// The report of the last look; nil when there was none.
-    public func report() throws -> Report? {
+    package func report() throws -> Report? {
         try pool.withClient { (client) throws(MongoFailure) in
             try client.findOne(
                 MongoFind(filter: Self.reportFilter), in: findingNames, passingOver: ForeignDocuments()

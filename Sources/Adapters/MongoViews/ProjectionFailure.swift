@@ -1,9 +1,9 @@
-public import EventSourcing
-public import Recording
+package import EventSourcing
+package import Recording
 
 /// Why a batch of events could not be projected. Nothing is ever skipped: whoever gets this asks for the
 /// checkpoints again and goes on from there.
-public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStringConvertible {
+package enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStringConvertible {
     /// An event cannot be taken in.
     case fold(FoldFailure)
     /// A session has to be read again for an event, and its history holds an entry that cannot be read.
@@ -32,7 +32,7 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
     case log(LogFailure)
 
     /// What has to happen before the same events may be applied.
-    public var remedy: Remedy {
+    package var remedy: Remedy {
         switch self {
         case .checkpointsLost, .damaged, .fenced, .held, .rebuilding, .replaced: .time
         case .otherLog: .operators
@@ -45,7 +45,7 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
     }
 
     /// What happened, to what, and what to do.
-    public var description: String {
+    package var description: String {
         switch self {
         case .fold(let failure): failure.description
         case .unreadable(let failure, let session, let position):
@@ -76,19 +76,19 @@ public enum ProjectionFailure: TransientFailure, Sendable, Equatable, CustomStri
 
 extension ProjectionFailure {
     /// What happened and what to do, without where: for those who may not know that.
-    public var summary: String {
+    package var summary: String {
         if case .database(let failure) = self { failure.summary } else { description }
     }
 
     /// Whether a checkpoint was refused because its partition has a later owner.
-    public var isFenced: Bool {
+    package var isFenced: Bool {
         if case .fenced = self { true } else { false }
     }
 }
 
 extension ProjectionFailure: EventFailure {
     /// The place of the event that cannot be projected.
-    public var position: LogPosition? {
+    package var position: LogPosition? {
         switch self {
         case .fold(let failure): failure.position
         case .unreadable(_, _, let position), .refused(_, _, let position): position
@@ -99,7 +99,7 @@ extension ProjectionFailure: EventFailure {
     }
 
     /// Whether the event can't be understood.
-    public var isFinal: Bool {
+    package var isFinal: Bool {
         if case .fold(let failure) = self { failure.isFinal } else { false }
     }
 }

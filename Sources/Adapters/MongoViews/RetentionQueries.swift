@@ -1,11 +1,11 @@
-public import Base
+package import Base
 internal import EventSourcing
-public import Recording
+package import Recording
 
 extension MongoReadModels {
     /// Sessions that are over and were kept until before `now`, by that moment and then by id, from behind
     /// one on. By an index of their own; sessions that somebody has said to keep are not among them.
-    public func expired(
+    package func expired(
         before now: Timestamp, behind last: (keptUntil: Timestamp, sessionID: String)?, limit: Int
     ) throws(QueryFailure) -> [(sessionID: String, keptUntil: Timestamp)] {
         var query = MongoFind(limit: Int64(limit), hint: Collections.foldsByEnd)

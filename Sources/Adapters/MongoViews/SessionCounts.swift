@@ -1,6 +1,6 @@
 internal import Base
 internal import EventSourcing
-public import Recording
+package import Recording
 
 // How many sessions a filter matches. What has no criterion but the status stands in the kept sums; the rest
 // is counted by the keys of one index of `folds` alone, in which everything stands that is asked about, so
@@ -8,7 +8,7 @@ public import Recording
 
 extension MongoQueries {
     /// How many sessions the filter matches.
-    public func sessionCount(_ filter: SessionFilter) throws(QueryFailure) -> Int {
+    package func sessionCount(_ filter: SessionFilter) throws(QueryFailure) -> Int {
         if filter.isHeld == false {
             // Free ones are all but the few that are held.
             var (all, held) = (filter, filter)

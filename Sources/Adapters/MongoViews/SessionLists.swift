@@ -1,13 +1,13 @@
 internal import Base
 internal import EventSourcing
-public import Recording
+package import Recording
 
 // Lists of sessions, the newest first; of equal age, the one with the greater id. Which index serves which
 // list is written down in ops/decisions/lists.md.
 
 extension MongoQueries {
     /// Sessions from a place on, the newest first; fewer than asked for only at the list's end.
-    public func sessions(
+    package func sessions(
         _ filter: SessionFilter, from start: ListStart, limit: Int
     ) throws(QueryFailure) -> [SessionView] {
         var (found, start): ([SessionView], ListStart) = ([], start)
@@ -27,7 +27,7 @@ extension MongoQueries {
     private static var rowsAgain: Int { 100 }
 
     /// The places of sessions, by the keys of an index alone where whose sessions are shown is asked about.
-    public func sessionPlaces(
+    package func sessionPlaces(
         _ filter: SessionFilter, behind place: ListCursor.Place?, limit: Int
     ) throws(QueryFailure) -> [ListCursor.Place] {
         let list = SessionList(filter, collections)
@@ -48,7 +48,7 @@ extension MongoQueries {
     }
 
     /// A page of sessions, the newest first, and where it lies.
-    public func sessionList(
+    package func sessionList(
         _ filter: SessionFilter, limit: Int, from start: ListStart
     ) throws(QueryFailure) -> SessionListResponse {
         var found = try rows(filter, start, most: limit + 1)

@@ -1,12 +1,12 @@
 internal import Base
 internal import EventSourcing
-public import Recording
+package import Recording
 
 // Statistics come from `folds`, where the sums behind what is shown are kept exactly.
 
 extension MongoQueries {
     /// A session's statistics; nil when there is no such session.
-    public func statistics(
+    package func statistics(
         ofSession sessionID: String
     ) throws(QueryFailure) -> SessionStatisticsResponse? {
         let query = MongoFind(filter: BSONDocument { $0.append("session_id", sessionID) }, limit: 1)
@@ -16,7 +16,7 @@ extension MongoQueries {
 
     /// Sums over all sessions that are not deleted, and the work that all took. They stand in the
     /// projector's checkpoints; where one has none, all sessions are gone through.
-    public func totals() throws(QueryFailure) -> RecordingTotals {
+    package func totals() throws(QueryFailure) -> RecordingTotals {
         if let kept = try keptTotals() { return kept }
         let groups = try ask { (client) throws(MongoFailure) in
             try client.aggregate(
@@ -40,7 +40,7 @@ extension MongoQueries {
 
     /// Sessions whose pipelines are paused, with their recording or by themselves; those that were changed
     /// last first.
-    public func pausedPipelines(limit: Int) throws(QueryFailure) -> [String] {
+    package func pausedPipelines(limit: Int) throws(QueryFailure) -> [String] {
         var query = MongoFind(
             filter: BSONDocument { $0.append("pipeline_status", "paused") },
             limit: Int64(limit), hint: MongoIndex([("pipeline_status", 1)]))

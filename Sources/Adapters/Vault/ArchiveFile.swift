@@ -1,7 +1,7 @@
-public import Base
+package import Base
 
 /// Why an archive file could not be written or read.
-public enum ArchiveFailure: Error, Hashable, Sendable, CustomStringConvertible {
+package enum ArchiveFailure: Error, Hashable, Sendable, CustomStringConvertible {
     /// The operating system refused, or there is no such file.
     case storage(StorageFailure)
     /// The file is not what was written.
@@ -10,7 +10,7 @@ public enum ArchiveFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case codec(path: String, CodecFailure)
 
     /// One line for people.
-    public var description: String {
+    package var description: String {
         switch self {
         case .storage(let failure): failure.description
         case .damaged(let path, let text): "\(path) is damaged: \(text)"
@@ -20,16 +20,14 @@ public enum ArchiveFailure: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// The three parts of an archive file.
-public struct ArchiveFile: Hashable, Sendable {
+package struct ArchiveFile: Hashable, Sendable {
     /// What the file says of itself.
-    public var header: [UInt8]
+    package var header: [UInt8]
     /// What is in it.
-    public var index: [UInt8]
+    package var index: [UInt8]
     /// The contents; compressed in the file.
-    public var payload: [UInt8]
-
-    /// A file from its parts.
-    public init(header: [UInt8], index: [UInt8], payload: [UInt8]) {
+    package var payload: [UInt8]
+    package init(header: [UInt8], index: [UInt8], payload: [UInt8]) {
         self.header = header
         self.index = index
         self.payload = payload
@@ -37,13 +35,13 @@ public struct ArchiveFile: Hashable, Sendable {
 }
 
 /// The parts of an archive file that stand before its contents.
-public struct ArchiveFront: Hashable, Sendable {
+package struct ArchiveFront: Hashable, Sendable {
     /// What the file says of itself.
-    public let header: [UInt8]
+    package let header: [UInt8]
     /// What is in it.
-    public let index: [UInt8]
+    package let index: [UInt8]
     /// The digest of the file up to the index's end.
-    public let digest: Digest
+    package let digest: Digest
 }
 
 /// The bytes of an archive file.

@@ -1,4 +1,4 @@
-public import Base
+package import Base
 internal import Glibc
 
 /// Archive files in folders below a root, each written once. A file that is there is whole and durable. The
@@ -6,17 +6,17 @@ internal import Glibc
 /// is opened.
 ///
 /// Any thread and any process may use the same root. Calls block on the disk.
-public final class ArchiveFiles: Sendable {
+package final class ArchiveFiles: Sendable {
     /// The folder.
-    public let root: String
+    package let root: String
     /// Zstandard level that is written.
-    public let level: Int
+    package let level: Int
 
     private static let folderMode: mode_t = 0o750
     private let opened = Lock<Folder?>(nil)
 
     /// The archive in a folder; it is made, with those above it, when the first file is written.
-    public init(root: String, level: Int = 3) {
+    package init(root: String, level: Int = 3) {
         self.root = root
         self.level = level
     }
@@ -54,7 +54,7 @@ public final class ArchiveFiles: Sendable {
 
     /// Names of the files in a folder below the root, without those of writes under way; none when there
     /// is no such folder.
-    public func names(in path: [String]) throws(ArchiveFailure) -> [String] {
+    package func names(in path: [String]) throws(ArchiveFailure) -> [String] {
         do throws(StorageFailure) {
             return try (folder(path)?.names() ?? []).filter(\.isText).map(\.text)
                 .filter { !$0.hasPrefix(SessionFolders.temporaryPrefix) }
@@ -64,7 +64,7 @@ public final class ArchiveFiles: Sendable {
     /// Writes a file, durably, unless one has the name already.
     /// - Returns: false when the name was taken: the file there stays, and is durable too.
     @discardableResult
-    public func write(_ file: ArchiveFile, in path: [String], name: String) throws(ArchiveFailure) -> Bool {
+    package func write(_ file: ArchiveFile, in path: [String], name: String) throws(ArchiveFailure) -> Bool {
         let image: [UInt8]
         do throws(CodecFailure) { image = try ArchiveImage.encode(file, level: level) } catch {
             throw .codec(path: full(path, name), error)
@@ -102,21 +102,21 @@ public final class ArchiveFiles: Sendable {
     }
 
     /// A whole file, verified, with the digest of all its bytes before the last 32, and that of its front.
-    public func read(
+    package func read(
         in path: [String], name: String
     ) throws(ArchiveFailure) -> (file: ArchiveFile, digest: Digest, frontDigest: Digest) {
         try ArchiveImage.decode(try bytes(path, name), path: full(path, name))
     }
 
     /// The front of a file and the digest of all of it, both verified; decompresses nothing.
-    public func readSealed(
+    package func readSealed(
         in path: [String], name: String
     ) throws(ArchiveFailure) -> (front: ArchiveFront, digest: Digest) {
         try ArchiveImage.verify(try bytes(path, name), path: full(path, name))
     }
 
     /// Header and index of a file, verified; the payload is not read.
-    public func readFront(in path: [String], name: String) throws(ArchiveFailure) -> ArchiveFront {
+    package func readFront(in path: [String], name: String) throws(ArchiveFailure) -> ArchiveFront {
         let start = try bytes(path, name, upTo: ArchiveImage.fixedBytes)
         guard let lengths = ArchiveImage.lengths(start),
             let front = ArchiveImage.front(try bytes(path, name, upTo: lengths.front))
@@ -127,7 +127,7 @@ public final class ArchiveFiles: Sendable {
     }
 
     /// Folders below the root; none when there is no root.
-    public func folders() throws(ArchiveFailure) -> [String] {
+    package func folders() throws(ArchiveFailure) -> [String] {
         do throws(StorageFailure) {
             var found: [String] = []
             guard let root = try rootFolder() else { return [] }
@@ -139,7 +139,7 @@ public final class ArchiveFiles: Sendable {
     }
 
     /// Writes a few bytes, durably, in the place of a file that may be there.
-    public func writeNote(_ bytes: [UInt8], in path: [String], name: String) throws(ArchiveFailure) {
+    package func writeNote(_ bytes: [UInt8], in path: [String], name: String) throws(ArchiveFailure) {
         do throws(StorageFailure) {
             let folder = try makeFolder(path)
             let temporary = SessionFolders.temporaryName()
@@ -155,7 +155,7 @@ public final class ArchiveFiles: Sendable {
     }
 
     /// What `writeNote` wrote, at most `limit` bytes of it; nil when there is no such file.
-    public func readNote(in path: [String], name: String, limit: Int) throws(ArchiveFailure) -> [UInt8]? {
+    package func readNote(in path: [String], name: String, limit: Int) throws(ArchiveFailure) -> [UInt8]? {
         do throws(ArchiveFailure) { return try bytes(path, name, upTo: limit) } catch {
             if case .storage(let failure) = error, failure.isMissing { return nil }
             throw error
@@ -163,7 +163,7 @@ public final class ArchiveFiles: Sendable {
     }
 
     /// Gives a file another name in its folder, durably.
-    public func rename(_ name: String, to other: String, in path: [String]) throws(ArchiveFailure) {
+    package func rename(_ name: String, to other: String, in path: [String]) throws(ArchiveFailure) {
         do throws(StorageFailure) {
             guard let folder = try folder(path) else { throw .missing(path: full(path, name)) }
             try folder.rename(name, to: other)
@@ -175,7 +175,7 @@ public final class ArchiveFiles: Sendable {
     /// `age` seconds.
     /// - Returns: how many there were.
     @discardableResult
-    public func sweepTemporaries(
+    package func sweepTemporaries(
         in path: [String], olderThanSeconds age: Int
     ) throws(ArchiveFailure) -> Int {
         let limit = time(nil) - age

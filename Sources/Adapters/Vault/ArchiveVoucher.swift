@@ -1,4 +1,4 @@
-public import Base
+package import Base
 internal import CSodium
 
 /// Word that a segment of the archive is what the log held, by somebody who has a key-encryption key.
@@ -6,20 +6,18 @@ internal import CSodium
 /// HMAC-SHA256 under a subkey of the key-encryption key (libsodium `crypto_kdf`, context `reelarch`, number
 /// 1) of the text `reel-archive-1` LF epoch LF partition LF segment LF hash. So whoever can write the
 /// archive's folder, and has no key, cannot add to the log what was never in it.
-public struct ArchiveVoucher: Sendable, Hashable {
+package struct ArchiveVoucher: Sendable, Hashable {
     /// The segment that is vouched for.
-    public struct Subject: Sendable, Hashable {
+    package struct Subject: Sendable, Hashable {
         /// Epoch of the log.
-        public var epoch: String
+        package var epoch: String
         /// Name of the partition.
-        public var partition: String
+        package var partition: String
         /// Name of the segment.
-        public var segment: String
+        package var segment: String
         /// Checksum over the whole segment, in hexadecimal digits.
-        public var hash: String
-
-        /// A subject from its parts.
-        public init(epoch: String, partition: String, segment: String, hash: String) {
+        package var hash: String
+        package init(epoch: String, partition: String, segment: String, hash: String) {
             self.epoch = epoch
             self.partition = partition
             self.segment = segment
@@ -32,15 +30,15 @@ public struct ArchiveVoucher: Sendable, Hashable {
     }
 
     /// The key-encryption key whose subkey made it.
-    public let keyEncryptionKeyID: String
+    package let keyEncryptionKeyID: String
     /// The authenticator.
-    public let code: Digest
+    package let code: Digest
 
     /// Id and code as one line of text.
-    public var line: [UInt8] { Array("\(keyEncryptionKeyID) \(code.hex)\n".utf8) }
+    package var line: [UInt8] { Array("\(keyEncryptionKeyID) \(code.hex)\n".utf8) }
 
     /// Reads what `line` writes; nil for anything else.
-    public init?(line: [UInt8]) {
+    package init?(line: [UInt8]) {
         let parts = line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
         guard line.last == UInt8(ascii: "\n"), parts.count == 2 else { return nil }
         let id = String(decoding: parts[0], as: UTF8.self)
@@ -58,14 +56,14 @@ public struct ArchiveVoucher: Sendable, Hashable {
 
 extension KeyRing {
     /// Vouches for a segment with the key that is active now.
-    public func vouch(for subject: ArchiveVoucher.Subject) throws(KeyFailure) -> ArchiveVoucher {
+    package func vouch(for subject: ArchiveVoucher.Subject) throws(KeyFailure) -> ArchiveVoucher {
         let key = try activeKey()
         return ArchiveVoucher(keyEncryptionKeyID: key.id, code: key.code(of: subject))
     }
 
     /// Whether a voucher is for this segment, by a key of this folder.
     /// - Throws: `unknownKeyEncryptionKey` where the folder lacks its key.
-    public func isGenuine(
+    package func isGenuine(
         _ voucher: ArchiveVoucher, for subject: ArchiveVoucher.Subject
     ) throws(KeyFailure) -> Bool {
         let id = voucher.keyEncryptionKeyID

@@ -6,11 +6,11 @@ internal import Glibc
 /// the fewest lines. No events, no names, no checks that the libraries don't make. One thread.
 ///
 /// Errors end the benchmark; nothing here may be used for data that matters.
-public final class BareSealing {
+package final class BareSealing {
     /// A library or system call that did not do its work.
-    public struct Failure: Error, CustomStringConvertible {
+    package struct Failure: Error, CustomStringConvertible {
         /// Which call.
-        public var description: String
+        package var description: String
     }
 
     private let folder: String
@@ -25,7 +25,7 @@ public final class BareSealing {
     private let sealed: UnsafeMutableRawBufferPointer
 
     /// Contexts and buffers for chunks of `chunkBytes`, with files in `folder`.
-    public init(folder: String, chunkBytes: Int, level: Int) throws {
+    package init(folder: String, chunkBytes: Int, level: Int) throws {
         guard let compressor = ZSTD_createCCtx(), let decompressor = ZSTD_createDCtx(),
             let cipher = EVP_CIPHER_CTX_new(), let algorithm = EVP_MAC_fetch(nil, "HMAC", nil)
         else { throw Failure(description: "out of memory") }
@@ -54,7 +54,7 @@ public final class BareSealing {
     }
 
     /// What the recorder does: reads a chunk of the source, authenticates it, writes it durably.
-    public func record(_ number: Int, from descriptor: Int32) throws {
+    package func record(_ number: Int, from descriptor: Int32) throws {
         guard pread(descriptor, raw.baseAddress, raw.count, off_t(number * raw.count)) == raw.count else {
             throw Failure(description: "pread of the source")
         }
@@ -63,7 +63,7 @@ public final class BareSealing {
     }
 
     /// What the stages do: reads the chunk, compresses, encrypts, hashes, opens again, writes it durably.
-    public func seal(_ number: Int) throws {
+    package func seal(_ number: Int) throws {
         let source = "\(folder)/\(number).raw"
         let descriptor = open(source, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0, read(descriptor, raw.baseAddress, raw.count) == raw.count else {

@@ -1,7 +1,7 @@
 internal import Glibc
 
 /// What became of a file given to the chunk store.
-public enum StoreOutcome: Hashable, Sendable {
+package enum StoreOutcome: Hashable, Sendable {
     /// The file is there now, durably.
     case stored
     /// Another one was there first and stays; it is durable and has this many bytes. Adopt it: the log may
@@ -10,38 +10,36 @@ public enum StoreOutcome: Hashable, Sendable {
 }
 
 /// A sealed file in the store.
-public struct StoredFile: Hashable, Sendable {
+package struct StoredFile: Hashable, Sendable {
     /// The chunk's number, from 1.
-    public let sequenceNumber: Int
+    package let sequenceNumber: Int
     /// Length in bytes.
-    public let bytes: Int
+    package let bytes: Int
 }
 
 /// What a session's folder holds.
-public struct SessionListing: Hashable, Sendable {
+package struct SessionListing: Hashable, Sendable {
     /// The chunk files by number.
-    public let files: [StoredFile]
+    package let files: [StoredFile]
     /// Names of what is no chunk file, with what it is; files of writes under way are left out.
-    public let others: [OtherName]
+    package let others: [OtherName]
 }
 
 /// A name in a session's folder that no chunk file has, or that something else than a file has.
-public struct OtherName: Hashable, Sendable {
+package struct OtherName: Hashable, Sendable {
     /// The name; bytes that are no UTF-8 are shown as replacements.
-    public let name: String
+    package let name: String
     /// What it stands for.
-    public let kind: FileKind
+    package let kind: FileKind
 }
 
 /// How much room a file system has.
-public struct DiskSpace: Hashable, Sendable {
+package struct DiskSpace: Hashable, Sendable {
     /// Bytes that this user may still write.
-    public let availableBytes: Int
+    package let availableBytes: Int
     /// Bytes of the whole file system.
-    public let totalBytes: Int
-
-    /// Room from its parts.
-    public init(availableBytes: Int, totalBytes: Int) {
+    package let totalBytes: Int
+    package init(availableBytes: Int, totalBytes: Int) {
         self.availableBytes = availableBytes
         self.totalBytes = totalBytes
     }
@@ -54,25 +52,25 @@ public struct DiskSpace: Hashable, Sendable {
 ///
 /// The store holds its folder open and never leaves it: no link in it is followed, nothing but regular files
 /// is opened. Sealed files are read by `SealedFileReader` alone, which checks them.
-public struct ChunkStore: Sendable {
+package struct ChunkStore: Sendable {
     private let folders: SessionFolders
 
     /// The store in a folder, which is made with those above it if need be.
-    public init(root: String) throws(StorageFailure) {
+    package init(root: String) throws(StorageFailure) {
         folders = try SessionFolders(root: root, folderMode: 0o750, fileMode: 0o640)
     }
 
     /// The folder.
-    public var root: String { folders.root.path }
+    package var root: String { folders.root.path }
 
     /// `storage_path` of a chunk, relative to the root.
-    public static func relativePath(session: String, sequence: Int) throws(StorageFailure) -> String {
+    package static func relativePath(session: String, sequence: Int) throws(StorageFailure) -> String {
         guard Identifier.isValid(session) else { throw .invalidIdentifier(session) }
         return "\(session)/\(try SessionFolders.digits(sequence)).reel"
     }
 
     /// The whole path of a chunk's file, for people.
-    public func path(session: String, sequence: Int) throws(StorageFailure) -> String {
+    package func path(session: String, sequence: Int) throws(StorageFailure) -> String {
         "\(root)/\(try Self.relativePath(session: session, sequence: sequence))"
     }
 
@@ -81,7 +79,7 @@ public struct ChunkStore: Sendable {
     }
 
     /// Writes a sealed file, durably, unless the chunk has one.
-    public func store(
+    package func store(
         _ image: UnsafeRawBufferPointer, session: String, sequence: Int
     ) throws(StorageFailure) -> StoreOutcome {
         let final = try Self.name(sequence)
@@ -123,7 +121,7 @@ public struct ChunkStore: Sendable {
 
     /// Length of a chunk's file in bytes; nil when there is none.
     /// - Throws: `notAFile` for anything else that has the name.
-    public func size(session: String, sequence: Int) throws(StorageFailure) -> Int? {
+    package func size(session: String, sequence: Int) throws(StorageFailure) -> Int? {
         let name = try Self.name(sequence)
         guard let folder = try folders.folder(session), let status = try folder.status(name) else {
             return nil
@@ -133,7 +131,7 @@ public struct ChunkStore: Sendable {
     }
 
     /// Everything in a session's folder; empty when there is none.
-    public func list(session: String) throws(StorageFailure) -> SessionListing {
+    package func list(session: String) throws(StorageFailure) -> SessionListing {
         var files: [StoredFile] = []
         var others: [OtherName] = []
         guard let folder = try folders.folder(session) else { return SessionListing(files: [], others: []) }
@@ -152,18 +150,18 @@ public struct ChunkStore: Sendable {
     }
 
     /// Sessions that have a folder.
-    public func sessions() throws(StorageFailure) -> [String] {
+    package func sessions() throws(StorageFailure) -> [String] {
         try folders.sessions()
     }
 
     /// Folder in the root of files that no event describes any more; no session can have its name.
-    public static let lostFolder = ".lost"
+    package static let lostFolder = ".lost"
 
     /// Moves a chunk's file, durably, to the folder of lost files, under a session's folder as before. One
     /// that is there already by that name is replaced.
     /// - Returns: false when there was none.
     @discardableResult
-    public func setAside(session: String, sequence: Int) throws(StorageFailure) -> Bool {
+    package func setAside(session: String, sequence: Int) throws(StorageFailure) -> Bool {
         let name = try Self.name(sequence)
         guard let folder = try folders.folder(session), try folder.status(name) != nil else { return false }
         let lost = try folders.root.makeFolder(Self.lostFolder, mode: folders.folderMode)
@@ -179,7 +177,7 @@ public struct ChunkStore: Sendable {
     /// Removes one chunk's file, durably, or whatever has its name and is no folder.
     /// - Returns: false when there was none.
     @discardableResult
-    public func remove(session: String, sequence: Int) throws(StorageFailure) -> Bool {
+    package func remove(session: String, sequence: Int) throws(StorageFailure) -> Bool {
         let name = try Self.name(sequence)
         guard let folder = try folders.folder(session) else { return false }
         let removed = try folder.remove(name)
@@ -190,19 +188,19 @@ public struct ChunkStore: Sendable {
     /// Removes a session's folder with everything in it, durably.
     /// - Returns: how many files there were.
     @discardableResult
-    public func removeSession(_ session: String) throws(StorageFailure) -> Int {
+    package func removeSession(_ session: String) throws(StorageFailure) -> Int {
         try folders.removeSession(session)
     }
 
     /// Removes what crashed writes left behind: temporary names that no write has touched for `age` seconds.
     /// - Returns: how many there were.
     @discardableResult
-    public func sweepTemporaries(olderThanSeconds age: Int) throws(StorageFailure) -> Int {
+    package func sweepTemporaries(olderThanSeconds age: Int) throws(StorageFailure) -> Int {
         try folders.sweepTemporaries(olderThanSeconds: age)
     }
 
     /// How much room the store's file system has.
-    public func diskSpace() throws(StorageFailure) -> DiskSpace {
+    package func diskSpace() throws(StorageFailure) -> DiskSpace {
         try DiskSpace.of(root)
     }
 

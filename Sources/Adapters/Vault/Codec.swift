@@ -1,5 +1,5 @@
 /// How a chunk's payload is compressed, by the name written in headers and events.
-public enum Codec: String, CaseIterable, Hashable, Sendable {
+package enum Codec: String, CaseIterable, Hashable, Sendable {
     /// The original bytes.
     case none
     /// One Zstandard frame with content size, without checksum (RFC 8878).
@@ -10,7 +10,7 @@ public enum Codec: String, CaseIterable, Hashable, Sendable {
     case gzip
 
     /// The level used when none is given; nil where there are no levels.
-    public var defaultLevel: Int? {
+    package var defaultLevel: Int? {
         switch self {
         case .zstd: 3
         case .gzip: 6
@@ -19,7 +19,7 @@ public enum Codec: String, CaseIterable, Hashable, Sendable {
     }
 
     /// The levels that may be asked for; nil where there are no levels.
-    public var levels: ClosedRange<Int>? {
+    package var levels: ClosedRange<Int>? {
         switch self {
         case .zstd: 1...19
         case .gzip: 1...9
@@ -29,7 +29,7 @@ public enum Codec: String, CaseIterable, Hashable, Sendable {
 }
 
 /// Why bytes could not be compressed or decompressed. None of these goes away by trying again.
-public enum CodecFailure: Error, Hashable, Sendable, CustomStringConvertible {
+package enum CodecFailure: Error, Hashable, Sendable, CustomStringConvertible {
     /// The codec has no such level.
     case unknownLevel(Codec, level: Int)
     /// The library refused the call; the text is its own.
@@ -47,7 +47,7 @@ public enum CodecFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case tooLarge(Codec, bytes: Int, limit: Int)
 
     /// One line for people.
-    public var description: String {
+    package var description: String {
         switch self {
         case .unknownLevel(let codec, let level):
             "\(codec.rawValue) has no level \(level); levels are \(Self.text(codec.levels))"

@@ -11,16 +11,16 @@ protocol FrameEncoder: AnyObject {
 /// Compresses chunks with one codec and level, and keeps the library's working memory between them.
 ///
 /// One thread; the same input gives the same output. Call on a thread of its own: a chunk takes milliseconds.
-public final class Compressor {
+package final class Compressor {
     /// The codec asked for.
-    public let codec: Codec
+    package let codec: Codec
     /// The level in use; nil where the codec has none.
-    public let level: Int?
+    package let level: Int?
     private let encoder: (any FrameEncoder)?
 
     /// - Parameter level: nil for the codec's default; ignored nowhere: a level for a codec without levels is
     ///   refused.
-    public init(codec: Codec, level: Int? = nil) throws(CodecFailure) {
+    package init(codec: Codec, level: Int? = nil) throws(CodecFailure) {
         let chosen = level ?? codec.defaultLevel
         if let chosen, codec.levels?.contains(chosen) != true {
             throw .unknownLevel(codec, level: chosen)
@@ -38,7 +38,7 @@ public final class Compressor {
     /// Replaces the contents of `output` with one frame of `input`.
     /// - Returns: the codec to declare. `none` when the frame would not be smaller than the input: then
     ///   `output` is empty and the original bytes are the payload.
-    public func compress(
+    package func compress(
         _ input: UnsafeRawBufferPointer, into output: ScratchBuffer
     ) throws(CodecFailure) -> Codec {
         output.removeAll()

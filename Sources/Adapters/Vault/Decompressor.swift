@@ -8,18 +8,18 @@ protocol FrameDecoder: AnyObject {
 }
 
 /// Restores chunks from any codec, and keeps the libraries' working memory between them. One thread.
-public final class Decompressor {
+package final class Decompressor {
     private var zstd: ZstdDecoder?
     private var lz4: LZ4Decoder?
     private var gzip: GzipDecoder?
 
     /// A decompressor; each codec's memory is taken at its first use.
-    public init() {}
+    package init() {}
 
     /// Replaces the contents of `output` with the original of `payload`: exactly `originalBytes`, or an error
     /// and an empty `output`. Never writes more than `originalBytes`, whatever the payload says; refuses
     /// frames that are cut short and bytes behind the frame.
-    public func decompress(
+    package func decompress(
         _ payload: UnsafeRawBufferPointer, codec: Codec, originalBytes: Int, into output: ScratchBuffer
     ) throws(CodecFailure) {
         output.removeAll()

@@ -6,9 +6,9 @@ internal import Glibc
 /// Above the reserve nothing does. Below it no new session begins, and running recordings wait for each
 /// chunk to be stored before they read on. Below half of it they are closed, while there is still room for
 /// what they have in hand. Calls ask the system each time and take microseconds.
-public struct DiskGuard: Sendable {
+package struct DiskGuard: Sendable {
     /// What is allowed.
-    public enum State: String, Sendable, CaseIterable, Comparable {
+    package enum State: String, Sendable, CaseIterable, Comparable {
         /// Everything.
         case open
         /// Running recordings go on slowly; new ones are refused.
@@ -17,23 +17,23 @@ public struct DiskGuard: Sendable {
         case closing
 
         /// The stricter one is greater.
-        public static func < (a: State, b: State) -> Bool { a.place < b.place }
+        package static func < (a: State, b: State) -> Bool { a.place < b.place }
         private var place: Int { State.allCases.firstIndex(of: self) ?? 0 }
     }
 
     /// One folder's disk.
-    public struct Room: Sendable, Hashable {
+    package struct Room: Sendable, Hashable {
         /// The folder.
-        public var path: String
+        package var path: String
         /// Its disk.
-        public var space: DiskSpace
+        package var space: DiskSpace
         /// Below this many free bytes no new session begins.
-        public var refuseBelowBytes: Int
+        package var refuseBelowBytes: Int
         /// Below this many free bytes recordings are closed.
-        public var closeBelowBytes: Int { refuseBelowBytes / 2 }
+        package var closeBelowBytes: Int { refuseBelowBytes / 2 }
 
         /// What is allowed as far as this disk is concerned.
-        public var state: State {
+        package var state: State {
             if space.availableBytes >= refuseBelowBytes { return .open }
             return space.availableBytes >= closeBelowBytes ? .refusing : .closing
         }
@@ -48,7 +48,7 @@ public struct DiskGuard: Sendable {
     ///   - reserveBytes: what is kept free; 0 allows everything. Nil: 5 % of the disk and at least 1 GiB, but
     ///     never more than a quarter of the disk.
     ///   - space: how much room there is; the system's answer unless a test gives another.
-    public init(
+    package init(
         paths: [String], reserveBytes: Int?,
         space: @escaping @Sendable (String) throws(StorageFailure) -> DiskSpace = DiskSpace.of
     ) {
@@ -58,12 +58,12 @@ public struct DiskGuard: Sendable {
     }
 
     /// The reserve of a disk when nobody has named one.
-    public static func usualReserve(ofDiskWith totalBytes: Int) -> Int {
+    package static func usualReserve(ofDiskWith totalBytes: Int) -> Int {
         min(max(totalBytes / 20, 1 << 30), totalBytes / 4)
     }
 
     /// Looks at every folder's disk.
-    public func look() throws(StorageFailure) -> [Room] {
+    package func look() throws(StorageFailure) -> [Room] {
         var rooms: [Room] = []
         for path in paths {
             let space = try space(path)
@@ -74,14 +74,14 @@ public struct DiskGuard: Sendable {
     }
 
     /// The disk that allows least; nil without any folder.
-    public func tightest() throws(StorageFailure) -> Room? {
+    package func tightest() throws(StorageFailure) -> Room? {
         try look().max { $0.state < $1.state }
     }
 }
 
 extension DiskSpace {
     /// How much room the disk of a folder has.
-    public static func of(_ path: String) throws(StorageFailure) -> DiskSpace {
+    package static func of(_ path: String) throws(StorageFailure) -> DiskSpace {
         var status = statvfs()
         guard statvfs(path, &status) == 0 else { throw .file(FileFailure("statvfs", path)) }
         // File systems over a network say whatever they like.
@@ -93,15 +93,15 @@ extension DiskSpace {
 }
 
 /// Less is free than is kept in reserve.
-public struct DiskShortage: Error, Sendable, Hashable, CustomStringConvertible {
+package struct DiskShortage: Error, Sendable, Hashable, CustomStringConvertible {
     /// The disk.
-    public var room: DiskGuard.Room
+    package var room: DiskGuard.Room
 
     /// A shortage on a disk.
-    public init(_ room: DiskGuard.Room) { self.room = room }
+    package init(_ room: DiskGuard.Room) { self.room = room }
 
     /// One sentence: what was found, and what was decided.
-    public var description: String {
+    package var description: String {
         func mebibytes(_ bytes: Int) -> String { "\(bytes >> 20) MiB" }
         let limit = room.state == .closing ? room.closeBelowBytes : room.refuseBelowBytes
         return "the disk of \(room.path) has \(mebibytes(room.space.availableBytes)) free of "

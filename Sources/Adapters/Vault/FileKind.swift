@@ -2,7 +2,7 @@ internal import Base
 internal import Glibc
 
 /// What a name in a folder stands for.
-public enum FileKind: String, Hashable, Sendable {
+package enum FileKind: String, Hashable, Sendable {
     case regular = "a regular file"
     case folder = "a folder"
     case symbolicLink = "a symbolic link"
@@ -39,7 +39,7 @@ struct FileName: Hashable, Comparable, Sendable {
     init(_ text: String) { bytes = [UInt8](text.utf8) }
 
     /// The name of an entry of a folder.
-    init(_ entry: UnsafeMutablePointer<dirent>) { bytes = entry.nameBytes }
+    init(_ entry: UnsafeMutablePointer<dirent>) { bytes = DirectoryEntry(entry).nameBytes }
 
     /// The name as text; bytes that are no UTF-8 are shown as replacements, and name no other file.
     var text: String { String(decoding: bytes, as: UTF8.self) }

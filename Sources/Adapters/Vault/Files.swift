@@ -2,7 +2,7 @@ internal import Glibc
 
 /// Sees what the stores do to files and folders, call by call, and may let a call fail: for simulations of
 /// full disks, of processes that die half way, and of power cuts.
-public protocol FileWatcher: Sendable {
+package protocol FileWatcher: Sendable {
     /// Called before `operation` (`open`, `create`, `write`, `fsync`, `link`, `rename`, `unlink`, `mkdir`,
     /// `rmdir`, `opendir`); what it throws is what the call fails with.
     func before(_ operation: String, _ path: String) throws(FileFailure)
@@ -18,16 +18,16 @@ public protocol FileWatcher: Sendable {
 
 extension FileWatcher {
     /// For watchers that only let calls fail.
-    public func after(_ operation: String, _ path: String, from source: String?) {}
+    package func after(_ operation: String, _ path: String, from source: String?) {}
 
     /// For watchers that leave names to the machine.
-    public func randomBytes(_ count: Int) -> [UInt8]? { nil }
+    package func randomBytes(_ count: Int) -> [UInt8]? { nil }
 }
 
 /// The file calls of the calling thread.
-public enum FileCalls {
+package enum FileCalls {
     /// Who watches them; nobody unless a simulation runs on this thread.
-    @TaskLocal public static var watcher: (any FileWatcher)?
+    @TaskLocal package static var watcher: (any FileWatcher)?
 }
 
 /// An open file; closed once, when it goes out of scope.

@@ -1,13 +1,13 @@
-public import Base
+package import Base
 internal import CCrypto
 
 /// Streaming HMAC-SHA256 (RFC 2104, RFC 4231) over libcrypto; one thread, one key, reusable after `finish`.
-public final class HMACSHA256 {
+package final class HMACSHA256 {
     private let context: OpaquePointer
     private let key: SecretBytes
 
     /// An HMAC under `key`, which may have any length and is wiped with this object.
-    public convenience init(key: UnsafeRawBufferPointer) {
+    package convenience init(key: UnsafeRawBufferPointer) {
         self.init(key: SecretBytes(copying: key))
     }
 
@@ -22,7 +22,7 @@ public final class HMACSHA256 {
     }
 
     /// Forgets everything seen; the key stays.
-    public func reset() {
+    package func reset() {
         // A parameter holds pointers to its name and value, so both strings must outlive the call: a Swift
         // string passed for either would be gone when the parameter is read.
         let status = OSSL_MAC_PARAM_DIGEST.withCString { name in
@@ -39,13 +39,13 @@ public final class HMACSHA256 {
     }
 
     /// Adds bytes.
-    public func update(_ bytes: UnsafeRawBufferPointer) {
+    package func update(_ bytes: UnsafeRawBufferPointer) {
         guard let start = bytes.baseAddress else { return }
         Algorithms.check(EVP_MAC_update(context, start.assumingMemoryBound(to: UInt8.self), bytes.count))
     }
 
     /// The authenticator of all bytes since the start or the last `finish`; begins anew.
-    public func finish() -> Digest {
+    package func finish() -> Digest {
         let digest = Digest { target in
             var written = 0
             Algorithms.check(
@@ -57,7 +57,7 @@ public final class HMACSHA256 {
     }
 
     /// The authenticator of `bytes` alone.
-    public func authenticate(_ bytes: UnsafeRawBufferPointer) -> Digest {
+    package func authenticate(_ bytes: UnsafeRawBufferPointer) -> Digest {
         reset()
         update(bytes)
         return finish()

@@ -1,12 +1,12 @@
 internal import Base
 
 /// The rule for every id that becomes part of a path, a header or a key's associated data.
-public enum Identifier {
+package enum Identifier {
     /// Longest id, in characters.
-    public static let maximumLength = 100
+    package static let maximumLength = 100
 
     /// True when `text` matches `^[a-zA-Z0-9_-]{1,100}$`: no separator, no dot, so no way out of a folder.
-    public static func isValid(_ text: String) -> Bool {
+    package static func isValid(_ text: String) -> Bool {
         let characters = text.utf8
         return (1...maximumLength).contains(characters.count) && characters.allSatisfy(isAllowed)
     }

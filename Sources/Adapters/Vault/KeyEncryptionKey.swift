@@ -1,5 +1,5 @@
 /// Whether a key-encryption key wraps new data keys, or only unwraps old ones.
-public enum KeyEncryptionKeyState: String, Hashable, Sendable {
+package enum KeyEncryptionKeyState: String, Hashable, Sendable {
     /// Wraps and unwraps; exactly one key is active.
     case active
     /// Unwraps only.
@@ -7,17 +7,17 @@ public enum KeyEncryptionKeyState: String, Hashable, Sendable {
 }
 
 /// A key that encrypts data keys. Its 32 bytes never leave this module and are wiped with the last owner.
-public struct KeyEncryptionKey: Sendable, CustomStringConvertible, CustomReflectable {
+package struct KeyEncryptionKey: Sendable, CustomStringConvertible, CustomReflectable {
     /// The key's id, named in every wrapped key.
-    public let id: String
+    package let id: String
     /// Whether it wraps new data keys.
-    public let state: KeyEncryptionKeyState
+    package let state: KeyEncryptionKeyState
     let secret: SecretBytes
 
     /// Id and state; never the key.
-    public var description: String { "KeyEncryptionKey(\(id), \(state.rawValue))" }
+    package var description: String { "KeyEncryptionKey(\(id), \(state.rawValue))" }
     /// Nothing to look into.
-    public var customMirror: Mirror { Mirror(self, children: []) }
+    package var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 /// A session's data key as it is kept in a database: encrypted, useless without its key-encryption key.
@@ -25,25 +25,25 @@ public struct KeyEncryptionKey: Sendable, CustomStringConvertible, CustomReflect
 /// XChaCha20-Poly1305-IETF of the 32 bytes; the associated data is the text
 /// `reel-wrapped-key-1` LF `session_id` LF `key_id` LF `kek_id` (ids hold no line feed), which binds the
 /// key to its session.
-public struct WrappedKey: Hashable, Sendable {
+package struct WrappedKey: Hashable, Sendable {
     /// Length of `nonce` in bytes.
-    public static let nonceBytes = XChaCha20Poly1305.nonceBytes
+    package static let nonceBytes = XChaCha20Poly1305.nonceBytes
     /// Length of `ciphertext` in bytes: the key and a tag of 16 bytes.
-    public static let ciphertextBytes = SessionKey.byteCount + XChaCha20Poly1305.tagBytes
+    package static let ciphertextBytes = SessionKey.byteCount + XChaCha20Poly1305.tagBytes
 
     /// The session that the data key belongs to.
-    public let sessionID: String
+    package let sessionID: String
     /// The data key's id.
-    public let keyID: String
+    package let keyID: String
     /// The key-encryption key that unwraps it.
-    public let keyEncryptionKeyID: String
+    package let keyEncryptionKeyID: String
     /// Random, new for every wrapping.
-    public let nonce: [UInt8]
+    package let nonce: [UInt8]
     /// Encrypted data key and tag.
-    public let ciphertext: [UInt8]
+    package let ciphertext: [UInt8]
 
     /// A wrapped key from its parts, as read from a database; unwrapping judges it.
-    public init(
+    package init(
         sessionID: String, keyID: String, keyEncryptionKeyID: String, nonce: [UInt8], ciphertext: [UInt8]
     ) {
         self.sessionID = sessionID

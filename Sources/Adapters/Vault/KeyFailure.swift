@@ -1,5 +1,5 @@
 /// Why a key could not be made, found, wrapped or unwrapped.
-public enum KeyFailure: Error, Hashable, Sendable, CustomStringConvertible {
+package enum KeyFailure: Error, Hashable, Sendable, CustomStringConvertible {
     /// A value breaks a rule: an id, a length.
     case invalid(what: String, reason: String)
     /// Someone other than the owner can read a key file, or write its folder.
@@ -18,13 +18,13 @@ public enum KeyFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case file(FileFailure)
 
     /// True when trying again later may succeed.
-    public var isTransient: Bool {
+    package var isTransient: Bool {
         if case .file(let failure) = self { failure.isTransient } else { false }
     }
 
     /// Whether it is the kept key of a session that is not what was written, or was wrapped by a key that
     /// this machine does not have: nothing is away that might come back by itself.
-    public var isOfRecord: Bool {
+    package var isOfRecord: Bool {
         switch self {
         case .invalid, .unknownKeyEncryptionKey, .unwrapFailed: true
         case .exposed, .foreignOwner, .damagedFile, .lost, .file: false
@@ -32,7 +32,7 @@ public enum KeyFailure: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     /// One line for people.
-    public var description: String {
+    package var description: String {
         switch self {
         case .invalid(let what, let reason): "\(what) is invalid: \(reason)"
         case .exposed(let path, let mode):

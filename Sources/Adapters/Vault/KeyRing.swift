@@ -5,9 +5,9 @@ internal import Base
 /// The folder holds one file `<id>.kek` for each key (64 hexadecimal digits and a line feed, mode 0600, never
 /// changed) and one file `active` with the id of the active key, which alone is replaced when keys are
 /// rotated; so a crash at any point leaves exactly one active key. May be shared by threads and processes.
-public final class KeyRing: Sendable {
+package final class KeyRing: Sendable {
     /// The folder.
-    public let folder: String
+    package let folder: String
     private let files: KeyFiles
     private let secrets = Lock<[String: SecretBytes]>([:])
 
@@ -20,7 +20,7 @@ public final class KeyRing: Sendable {
     /// once; they agree on one key.
     /// - Throws: `exposed` when others can read a key file or write the folder, `foreignOwner`,
     ///   `damagedFile`, `file`.
-    public static func open(folder: String) throws(KeyFailure) -> KeyRing {
+    package static func open(folder: String) throws(KeyFailure) -> KeyRing {
         let ring = try KeyRing(folder: folder)
         if try ring.files.activeID() == nil {
             try ring.files.createFirst(id: newID(), secret: SecretBytes(randomCount: SessionKey.byteCount))
@@ -32,18 +32,20 @@ public final class KeyRing: Sendable {
     }
 
     /// Whether the folder names an active key; makes the folder where there is none.
-    public static func hasKey(folder: String) throws(KeyFailure) -> Bool {
+    package static func hasKey(folder: String) throws(KeyFailure) -> Bool {
         try KeyRing(folder: folder).files.activeID() != nil
     }
 
     /// Opens the folder as it is, for whoever only looks: no key is made, and none need be there.
-    public static func look(into folder: String) throws(KeyFailure) -> KeyRing { try KeyRing(folder: folder) }
+    package static func look(into folder: String) throws(KeyFailure) -> KeyRing {
+        try KeyRing(folder: folder)
+    }
 
     /// Opens the folder of a vault that may hold data keys already: then a folder without any key was
     /// emptied, or is another one, and no new key is made in it.
     /// - Parameter wrappers: ids of the keys that data keys are wrapped by; asked where the folder has none.
     /// - Throws: as `open(folder:)`, and `lost`; what `wrappers` throws.
-    public static func open(folder: String, unlessNeeded wrappers: () throws -> [String]) throws -> KeyRing {
+    package static func open(folder: String, unlessNeeded wrappers: () throws -> [String]) throws -> KeyRing {
         if try !hasKey(folder: folder) {
             let ids = try wrappers()
             if !ids.isEmpty { throw KeyFailure.lost(folder: folder, ids: ids) }
@@ -52,7 +54,7 @@ public final class KeyRing: Sendable {
     }
 
     /// All keys, the active one first, then by id. Reads the folder.
-    public func keys() throws(KeyFailure) -> [KeyEncryptionKey] {
+    package func keys() throws(KeyFailure) -> [KeyEncryptionKey] {
         let active = try files.activeID()
         var found: [KeyEncryptionKey] = []
         for id in try files.ids() {
@@ -70,12 +72,12 @@ public final class KeyRing: Sendable {
     }
 
     /// Ids of the keys whose files are in the folder now, whatever is in memory.
-    public func ids() throws(KeyFailure) -> Set<String> { Set(try files.ids()) }
+    package func ids() throws(KeyFailure) -> Set<String> { Set(try files.ids()) }
 
     /// Makes a new active key and retires the one before. Keys wrapped earlier go on unwrapping;
     /// `rewrap` moves them over.
     @discardableResult
-    public func rotate() throws(KeyFailure) -> KeyEncryptionKey {
+    package func rotate() throws(KeyFailure) -> KeyEncryptionKey {
         let id = Self.newID()
         try files.write(id: id, secret: SecretBytes(randomCount: SessionKey.byteCount))
         try files.activate(id)
@@ -83,26 +85,26 @@ public final class KeyRing: Sendable {
     }
 
     /// Encrypts a session's data key with the key that is active now.
-    public func wrap(_ key: SessionKey) throws(KeyFailure) -> WrappedKey {
+    package func wrap(_ key: SessionKey) throws(KeyFailure) -> WrappedKey {
         try activeKey().wrap(key)
     }
 
     /// Decrypts a session's data key.
     /// - Throws: `unknownKeyEncryptionKey`; `unwrapFailed` when anything was changed.
-    public func unwrap(_ wrapped: WrappedKey) throws(KeyFailure) -> SessionKey {
+    package func unwrap(_ wrapped: WrappedKey) throws(KeyFailure) -> SessionKey {
         let id = wrapped.keyEncryptionKeyID
         return try KeyEncryptionKey(id: id, state: .retired, secret: try secret(id)).unwrap(wrapped)
     }
 
     /// The same data key under the key that is active now; nil when it is wrapped by that one already.
-    public func rewrap(_ wrapped: WrappedKey) throws(KeyFailure) -> WrappedKey? {
+    package func rewrap(_ wrapped: WrappedKey) throws(KeyFailure) -> WrappedKey? {
         let active = try activeKey()
         guard wrapped.keyEncryptionKeyID != active.id else { return nil }
         return active.wrap(try unwrap(wrapped))
     }
 
     /// The active key. Read from the folder every time: another process may have rotated.
-    public func activeKey() throws(KeyFailure) -> KeyEncryptionKey {
+    package func activeKey() throws(KeyFailure) -> KeyEncryptionKey {
         guard let id = try files.activeID() else {
             throw .damagedFile(path: files.activePath, reason: "it is missing")
         }

@@ -1,18 +1,18 @@
-public import Base
+package import Base
 internal import Glibc
 
 /// The Merkle leaf hash of sealed files: SHA-256(0x00 ‖ file), a chunk's `merkle_hash`.
-public final class LeafHasher {
+package final class LeafHasher {
     private static let pieceBytes = 256 * 1024
 
     private let hasher = SHA256()
     private let piece = ScratchBuffer(capacity: LeafHasher.pieceBytes)
 
     /// A hasher for one thread.
-    public init() {}
+    package init() {}
 
     /// The leaf hash of a file in memory.
-    public func hash(_ image: UnsafeRawBufferPointer) -> Digest {
+    package func hash(_ image: UnsafeRawBufferPointer) -> Digest {
         hasher.reset()
         hasher.update(byte: MerkleTree.leafPrefix)
         hasher.update(image)
@@ -22,7 +22,7 @@ public final class LeafHasher {
     /// The leaf hash of a file that a person has named, read in pieces of 256 KiB; links are followed, and
     /// what comes through a pipe is taken. Call on a thread of its own.
     /// - Returns: the hash, the number of bytes read, and the file's header; nil where it is no sealed file.
-    public func hash(
+    package func hash(
         fileAt path: String
     ) throws(StorageFailure) -> (hash: Digest, bytes: Int, header: SealedHeader?) {
         let file = try Files.openGiven(path)

@@ -1,16 +1,16 @@
-public import Base
+package import Base
 
 /// Proof that one leaf stands at one place of a tree (audit path, RFC 6962 section 2.1.1).
-public struct InclusionProof: Hashable, Sendable {
+package struct InclusionProof: Hashable, Sendable {
     /// The leaf's place, from 0: the chunk's `sequence_number` less one.
-    public let leafIndex: Int
+    package let leafIndex: Int
     /// Number of leaves in the tree.
-    public let treeSize: Int
+    package let treeSize: Int
     /// The missing nodes from the leaf up.
-    public let path: [Digest]
+    package let path: [Digest]
 
     /// A proof from its parts, as read from a document; `verifies` judges it.
-    public init(leafIndex: Int, treeSize: Int, path: [Digest]) {
+    package init(leafIndex: Int, treeSize: Int, path: [Digest]) {
         self.leafIndex = leafIndex
         self.treeSize = treeSize
         self.path = path
@@ -18,7 +18,7 @@ public struct InclusionProof: Hashable, Sendable {
 
     /// The root that this proof leads to from a leaf hash; nil when the path has a wrong length or the index
     /// lies outside the tree (RFC 9162 section 2.1.3.2).
-    public func root(leafHash: Digest) -> Digest? {
+    package func root(leafHash: Digest) -> Digest? {
         guard leafIndex >= 0, leafIndex < treeSize else { return nil }
         var node = leafIndex
         var last = treeSize - 1
@@ -42,22 +42,22 @@ public struct InclusionProof: Hashable, Sendable {
     }
 
     /// True when a leaf with this hash is at this place of the tree with this root.
-    public func verifies(leafHash: Digest, root: Digest) -> Bool {
+    package func verifies(leafHash: Digest, root: Digest) -> Bool {
         self.root(leafHash: leafHash) == root
     }
 }
 
 /// Proof that a tree begins with an earlier tree (RFC 6962 section 2.1.2).
-public struct ConsistencyProof: Hashable, Sendable {
+package struct ConsistencyProof: Hashable, Sendable {
     /// Number of leaves in the earlier tree, 1 or more.
-    public let firstSize: Int
+    package let firstSize: Int
     /// Number of leaves in the later tree.
-    public let secondSize: Int
+    package let secondSize: Int
     /// The nodes from which both roots are made.
-    public let path: [Digest]
+    package let path: [Digest]
 
     /// A proof from its parts, as read from a document; `verifies` judges it.
-    public init(firstSize: Int, secondSize: Int, path: [Digest]) {
+    package init(firstSize: Int, secondSize: Int, path: [Digest]) {
         self.firstSize = firstSize
         self.secondSize = secondSize
         self.path = path
@@ -65,7 +65,7 @@ public struct ConsistencyProof: Hashable, Sendable {
 
     /// True when the later tree holds the earlier one's leaves, unchanged and in order, as its first
     /// (RFC 9162 section 2.1.4.2).
-    public func verifies(firstRoot: Digest, secondRoot: Digest) -> Bool {
+    package func verifies(firstRoot: Digest, secondRoot: Digest) -> Bool {
         guard firstSize >= 1, firstSize <= secondSize else { return false }
         if firstSize == secondSize { return path.isEmpty && firstRoot == secondRoot }
         // A complete earlier tree is itself a node of the later one and left out of the path.

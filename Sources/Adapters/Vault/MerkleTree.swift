@@ -1,47 +1,47 @@
-public import Base
+package import Base
 internal import CCrypto
 
 /// A Merkle tree over a session's sealed files in order (section 2.1 of RFC 6962 and RFC 9162, SHA-256).
 ///
 /// Keeps the hash of every complete subtree, 64 bytes a leaf, so that adding a leaf, the root of any earlier
 /// size and every proof take a number of steps that grows with the logarithm of the size.
-public struct MerkleTree: Sendable {
+package struct MerkleTree: Sendable {
     /// Stands before a leaf's data, so that no leaf can pass for a node.
     static let leafPrefix: UInt8 = 0x00
     /// Stands before the two hashes of a node.
     static let nodePrefix: UInt8 = 0x01
 
     /// The root of the tree without leaves: SHA-256 of nothing.
-    public static let emptyRoot = SHA256.hash([])
+    package static let emptyRoot = SHA256.hash([])
 
     /// `levels[k][i]` is the root of the leaves `i·2^k ..< (i+1)·2^k`.
     private var levels: [[Digest]] = [[]]
 
     /// A tree without leaves.
-    public init() {}
+    package init() {}
 
     /// A tree of leaf hashes (`merkle_hash` of each chunk, in `sequence_number` order).
-    public init(leafHashes: some Sequence<Digest>) {
+    package init(leafHashes: some Sequence<Digest>) {
         for hash in leafHashes { append(leafHash: hash) }
     }
 
     /// Number of leaves.
-    public var leafCount: Int { levels[0].count }
+    package var leafCount: Int { levels[0].count }
 
     /// The leaf hashes in order.
-    public var leafHashes: [Digest] { levels[0] }
+    package var leafHashes: [Digest] { levels[0] }
 
     /// The root of all leaves.
-    public var root: Digest { leafCount == 0 ? Self.emptyRoot : root(of: 0..<leafCount) }
+    package var root: Digest { leafCount == 0 ? Self.emptyRoot : root(of: 0..<leafCount) }
 
     /// The root that the tree had with its first `size` leaves; nil beyond `leafCount`.
-    public func root(size: Int) -> Digest? {
+    package func root(size: Int) -> Digest? {
         guard (0...leafCount).contains(size) else { return nil }
         return size == 0 ? Self.emptyRoot : root(of: 0..<size)
     }
 
     /// Adds a leaf at the end.
-    public mutating func append(leafHash: Digest) {
+    package mutating func append(leafHash: Digest) {
         var hash = leafHash
         var level = 0
         while true {
@@ -56,7 +56,7 @@ public struct MerkleTree: Sendable {
 
     /// The proof that leaf `index` (from 0) is in the tree of the first `treeSize` leaves (all by default):
     /// PATH of RFC 6962. Nil when there is no such leaf.
-    public func inclusionProof(leafIndex index: Int, treeSize: Int? = nil) -> InclusionProof? {
+    package func inclusionProof(leafIndex index: Int, treeSize: Int? = nil) -> InclusionProof? {
         let size = treeSize ?? leafCount
         guard size <= leafCount, (0..<max(size, 0)).contains(index) else { return nil }
         var path: [Digest] = []
@@ -76,7 +76,7 @@ public struct MerkleTree: Sendable {
 
     /// The proof that the tree of the first `treeSize` leaves (all by default) begins with the tree of the
     /// first `size`: PROOF of RFC 6962, defined from size 1. Nil for other sizes.
-    public func consistencyProof(from size: Int, to treeSize: Int? = nil) -> ConsistencyProof? {
+    package func consistencyProof(from size: Int, to treeSize: Int? = nil) -> ConsistencyProof? {
         let total = treeSize ?? leafCount
         guard total <= leafCount, size >= 1, size <= total else { return nil }
         var path: [Digest] = []

@@ -2,19 +2,19 @@
 ///
 /// A hot loop keeps one of these per role (raw chunk, sealed image) and reuses it for every chunk, so that
 /// nothing is allocated after the first few. Not `Sendable` on purpose; hand it over with `sending`.
-public final class ScratchBuffer {
+package final class ScratchBuffer {
     private static let alignment = 4096
     private static let growthStep = 64 * 1024
 
     /// Start of the storage; changes whenever the buffer grows.
     private(set) var base: UnsafeMutableRawPointer
     /// Bytes that fit without allocating again.
-    public private(set) var capacity: Int
+    package private(set) var capacity: Int
     /// Bytes in use, from the start.
-    public private(set) var count = 0
+    package private(set) var count = 0
 
     /// An empty buffer with room for `capacity` bytes.
-    public init(capacity: Int = 0) {
+    package init(capacity: Int = 0) {
         self.capacity = Self.rounded(capacity)
         base = .allocate(byteCount: self.capacity, alignment: Self.alignment)
     }
@@ -24,10 +24,10 @@ public final class ScratchBuffer {
     }
 
     /// True when no byte is in use.
-    public var isEmpty: Bool { count == 0 }
+    package var isEmpty: Bool { count == 0 }
 
     /// Makes room for `total` bytes and keeps the bytes in use.
-    public func reserve(_ total: Int) {
+    package func reserve(_ total: Int) {
         guard total > capacity else { return }
         let grown = Self.rounded(max(total, capacity + capacity / 2))
         let fresh = UnsafeMutableRawPointer.allocate(byteCount: grown, alignment: Self.alignment)
@@ -38,12 +38,12 @@ public final class ScratchBuffer {
     }
 
     /// Forgets the bytes in use and keeps the storage.
-    public func removeAll() {
+    package func removeAll() {
         count = 0
     }
 
     /// Adds bytes at the end. `bytes` must not lie inside this buffer.
-    public func append(_ bytes: UnsafeRawBufferPointer) {
+    package func append(_ bytes: UnsafeRawBufferPointer) {
         guard let source = bytes.baseAddress, !bytes.isEmpty else { return }
         reserve(count + bytes.count)
         (base + count).copyMemory(from: source, byteCount: bytes.count)
@@ -51,14 +51,14 @@ public final class ScratchBuffer {
     }
 
     /// Adds bytes at the end.
-    public func append(_ bytes: [UInt8]) {
+    package func append(_ bytes: [UInt8]) {
         bytes.withUnsafeBytes { append($0) }
     }
 
     /// Makes room for `size` more bytes, lets `fill` write them and say how many it wrote, and counts those.
     /// - Returns: the number of bytes added.
     @discardableResult
-    public func appendUninitialized<E: Error>(
+    package func appendUninitialized<E: Error>(
         _ size: Int, fill: (UnsafeMutableRawBufferPointer) throws(E) -> Int
     ) throws(E) -> Int {
         reserve(count + size)
@@ -69,21 +69,21 @@ public final class ScratchBuffer {
     }
 
     /// Lends the bytes in use; the pointer ends with the closure.
-    public func withBytes<R: ~Copyable, E: Error>(
+    package func withBytes<R: ~Copyable, E: Error>(
         _ body: (UnsafeRawBufferPointer) throws(E) -> R
     ) throws(E) -> R {
         try body(UnsafeRawBufferPointer(start: base, count: count))
     }
 
     /// Lends the bytes in use for changing in place; the pointer ends with the closure.
-    public func withMutableBytes<R: ~Copyable, E: Error>(
+    package func withMutableBytes<R: ~Copyable, E: Error>(
         _ body: (UnsafeMutableRawBufferPointer) throws(E) -> R
     ) throws(E) -> R {
         try body(UnsafeMutableRawBufferPointer(start: base, count: count))
     }
 
     /// A copy of the bytes in use; for tests and edges, not for hot paths.
-    public func copyBytes() -> [UInt8] {
+    package func copyBytes() -> [UInt8] {
         withBytes { [UInt8]($0) }
     }
 

@@ -1,8 +1,8 @@
-public import Base
+package import Base
 
 /// Why a chunk could not be sealed, or what is wrong with a sealed file. None goes away by trying again with
 /// the same bytes and key.
-public enum SealFailure: Error, Hashable, Sendable, CustomStringConvertible {
+package enum SealFailure: Error, Hashable, Sendable, CustomStringConvertible {
     /// The file does not begin with `REELCHK1`.
     case notASealedFile
     /// The file ends inside the part that is named.
@@ -25,7 +25,7 @@ public enum SealFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case tooLarge(bytes: Int, limit: Int)
 
     /// One line for people.
-    public var description: String {
+    package var description: String {
         switch self {
         case .notASealedFile: "not a sealed chunk file: it does not begin with REELCHK1"
         case .truncated(let part, let expected, let found):

@@ -1,22 +1,22 @@
-public import Base
+package import Base
 
 /// What the log says of a recorded chunk, before it is sealed: what its sealed file must give back.
-public struct RecordedChunk: Hashable, Sendable {
+package struct RecordedChunk: Hashable, Sendable {
     /// Which chunk.
-    public let identity: ChunkIdentity
+    package let identity: ChunkIdentity
     /// Length of the recorded bytes.
-    public let originalBytes: Int
+    package let originalBytes: Int
     /// HMAC-SHA256 of the recorded bytes under the session's key.
-    public let contentDigest: Digest
+    package let contentDigest: Digest
     /// Id of the session's data key.
-    public let keyID: String
+    package let keyID: String
     /// How the payload has to be encrypted.
-    public let cipher: Cipher
+    package let cipher: Cipher
 
     /// A description from the fields of an event.
     /// - Throws: `malformed`, naming the field. None of them is optional: a field that can't be checked by is
     ///   an error, never a check that is left out.
-    public init(
+    package init(
         sessionID: String, chunkID: String, sequenceNumber: Int, sizeBytes: Int, contentDigest: String,
         keyID: String, cipher: String
     ) throws(SealedFileFault) {
@@ -49,24 +49,24 @@ public struct RecordedChunk: Hashable, Sendable {
 }
 
 /// What the log says of a stored chunk: everything that its sealed file is checked against.
-public struct SealedChunk: Hashable, Sendable {
+package struct SealedChunk: Hashable, Sendable {
     /// What was recorded.
-    public let recorded: RecordedChunk
+    package let recorded: RecordedChunk
     /// How the payload is compressed.
-    public let codec: Codec
+    package let codec: Codec
     /// Length of the codec's output.
-    public let compressedBytes: Int
+    package let compressedBytes: Int
     /// Length of the file.
-    public let sealedBytes: Int
+    package let sealedBytes: Int
     /// SHA-256(0x00 ‖ file).
-    public let merkleHash: Digest
+    package let merkleHash: Digest
 
     /// Which chunk.
-    public var identity: ChunkIdentity { recorded.identity }
+    package var identity: ChunkIdentity { recorded.identity }
 
     /// A description from the fields of an event.
     /// - Throws: `malformed`, naming the field.
-    public init(
+    package init(
         _ recorded: RecordedChunk, codec: String, compressedBytes: Int, sealedBytes: Int, merkleHash: String
     ) throws(SealedFileFault) {
         self.recorded = recorded

@@ -1,7 +1,7 @@
 /// What is wrong with a chunk's sealed file, or with what the log says of it: which chunk, and which check.
-public struct SealedFileFault: Error, Hashable, Sendable, CustomStringConvertible {
+package struct SealedFileFault: Error, Hashable, Sendable, CustomStringConvertible {
     /// The check that failed.
-    public enum Check: String, Sendable, CaseIterable {
+    package enum Check: String, Sendable, CaseIterable {
         /// What the log says of the chunk can't be checked by.
         case malformed
         /// There is no such file.
@@ -31,13 +31,13 @@ public struct SealedFileFault: Error, Hashable, Sendable, CustomStringConvertibl
     }
 
     /// The check that failed.
-    public let check: Check
+    package let check: Check
     /// The file, relative to the chunk store.
-    public let subject: String
+    package let subject: String
     /// What was found, and what ought to be.
-    public let text: String
+    package let text: String
     /// Why the disk refused; nil for everything else.
-    public let storage: StorageFailure?
+    package let storage: StorageFailure?
 
     init(_ check: Check, subject: String, _ text: String, storage: StorageFailure? = nil) {
         self.check = check
@@ -47,13 +47,13 @@ public struct SealedFileFault: Error, Hashable, Sendable, CustomStringConvertibl
     }
 
     /// Whether the file is the one in the log, by its hash, and something else about it is wrong.
-    public var isBehindHash: Bool { [.header, .key, .payload, .content].contains(check) }
+    package var isBehindHash: Bool { [.header, .key, .payload, .content].contains(check) }
 
     /// Whether trying again later may help: the process or the machine is short of something.
-    public var isTransient: Bool { storage?.isTransient ?? false }
+    package var isTransient: Bool { storage?.isTransient ?? false }
 
     /// `<file>: <text>`.
-    public var description: String { "\(subject): \(text)" }
+    package var description: String { "\(subject): \(text)" }
 }
 
 extension SealedFileFault {

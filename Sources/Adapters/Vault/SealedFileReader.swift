@@ -6,15 +6,15 @@
 /// cipher, sizes and key of the log; the session's key, by its commitment; an authentic payload that
 /// decompresses to as many bytes as were recorded; their digest. What fails is named, and no byte of it is
 /// handed out.
-public final class SealedFileReader {
+package final class SealedFileReader {
     private let opener = Opener()
     private let hasher = LeafHasher()
 
     /// A reader without state of any chunk.
-    public init() {}
+    package init() {}
 
     /// Replaces the contents of `image` with a chunk's whole file, checked as far as that goes without a key.
-    public func read(
+    package func read(
         _ chunk: SealedChunk, from store: ChunkStore, into image: ScratchBuffer
     ) throws(SealedFileFault) {
         do throws(StorageFailure) {
@@ -30,7 +30,7 @@ public final class SealedFileReader {
 
     /// Replaces the contents of `original` with what was recorded of a chunk, checked in every way.
     /// - Parameter image: holds the file meanwhile and afterwards.
-    public func open(
+    package func open(
         _ chunk: SealedChunk, from store: ChunkStore, key: SessionKey, image: ScratchBuffer,
         into original: ScratchBuffer
     ) throws(SealedFileFault) {
@@ -40,7 +40,7 @@ public final class SealedFileReader {
     }
 
     /// Opens a file that is in memory, as it came through the spool, checked in every way.
-    public func open(
+    package func open(
         _ image: ScratchBuffer, as chunk: SealedChunk, key: SessionKey, into original: ScratchBuffer
     ) throws(SealedFileFault) {
         original.removeAll()
@@ -49,7 +49,7 @@ public final class SealedFileReader {
     }
 
     /// Opens a file that was sealed just now and is still in memory: its hash was taken on the way.
-    public func open(
+    package func open(
         _ image: ScratchBuffer, sealedAs sealed: SealedImage, of chunk: RecordedChunk, key: SessionKey,
         into original: ScratchBuffer
     ) throws(SealedFileFault) {
@@ -64,7 +64,7 @@ public final class SealedFileReader {
     }
 
     /// Checks a file in memory as far as that goes without a key; `image` is empty when it does not hold.
-    public func verify(_ image: ScratchBuffer, as chunk: SealedChunk) throws(SealedFileFault) {
+    package func verify(_ image: ScratchBuffer, as chunk: SealedChunk) throws(SealedFileFault) {
         do throws(SealedFileFault) {
             try image.withBytes { bytes throws(SealedFileFault) in
                 guard bytes.count == chunk.sealedBytes else {
@@ -87,7 +87,7 @@ public final class SealedFileReader {
     /// worker has written it and died, or was too late. All checks are made but those by what only the event
     /// of sealing says.
     /// - Returns: what is to be said of the file.
-    public func adopt(
+    package func adopt(
         _ chunk: RecordedChunk, from store: ChunkStore, key: SessionKey, image: ScratchBuffer,
         into original: ScratchBuffer
     ) throws(SealedFileFault) -> SealedChunk {

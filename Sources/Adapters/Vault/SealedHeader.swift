@@ -1,7 +1,7 @@
 internal import Base
 
 /// How a sealed file's payload is encrypted, by the name written in its header.
-public enum Cipher: String, CaseIterable, Hashable, Sendable {
+package enum Cipher: String, CaseIterable, Hashable, Sendable {
     /// The plain payload; nothing is authenticated but by the Merkle tree.
     case none
     /// XChaCha20-Poly1305-IETF with a random nonce of 24 bytes.
@@ -9,16 +9,16 @@ public enum Cipher: String, CaseIterable, Hashable, Sendable {
 }
 
 /// Which chunk of which session.
-public struct ChunkIdentity: Hashable, Sendable {
+package struct ChunkIdentity: Hashable, Sendable {
     /// Unique id of the chunk.
-    public let chunkID: String
+    package let chunkID: String
     /// The session it belongs to.
-    public let sessionID: String
+    package let sessionID: String
     /// Its place in the session, from 1.
-    public let sequenceNumber: Int
+    package let sequenceNumber: Int
 
     /// Both ids must satisfy `Identifier.isValid`, and the number must be 1 or more and below 2^53.
-    public init(chunkID: String, sessionID: String, sequenceNumber: Int) throws(SealFailure) {
+    package init(chunkID: String, sessionID: String, sequenceNumber: Int) throws(SealFailure) {
         for id in [chunkID, sessionID] where !Identifier.isValid(id) {
             throw .invalidHeader(reason: "\"\(id)\" is no valid id")
         }
@@ -32,27 +32,27 @@ public struct ChunkIdentity: Hashable, Sendable {
 }
 
 /// The header of a sealed chunk file: readable by everyone, authenticated with the payload.
-public struct SealedHeader: Hashable, Sendable {
+package struct SealedHeader: Hashable, Sendable {
     /// Largest header that is written or read, in bytes.
-    public static let maximumBytes = 4096
+    package static let maximumBytes = 4096
     /// Largest integer that RFC 8785 writes exactly: 2^53 - 1.
     static let maximumInteger = 9_007_199_254_740_991
 
     /// Which chunk this is.
-    public let chunk: ChunkIdentity
+    package let chunk: ChunkIdentity
     /// How the payload is compressed.
-    public let codec: Codec
+    package let codec: Codec
     /// How the payload is encrypted.
-    public let cipher: Cipher
+    package let cipher: Cipher
     /// Length of the chunk before compression, in bytes.
-    public let originalBytes: Int
+    package let originalBytes: Int
     /// Id of the session's data key. Empty only without a cipher.
-    public let keyID: String
+    package let keyID: String
     /// 64 hexadecimal digits that only the holder of the data key can make. Empty exactly when `keyID` is.
-    public let keyCommitment: String
+    package let keyCommitment: String
 
     /// A header whose fields keep the rules of the format; `SealFailure.invalidHeader` says which is broken.
-    public init(
+    package init(
         chunk: ChunkIdentity, codec: Codec, cipher: Cipher, originalBytes: Int, keyID: String,
         keyCommitment: String
     ) throws(SealFailure) {
@@ -75,7 +75,7 @@ public struct SealedHeader: Hashable, Sendable {
     }
 
     /// The header in canonical form (RFC 8785): names in order, no blanks. No value ever needs an escape.
-    public func encoded() -> [UInt8] {
+    package func encoded() -> [UInt8] {
         var text = "{\"chunk_id\":\"\(chunk.chunkID)\",\"cipher\":\"\(cipher.rawValue)\""
         text += ",\"codec\":\"\(codec.rawValue)\",\"key_commitment\":\"\(keyCommitment)\""
         text += ",\"key_id\":\"\(keyID)\",\"original_bytes\":\(originalBytes)"
@@ -85,7 +85,7 @@ public struct SealedHeader: Hashable, Sendable {
 
     /// Reads a header that is byte for byte what `encoded()` writes. Anything else is refused with the place:
     /// unknown, missing or repeated fields, another order, blanks, escapes, leading zeros, bytes at the end.
-    public init(decoding bytes: UnsafeRawBufferPointer) throws(SealFailure) {
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(SealFailure) {
         guard bytes.count <= Self.maximumBytes else {
             throw .invalidHeader(reason: "\(bytes.count) bytes are more than \(Self.maximumBytes)")
         }

@@ -8,22 +8,22 @@ internal import CSodium
 /// data is the text `reel-rdp-password-1` LF `session_id` LF `kek_id`. The plaintext is the password's
 /// length in bytes (16 bits, little endian), the password, and zeros up to a multiple of 256 bytes, so that
 /// the ciphertext's length does not tell the password's.
-public struct SealedPassword: Hashable, Sendable {
+package struct SealedPassword: Hashable, Sendable {
     /// Longest password, in bytes of UTF-8: 255 characters of four bytes.
-    public static let maximumBytes = 1020
+    package static let maximumBytes = 1020
     static let block = 256
 
     /// The session that it belongs to.
-    public let sessionID: String
+    package let sessionID: String
     /// The key-encryption key whose subkey opens it.
-    public let keyEncryptionKeyID: String
+    package let keyEncryptionKeyID: String
     /// Random, new for every sealing.
-    public let nonce: [UInt8]
+    package let nonce: [UInt8]
     /// Encrypted password and tag.
-    public let ciphertext: [UInt8]
+    package let ciphertext: [UInt8]
 
     /// A sealed password from its parts, as read from a database; opening judges it.
-    public init(sessionID: String, keyEncryptionKeyID: String, nonce: [UInt8], ciphertext: [UInt8]) {
+    package init(sessionID: String, keyEncryptionKeyID: String, nonce: [UInt8], ciphertext: [UInt8]) {
         self.sessionID = sessionID
         self.keyEncryptionKeyID = keyEncryptionKeyID
         self.nonce = nonce
@@ -36,26 +36,26 @@ public struct SealedPassword: Hashable, Sendable {
 }
 
 /// A password that was opened: wiped when its last owner lets go, never printed.
-public final class OpenedPassword: Sendable, CustomStringConvertible, CustomReflectable {
+package final class OpenedPassword: Sendable, CustomStringConvertible, CustomReflectable {
     private let bytes: SecretBytes
 
     fileprivate init(_ bytes: SecretBytes) { self.bytes = bytes }
 
     /// Lends the password's UTF-8 bytes. The pointer ends with the closure; wipe what you copy.
-    public func withBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+    package func withBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
         try bytes.withBytes(body)
     }
 
     /// Never the password.
-    public var description: String { "(a password)" }
+    package var description: String { "(a password)" }
     /// Nothing to look into.
-    public var customMirror: Mirror { Mirror(self, children: []) }
+    package var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 extension KeyRing {
     /// Encrypts a session's RDP password under the key-encryption key that is active now.
     /// - Throws: `invalid` for an id that is none, and for a password of 0 or more than 1020 bytes.
-    public func seal(
+    package func seal(
         password: UnsafeRawBufferPointer, ofSession session: String
     ) throws(KeyFailure) -> SealedPassword {
         guard Identifier.isValid(session) else {
@@ -69,7 +69,7 @@ extension KeyRing {
 
     /// Decrypts a session's RDP password.
     /// - Throws: `unknownKeyEncryptionKey`; `unwrapFailed` when anything was changed.
-    public func open(_ sealed: SealedPassword) throws(KeyFailure) -> OpenedPassword {
+    package func open(_ sealed: SealedPassword) throws(KeyFailure) -> OpenedPassword {
         let id = sealed.keyEncryptionKeyID
         return try KeyEncryptionKey(id: id, state: .retired, secret: try secret(id)).open(sealed)
     }

@@ -1,21 +1,21 @@
-public import Base
+package import Base
 
 /// What was put into one sealed file.
-public struct SealedImage: Hashable, Sendable {
+package struct SealedImage: Hashable, Sendable {
     /// The header as written.
-    public let header: SealedHeader
+    package let header: SealedHeader
     /// Length of the codec's output (the payload before encryption), in bytes.
-    public let payloadBytes: Int
+    package let payloadBytes: Int
     /// Length of the whole file, in bytes.
-    public let fileBytes: Int
+    package let fileBytes: Int
     /// SHA-256(0x00 ‖ file): the chunk's `merkle_hash`.
-    public let leafHash: Digest
+    package let leafHash: Digest
 
     /// Milliseconds that compression took; 0 when the payload came compressed.
-    public internal(set) var compressionMilliseconds = 0.0
+    package internal(set) var compressionMilliseconds = 0.0
 
     /// The codec's output divided by the original; 1 for an empty chunk. Never more than 1.
-    public var compressionRatio: Double {
+    package var compressionRatio: Double {
         header.originalBytes == 0 ? 1 : Double(payloadBytes) / Double(header.originalBytes)
     }
 }
@@ -38,7 +38,7 @@ enum SealedLayout {
 /// Makes sealed chunk files in memory. One thread; keeps its contexts between chunks.
 ///
 /// Payload, encryption and Merkle leaf are done in one pass of pieces that stay in the processor's cache.
-public final class Sealer {
+package final class Sealer {
     /// Small enough for the second-level cache, large enough to make calls not matter.
     private static let pieceBytes = 128 * 1024
 
@@ -46,13 +46,13 @@ public final class Sealer {
     private let leaf = SHA256()
 
     /// A sealer without state of any chunk.
-    public init() {}
+    package init() {}
 
     /// Seals a payload that a codec has made already; replaces the contents of `image` with the file.
     /// - Parameters:
     ///   - payload: the codec's output, or the original for codec `none`; not inside `image`.
     ///   - key: the session's key; without a cipher it is committed to all the same.
-    public func seal(
+    package func seal(
         _ payload: UnsafeRawBufferPointer, of chunk: ChunkIdentity, codec: Codec, originalBytes: Int,
         cipher: Cipher, key: SessionKey, into image: ScratchBuffer
     ) throws(SealFailure) -> SealedImage {
@@ -67,7 +67,7 @@ public final class Sealer {
 
     /// Compresses and seals in one go: the compressor writes where the ciphertext will stand, so that the
     /// chunk is never copied. The same bytes, but for the nonce, as `Compressor.compress` and then `seal`.
-    public func compressAndSeal(
+    package func compressAndSeal(
         _ original: UnsafeRawBufferPointer, of chunk: ChunkIdentity, with compressor: Compressor,
         cipher: Cipher, key: SessionKey, into image: ScratchBuffer
     ) throws(SealFailure) -> SealedImage {

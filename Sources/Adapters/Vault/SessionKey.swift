@@ -1,26 +1,26 @@
-public import Base
+package import Base
 internal import CSodium
 
 /// A session's data key and the three subkeys made from it (libsodium `crypto_kdf`, context `reelchnk`).
 ///
 /// Wiped when the last owner lets go; printing it shows ids only. May be shared between threads.
-public final class SessionKey: Sendable, CustomStringConvertible, CustomReflectable {
+package final class SessionKey: Sendable, CustomStringConvertible, CustomReflectable {
     /// Length of the data key and of each subkey, in bytes.
-    public static let byteCount = 32
+    package static let byteCount = 32
 
     /// The session that the key belongs to.
-    public let sessionID: String
+    package let sessionID: String
     /// The key's own id, written in headers and events.
-    public let keyID: String
+    package let keyID: String
     /// Subkey 3: public, tells this key from every other one and gives nothing else away.
-    public let commitment: Digest
+    package let commitment: Digest
 
     let dataKey: SecretBytes
     let encryptionKey: SecretBytes
     private let digestKey: SecretBytes
 
     /// A new random key with an id of its own (`key-` and 32 hexadecimal digits) unless one is given.
-    public static func generate(
+    package static func generate(
         sessionID: String, keyID: String? = nil
     ) throws(KeyFailure) -> SessionKey {
         try SessionKey(
@@ -29,7 +29,7 @@ public final class SessionKey: Sendable, CustomStringConvertible, CustomReflecta
     }
 
     /// A known data key of 32 bytes, as an investigator has it. The caller wipes his own copy.
-    public convenience init(
+    package convenience init(
         sessionID: String, keyID: String, dataKey: UnsafeRawBufferPointer
     ) throws(KeyFailure) {
         guard dataKey.count == Self.byteCount else {
@@ -53,19 +53,19 @@ public final class SessionKey: Sendable, CustomStringConvertible, CustomReflecta
     }
 
     /// HMAC-SHA256 under subkey 2: makes the `content_digest` of original bytes. One for each thread.
-    public func contentDigester() -> HMACSHA256 {
+    package func contentDigester() -> HMACSHA256 {
         HMACSHA256(key: digestKey)
     }
 
     /// Lends the data key, for exporting it. The pointer ends with the closure; wipe what you copy.
-    public func withDataKey<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+    package func withDataKey<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
         try dataKey.withBytes(body)
     }
 
     /// The ids; never the key.
-    public var description: String { "SessionKey(\(keyID) of \(sessionID))" }
+    package var description: String { "SessionKey(\(keyID) of \(sessionID))" }
     /// Nothing to look into: keeps the key out of `dump` and debuggers' summaries.
-    public var customMirror: Mirror { Mirror(self, children: []) }
+    package var customMirror: Mirror { Mirror(self, children: []) }
 
     private static func subkey(_ number: UInt64, of master: SecretBytes) -> SecretBytes {
         SecretBytes(count: byteCount) { target in

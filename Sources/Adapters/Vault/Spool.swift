@@ -2,11 +2,11 @@ internal import Base
 internal import Glibc
 
 /// How much lies in the spool.
-public struct SpoolUsage: Hashable, Sendable {
+package struct SpoolUsage: Hashable, Sendable {
     /// Sum of the files' lengths.
-    public let bytes: Int
+    package let bytes: Int
     /// Number of files, temporary ones included.
-    public let files: Int
+    package let files: Int
 }
 
 /// Chunks on their way: `<root>/<session_id>/<sequence, eight digits>.raw-<lineage>` as recorded, and
@@ -14,30 +14,30 @@ public struct SpoolUsage: Hashable, Sendable {
 ///
 /// What `write` has returned for is durable. May be shared by threads and processes. Calls block on the disk:
 /// make them on a thread of its own.
-public final class Spool: Sendable {
+package final class Spool: Sendable {
     /// Largest file that is read unless the caller says otherwise: 1 GiB and some.
-    public static let defaultMaximumBytes = (1 << 30) + 8192
+    package static let defaultMaximumBytes = (1 << 30) + 8192
     /// How often a folder is looked at that changes all the time.
     private static let looks = 5
 
     let folders: SessionFolders
     /// What may lie here, whoever wrote it; nil when nobody has said.
-    public let limitBytes: Int?
+    package let limitBytes: Int?
 
     /// The spool in a folder, which is made with those above it if need be.
     /// - Parameter limitBytes: a quota over all that lies here, whoever wrote it: recorded chunks that would
     ///   go beyond are refused with `StorageFailure.full`. What is handed from stage to stage is not: it is
     ///   on its way out.
-    public init(root: String, limitBytes: Int? = nil) throws(StorageFailure) {
+    package init(root: String, limitBytes: Int? = nil) throws(StorageFailure) {
         folders = try SessionFolders(root: root, folderMode: 0o700, fileMode: 0o600)
         self.limitBytes = limitBytes
     }
 
     /// The folder.
-    public var root: String { folders.root.path }
+    package var root: String { folders.root.path }
 
     /// The whole path of a file that `write` has named, for people.
-    public func path(relative: String) throws(StorageFailure) -> String {
+    package func path(relative: String) throws(StorageFailure) -> String {
         _ = try Self.parts(of: relative)
         return "\(root)/\(relative)"
     }
@@ -54,7 +54,7 @@ public final class Spool: Sendable {
     }
 
     /// Whether a path relative to the root is one of a file that a session may have here.
-    public static func isPath(_ relative: String, of session: String) -> Bool {
+    package static func isPath(_ relative: String, of session: String) -> Bool {
         do throws(StorageFailure) { return try parts(of: relative).session == session } catch { return false }
     }
 
@@ -68,7 +68,7 @@ public final class Spool: Sendable {
     ///     from what it waits for.
     ///   - beyondLimit: whether it is begun even where there is no room.
     ///   - number: stands in the temporary name, for `begun`.
-    public func begin(
+    package func begin(
         session: String, byteCount: Int, leaving: Int = 0, beyondLimit: Bool = false, for number: Int? = nil
     ) throws(StorageFailure) -> SpoolWriter {
         let writer = try SpoolWriter(folders, session: session, number: number)
@@ -81,7 +81,7 @@ public final class Spool: Sendable {
 
     /// Writes a whole recorded chunk, durably, under a lineage of its own.
     /// - Returns: the file's path relative to the root.
-    public func write(
+    package func write(
         _ bytes: UnsafeRawBufferPointer, session: String, sequence: Int
     ) throws(StorageFailure) -> String {
         let writer = try begin(session: session, byteCount: bytes.count)
@@ -95,7 +95,7 @@ public final class Spool: Sendable {
     ///   - stage: letters and digits.
     ///   - source: the path of the file that it was made of.
     /// - Returns: the file's path relative to the root.
-    public func write(
+    package func write(
         _ bytes: UnsafeRawBufferPointer, by stage: String, of source: String, sequence: Int
     ) throws(StorageFailure) -> String {
         let (session, _, name) = try Self.parts(of: source)
@@ -108,7 +108,7 @@ public final class Spool: Sendable {
 
     /// Gives recorded bytes that no event describes yet the name of another number, durably.
     /// - Returns: the new path.
-    public func renumber(_ relative: String, to sequence: Int) throws(StorageFailure) -> String {
+    package func renumber(_ relative: String, to sequence: Int) throws(StorageFailure) -> String {
         let (session, file, name) = try Self.parts(of: relative)
         guard let lineage = name.lineage else { throw .invalidIdentifier(relative) }
         let other = try SpoolName.recorded(sequence, lineage)
@@ -125,7 +125,7 @@ public final class Spool: Sendable {
     }
 
     /// Throws `StorageFailure.full` unless so many bytes may be written now.
-    public func requireRoom(for bytes: Int) throws(StorageFailure) {
+    package func requireRoom(for bytes: Int) throws(StorageFailure) {
         guard let limitBytes else { return }
         let used = try usage().bytes
         guard used +| bytes <= limitBytes else {
@@ -147,7 +147,7 @@ public final class Spool: Sendable {
     /// Replaces the contents of `buffer` with a whole file.
     /// - Parameter expectedBytes: as recorded; a file of another length is refused with its name, the
     ///   expected and the found length.
-    public func read(
+    package func read(
         _ relative: String, expectedBytes: Int? = nil, into buffer: ScratchBuffer,
         maximumBytes: Int = Spool.defaultMaximumBytes
     ) throws(StorageFailure) {
@@ -159,7 +159,7 @@ public final class Spool: Sendable {
     /// Removes one file, for what nobody will take any more.
     /// - Returns: false when there was none.
     @discardableResult
-    public func remove(_ relative: String) throws(StorageFailure) -> Bool {
+    package func remove(_ relative: String) throws(StorageFailure) -> Bool {
         let (session, file, _) = try Self.parts(of: relative)
         return try folders.folder(session)?.remove(file) ?? false
     }
@@ -171,7 +171,7 @@ public final class Spool: Sendable {
     ///   - session: whose event that is; a file of another session is refused as `invalidIdentifier`.
     /// - Returns: how many there were.
     @discardableResult
-    public func purge(_ relative: String, of session: String) throws(StorageFailure) -> Int {
+    package func purge(_ relative: String, of session: String) throws(StorageFailure) -> Int {
         let (owner, _, name) = try Self.parts(of: relative)
         guard owner == session else { throw .invalidIdentifier(relative) }
         guard let lineage = name.lineage else { return try remove(relative) ? 1 : 0 }
@@ -183,17 +183,17 @@ public final class Spool: Sendable {
     /// Removes a session's folder with everything in it.
     /// - Returns: how many files there were.
     @discardableResult
-    public func removeSession(_ session: String) throws(StorageFailure) -> Int {
+    package func removeSession(_ session: String) throws(StorageFailure) -> Int {
         return try folders.removeSession(session)
     }
 
     /// Sessions that have a folder.
-    public func sessions() throws(StorageFailure) -> [String] {
+    package func sessions() throws(StorageFailure) -> [String] {
         try folders.sessions()
     }
 
     /// Counts files and bytes; notes are none.
-    public func usage() throws(StorageFailure) -> SpoolUsage {
+    package func usage() throws(StorageFailure) -> SpoolUsage {
         var bytes = 0
         var files = 0
         for session in try folders.sessions() {
@@ -231,7 +231,7 @@ public final class Spool: Sendable {
     /// touched for `age` seconds.
     /// - Parameter before: called before one is removed, with its path and the number of the chunk that was
     ///   begun with one; what it throws keeps the file.
-    public func sweepTemporaries(
+    package func sweepTemporaries(
         of session: String, olderThanSeconds age: Int,
         before: (_ relative: String, _ sequence: Int?) throws(StorageFailure) -> Void
     ) throws(StorageFailure) {

@@ -3,7 +3,7 @@ internal import Glibc
 /// Short texts that processes leave for each other in a session's folder of the spool: `.<name>`. They are
 /// whole or not there, outlive the process that wrote them, and go with the folder; a power cut may take
 /// them.
-public struct SpoolNotes: Sendable {
+package struct SpoolNotes: Sendable {
     private static let mark = "."
     private static let maximumBytes = 256
 
@@ -21,16 +21,16 @@ public struct SpoolNotes: Sendable {
     }
 
     /// A name, or a part of one, that nobody else has.
-    public static func newName() -> String { Identifier.random(prefix: "", bytes: 8) }
+    package static func newName() -> String { Identifier.random(prefix: "", bytes: 8) }
 
     /// The names of all notes, sorted.
-    public func names() throws(StorageFailure) -> [String] {
+    package func names() throws(StorageFailure) -> [String] {
         try folders.names(session).filter(\.isText).map(\.text).filter(Self.isNote)
             .map { String($0.dropFirst()) }
     }
 
     /// The text of a note; nil when there is none.
-    public func read(_ name: String) throws(StorageFailure) -> String? {
+    package func read(_ name: String) throws(StorageFailure) -> String? {
         do throws(StorageFailure) {
             guard let folder = try folders.folder(session) else { return nil }
             let file = try folder.openForReading(file(name))
@@ -44,7 +44,7 @@ public struct SpoolNotes: Sendable {
     /// Leaves a note, or replaces it.
     /// - Parameter text: at most 256 bytes.
     /// - Throws: a failure that `isMissing` where the session has no folder.
-    public func write(_ name: String, _ text: String) throws(StorageFailure) {
+    package func write(_ name: String, _ text: String) throws(StorageFailure) {
         let final = try file(name)
         let folder = try folders.folder(session, with: final)
         let temporary = SessionFolders.temporaryName()
@@ -62,12 +62,12 @@ public struct SpoolNotes: Sendable {
     }
 
     /// Seconds since a note was left; nil when there is none.
-    public func ageSeconds(of name: String) throws(StorageFailure) -> Int? {
+    package func ageSeconds(of name: String) throws(StorageFailure) -> Int? {
         try folders.folder(session)?.status(file(name)).map { max(0, time(nil) - $0.st_mtim.tv_sec) }
     }
 
     /// Takes a note away; nothing happens where there is none.
-    public func remove(_ name: String) throws(StorageFailure) {
+    package func remove(_ name: String) throws(StorageFailure) {
         try folders.folder(session)?.remove(file(name))
     }
 
@@ -80,8 +80,8 @@ public struct SpoolNotes: Sendable {
 
 extension Spool {
     /// The notes about a session.
-    public func notes(of session: String) -> SpoolNotes { SpoolNotes(folders, session) }
+    package func notes(of session: String) -> SpoolNotes { SpoolNotes(folders, session) }
 
     /// Makes a session's folder, for notes.
-    public func makeFolder(of session: String) throws(StorageFailure) { _ = try folders.prepare(session) }
+    package func makeFolder(of session: String) throws(StorageFailure) { _ = try folders.prepare(session) }
 }

@@ -2,9 +2,9 @@ internal import Glibc
 
 /// Recorded bytes on their way into the spool, written piece by piece, so that they may be more than memory
 /// holds. What was not committed is removed with its last owner. One thread at a time.
-public final class SpoolWriter {
+package final class SpoolWriter {
     /// Bytes so far.
-    public private(set) var byteCount = 0
+    package private(set) var byteCount = 0
 
     private let file: OpenFile
     private let session: String
@@ -43,7 +43,7 @@ public final class SpoolWriter {
     }
 
     /// Writes the next bytes.
-    public func append(_ bytes: UnsafeRawBufferPointer) throws(StorageFailure) {
+    package func append(_ bytes: UnsafeRawBufferPointer) throws(StorageFailure) {
         try file.writeAll(bytes)
         byteCount += bytes.count
     }
@@ -51,7 +51,7 @@ public final class SpoolWriter {
     /// Makes the file durable under its name.
     /// - Parameter sequence: the chunk's number.
     /// - Returns: the file's path relative to the root.
-    public func commit(as sequence: Int) throws(StorageFailure) -> String {
+    package func commit(as sequence: Int) throws(StorageFailure) -> String {
         let name = try SpoolName.recorded(sequence, lineage)
         if takenBytes > byteCount { try file.setLength(byteCount) }
         try file.synchronize()
@@ -64,7 +64,7 @@ public final class SpoolWriter {
 
 extension Spool {
     /// What stages, or whoever `stage` names, wrote in a session's folder, by number.
-    public func files(
+    package func files(
         session: String, by stage: String
     ) throws(StorageFailure) -> [(sequence: Int, relative: String)] {
         try names(session: session).compactMap { text in
@@ -75,19 +75,19 @@ extension Spool {
 
     /// The recorded bytes that lie in a session's folder, by number; several may have one number, of which
     /// the log describes at most one.
-    public func recorded(session: String) throws(StorageFailure) -> [(sequence: Int, relative: String)] {
+    package func recorded(session: String) throws(StorageFailure) -> [(sequence: Int, relative: String)] {
         // "upload" is what the builds before this one called what came over HTTP.
         try files(session: session, by: SpoolName.raw) + files(session: session, by: "upload")
     }
 
     /// Seconds since a file was written to last; nil when there is none.
-    public func ageSeconds(of relative: String) throws(StorageFailure) -> Int? {
+    package func ageSeconds(of relative: String) throws(StorageFailure) -> Int? {
         let (session, file, _) = try Self.parts(of: relative)
         return try folders.folder(session)?.status(file).map { max(0, time(nil) - $0.st_mtim.tv_sec) }
     }
 
     /// The numbers of chunks that somebody began to write with a number, and has not committed or given up.
-    public func begun(session: String) throws(StorageFailure) -> [Int] {
+    package func begun(session: String) throws(StorageFailure) -> [Int] {
         try names(session: session).compactMap(SpoolWriter.number(begunAs:))
     }
 }

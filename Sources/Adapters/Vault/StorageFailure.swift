@@ -1,5 +1,5 @@
 /// Why a chunk file could not be written, read, listed or removed.
-public enum StorageFailure: Error, Hashable, Sendable, CustomStringConvertible {
+package enum StorageFailure: Error, Hashable, Sendable, CustomStringConvertible {
     /// The operating system refused.
     case file(FileFailure)
     /// The id cannot be part of a path.
@@ -20,7 +20,7 @@ public enum StorageFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case full(path: String, limitBytes: Int, usedBytes: Int, neededBytes: Int)
 
     /// True when trying again later may succeed: someone may make room, or the trouble may pass.
-    public var isTransient: Bool {
+    package var isTransient: Bool {
         switch self {
         case .file(let failure): failure.isTransient
         case .full: true
@@ -29,7 +29,7 @@ public enum StorageFailure: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     /// True when this process or the machine is short of memory or descriptors: it says nothing of the file.
-    public var isShortage: Bool {
+    package var isShortage: Bool {
         switch self {
         case .file(let failure): failure.isShortage
         default: false
@@ -37,7 +37,7 @@ public enum StorageFailure: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     /// True when there is no such file.
-    public var isMissing: Bool {
+    package var isMissing: Bool {
         switch self {
         case .missing: true
         case .file(let failure): failure.isMissing
@@ -46,7 +46,7 @@ public enum StorageFailure: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     /// True when there is no room left, on the disk or within the spool's limit.
-    public var isOutOfSpace: Bool {
+    package var isOutOfSpace: Bool {
         switch self {
         case .file(let failure): failure.isOutOfSpace
         case .full: true
@@ -55,7 +55,7 @@ public enum StorageFailure: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     /// One line for people.
-    public var description: String {
+    package var description: String {
         switch self {
         case .file(let failure): failure.description
         case .invalidIdentifier(let id): "\"\(id)\" is no valid id"

@@ -1,11 +1,11 @@
 /// Base 64 for URLs without padding, as JOSE has it (RFC 7515 part 2), and in one form alone: what could
 /// be written in two ways would let a token be changed without its signature noticing.
-public enum Base64URL {
+package enum Base64URL {
     private static let alphabet = Array(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
 
     /// The text of `bytes`.
-    public static func encode(_ bytes: some Sequence<UInt8>) -> String {
+    package static func encode(_ bytes: some Sequence<UInt8>) -> String {
         var out: [UInt8] = []
         var bits = 0
         var held: UInt32 = 0
@@ -23,7 +23,7 @@ public enum Base64URL {
 
     /// The bytes of `text`; nil for padding, blanks, other characters, an impossible length, and bits at
     /// the end that aren't zero.
-    public static func decode(_ text: some Sequence<UInt8>) -> [UInt8]? {
+    package static func decode(_ text: some Sequence<UInt8>) -> [UInt8]? {
         var out: [UInt8] = []
         var bits = 0
         var count = 0

@@ -1,9 +1,9 @@
 /// Bytes as lower-case hexadecimal digits, the only form that is written or read.
-public enum Hexadecimal {
+package enum Hexadecimal {
     private static let digits = [UInt8]("0123456789abcdef".utf8)
 
     /// Two digits for each byte.
-    public static func text(_ bytes: some Sequence<UInt8>) -> String {
+    package static func text(_ bytes: some Sequence<UInt8>) -> String {
         var text: [UInt8] = []
         text.reserveCapacity(bytes.underestimatedCount * 2)
         for byte in bytes { append(byte, to: &text) }
@@ -11,7 +11,7 @@ public enum Hexadecimal {
     }
 
     /// The bytes; nil unless `text` is an even number of digits `0-9a-f`.
-    public static func bytes(_ text: some StringProtocol) -> [UInt8]? {
+    package static func bytes(_ text: some StringProtocol) -> [UInt8]? {
         let characters = [UInt8](text.utf8)
         guard characters.count.isMultiple(of: 2) else { return nil }
         var bytes: [UInt8] = []

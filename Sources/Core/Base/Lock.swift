@@ -3,7 +3,7 @@
 
     /// A value that threads take turns with, over a pthread mutex: the thread sanitizer does not see into the
     /// standard library's `Mutex`, and would take each use of it for a race.
-    public struct Lock<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
+    package struct Lock<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
         // Sendable because the value is touched with the mutex held alone.
         private let state: State
 
@@ -23,10 +23,10 @@
         }
 
         /// A lock over a value that nobody else has.
-        public init(_ value: consuming sending Value) { state = State(value) }
+        package init(_ value: consuming sending Value) { state = State(value) }
 
         /// Runs `body` with the value to itself.
-        public borrowing func withLock<Answer: ~Copyable, Failure: Error>(
+        package borrowing func withLock<Answer: ~Copyable, Failure: Error>(
             _ body: (inout sending Value) throws(Failure) -> sending Answer
         ) throws(Failure) -> sending Answer {
             pthread_mutex_lock(state.mutex)
@@ -35,19 +35,19 @@
         }
     }
 #else
-    public import Synchronization
+    package import Synchronization
 
     /// A value that threads take turns with. For short work that waits for nothing.
-    public struct Lock<Value: ~Copyable>: ~Copyable, Sendable {
+    package struct Lock<Value: ~Copyable>: ~Copyable, Sendable {
         @usableFromInline let mutex: Mutex<Value>
 
         /// A lock over a value that nobody else has.
         @inlinable
-        public init(_ value: consuming sending Value) { mutex = Mutex(value) }
+        package init(_ value: consuming sending Value) { mutex = Mutex(value) }
 
         /// Runs `body` with the value to itself.
         @inlinable
-        public borrowing func withLock<Answer: ~Copyable, Failure: Error>(
+        package borrowing func withLock<Answer: ~Copyable, Failure: Error>(
             _ body: (inout sending Value) throws(Failure) -> sending Answer
         ) throws(Failure) -> sending Answer {
             try mutex.withLock(body)

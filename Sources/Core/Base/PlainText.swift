@@ -8,7 +8,7 @@ extension Unicode.Scalar {
     /// Whether it is a control character: C0, DEL and C1, the separators of lines and paragraphs, and those
     /// that embed, override or isolate a direction of writing (Unicode UAX #9). The mere marks of a
     /// direction, which names in right-to-left scripts may need, are none.
-    public var isControl: Bool {
+    package var isControl: Bool {
         switch value {
         case 0..<0x20, 0x7F..<0xA0, 0x2028...0x202E, 0x2066...0x2069: true
         default: false
@@ -18,20 +18,20 @@ extension Unicode.Scalar {
 
 extension StringProtocol {
     /// Whether no control character is in it: a name, a tag, a reason.
-    public var isOneLine: Bool { !unicodeScalars.contains(where: \.isControl) }
+    package var isOneLine: Bool { !unicodeScalars.contains(where: \.isControl) }
 
     /// Whether no control character is in it but line feeds, carriage returns and tabs: a description.
-    public var isLines: Bool {
+    package var isLines: Bool {
         !unicodeScalars.contains { $0.isControl && $0 != "\n" && $0 != "\r" && $0 != "\t" }
     }
 
     /// Whether two texts are the same code points. `==` takes texts for the same that merely look so, such as
     /// the sign for Kelvin and a K, which no index and no other program does.
-    public func isIdentical(to other: some StringProtocol) -> Bool { utf8.elementsEqual(other.utf8) }
+    package func isIdentical(to other: some StringProtocol) -> Bool { utf8.elementsEqual(other.utf8) }
 }
 
 /// Whether both texts are there and the same code points, or neither is.
-public func areIdentical(_ one: String?, _ other: String?) -> Bool {
+package func areIdentical(_ one: String?, _ other: String?) -> Bool {
     guard let one, let other else { return one == nil && other == nil }
     return one.isIdentical(to: other)
 }

@@ -2,7 +2,7 @@ internal import CCrypto
 
 /// SHA-256 (FIPS 180-4) by libcrypto, of bytes that come in pieces; one thread, reusable after each `finish`.
 /// What is in memory as a whole is hashed by `hash`, `digest` and `withDigest`.
-public final class SHA256 {
+package final class SHA256 {
     /// The algorithm, looked up once: looking it up by name takes longer than hashing an id.
     ///
     /// libcrypto's algorithms never change, are counted atomically, and may be used from every thread; this
@@ -12,7 +12,7 @@ public final class SHA256 {
     private let context: OpaquePointer
 
     /// A hasher that has seen no bytes.
-    public init() {
+    package init() {
         context = Self.made(EVP_MD_CTX_new())
         reset()
     }
@@ -22,23 +22,23 @@ public final class SHA256 {
     }
 
     /// Forgets everything seen.
-    public func reset() {
+    package func reset() {
         Self.check(EVP_DigestInit_ex2(context, Self.algorithm, nil))
     }
 
     /// Adds bytes.
-    public func update(_ bytes: UnsafeRawBufferPointer) {
+    package func update(_ bytes: UnsafeRawBufferPointer) {
         guard let start = bytes.baseAddress else { return }
         Self.check(EVP_DigestUpdate(context, start, bytes.count))
     }
 
     /// Adds one byte.
-    public func update(byte: UInt8) {
+    package func update(byte: UInt8) {
         withUnsafeBytes(of: byte) { update($0) }
     }
 
     /// The digest of all bytes since the start or the last `finish`; begins anew.
-    public func finish() -> Digest {
+    package func finish() -> Digest {
         let digest = Digest { target in
             Self.check(
                 EVP_DigestFinal_ex(context, target.baseAddress?.assumingMemoryBound(to: UInt8.self), nil))
@@ -50,17 +50,17 @@ public final class SHA256 {
     // MARK: - Of what is in memory
 
     /// The digest of `bytes`.
-    public static func hash(_ bytes: UnsafeRawBufferPointer) -> Digest {
+    package static func hash(_ bytes: UnsafeRawBufferPointer) -> Digest {
         Digest { write(bytes, to: $0) }
     }
 
     /// The digest of `bytes`.
-    public static func hash(_ bytes: [UInt8]) -> Digest {
+    package static func hash(_ bytes: [UInt8]) -> Digest {
         bytes.withUnsafeBytes { hash($0) }
     }
 
     /// The 32 bytes of the digest of `bytes`.
-    public static func digest(of bytes: some Sequence<UInt8>) -> [UInt8] {
+    package static func digest(of bytes: some Sequence<UInt8>) -> [UInt8] {
         let digest = bytes.withContiguousStorageIfAvailable { bytes in
             withDigest(of: UnsafeRawBufferPointer(bytes)) { [UInt8]($0) }
         }
@@ -69,13 +69,13 @@ public final class SHA256 {
     }
 
     /// Lends the 32-byte digest of a text's UTF-8.
-    public static func withDigest<R>(of text: String, _ body: (UnsafeRawBufferPointer) -> R) -> R {
+    package static func withDigest<R>(of text: String, _ body: (UnsafeRawBufferPointer) -> R) -> R {
         var text = text
         return text.withUTF8 { withDigest(of: UnsafeRawBufferPointer($0), body) }
     }
 
     /// Lends the 32-byte digest of bytes.
-    public static func withDigest<R>(
+    package static func withDigest<R>(
         of bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> R
     ) -> R {
         withUnsafeTemporaryAllocation(byteCount: Digest.byteCount, alignment: 8) { target in

@@ -11,36 +11,36 @@ infix operator -|= : AssignmentPrecedence
 extension FixedWidthInteger {
     /// The sum, or the bound beyond which it lies.
     @inlinable
-    public static func +| (a: Self, b: Self) -> Self {
+    package static func +| (a: Self, b: Self) -> Self {
         let (sum, isBeyond) = a.addingReportingOverflow(b)
         return isBeyond ? (b < 0 ? .min : .max) : sum
     }
 
     /// The difference, or the bound beyond which it lies; 0 for unsigned numbers where `b` is the larger.
     @inlinable
-    public static func -| (a: Self, b: Self) -> Self {
+    package static func -| (a: Self, b: Self) -> Self {
         let (difference, isBeyond) = a.subtractingReportingOverflow(b)
         return isBeyond ? (b < 0 ? .max : .min) : difference
     }
 
     /// The product, or the bound beyond which it lies.
     @inlinable
-    public static func *| (a: Self, b: Self) -> Self {
+    package static func *| (a: Self, b: Self) -> Self {
         let (product, isBeyond) = a.multipliedReportingOverflow(by: b)
         return isBeyond ? ((a < 0) == (b < 0) ? .max : .min) : product
     }
 
     /// Adds, up to the bound.
     @inlinable
-    public static func +|= (a: inout Self, b: Self) { a = a +| b }
+    package static func +|= (a: inout Self, b: Self) { a = a +| b }
 
     /// Subtracts, down to the bound.
     @inlinable
-    public static func -|= (a: inout Self, b: Self) { a = a -| b }
+    package static func -|= (a: inout Self, b: Self) { a = a -| b }
 
     /// The whole part of a number; the bound beyond which it lies, and 0 for NaN.
     @inlinable
-    public init(saturating number: Double) {
+    package init(saturating number: Double) {
         if let whole = Self(exactly: number.rounded(.towardZero)) {
             self = whole
         } else if number.isNaN {
@@ -54,7 +54,7 @@ extension FixedWidthInteger {
 extension Double {
     /// A quotient that is a finite number whatever the parts are: 0 where there is nothing to divide by.
     @inlinable
-    public static func quotient(_ part: Double, by whole: Double) -> Double {
+    package static func quotient(_ part: Double, by whole: Double) -> Double {
         guard whole != 0 else { return 0 }
         let quotient = part / whole
         if quotient.isFinite { return quotient }
@@ -63,7 +63,7 @@ extension Double {
 
     /// The sum, finite whatever the parts are.
     @inlinable
-    public static func +| (a: Double, b: Double) -> Double {
+    package static func +| (a: Double, b: Double) -> Double {
         let sum = a + b
         if sum.isFinite { return sum }
         return sum.isNaN ? 0 : (sum < 0 ? -.greatestFiniteMagnitude : .greatestFiniteMagnitude)
@@ -71,5 +71,5 @@ extension Double {
 
     /// Adds, and stays finite.
     @inlinable
-    public static func +|= (a: inout Double, b: Double) { a = a +| b }
+    package static func +|= (a: inout Double, b: Double) { a = a +| b }
 }

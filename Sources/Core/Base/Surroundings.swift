@@ -3,7 +3,7 @@
 ///
 /// A simulation binds surroundings of its own to its threads, and then the same loops run in simulated
 /// time, step by step, as one seed decides. Everywhere else there are none, and the machine's own count.
-public protocol Surroundings: Sendable {
+package protocol Surroundings: Sendable {
     /// Time that never goes back.
     var now: ContinuousClock.Instant { get }
     /// Blocks until `condition` holds, for at most `milliseconds` (without a limit when nil); answers
@@ -16,15 +16,15 @@ public protocol Surroundings: Sendable {
 }
 
 /// The surroundings of the calling thread.
-public enum Machine {
+package enum Machine {
     /// What a simulation has bound to the calling thread; nil on a real machine.
-    @TaskLocal public static var simulated: (any Surroundings)?
+    @TaskLocal package static var simulated: (any Surroundings)?
 
     /// Time that never goes back.
-    public static var now: ContinuousClock.Instant { simulated?.now ?? ContinuousClock.now }
+    package static var now: ContinuousClock.Instant { simulated?.now ?? ContinuousClock.now }
 
     /// A number by chance.
-    public static func random(in range: ClosedRange<Int>) -> Int {
+    package static func random(in range: ClosedRange<Int>) -> Int {
         simulated?.random(in: range) ?? Int.random(in: range)
     }
 }

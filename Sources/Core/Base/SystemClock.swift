@@ -1,12 +1,12 @@
 internal import Glibc
 
 /// The machine's clock (CLOCK_REALTIME).
-public struct SystemClock: WallClock {
+package struct SystemClock: WallClock {
     /// The machine's clock.
-    public init() {}
+    package init() {}
 
     /// The time of the call.
-    public func now() -> Timestamp {
+    package func now() -> Timestamp {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return Timestamp(milliseconds: 0)

@@ -2,38 +2,38 @@
 ///
 /// Inside Reel time is an integer; text (RFC 3339) exists only at the edges. Conversions are plain
 /// civil-calendar arithmetic, because formatters cost a hundred times more on the hot path.
-public struct Timestamp: Sendable, Hashable, Comparable {
+package struct Timestamp: Sendable, Hashable, Comparable {
     /// Milliseconds since the Unix epoch.
-    public var milliseconds: Int64
+    package var milliseconds: Int64
 
     /// Makes a timestamp from milliseconds since the Unix epoch.
-    public init(milliseconds: Int64) { self.milliseconds = milliseconds }
+    package init(milliseconds: Int64) { self.milliseconds = milliseconds }
 
     /// Earlier comes first.
-    public static func < (a: Timestamp, b: Timestamp) -> Bool { a.milliseconds < b.milliseconds }
+    package static func < (a: Timestamp, b: Timestamp) -> Bool { a.milliseconds < b.milliseconds }
 
     /// The first moment that RFC 3339 has a text for: the year 0000 begins.
-    public static let earliest = Timestamp(milliseconds: -62_167_219_200_000)
+    package static let earliest = Timestamp(milliseconds: -62_167_219_200_000)
     /// The last millisecond that RFC 3339 has a text for: the year 9999 ends.
-    public static let latest = Timestamp(milliseconds: 253_402_300_799_999)
+    package static let latest = Timestamp(milliseconds: 253_402_300_799_999)
 
     /// Makes a timestamp from milliseconds that somebody else wrote; nil outside the years 0000...9999.
-    public init?(exactly milliseconds: Int64) {
+    package init?(exactly milliseconds: Int64) {
         self.init(milliseconds: milliseconds)
         guard self >= .earliest, self <= .latest else { return nil }
     }
 
     /// A moment so much later, or earlier; `latest` or `earliest` where it would lie beyond them.
-    public func advanced(byMilliseconds change: Int64) -> Timestamp {
+    package func advanced(byMilliseconds change: Int64) -> Timestamp {
         let moved = Timestamp(milliseconds: milliseconds +| change)
         return min(max(moved, .earliest), .latest)
     }
 
     /// Milliseconds from another moment to this one; negative where this one is earlier.
-    public func milliseconds(since other: Timestamp) -> Int64 { milliseconds -| other.milliseconds }
+    package func milliseconds(since other: Timestamp) -> Int64 { milliseconds -| other.milliseconds }
 
     /// RFC 3339 in UTC with milliseconds: `2026-01-31T23:59:59.123Z`.
-    public var rfc3339: String {
+    package var rfc3339: String {
         String(unsafeUninitializedCapacity: 24) { out in
             Self.write(milliseconds, to: out)
             return 24
@@ -88,14 +88,14 @@ public struct Timestamp: Sendable, Hashable, Comparable {
     /// Reads RFC 3339 text with `Z` or a numeric offset and any number of fraction digits; digits
     /// beyond milliseconds are cut off. Answers nil for anything else, impossible dates included, and for
     /// moments whose year in UTC is beyond 0000...9999.
-    public init?(rfc3339 text: String) {
+    package init?(rfc3339 text: String) {
         var text = text
         guard let time = text.withUTF8({ Timestamp(rfc3339: $0) }) else { return nil }
         self = time
     }
 
     /// Reads the UTF-8 of RFC 3339 text, as `init(rfc3339:)` of a string does.
-    public init?(rfc3339 bytes: UnsafeBufferPointer<UInt8>) {
+    package init?(rfc3339 bytes: UnsafeBufferPointer<UInt8>) {
         guard bytes.count >= 20, bytes.count <= 64 else { return nil }
         func number(_ at: Int, _ width: Int) -> Int64? {
             var value: Int64 = 0
@@ -149,7 +149,7 @@ public struct Timestamp: Sendable, Hashable, Comparable {
 }
 
 /// Where the current time comes from: the machine's clock in a role, a simulated one in tests.
-public protocol WallClock: Sendable {
+package protocol WallClock: Sendable {
     /// The current time.
     func now() -> Timestamp
 }

@@ -1,10 +1,10 @@
 /// Universally unique, lexicographically sortable ids: 48 bits of milliseconds, 80 bits of randomness,
 /// in 26 characters of Crockford's base 32 (github.com/ulid/spec).
-public enum ULID {
+package enum ULID {
     private static let alphabet = Array("0123456789ABCDEFGHJKMNPQRSTVWXYZ".utf8)
 
     /// A new id for the given time.
-    public static func make(
+    package static func make(
         at time: Timestamp, using generator: inout some RandomNumberGenerator
     ) -> String {
         let milliseconds = UInt64(clamping: time.milliseconds) & 0xFFFF_FFFF_FFFF
@@ -21,7 +21,7 @@ public enum ULID {
     }
 
     /// A new id for the given time, from the system's randomness.
-    public static func make(at time: Timestamp) -> String {
+    package static func make(at time: Timestamp) -> String {
         var generator = SystemRandomNumberGenerator()
         return make(at: time, using: &generator)
     }

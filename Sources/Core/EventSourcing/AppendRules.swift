@@ -2,7 +2,7 @@ internal import Base
 
 extension AppendBatch {
     /// Checks the limits of the log; every store does so before it writes anything. Throws `invalid`.
-    public func requireWithinLimits(_ partitioning: Partitioning) throws(LogFailure) {
+    package func requireWithinLimits(_ partitioning: Partitioning) throws(LogFailure) {
         guard fence == nil || fence?.partition == partitioning.partition(of: partitionKey) else {
             throw refused("the fence is of another partition")
         }
@@ -10,7 +10,7 @@ extension AppendBatch {
     }
 
     /// Checks the limits that hold in every log. Throws `invalid`.
-    public func requireWithinLimits() throws(LogFailure) {
+    package func requireWithinLimits() throws(LogFailure) {
         guard Self.isIdentifier(partitionKey) else { throw refused("the partition key is empty or too long") }
         guard (1...LogLimits.eventsPerAppend).contains(events.count) else {
             throw refused(

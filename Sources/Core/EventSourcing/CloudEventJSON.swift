@@ -1,9 +1,9 @@
-public import Base
+package import Base
 
 extension RecordedEvent {
     /// The event in CloudEvents 1.0 JSON form, attributes in the order of the log's fields; attributes
     /// that are unknown are left out.
-    public func encodeCloudEvent(into writer: inout JSONWriter) {
+    package func encodeCloudEvent(into writer: inout JSONWriter) {
         func known(_ text: String) -> String? { text.isEmpty ? nil : text }
         writer.object { json in
             json.member("id", id)

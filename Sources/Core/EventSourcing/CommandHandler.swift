@@ -1,7 +1,7 @@
-public import Base
+package import Base
 
 /// Why a command was not carried out.
-public enum CommandError<Rejection: Error>: Error {
+package enum CommandError<Rejection: Error>: Error {
     /// The rules forbid it.
     case rejected(Rejection)
     /// The log could not be reached or read.
@@ -12,23 +12,23 @@ public enum CommandError<Rejection: Error>: Error {
 
 /// Carries out commands of one partition key on the log, with optimistic concurrency: decide on what is
 /// known, append expecting that version, and on a conflict take in what is new and decide again.
-public final class CommandHandler<D: Decider> {
+package final class CommandHandler<D: Decider> {
     /// Key of the aggregate's events.
-    public let partitionKey: String
+    package let partitionKey: String
     /// The folded state, at `version`.
-    public private(set) var state: D.State = D.initial
+    package private(set) var state: D.State = D.initial
     /// Sequence of the last event that `state` contains.
-    public private(set) var version: UInt64 = 0
+    package private(set) var version: UInt64 = 0
     /// What the last `handle` has appended; empty where it brought nothing, and where others' events, or a
     /// repetition, came between.
-    public private(set) var appended: [RecordedEvent] = []
+    package private(set) var appended: [RecordedEvent] = []
 
     private let store: any EventStore
     private let clock: any WallClock
     private let decode: (RecordedEvent) throws(MalformedEvent) -> D.Fact
 
     /// A handler that knows nothing yet.
-    public init(
+    package init(
         partitionKey: String, store: any EventStore, clock: any WallClock,
         decode: @escaping (RecordedEvent) throws(MalformedEvent) -> D.Fact
     ) {
@@ -39,7 +39,7 @@ public final class CommandHandler<D: Decider> {
     }
 
     /// Takes in what was appended since the last call.
-    public func catchUp() throws(CommandError<D.Rejection>) {
+    package func catchUp() throws(CommandError<D.Rejection>) {
         let pageSize = 500
         while true {
             let page: [RecordedEvent]
@@ -61,7 +61,7 @@ public final class CommandHandler<D: Decider> {
     ///   - attempts: how often a conflict is answered by deciding again. Every conflict means that
     ///     somebody else made progress.
     @discardableResult
-    public func handle(
+    package func handle(
         _ commands: [D.Command], context: EventContext, attempts: Int = 100,
         eventID: (Int, D.Fact) -> String
     ) throws(CommandError<D.Rejection>) -> [D.Fact] {
@@ -151,7 +151,7 @@ public final class CommandHandler<D: Decider> {
 extension ProposedEvent {
     /// A domain event in its envelope, in the newest version that may be written at a level.
     /// - Throws: `levelTooLow` where none may.
-    public init(
+    package init(
         _ fact: some Event, id: String, time: Timestamp, context: EventContext, at level: FormatLevel
     ) throws(LogFailure) {
         guard let version = fact.version(at: level) else { throw .beyondLevel(level, type: fact.typeName) }
@@ -159,7 +159,7 @@ extension ProposedEvent {
     }
 
     /// A domain event in its envelope, in a version that its type has.
-    public init(
+    package init(
         _ fact: some Event, id: String, time: Timestamp, context: EventContext, version: Int
     ) {
         var writer = JSONWriter()

@@ -1,7 +1,7 @@
 /// What went wrong between Reel and the log. Never a domain rejection.
-public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
+package struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kinds of failure that callers and operators tell apart.
-    public enum Kind: String, Sendable, Hashable {
+    package enum Kind: String, Sendable, Hashable {
         /// No connection could be made, or it broke.
         case unreachable
         /// The server did not answer in time; the connection was thrown away.
@@ -42,20 +42,20 @@ public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     /// What kind of failure.
-    public var kind: Kind
+    package var kind: Kind
     /// What was being done: `append`, `load`, `read group` …
-    public var operation: String
+    package var operation: String
     /// The key or address that it concerns.
-    public var key: String
+    package var key: String
     /// Text of the server or of the C library.
-    public var text: String
+    package var text: String
     /// Whether what is kept is wrong, and not whatever keeps it: the log answers, and the answer is that the
     /// record is not what Reel wrote. Then waiting for a server, or looking at it, helps nobody.
-    public var isOfRecord: Bool
+    package var isOfRecord: Bool
 
     /// A failure from its parts.
     /// - Parameter isOfRecord: nil where the kind says it.
-    public init(_ kind: Kind, operation: String, key: String, text: String, isOfRecord: Bool? = nil) {
+    package init(_ kind: Kind, operation: String, key: String, text: String, isOfRecord: Bool? = nil) {
         self.kind = kind
         self.operation = operation
         self.key = key
@@ -64,24 +64,24 @@ public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     /// One entry that cannot be read.
-    public static func unreadable(
+    package static func unreadable(
         _ operation: String, _ position: LogPosition, _ text: String
     ) -> LogFailure {
         LogFailure(.unreadable, operation: operation, key: position.description, text: text)
     }
 
     /// The entry that cannot be read; nil for failures of other kinds.
-    public var unreadableEntry: LogPosition? { kind == .unreadable ? LogPosition(key) : nil }
+    package var unreadableEntry: LogPosition? { kind == .unreadable ? LogPosition(key) : nil }
 
     /// The failure of a write whose fence did not hold.
-    public static func fenced(_ operation: String, _ key: String, generation: UInt64) -> LogFailure {
+    package static func fenced(_ operation: String, _ key: String, generation: UInt64) -> LogFailure {
         LogFailure(
             .fenced, operation: operation, key: key,
             text: "the partition has another owner, or none, at generation \(generation)")
     }
 
     /// What can end it. What is corrupt or cannot be read is for whoever handles it to set aside.
-    public var remedy: Remedy {
+    package var remedy: Remedy {
         switch kind {
         case .unreachable, .timedOut, .loading, .refusingWrites, .noGroup, .functionMissing, .fenced,
             .unconfirmed, .levelTooLow:
@@ -92,5 +92,5 @@ public struct LogFailure: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Operation, key, text and kind on one line.
-    public var description: String { "\(operation) \(key): \(text) (\(kind.rawValue))" }
+    package var description: String { "\(operation) \(key): \(text) (\(kind.rawValue))" }
 }

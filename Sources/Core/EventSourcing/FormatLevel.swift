@@ -3,39 +3,39 @@
 ///
 /// Which version of a type belongs to which level, and which types are new at one, its domain says
 /// (`Event.version(at:)`).
-public struct FormatLevel: Sendable, Hashable, Comparable, CustomStringConvertible {
+package struct FormatLevel: Sendable, Hashable, Comparable, CustomStringConvertible {
     /// From 1.
-    public let number: Int
+    package let number: Int
 
     /// The level of logs and builds that know of no levels.
-    public static let first = FormatLevel(uncheckedNumber: 1)
+    package static let first = FormatLevel(uncheckedNumber: 1)
     /// What this build reads, and writes once every live process reads it.
-    public static let newest = FormatLevel(uncheckedNumber: 2)
+    package static let newest = FormatLevel(uncheckedNumber: 2)
 
     private init(uncheckedNumber number: Int) { self.number = number }
 
     /// Nil below 1.
-    public init?(_ number: Int) {
+    package init?(_ number: Int) {
         guard number >= 1 else { return nil }
         self.init(uncheckedNumber: number)
     }
 
     /// Reads what `description` writes; a mark of a build that knows of no levels is `1`.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         guard let number = Int(text) else { return nil }
         self.init(number)
     }
 
     /// The number alone.
-    public var description: String { "\(number)" }
+    package var description: String { "\(number)" }
 
     /// An earlier level comes first.
-    public static func < (a: FormatLevel, b: FormatLevel) -> Bool { a.number < b.number }
+    package static func < (a: FormatLevel, b: FormatLevel) -> Bool { a.number < b.number }
 }
 
 extension LogFailure {
     /// The failure of an append whose event is not known at the log's level.
-    public static func beyondLevel(_ level: FormatLevel, type: String) -> LogFailure {
+    package static func beyondLevel(_ level: FormatLevel, type: String) -> LogFailure {
         LogFailure(
             .levelTooLow, operation: "append", key: type,
             text:

@@ -1,49 +1,47 @@
 internal import Base
 
 /// How many partitions a log has, and which one a key belongs to. Fixed when the log is created.
-public struct Partitioning: Sendable, Hashable {
+package struct Partitioning: Sendable, Hashable {
     /// The most partitions that a log has.
-    public static let maximumCount = 4096
+    package static let maximumCount = 4096
 
     /// Number of partitions, 1...4096.
-    public let count: Int
+    package let count: Int
 
     /// Nil outside 1...4096.
-    public init?(count: Int) {
+    package init?(count: Int) {
         guard (1...Self.maximumCount).contains(count) else { return nil }
         self.count = count
     }
 
     /// The first 8 bytes, big endian, of SHA-256(partition key), modulo the number of partitions.
-    public func partition(of key: String) -> Int {
+    package func partition(of key: String) -> Int {
         let prefix = SHA256.withDigest(of: key) { UInt64(bigEndian: $0.loadUnaligned(as: UInt64.self)) }
         return Int(prefix % UInt64(count))
     }
 }
 
 /// The place of an event in the log: partition and stream entry id.
-public struct LogPosition: Sendable, Hashable, Comparable, CustomStringConvertible {
+package struct LogPosition: Sendable, Hashable, Comparable, CustomStringConvertible {
     /// Partition number, from 0.
-    public var partition: Int
+    package var partition: Int
     /// The milliseconds part of the stream entry id.
-    public var milliseconds: UInt64
+    package var milliseconds: UInt64
     /// The counter part of the stream entry id.
-    public var counter: UInt64
-
-    /// A position from its parts.
-    public init(partition: Int, milliseconds: UInt64, counter: UInt64) {
+    package var counter: UInt64
+    package init(partition: Int, milliseconds: UInt64, counter: UInt64) {
         self.partition = partition
         self.milliseconds = milliseconds
         self.counter = counter
     }
 
     /// The position before the first event of a partition.
-    public static func start(of partition: Int) -> LogPosition {
+    package static func start(of partition: Int) -> LogPosition {
         LogPosition(partition: partition, milliseconds: 0, counter: 0)
     }
 
     /// The last place before this one, whether an entry stands there or not: reading after it begins here.
-    public var predecessor: LogPosition {
+    package var predecessor: LogPosition {
         if counter > 0 {
             return LogPosition(partition: partition, milliseconds: milliseconds, counter: counter - 1)
         }
@@ -52,25 +50,25 @@ public struct LogPosition: Sendable, Hashable, Comparable, CustomStringConvertib
     }
 
     /// The entry id alone, as Redis writes it: `1700000000000-0`.
-    public var entryID: String { "\(milliseconds)-\(counter)" }
+    package var entryID: String { "\(milliseconds)-\(counter)" }
 
     /// `p007/1700000000000-0`.
-    public var description: String { "\(Self.partitionName(partition))/\(entryID)" }
+    package var description: String { "\(Self.partitionName(partition))/\(entryID)" }
 
     /// `p` and three digits at least.
-    public static func partitionName(_ partition: Int) -> String {
+    package static func partitionName(_ partition: Int) -> String {
         let digits = String(partition)
         return "p" + String(repeating: "0", count: max(0, 3 - digits.count)) + digits
     }
 
     /// A position from a partition and an entry id; nil when the id is not `digits-digits`.
-    public init?(partition: Int, entryID: some StringProtocol) {
+    package init?(partition: Int, entryID: some StringProtocol) {
         self.init(partition: partition, entryID: entryID.utf8)
     }
 
     /// A position from a partition and the UTF-8 of an entry id; nil when the id is not `digits-digits`.
     @inlinable
-    public init?(partition: Int, entryID: some Sequence<UInt8>) {
+    package init?(partition: Int, entryID: some Sequence<UInt8>) {
         // Every event that is read has one: no pieces are cut out, digits are read where they stand.
         var parts: (UInt64, UInt64) = (0, 0)
         var digits = (0, 0)
@@ -97,7 +95,7 @@ public struct LogPosition: Sendable, Hashable, Comparable, CustomStringConvertib
     }
 
     /// Reads what `description` writes.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         guard text.hasPrefix("p"), let slash = text.firstIndex(of: "/"),
             let partition = Int(text[text.index(after: text.startIndex)..<slash]),
             (0..<Partitioning.maximumCount).contains(partition)
@@ -106,7 +104,7 @@ public struct LogPosition: Sendable, Hashable, Comparable, CustomStringConvertib
     }
 
     /// By partition, then in the order of its stream.
-    public static func < (a: LogPosition, b: LogPosition) -> Bool {
+    package static func < (a: LogPosition, b: LogPosition) -> Bool {
         (a.partition, a.milliseconds, a.counter) < (b.partition, b.milliseconds, b.counter)
     }
 }

@@ -1,18 +1,18 @@
-public import Base
+package import Base
 
 /// The counts of one subject under one rule: a sliding window of slots, as a value. The rules are those of
 /// the server-side function in `RedisLog`, and the contract holds both to the same answers.
-public struct RateWindow: Sendable, Hashable {
+package struct RateWindow: Sendable, Hashable {
     private var counts: [Int64: Int] = [:]
 
     /// A window in which nothing counts.
-    public init() {}
+    package init() {}
 
     /// Whether nothing counts any more.
-    public var isEmpty: Bool { counts.isEmpty }
+    package var isEmpty: Bool { counts.isEmpty }
 
     /// Takes up to `count`, all that is left when that is less.
-    public mutating func take(_ count: Int, under limit: Int, at now: Timestamp) -> RateGrant {
+    package mutating func take(_ count: Int, under limit: Int, at now: Timestamp) -> RateGrant {
         let width = Int64(RateRule.slotMilliseconds)
         let slot = now.milliseconds / width
         forget(at: now)
@@ -29,7 +29,7 @@ public struct RateWindow: Sendable, Hashable {
     }
 
     /// Drops what has left the window.
-    public mutating func forget(at now: Timestamp) {
+    package mutating func forget(at now: Timestamp) {
         let slot = now.milliseconds / Int64(RateRule.slotMilliseconds)
         // A slot leaves when all of it is a window old. One that lies ahead was counted before the clock
         // was set back, and would stay for as long as it was.

@@ -1,5 +1,5 @@
 /// What can end a failure.
-public enum Remedy: Sendable, Hashable {
+package enum Remedy: Sendable, Hashable {
     /// Time: the same call may succeed later without anyone changing anything.
     case time
     /// Whoever operates the servers: a password, a permission, a certificate, a setting, an address.
@@ -10,7 +10,7 @@ public enum Remedy: Sendable, Hashable {
 }
 
 /// A failure that knows what can end it.
-public protocol TransientFailure: Error {
+package protocol TransientFailure: Error {
     /// What can end it.
     var remedy: Remedy { get }
     /// Whether a write was refused because another member owns the partition now.
@@ -19,19 +19,19 @@ public protocol TransientFailure: Error {
 
 extension TransientFailure {
     /// Whether waiting may help.
-    public var isTransient: Bool { remedy == .time }
+    package var isTransient: Bool { remedy == .time }
     /// Most failures have nothing to do with ownership.
-    public var isFenced: Bool { false }
+    package var isFenced: Bool { false }
 }
 
 extension Error {
     /// What can end it; nothing, where the failure does not say.
-    public var knownRemedy: Remedy { (self as? any TransientFailure)?.remedy ?? .none }
+    package var knownRemedy: Remedy { (self as? any TransientFailure)?.remedy ?? .none }
     /// Whether time or an operator may end it: then it is the fault of no event that was being handled.
-    public var mayEnd: Bool { knownRemedy != .none }
+    package var mayEnd: Bool { knownRemedy != .none }
 }
 
 extension LogFailure: TransientFailure {
     /// Whether a fence did not hold.
-    public var isFenced: Bool { kind == .fenced }
+    package var isFenced: Bool { kind == .fenced }
 }

@@ -7,26 +7,26 @@ import Glibc
 ///
 /// All methods block at most for their limit and may be called from any thread. Signals are sent by
 /// pid, only while the child has not been reaped, so never to a stranger that got the same number.
-public final class ChildProcess: Sendable {
+package final class ChildProcess: Sendable {
     /// What to run, and how.
-    public struct Command: Sendable {
+    package struct Command: Sendable {
         /// Path of the program; PATH is not searched (see `findProgram`).
-        public var program: String
+        package var program: String
         /// Arguments after the program's name. Other users can read them: no secrets here.
-        public var arguments: [String]
+        package var arguments: [String]
         /// Environment variables to add or replace.
-        public var environment: [String: String]
+        package var environment: [String: String]
         /// Working folder; ours when `nil`.
-        public var folder: String?
+        package var folder: String?
         /// File that stdout and stderr are appended to; ours when `nil`.
-        public var logFile: String?
+        package var logFile: String?
         /// Descriptors that the child keeps, under the same numbers.
-        public var inherited: [Int32]
+        package var inherited: [Int32]
         /// Signal that the child gets when our process ends, however that happens; 0 for none.
-        public var deathSignal: Int32
+        package var deathSignal: Int32
 
         /// A command with our environment, no inherited descriptors, and SIGTERM when we end.
-        public init(
+        package init(
             _ program: String, _ arguments: [String] = [], environment: [String: String] = [:],
             folder: String? = nil, logFile: String? = nil, inherited: [Int32] = [],
             deathSignal: Int32? = nil
@@ -42,7 +42,7 @@ public final class ChildProcess: Sendable {
     }
 
     /// How a process ended.
-    public enum Status: Sendable, Equatable, CustomStringConvertible {
+    package enum Status: Sendable, Equatable, CustomStringConvertible {
         /// By itself, with this status.
         case exited(Int32)
         /// By this signal.
@@ -54,7 +54,7 @@ public final class ChildProcess: Sendable {
         }
 
         /// In words.
-        public var description: String {
+        package var description: String {
             switch self {
             case .exited(let status): "exit status \(status)"
             case .signalled(let signal): "signal \(signal)"
@@ -68,13 +68,13 @@ public final class ChildProcess: Sendable {
     }
 
     /// The child's process id; its process group has the same.
-    public let pid: Int32
+    package let pid: Int32
 
     private let state: Monitor<State>
 
     /// Starts the program; returns when it runs. Throws when the log file can't be opened or the
     /// program can't be executed (`ENOENT`, `EACCES`, …).
-    public init(_ command: Command) throws(SystemFailure) {
+    package init(_ command: Command) throws(SystemFailure) {
         var output: Int32 = -1
         if let logFile = command.logFile {
             output = open(logFile, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
@@ -132,13 +132,13 @@ public final class ChildProcess: Sendable {
     }
 
     /// How it ended, or `nil` while it runs.
-    public var status: Status? { state.withLock { $0.status } }
+    package var status: Status? { state.withLock { $0.status } }
 
     /// Whether it has not ended yet.
-    public var isRunning: Bool { status == nil }
+    package var isRunning: Bool { status == nil }
 
     /// Blocks until the child has ended.
-    public func wait() -> Status {
+    package func wait() -> Status {
         guard let status = state.wait(for: { $0.status }) else {
             preconditionFailure("a wait without a limit ended without an answer")
         }
@@ -146,12 +146,12 @@ public final class ChildProcess: Sendable {
     }
 
     /// Blocks until the child has ended; `nil` when it still runs after `milliseconds`.
-    public func wait(milliseconds: Int) -> Status? {
+    package func wait(milliseconds: Int) -> Status? {
         state.wait(milliseconds: milliseconds) { $0.status }
     }
 
     /// Runs `handler` once when the child has ended, on a thread of its own; at once when it has.
-    public func whenEnded(_ handler: @escaping @Sendable (Status) -> Void) {
+    package func whenEnded(_ handler: @escaping @Sendable (Status) -> Void) {
         let status = state.withLock { state in
             if state.status == nil { state.handlers.append(handler) }
             return state.status
@@ -161,14 +161,14 @@ public final class ChildProcess: Sendable {
 
     /// Sends a signal; `false` when the child has ended already.
     @discardableResult
-    public func send(_ signal: Int32) -> Bool {
+    package func send(_ signal: Int32) -> Bool {
         state.withLock { $0.status == nil && Glibc.kill(pid, signal) == 0 }
     }
 
     /// Asks the child to end with SIGTERM, and after `milliseconds` makes it end with SIGKILL.
     /// Returns when it has ended.
     @discardableResult
-    public func terminate(withinMilliseconds milliseconds: Int) -> Status {
+    package func terminate(withinMilliseconds milliseconds: Int) -> Status {
         send(SIGTERM)
         // A stopped process does not act on SIGTERM until it is continued.
         send(SIGCONT)

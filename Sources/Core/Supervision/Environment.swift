@@ -1,7 +1,7 @@
 import Glibc
 
 /// An environment variable; empty counts as not set.
-public func environmentVariable(_ name: String) -> String? {
+package func environmentVariable(_ name: String) -> String? {
     guard let value = getenv(name) else { return nil }
     let text = String(cString: value)
     return text.isEmpty ? nil : text
@@ -21,7 +21,7 @@ func currentEnvironment() -> [String: String] {
 }
 
 /// The path of an executable file: `name` itself when it contains a slash, else the first hit on PATH.
-public func findProgram(_ name: String) -> String? {
+package func findProgram(_ name: String) -> String? {
     if name.contains("/") { return isExecutableFile(name) ? name : nil }
     let path = environmentVariable("PATH") ?? "/usr/local/bin:/usr/bin:/bin"
     return path.split(separator: ":").map { "\($0)/\(name)" }.first(where: isExecutableFile)

@@ -2,7 +2,7 @@ import CPosix
 import Glibc
 
 /// Why a folder could not be locked.
-public enum FolderLockFailure: Error, Equatable, CustomStringConvertible {
+package enum FolderLockFailure: Error, Equatable, CustomStringConvertible {
     /// Somebody holds it: `pid` is what the holder wrote into `path`, when it is readable.
     case held(path: String, pid: Int32?)
     /// The wait was ended by a stop signal.
@@ -11,7 +11,7 @@ public enum FolderLockFailure: Error, Equatable, CustomStringConvertible {
     case system(SystemFailure)
 
     /// What happened and to what.
-    public var description: String {
+    package var description: String {
         switch self {
         case .held(let path, let pid?): "\(path) is locked by process \(pid)"
         case .held(let path, nil): "\(path) is locked by another process"
@@ -26,15 +26,15 @@ public enum FolderLockFailure: Error, Equatable, CustomStringConvertible {
 ///
 /// When `descriptor` is inherited by a child, the lock lives as long as the child: a server keeps its
 /// data folder locked even when its supervisor was killed.
-public final class FolderLock: Sendable {
+package final class FolderLock: Sendable {
     /// The locked file.
-    public let path: String
+    package let path: String
     /// The open lock file, for `ChildProcess.Command.inherited`. It belongs to this object.
-    public let descriptor: Int32
+    package let descriptor: Int32
 
     /// Locks `folder` by the file `name` in it, both made when missing. Waits up to `waitMilliseconds`
     /// for another holder to end; call on a thread of your own unless that is 0.
-    public init(
+    package init(
         folder: String, name: String = "lock", waitMilliseconds: Int = 0, stop: StopSignal? = nil
     ) throws(FolderLockFailure) {
         let path = "\(folder)/\(name)"
@@ -54,7 +54,7 @@ public final class FolderLock: Sendable {
     deinit { close(descriptor) }
 
     /// Writes into the file which process holds the lock, for messages.
-    public func note(pid: Int32) {
+    package func note(pid: Int32) {
         let text = Array("\(pid)\n".utf8)
         if ftruncate(descriptor, 0) == 0 { _ = pwrite(descriptor, text, text.count, 0) }
     }

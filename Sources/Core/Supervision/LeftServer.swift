@@ -30,7 +30,7 @@ enum LeftServer {
         guard stat(path, &wanted) == 0, let entries = opendir(folder) else { return nil }
         defer { closedir(entries) }
         while let entry = readdir(entries) {
-            let name = String(decoding: entry.nameBytes, as: UTF8.self)
+            let name = String(decoding: DirectoryEntry(entry).nameBytes, as: UTF8.self)
             var found = stat()
             guard name.first?.isNumber == true, stat("\(folder)/\(name)", &found) == 0 else { continue }
             if found.st_dev == wanted.st_dev, found.st_ino == wanted.st_ino { return true }

@@ -1,10 +1,10 @@
 import Glibc
 
 /// Ports and plain sockets on 127.0.0.1.
-public enum Loopback {
+package enum Loopback {
     /// A port that nobody listens on. It is taken below the range that the system gives to outgoing
     /// connections: a server that restarts on its port must not find it used by somebody's client.
-    public static func freePort() throws(SystemFailure) -> UInt16 {
+    package static func freePort() throws(SystemFailure) -> UInt16 {
         for _ in 0..<200 {
             let port = UInt16.random(in: 12_000..<32_000)
             if isFree(port) { return port }
@@ -13,7 +13,7 @@ public enum Loopback {
     }
 
     /// Whether a server could listen on `port` now.
-    public static func isFree(_ port: UInt16) -> Bool {
+    package static func isFree(_ port: UInt16) -> Bool {
         let file = socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         guard file >= 0 else { return false }
         defer { close(file) }

@@ -7,7 +7,7 @@ import Glibc
 ///
 /// The thread starts at once and is never cancelled; a closure that should end early looks at a
 /// `StopSignal`. Dropping the object does not stop the thread.
-public final class OwnThread<Value: Sendable>: Sendable {
+package final class OwnThread<Value: Sendable>: Sendable {
     private struct Outcome {
         var result: Result<Value, any Error>?
         var waiting: [CheckedContinuation<Value, any Error>] = []
@@ -16,11 +16,11 @@ public final class OwnThread<Value: Sendable>: Sendable {
     private let outcome = Monitor(Outcome())
 
     /// The thread's name; the system shows its first 15 bytes.
-    public let name: String
+    package let name: String
 
     /// Starts `body`. `stackBytes` is rounded up to whole pages, 64 KiB at least.
     /// Throws when the system has no thread left to give.
-    public init(
+    package init(
         name: String, stackBytes: Int = 1 << 20, _ body: @escaping @Sendable () throws -> Value
     ) throws(SystemFailure) {
         self.name = name
@@ -37,11 +37,11 @@ public final class OwnThread<Value: Sendable>: Sendable {
     }
 
     /// Whether the closure has ended.
-    public var isFinished: Bool { outcome.withLock { $0.result != nil } }
+    package var isFinished: Bool { outcome.withLock { $0.result != nil } }
 
     /// Blocks until the closure has ended; gives its value or throws its error. Call on a thread of
     /// your own; may be called any number of times.
-    public func join() throws -> Value {
+    package func join() throws -> Value {
         guard let result = outcome.wait(for: { $0.result }) else {
             preconditionFailure("a wait without a limit ended without an answer")
         }
@@ -49,7 +49,7 @@ public final class OwnThread<Value: Sendable>: Sendable {
     }
 
     /// Like `join` with a limit: `false` when the closure still runs after `milliseconds`.
-    public func wait(milliseconds: Int) -> Bool {
+    package func wait(milliseconds: Int) -> Bool {
         if let simulated = Machine.simulated {
             return simulated.wait(milliseconds: milliseconds) { isFinished }
         }
@@ -57,7 +57,7 @@ public final class OwnThread<Value: Sendable>: Sendable {
     }
 
     /// The closure's value or error, awaited without blocking a thread.
-    public var value: Value {
+    package var value: Value {
         get async throws {
             try await withCheckedThrowingContinuation { continuation in
                 let result = outcome.withLock { outcome in

@@ -1,5 +1,5 @@
 /// What a server is: where its data is, how it is started, when it is ready.
-public protocol ServerDescription: Sendable {
+package protocol ServerDescription: Sendable {
     /// The program's name, for messages, log file and threads.
     var name: String { get }
     /// Its data folder; nobody else's. The log is `<folder>/<name>.log`, the lock `<folder>/lock`.
@@ -14,7 +14,7 @@ public protocol ServerDescription: Sendable {
 }
 
 /// The answer of a probe.
-public enum Readiness: Sendable, Equatable {
+package enum Readiness: Sendable, Equatable {
     /// It serves.
     case ready
     /// Not now, and why.
@@ -23,11 +23,11 @@ public enum Readiness: Sendable, Equatable {
 
 extension ServerDescription {
     /// Where the server's output goes.
-    public var logFile: String { "\(folder)/\(name).log" }
+    package var logFile: String { "\(folder)/\(name).log" }
 }
 
 /// Why a server could not be started or kept running.
-public enum ServerFailure: Error, Equatable, CustomStringConvertible {
+package enum ServerFailure: Error, Equatable, CustomStringConvertible {
     /// Somebody else listens on the port.
     case portTaken(server: String, port: UInt16)
     /// The program is in none of the places; `advice` says what to do.
@@ -48,7 +48,7 @@ public enum ServerFailure: Error, Equatable, CustomStringConvertible {
     case system(server: String, SystemFailure)
 
     /// What happened, to what, and what to do.
-    public var description: String {
+    package var description: String {
         switch self {
         case .portTaken(let server, let port):
             "\(server): port \(port) is taken by another program; end it or choose another port"

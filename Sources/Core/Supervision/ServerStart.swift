@@ -4,7 +4,7 @@ extension ServerDescription {
     /// Starts the server once and returns when its probe says that it is ready, or throws and leaves
     /// nothing running. `inherited` are descriptors for it to keep (a `FolderLock`'s), `deathSignal`
     /// is what it gets when we end. Call on a thread of your own.
-    public func start(
+    package func start(
         inherited: [Int32] = [], deathSignal: Int32? = nil, readyWithinMilliseconds: Int = 30_000,
         stop: StopSignal? = nil
     ) throws(ServerFailure) -> ChildProcess {

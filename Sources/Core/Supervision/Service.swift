@@ -1,5 +1,5 @@
 /// Something that runs until it is told to stop: a role, a server, a loop of workers.
-public protocol Service: Sendable {
+package protocol Service: Sendable {
     /// For messages and the thread's name.
     var name: String { get }
 
@@ -15,13 +15,13 @@ public protocol Service: Sendable {
 
 extension Service {
     /// Ready at once.
-    public func waitUntilReady(stop: StopSignal) {}
+    package func waitUntilReady(stop: StopSignal) {}
 }
 
 /// What went wrong in a group; the first problem is the one that made it stop.
-public struct ServiceGroupFailure: Error, CustomStringConvertible {
+package struct ServiceGroupFailure: Error, CustomStringConvertible {
     /// One service's part in it.
-    public enum Problem: Sendable, CustomStringConvertible {
+    package enum Problem: Sendable, CustomStringConvertible {
         /// Its `run` threw.
         case threw(service: String, any Error)
         /// Its `run` returned though nobody had asked.
@@ -30,7 +30,7 @@ public struct ServiceGroupFailure: Error, CustomStringConvertible {
         case stuck(service: String, milliseconds: Int)
 
         /// In words.
-        public var description: String {
+        package var description: String {
             switch self {
             case .threw(let service, let error): "\(service) failed: \(error)"
             case .returned(let service): "\(service) ended although nobody asked it to"
@@ -40,22 +40,22 @@ public struct ServiceGroupFailure: Error, CustomStringConvertible {
     }
 
     /// The problems in the order they came up; never empty.
-    public let problems: [Problem]
+    package let problems: [Problem]
 
     /// All problems, one a line.
-    public var description: String { problems.map(\.description).joined(separator: "\n") }
+    package var description: String { problems.map(\.description).joined(separator: "\n") }
 }
 
 /// Runs services together: all or none. They start in order, each when the one before is ready, and
 /// stop in reverse order, each when the one after has returned, so that nobody loses what it depends on
 /// while it still works.
-public struct ServiceGroup: Sendable {
+package struct ServiceGroup: Sendable {
     private let services: [any Service]
     private let stopWithinMilliseconds: Int
 
     /// `stopWithinMilliseconds` is for all services together, from the first one told to stop to the
     /// last one's return.
-    public init(_ services: [any Service], stopWithinMilliseconds: Int = 20_000) {
+    package init(_ services: [any Service], stopWithinMilliseconds: Int = 20_000) {
         self.services = services
         self.stopWithinMilliseconds = stopWithinMilliseconds
     }
@@ -63,7 +63,7 @@ public struct ServiceGroup: Sendable {
     /// Blocks until `stop` is set and every service has returned: then it returns. When a service
     /// throws or returns unasked, the others are stopped and the failure is thrown; a service that
     /// can't be stopped in time is left on its thread and named in the failure.
-    public func run(stop: StopSignal) throws(ServiceGroupFailure) {
+    package func run(stop: StopSignal) throws(ServiceGroupFailure) {
         let run = GroupRun(stop)
         var signals: [StopSignal] = []
         for (index, service) in services.enumerated() where !run.interrupted.isSet {

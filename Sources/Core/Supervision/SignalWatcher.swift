@@ -9,9 +9,9 @@ import Glibc
 /// A handler and a pipe are used instead of blocking the signals, because Swift's own threads may have
 /// been started before us with an open mask. This file is the only one that may call
 /// `reel_watch_signals`.
-public enum SignalWatcher {
+package enum SignalWatcher {
     /// Starts watching; call once, early, in `main`.
-    public static func start(_ stop: StopSignal) throws(SystemFailure) {
+    package static func start(_ stop: StopSignal) throws(SystemFailure) {
         var ends: [CInt] = [-1, -1]
         guard reel_pipe(&ends) == 0 else { throw SystemFailure("pipe", "for signals") }
         let (reading, writing) = (ends[0], ends[1])

@@ -2,7 +2,7 @@ internal import Base
 
 /// A flag that goes up once and stays up: "please end". Whoever works in a loop looks at it every turn,
 /// whoever waits waits on it.
-public final class StopSignal: Sendable {
+package final class StopSignal: Sendable {
     private struct State {
         var isSet = false
         var handlers: [@Sendable () -> Void] = []
@@ -11,13 +11,13 @@ public final class StopSignal: Sendable {
     private let state = Monitor(State())
 
     /// A signal that is not set.
-    public init() {}
+    package init() {}
 
     /// Whether somebody has asked to end.
-    public var isSet: Bool { state.withLock { $0.isSet } }
+    package var isSet: Bool { state.withLock { $0.isSet } }
 
     /// Asks to end; wakes all who wait. Doing it again changes nothing.
-    public func set() {
+    package func set() {
         let handlers = state.update { state in
             state.isSet = true
             defer { state.handlers = [] }
@@ -29,7 +29,7 @@ public final class StopSignal: Sendable {
     /// Blocks for `milliseconds` or until the signal is set, whichever comes first; answers whether it
     /// is set. Call on a thread of your own.
     @discardableResult
-    public func wait(milliseconds: Int) -> Bool {
+    package func wait(milliseconds: Int) -> Bool {
         if let simulated = Machine.simulated {
             return simulated.wait(milliseconds: milliseconds) { isSet }
         }
@@ -37,13 +37,13 @@ public final class StopSignal: Sendable {
     }
 
     /// Blocks until the signal is set. Call on a thread of your own.
-    public func wait() {
+    package func wait() {
         _ = state.wait { $0.isSet ? true : nil }
     }
 
     /// Runs `handler` once, on the thread that sets the signal; at once when it is set already.
     /// Handlers must be short and not block.
-    public func whenSet(_ handler: @escaping @Sendable () -> Void) {
+    package func whenSet(_ handler: @escaping @Sendable () -> Void) {
         let isSet = state.withLock { state in
             if !state.isSet { state.handlers.append(handler) }
             return state.isSet

@@ -1,12 +1,12 @@
-public import Base
+package import Base
 import Glibc
 
 /// A server that is kept running: started, waited for, started again on the same port when it dies,
 /// ended in the end. Its data folder is locked as long as we or the server live, so a second
 /// supervisor waits for the first one's server to be gone before it touches the data.
-public final class SupervisedServer: Service {
+package final class SupervisedServer: Service {
     /// What it is doing.
-    public enum State: Sendable, Equatable {
+    package enum State: Sendable, Equatable {
         /// Not started yet.
         case idle
         /// Started for the first time, not ready yet.
@@ -22,22 +22,22 @@ public final class SupervisedServer: Service {
     }
 
     /// Limits, all in milliseconds but `attempts`.
-    public struct Policy: Sendable {
+    package struct Policy: Sendable {
         /// How long a predecessor's server may take to be gone.
-        public var lockMilliseconds = 20_000
+        package var lockMilliseconds = 20_000
         /// How long the server may take to be ready.
-        public var readyMilliseconds = 60_000
+        package var readyMilliseconds = 60_000
         /// How long it may take to end before it is killed.
-        public var stopMilliseconds = 15_000
+        package var stopMilliseconds = 15_000
         /// Waits between restarts.
-        public var backoff = Backoff(firstMilliseconds: 100, limitMilliseconds: 10_000)
+        package var backoff = Backoff(firstMilliseconds: 100, limitMilliseconds: 10_000)
         /// Restarts in a row before giving up.
-        public var attempts = 10
+        package var attempts = 10
         /// When it has served this long, the next death is the first again.
-        public var stableMilliseconds = 30_000
+        package var stableMilliseconds = 30_000
 
         /// The defaults.
-        public init() {}
+        package init() {}
     }
 
     private struct Live {
@@ -46,9 +46,9 @@ public final class SupervisedServer: Service {
     }
 
     /// The server's name.
-    public let name: String
+    package let name: String
     /// Its data folder.
-    public let folder: String
+    package let folder: String
 
     private let givenPort: UInt16?
     private let policy: Policy
@@ -59,7 +59,7 @@ public final class SupervisedServer: Service {
 
     /// A server in `folder`. Without a `port` it gets a free one at its first start and keeps it, in
     /// `<folder>/port`, as long as nobody else takes it. `report` is told of deaths and restarts.
-    public init(
+    package init(
         name: String, folder: String, port: UInt16? = nil, policy: Policy = Policy(),
         report: @escaping @Sendable (String) -> Void = { _ in },
         describe: @escaping @Sendable (UInt16) -> any ServerDescription
@@ -73,14 +73,14 @@ public final class SupervisedServer: Service {
     }
 
     /// What it is doing now.
-    public var state: State { live.withLock { $0.state } }
+    package var state: State { live.withLock { $0.state } }
 
     /// The port on 127.0.0.1; 0 before the first start.
-    public var port: UInt16 { live.withLock { $0.port } }
+    package var port: UInt16 { live.withLock { $0.port } }
 
     /// Starts the server and returns when it is ready; from then on it is kept running until `stop` is
     /// called; `stop` only ends the starting. A server is started once. Call on a thread of your own.
-    public func start(stop: StopSignal = StopSignal()) throws(ServerFailure) {
+    package func start(stop: StopSignal = StopSignal()) throws(ServerFailure) {
         let isFirst = live.update { live in
             defer { if live.state == .idle { live.state = .starting } }
             return live.state == .idle
@@ -110,7 +110,7 @@ public final class SupervisedServer: Service {
 
     /// Ends the server with SIGTERM, with SIGKILL when that takes too long; returns when it is gone.
     /// Call on a thread of your own. Doing it again changes nothing.
-    public func stop() {
+    package func stop() {
         ending.set()
         live.wait { live in
             switch live.state {
@@ -121,7 +121,7 @@ public final class SupervisedServer: Service {
     }
 
     /// As a service: starts unless somebody has, runs until `stop`, throws when it gives up.
-    public func run(stop: StopSignal) throws {
+    package func run(stop: StopSignal) throws {
         stop.whenSet { [ending, live] in
             ending.set()
             live.update { _ in }
@@ -136,7 +136,7 @@ public final class SupervisedServer: Service {
     }
 
     /// Blocks until it serves, has failed, or `stop` is set.
-    public func waitUntilReady(stop: StopSignal) {
+    package func waitUntilReady(stop: StopSignal) {
         stop.whenSet { [live] in live.update { _ in } }
         live.wait { live in
             switch live.state {

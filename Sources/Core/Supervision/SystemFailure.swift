@@ -1,23 +1,23 @@
 import Glibc
 
 /// A system call that failed: which one, on what, and the C library's code and text.
-public struct SystemFailure: Error, Equatable, CustomStringConvertible {
+package struct SystemFailure: Error, Equatable, CustomStringConvertible {
     /// The call or the action, such as `open`.
-    public let operation: String
+    package let operation: String
     /// What it was done to: a path, a program, an address.
-    public let subject: String
+    package let subject: String
     /// The `errno` value.
-    public let code: Int32
+    package let code: Int32
 
     /// Keeps `code`, by default the calling thread's current `errno`.
-    public init(_ operation: String, _ subject: String, code: Int32? = nil) {
+    package init(_ operation: String, _ subject: String, code: Int32? = nil) {
         self.operation = operation
         self.subject = subject
         self.code = code ?? errno
     }
 
     /// The operation, its subject and the C library's text.
-    public var description: String {
+    package var description: String {
         let text = strerror(code).map { String(cString: $0) } ?? "unknown error"
         return "\(operation) \(subject): \(text) (errno \(code))"
     }

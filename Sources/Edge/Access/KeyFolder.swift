@@ -3,14 +3,14 @@ internal import Glibc
 import Synchronization
 
 /// Why keys can't be used.
-public struct KeyFailure: Error, Equatable, CustomStringConvertible {
+package struct KeyFailure: Error, Equatable, CustomStringConvertible {
     /// The file or folder.
-    public let path: String
+    package let path: String
     /// What is wrong with it, and what to do.
-    public let reason: String
+    package let reason: String
 
     /// Both.
-    public var description: String { "\(path): \(reason)" }
+    package var description: String { "\(path): \(reason)" }
 }
 
 /// The keys in a folder. Files come and go while it is used: within a second or so a new one counts, and
@@ -22,7 +22,7 @@ public struct KeyFailure: Error, Equatable, CustomStringConvertible {
 /// - `*.jwks.json`: a set of keys (RFC 7517)
 ///
 /// Other files are not looked at.
-public final class KeyFolder: Sendable {
+package final class KeyFolder: Sendable {
     private struct State {
         var keys: [String: TokenKey] = [:]
         var problems: [KeyFailure] = []
@@ -39,7 +39,7 @@ public final class KeyFolder: Sendable {
     /// Reads the folder. Throws when it can't be read, or one of its files can't be used: a mistake is
     /// found at the start. Later ones are in `problems`, and the good keys go on.
     /// - Parameter onProblem: told once of each later problem, by whoever checks a token then.
-    public init(
+    package init(
         path: String, onProblem: @escaping @Sendable (KeyFailure) -> Void = { _ in }
     ) throws(KeyFailure) {
         self.path = path
@@ -57,28 +57,28 @@ public final class KeyFolder: Sendable {
     }
 
     /// Whether there is any key.
-    public var isEmpty: Bool { all.isEmpty }
+    package var isEmpty: Bool { all.isEmpty }
 
     /// The keys' ids, sorted.
-    public var ids: [String] { all.keys.sorted() }
+    package var ids: [String] { all.keys.sorted() }
 
     /// Files that can't be used, since the last change.
-    public var problems: [KeyFailure] {
+    package var problems: [KeyFailure] {
         _ = all
         return state.withLock { $0.problems }
     }
 
     /// Looks at the folder at the next use, however short ago it was looked at.
-    public func lookSoon() { nextLook.store(0, ordering: .relaxed) }
+    package func lookSoon() { nextLook.store(0, ordering: .relaxed) }
 
     /// A number that changes whenever the keys do. Looks at the folder when that is due.
-    public var generation: UInt64 {
+    package var generation: UInt64 {
         _ = all
         return changes.load(ordering: .acquiring)
     }
 
     /// The same while no look at the folder is due; nil when one is. Never blocks.
-    public var settledGeneration: UInt64? {
+    package var settledGeneration: UInt64? {
         now() < nextLook.load(ordering: .relaxed) ? changes.load(ordering: .acquiring) : nil
     }
 
@@ -160,7 +160,7 @@ struct FileStamp: Equatable {
         defer { closedir(listing) }
         var stamps: [FileStamp] = []
         while let entry = readdir(listing) {
-            let name = String(decoding: entry.nameBytes, as: UTF8.self)
+            let name = String(decoding: DirectoryEntry(entry).nameBytes, as: UTF8.self)
             guard KeyFile.holdsKeys(name) else { continue }
             var status = stat()
             guard stat(folder + "/" + name, &status) == 0 else { continue }

@@ -1,23 +1,23 @@
-public import Base
+package import Base
 
 /// What a token says about who holds it.
-public struct Claims: Sendable, Hashable {
+package struct Claims: Sendable, Hashable {
     /// Whom it is about (`sub`).
-    public let subject: String
+    package let subject: String
     /// The names of its roles (`roles`); whether they exist is the caller's matter.
-    public let roles: [String]
+    package let roles: [String]
     /// The projects that it may see into (`projects`, and `project` for one).
-    public let projects: [String]
+    package let projects: [String]
     /// Its own id (`jti`).
-    public let tokenID: String?
+    package let tokenID: String?
     /// When it ends (`exp`).
-    public let expires: Timestamp
+    package let expires: Timestamp
     /// The id of the key that signed it.
-    public let keyID: String
+    package let keyID: String
 }
 
 /// Why a token is refused. What is wrong with the signature is never told apart further.
-public enum TokenRefusal: String, Error, Sendable, Hashable, CaseIterable, CustomStringConvertible {
+package enum TokenRefusal: String, Error, Sendable, Hashable, CaseIterable, CustomStringConvertible {
     /// It is larger than the policy allows.
     case tooLarge = "the token is too large"
     /// It doesn't have three parts of base 64 for URLs.
@@ -54,24 +54,24 @@ public enum TokenRefusal: String, Error, Sendable, Hashable, CaseIterable, Custo
     case livesTooLong = "the token is valid for too long"
 
     /// In words.
-    public var description: String { rawValue }
+    package var description: String { rawValue }
 }
 
 /// What a token must be like, besides being signed by a known key.
-public struct TokenPolicy: Sendable {
+package struct TokenPolicy: Sendable {
     /// The only issuer (`iss`); nil for any.
-    public var issuer: String?
+    package var issuer: String?
     /// One of the token's audiences (`aud`); nil for any.
-    public var audience: String?
+    package var audience: String?
     /// How far clocks may be apart, in seconds.
-    public var leewaySeconds: Int64
+    package var leewaySeconds: Int64
     /// How long a token may be valid, in seconds, from its issue on; nil for any time. It needs `iat`.
-    public var longestSeconds: Int64?
+    package var longestSeconds: Int64?
     /// The largest token, in bytes.
-    public var limitBytes: Int
+    package var limitBytes: Int
 
     /// A policy with these bounds.
-    public init(
+    package init(
         issuer: String? = nil, audience: String? = nil, leewaySeconds: Int64 = 60,
         longestSeconds: Int64? = nil, limitBytes: Int = 8192
     ) {
@@ -84,19 +84,19 @@ public struct TokenPolicy: Sendable {
 }
 
 /// Checks tokens (RFC 7519, JWS compact form) against the keys of a folder.
-public struct TokenVerifier: Sendable {
+package struct TokenVerifier: Sendable {
     private let keys: @Sendable () -> [String: TokenKey]
     private let policy: TokenPolicy
 
     /// Keys from a folder, as it is at each check. A check looks at the folder at most once a second,
     /// and blocks for that long.
-    public init(_ folder: KeyFolder, _ policy: TokenPolicy) {
+    package init(_ folder: KeyFolder, _ policy: TokenPolicy) {
         keys = { folder.all }
         self.policy = policy
     }
 
     /// Keys that don't change. Of two with the same id the first one counts.
-    public init(keys: [TokenKey], _ policy: TokenPolicy) {
+    package init(keys: [TokenKey], _ policy: TokenPolicy) {
         let byID = Dictionary(keys.map { ($0.id, $0) }) { first, _ in first }
         self.keys = { byID }
         self.policy = policy
@@ -104,7 +104,7 @@ public struct TokenVerifier: Sendable {
 
     /// The claims of a good token. Nothing in a token is believed before its signature was checked, but
     /// which key to take.
-    public func verify(_ token: String, at now: Timestamp) throws(TokenRefusal) -> Claims {
+    package func verify(_ token: String, at now: Timestamp) throws(TokenRefusal) -> Claims {
         let bytes = Array(token.utf8)
         guard bytes.count <= policy.limitBytes else { throw .tooLarge }
         let parts = bytes.split(separator: 0x2E, omittingEmptySubsequences: false)

@@ -1,7 +1,7 @@
 internal import CCrypto
 
 /// The signatures that are known (RFC 7518 part 3, RFC 8037). There is no `none`.
-public enum SignatureAlgorithm: String, Sendable, Hashable, CaseIterable {
+package enum SignatureAlgorithm: String, Sendable, Hashable, CaseIterable {
     /// HMAC with SHA-256: who can check can also sign.
     case hs256 = "HS256"
     /// RSA, PKCS #1 version 1.5, with SHA-256.
@@ -14,20 +14,20 @@ public enum SignatureAlgorithm: String, Sendable, Hashable, CaseIterable {
 
 /// A key that checks signatures of one algorithm, and no other: which one it is follows from the key,
 /// never from a token.
-public struct TokenKey: Sendable {
+package struct TokenKey: Sendable {
     enum Material: Sendable {
         case secret(Secret)
         case key(KeyHandle)
     }
 
     /// What tokens name it by (`kid`).
-    public let id: String
+    package let id: String
     /// The only algorithm it is used with.
-    public let algorithm: SignatureAlgorithm
+    package let algorithm: SignatureAlgorithm
     let material: Material
 
     /// A shared secret, at least 32 bytes (RFC 7518 part 3.2); nil when it is shorter.
-    public init?(id: String, secret: [UInt8]) {
+    package init?(id: String, secret: [UInt8]) {
         guard secret.count >= 32 else { return nil }
         self.id = id
         algorithm = .hs256
@@ -36,7 +36,7 @@ public struct TokenKey: Sendable {
 
     /// A public or a private key in PEM; nil when it is none, or of a kind that is not taken: RSA of at
     /// least 2048 bits, P-256 and Ed25519 are.
-    public init?(id: String, pem: [UInt8]) {
+    package init?(id: String, pem: [UInt8]) {
         guard let handle = KeyHandle(pem: pem), let algorithm = handle.algorithm else { return nil }
         self.id = id
         self.algorithm = algorithm

@@ -1,15 +1,15 @@
-public import Base
+package import Base
 internal import CCrypto
 internal import Glibc
 
 /// Makes tokens, with an HS256 or an Ed25519 key.
-public struct TokenMint: Sendable {
+package struct TokenMint: Sendable {
     private let key: TokenKey
     private let issuer: String?
     private let audience: String?
 
     /// Nil when `key` can't sign.
-    public init?(key: TokenKey, issuer: String?, audience: String?) {
+    package init?(key: TokenKey, issuer: String?, audience: String?) {
         guard key.signature(over: []) != nil else { return nil }
         self.key = key
         self.issuer = issuer
@@ -18,7 +18,7 @@ public struct TokenMint: Sendable {
 
     /// The mint of the key `id` in a folder, which is made, as a new secret of 32 bytes or a new Ed25519
     /// key, when it isn't there. Whoever is second when two begin at once uses the first one's.
-    public static func opening(
+    package static func opening(
         folder: String, id: String, algorithm: SignatureAlgorithm, issuer: String?, audience: String?
     ) throws(KeyFailure) -> TokenMint {
         let name: String
@@ -72,7 +72,7 @@ public struct TokenMint: Sendable {
     }
 
     /// A token for `subject`, valid from `now` on for `lifetimeSeconds`.
-    public func token(
+    package func token(
         subject: String, roles: [String], projects: [String] = [], lifetimeSeconds: Int64, at now: Timestamp
     ) -> String {
         var header = JSONWriter()

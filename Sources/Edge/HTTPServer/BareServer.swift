@@ -1,20 +1,20 @@
 internal import CMicrohttpd
 internal import Glibc
-public import Supervision
+package import Supervision
 
 /// libmicrohttpd and nothing else: every request is answered with the same bytes, at once, on the thread
 /// that read it. What `HTTPServer` reaches is measured against it.
-public final class BareServer: @unchecked Sendable {
+package final class BareServer: @unchecked Sendable {
     // Sendable because `daemon` is used by init and deinit alone.
     private let daemon: OpaquePointer
     private let response: OpaquePointer
 
     /// The port it listens on.
-    public let port: UInt16
+    package let port: UInt16
 
     /// Listens with the settings' address, port, threads, limits and TLS, and answers `body` with these
     /// headers, as far as libmicrohttpd does not set them itself.
-    public init(
+    package init(
         _ settings: ServerSettings, headers: [HeaderField] = [], body: [UInt8]
     ) throws(SystemFailure) {
         let connections = raiseFileLimit(toHold: settings.connections)

@@ -1,11 +1,11 @@
 internal import CMicrohttpd
 internal import Glibc
-public import Supervision
+package import Supervision
 
 /// An HTTP/1.1 server: libmicrohttpd reads and writes, handlers run on threads of their own.
 ///
 /// It runs from its creation until `stop`; dropping it stops it at once.
-public final class HTTPServer: @unchecked Sendable {
+package final class HTTPServer: @unchecked Sendable {
     // Sendable because `daemon` is only used by `stop`, which `stopOnce` lets through once.
     private let core: ServerCore
     private let context: Unmanaged<ServerCore>
@@ -17,14 +17,14 @@ public final class HTTPServer: @unchecked Sendable {
     private let stopOnce = StopSignal()
 
     /// The port it listens on.
-    public let port: UInt16
+    package let port: UInt16
     /// How many connections fit, when that is fewer than the settings say, because the system lets the
     /// process have so few open files; nil when all is well.
-    public let reducedConnections: Int?
+    package let reducedConnections: Int?
 
     /// Starts to listen. Throws when the address can't be had, the certificate doesn't fit its key, or
     /// the system has no threads left.
-    public init(_ settings: ServerSettings, _ router: Router) throws(SystemFailure) {
+    package init(_ settings: ServerSettings, _ router: Router) throws(SystemFailure) {
         let fitting = raiseFileLimit(toHold: settings.connections)
         reducedConnections = fitting < settings.connections ? fitting : nil
         let listener = try Listener(address: settings.address, port: settings.port)
@@ -62,21 +62,21 @@ public final class HTTPServer: @unchecked Sendable {
     deinit { stop(withinMilliseconds: 0) }
 
     /// Open connections.
-    public var connectionCount: Int { core.book.count }
+    package var connectionCount: Int { core.book.count }
 
     /// Followers of server-sent events.
-    public var followerCount: Int { core.streams.count }
+    package var followerCount: Int { core.streams.count }
 
     /// Shows another certificate to those who connect from now on; open connections keep theirs. Without
     /// effect on a server that speaks no TLS.
-    public func show(_ identity: TLSIdentity) {
+    package func show(_ identity: TLSIdentity) {
         if core.settings.tls != nil { core.identity = identity }
     }
 
     /// Stops: nothing is accepted any more, event streams end, running requests are finished, for at
     /// most the settings' limit; what still runs then is answered with 503 or broken off. Blocks until
     /// all of that has happened; call on a thread of your own. Further calls do nothing.
-    public func stop() { stop(withinMilliseconds: core.settings.stopMilliseconds) }
+    package func stop() { stop(withinMilliseconds: core.settings.stopMilliseconds) }
 
     private func stop(withinMilliseconds limit: Int64) {
         guard !stopOnce.isSet else { return }

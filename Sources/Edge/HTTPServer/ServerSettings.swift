@@ -1,18 +1,18 @@
-public import Metrics
+package import Metrics
 
 /// Which web pages may read answers (the Fetch standard's CORS protocol). Without one, none may.
-public struct CORSPolicy: Sendable {
+package struct CORSPolicy: Sendable {
     /// The origins, such as `https://dashboard.example`; `*` for all.
-    public var origins: Set<String>
+    package var origins: Set<String>
     /// Request headers that pages may send.
-    public var requestHeaders: [String]
+    package var requestHeaders: [String]
     /// Answer headers that pages may read.
-    public var exposedHeaders: [String]
+    package var exposedHeaders: [String]
     /// How long browsers keep the answer to a preflight, in seconds.
-    public var keepSeconds: Int
+    package var keepSeconds: Int
 
     /// A policy for these origins.
-    public init(
+    package init(
         origins: Set<String>,
         requestHeaders: [String] = [
             "Authorization", "Content-Type", "If-Match", "If-None-Match", "Last-Event-ID", "Range",
@@ -34,98 +34,98 @@ public struct CORSPolicy: Sendable {
 }
 
 /// What is known of a request when an error is put into words.
-public struct ErrorContext: Sendable {
+package struct ErrorContext: Sendable {
     /// The request's id.
-    public let requestID: String
+    package let requestID: String
     /// The method as it was sent.
-    public let method: String
+    package let method: String
     /// The route's template; empty when there is none.
-    public let template: String
+    package let template: String
 }
 
 /// One request that is over.
-public struct ExchangeReport: Sendable {
+package struct ExchangeReport: Sendable {
     /// The request's id.
-    public let requestID: String
+    package let requestID: String
     /// The method as it was sent.
-    public let method: String
+    package let method: String
     /// The route's template; empty when there is none.
-    public let template: String
+    package let template: String
     /// The status; 0 when the connection broke before there was an answer.
-    public let status: Int
+    package let status: Int
     /// From the request's first line to the end of the answer.
-    public let nanoseconds: UInt64
+    package let nanoseconds: UInt64
     /// Whether the whole answer was taken.
-    public let isComplete: Bool
+    package let isComplete: Bool
     /// Who sent it.
-    public let peer: Peer
+    package let peer: Peer
 }
 
 /// How a server listens, what it bears, and how it speaks.
-public struct ServerSettings: Sendable {
+package struct ServerSettings: Sendable {
     /// The numeric address to listen on; `::` is every address of both kinds.
-    public var address = "127.0.0.1"
+    package var address = "127.0.0.1"
     /// The port; 0 takes a free one.
-    public var port: UInt16 = 0
+    package var port: UInt16 = 0
     /// Threads that read and write sockets.
-    public var threads = 2
+    package var threads = 2
     /// Threads for handlers that block. Most of the time they wait for a disk to sync what many of them have
     /// written together.
-    public var handlerThreads = 32
+    package var handlerThreads = 32
     /// Threads for uploads and for bodies that are made while they are sent.
-    public var transferThreads = 8
+    package var transferThreads = 8
     /// Requests that may wait for a thread; beyond that the answer is 503.
-    public var queuedRequests = 4096
+    package var queuedRequests = 4096
     /// Open connections; beyond that nothing is accepted.
-    public var connections = 12_000
+    package var connections = 12_000
     /// Open connections of one address; 0 for no limit of its own.
-    public var connectionsPerAddress = 0
+    package var connectionsPerAddress = 0
     /// A request's header, its first line included, in bytes (431).
-    public var headerBytes = 16 << 10
+    package var headerBytes = 16 << 10
     /// A request's target, in bytes (414).
-    public var targetBytes = 8 << 10
+    package var targetBytes = 8 << 10
     /// A request's body, where the route has no limit of its own, in bytes (413).
-    public var bodyBytes: UInt64 = 1 << 20
+    package var bodyBytes: UInt64 = 1 << 20
     /// Of a body that is refused, so much is read and thrown away so that the client can read the
     /// answer; beyond that the connection is closed. In bytes.
-    public var discardBytes: UInt64 = 1 << 20
+    package var discardBytes: UInt64 = 1 << 20
     /// How long a connection may be open without sending a request; no longer than `quietSeconds`.
-    public var idleMilliseconds: Int64 = 60_000
+    package var idleMilliseconds: Int64 = 60_000
     /// How long a request's header may take.
-    public var headerMilliseconds: Int64 = 15_000
+    package var headerMilliseconds: Int64 = 15_000
     /// How long a body may take, and longer as long as it comes at `bodyBytesPerSecond` on the average.
-    public var bodyMilliseconds: Int64 = 30_000
+    package var bodyMilliseconds: Int64 = 30_000
     /// See `bodyMilliseconds`.
-    public var bodyBytesPerSecond: UInt64 = 4096
+    package var bodyBytesPerSecond: UInt64 = 4096
     /// How long a client may take to take anything of an answer, or to send anything of a body. Nothing moves
     /// on an idle connection either: it is closed after so long, too.
-    public var quietSeconds = 60
+    package var quietSeconds = 60
     /// After so long without an event a follower gets a comment.
-    public var heartbeatMilliseconds: Int64 = 15_000
+    package var heartbeatMilliseconds: Int64 = 15_000
     /// How long running requests have to finish when the server stops.
-    public var stopMilliseconds: Int64 = 10_000
+    package var stopMilliseconds: Int64 = 10_000
     /// The smallest body that is compressed, in bytes.
-    public var compressFrom = 1024
+    package var compressFrom = 1024
     /// HTTPS in place of HTTP.
-    public var tls: TLSIdentity?
+    package var tls: TLSIdentity?
     /// Which web pages may read answers.
-    public var cors: CORSPolicy?
+    package var cors: CORSPolicy?
     /// Where figures go.
-    public var metrics: MetricsRegistry?
+    package var metrics: MetricsRegistry?
     /// Told of every request that is over, on a thread that must not block.
-    public var onExchange: (@Sendable (ExchangeReport) -> Void)?
+    package var onExchange: (@Sendable (ExchangeReport) -> Void)?
     /// What a handler's error is answered with; by default anything but an `HTTPError` is a 500 that says
     /// nothing of it.
-    public var errorFor: @Sendable (any Error, Request) -> HTTPError = { error, _ in
+    package var errorFor: @Sendable (any Error, Request) -> HTTPError = { error, _ in
         error as? HTTPError ?? HTTPError(.internalError, "the server failed")
     }
     /// The form of errors.
-    public var renderError: @Sendable (HTTPError, ErrorContext) -> (contentType: String, body: [UInt8]) = {
+    package var renderError: @Sendable (HTTPError, ErrorContext) -> (contentType: String, body: [UInt8]) = {
         error, _ in ("text/plain; charset=utf-8", Array("\(error)\n".utf8))
     }
 
     /// All defaults.
-    public init() {}
+    package init() {}
 
     /// Memory of one connection: the request's header is in there as it came and as a list, and the answer's.
     /// All of it is cleared for each request, and so stays resident and goes through the cache.

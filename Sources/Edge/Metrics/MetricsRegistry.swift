@@ -1,14 +1,14 @@
 internal import Base
 
 /// One label of a sample.
-public struct Label: Sendable, Hashable {
+package struct Label: Sendable, Hashable {
     /// Its name: letters, digits and underscores.
-    public let name: String
+    package let name: String
     /// Its value, any text.
-    public let value: String
+    package let value: String
 
     /// Takes both as they are.
-    public init(_ name: String, _ value: String) {
+    package init(_ name: String, _ value: String) {
         self.name = name
         self.value = value
     }
@@ -17,7 +17,7 @@ public struct Label: Sendable, Hashable {
 /// All figures of a process, written as Prometheus reads them (text format 0.0.4).
 ///
 /// Asking for the same name and labels again answers the same instrument; keep it where it is used often.
-public final class MetricsRegistry: Sendable {
+package final class MetricsRegistry: Sendable {
     private enum Instrument {
         case counter(Counter)
         case gauge(Gauge)
@@ -42,13 +42,13 @@ public final class MetricsRegistry: Sendable {
     private let families = Lock<[String: Family]>([:])
 
     /// What Prometheus wants to be told as the text's content type.
-    public static let contentType = "text/plain; version=0.0.4; charset=utf-8"
+    package static let contentType = "text/plain; version=0.0.4; charset=utf-8"
 
     /// An empty registry.
-    public init() {}
+    package init() {}
 
     /// The counter of this name and these labels. By convention the name ends in `_total`.
-    public func counter(_ name: String, _ help: String, _ labels: [Label] = []) -> Counter {
+    package func counter(_ name: String, _ help: String, _ labels: [Label] = []) -> Counter {
         member(name, help, labels, make: { .counter(Counter()) }) {
             guard case .counter(let counter) = $0 else { return nil }
             return counter
@@ -56,7 +56,7 @@ public final class MetricsRegistry: Sendable {
     }
 
     /// The gauge of this name and these labels.
-    public func gauge(_ name: String, _ help: String, _ labels: [Label] = []) -> Gauge {
+    package func gauge(_ name: String, _ help: String, _ labels: [Label] = []) -> Gauge {
         member(name, help, labels, make: { .gauge(Gauge()) }) {
             guard case .gauge(let gauge) = $0 else { return nil }
             return gauge
@@ -65,7 +65,7 @@ public final class MetricsRegistry: Sendable {
 
     /// The histogram of this name and these labels; by convention the name ends in `_seconds`. Bounds
     /// are in nanoseconds.
-    public func histogram(
+    package func histogram(
         _ name: String, _ help: String, _ labels: [Label] = [], bounds: [UInt64] = Histogram.requestBounds
     ) -> Histogram {
         member(name, help, labels, make: { .histogram(Histogram(bounds: bounds)) }) {
@@ -76,7 +76,7 @@ public final class MetricsRegistry: Sendable {
 
     /// A gauge whose figure is read whenever the text is written. The closure must not block long; a
     /// later one for the same name and labels takes the place of an earlier one.
-    public func reading(
+    package func reading(
         _ name: String, _ help: String, _ labels: [Label] = [], _ read: @escaping @Sendable () -> Double
     ) {
         families.withLock {
@@ -112,7 +112,7 @@ public final class MetricsRegistry: Sendable {
     }
 
     /// All figures as text, families and members in the order of their names.
-    public func text() -> [UInt8] {
+    package func text() -> [UInt8] {
         var out = ""
         // Readings are called outside the lock: they may take locks of their own.
         for (name, family) in families.withLock({ $0 }).sorted(by: { $0.key < $1.key }) {

@@ -1,8 +1,8 @@
 internal import Glibc
-public import Supervision
+package import Supervision
 
 /// Why the credentials of a data folder's servers cannot be had.
-public enum CredentialFailure: Error, Sendable, Equatable, CustomStringConvertible {
+package enum CredentialFailure: Error, Sendable, Equatable, CustomStringConvertible {
     /// The servers of the folder have had credentials, and the file is gone.
     case lost(path: String)
     /// Others can read the file, or write it.
@@ -15,7 +15,7 @@ public enum CredentialFailure: Error, Sendable, Equatable, CustomStringConvertib
     case system(SystemFailure)
 
     /// What happened, to what, and what to do.
-    public var description: String {
+    package var description: String {
         switch self {
         case .lost(let path):
             "the credentials of the servers in this data folder are gone: there is no \(path); put the file "
@@ -38,9 +38,9 @@ public enum CredentialFailure: Error, Sendable, Equatable, CustomStringConvertib
 ///
 /// It is written before any server is told, so that whoever is killed in between finds at the next start
 /// what to tell it again.
-public struct CredentialFile: Sendable {
+package struct CredentialFile: Sendable {
     /// `<data folder>/credentials.json`.
-    public let path: String
+    package let path: String
     /// Files that only servers with credentials leave.
     private let traces: [String]
 
@@ -51,14 +51,14 @@ public struct CredentialFile: Sendable {
     ///   - folder: the data folder.
     ///   - redis: the folder of its redis-server.
     ///   - mongodb: the folder of its mongod.
-    public init(folder: String, redis: String, mongodb: String) {
+    package init(folder: String, redis: String, mongodb: String) {
         path = "\(folder)/credentials.json"
         traces = [EmbeddedRedis.userFile(in: redis), EmbeddedMongo.keyFile(in: mongodb)]
     }
 
     /// The credentials; made where the folder is new, or was made by a version that had none.
     /// - Parameter isRotating: whether new ones take the place of those that there are.
-    public func open(isRotating: Bool) throws(CredentialFailure) -> ServerCredentials {
+    package func open(isRotating: Bool) throws(CredentialFailure) -> ServerCredentials {
         if isRotating { return try make() }
         if let found = try read() { return found }
         if let trace = traces.first(where: { access($0, F_OK) == 0 }), !trace.isEmpty {

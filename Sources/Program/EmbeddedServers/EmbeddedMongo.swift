@@ -1,21 +1,21 @@
-public import Supervision
+package import Supervision
 
 /// A mongod in a data folder, as a replica set of one (which transactions, change streams and majority
 /// writes need).
-public struct EmbeddedMongo: ServerDescription {
+package struct EmbeddedMongo: ServerDescription {
     /// The replica set's name.
-    public static let replicaSet = "reel"
+    package static let replicaSet = "reel"
 
     /// `mongod`.
-    public let name = "mongod"
+    package let name = "mongod"
     /// The folder of the log and of `db`, where the database is.
-    public let folder: String
+    package let folder: String
     /// The port it listens on.
-    public let port: UInt16
+    package let port: UInt16
     /// Its users; nil for a server that takes everybody, as tests and benchmarks have it.
-    public let logins: ServerCredentials.MongoLogins?
+    package let logins: ServerCredentials.MongoLogins?
     /// The program's path, when it is not to be looked for.
-    public let program: String?
+    package let program: String?
     private let arguments: [String]
     private let report: @Sendable (String) -> Void
     /// Whoever knows it is the server itself: by it the server is administered before it has users, and when
@@ -24,7 +24,7 @@ public struct EmbeddedMongo: ServerDescription {
 
     /// A server in `folder` on `port`; the program is looked for as `findMongod` says. `arguments` stand
     /// behind the usual ones; `report` is told when its users had to be mended.
-    public init(
+    package init(
         folder: String, port: UInt16, logins: ServerCredentials.MongoLogins? = nil, program: String? = nil,
         arguments: [String] = [], report: @escaping @Sendable (String) -> Void = { _ in }
     ) {
@@ -38,10 +38,10 @@ public struct EmbeddedMongo: ServerDescription {
 
     /// `mongodb://[user:password@]127.0.0.1:<port>/?replicaSet=reel`, for the user of the read models where
     /// there are users.
-    public var url: String { url(of: logins?.readModels) }
+    package var url: String { url(of: logins?.readModels) }
 
     /// The same for another user.
-    public func url(of login: ServerLogin?) -> String {
+    package func url(of login: ServerLogin?) -> String {
         "mongodb://\(login?.urlPrefix ?? "")127.0.0.1:\(port)/?replicaSet=\(Self.replicaSet)"
             + (login == nil ? "" : "&authSource=admin")
     }
@@ -51,7 +51,7 @@ public struct EmbeddedMongo: ServerDescription {
 
     /// The mongod to use: `REEL_MONGOD`, else the one on PATH, else what `ops/install` put into
     /// `REEL_TOOLS` (by default `~/.cache/reel`). `nil` when there is none.
-    public static func findMongod() -> String? {
+    package static func findMongod() -> String? {
         if let path = environmentVariable("REEL_MONGOD") { return findProgram(path) }
         if let path = findProgram("mongod") { return path }
         let home = environmentVariable("HOME") ?? "/root"
@@ -61,7 +61,7 @@ public struct EmbeddedMongo: ServerDescription {
 
     /// Makes `<folder>/db`, and writes `<folder>/keyfile` where it has users, and starts the server on them.
     /// No password stands among the arguments.
-    public func command() throws(ServerFailure) -> ChildProcess.Command {
+    package func command() throws(ServerFailure) -> ChildProcess.Command {
         guard let path = program.map({ findProgram($0) }) ?? Self.findMongod() else {
             throw .programNotFound(
                 server: name,
@@ -98,7 +98,7 @@ public struct EmbeddedMongo: ServerDescription {
 
     /// Ready when it takes writes and has its users; makes it a replica set and makes them on the way.
     /// Idempotent.
-    public func probe() -> Readiness {
+    package func probe() -> Readiness {
         do throws(MongoRefusal) {
             let administration = try MongoAdministration(port: port, as: logins == nil ? nil : clusterKey)
             let readiness = try ReplicaSet(name: Self.replicaSet, port: port).advance(administration)

@@ -1,17 +1,17 @@
 internal import Base
-public import Supervision
+package import Supervision
 
 /// A redis-server in a data folder, with the settings of `ops/redis.conf`.
-public struct EmbeddedRedis: ServerDescription {
+package struct EmbeddedRedis: ServerDescription {
     /// One line of a Redis configuration file.
-    public struct Directive: Sendable, Equatable {
+    package struct Directive: Sendable, Equatable {
         /// The setting's name.
-        public let name: String
+        package let name: String
         /// Its value as Redis writes it.
-        public let value: String
+        package let value: String
 
         /// `name value`.
-        public init(_ name: String, _ value: String) {
+        package init(_ name: String, _ value: String) {
             self.name = name
             self.value = value
         }
@@ -19,7 +19,7 @@ public struct EmbeddedRedis: ServerDescription {
 
     /// The settings the log depends on. `ops/redis.conf` has the same, with the reasons; a test
     /// compares them. They are here so that the program needs no file beside it.
-    public static let directives: [Directive] = [
+    package static let directives: [Directive] = [
         Directive("bind", "127.0.0.1"),
         Directive("protected-mode", "yes"),
         Directive("tcp-keepalive", "60"),
@@ -40,20 +40,20 @@ public struct EmbeddedRedis: ServerDescription {
     ]
 
     /// `redis-server`.
-    public let name = "redis-server"
+    package let name = "redis-server"
     /// Where the append-only file, the configuration and the log are.
-    public let folder: String
+    package let folder: String
     /// The port it listens on.
-    public let port: UInt16
+    package let port: UInt16
     /// Its one user; nil for a server that takes everybody, as tests and benchmarks have it.
-    public let login: ServerLogin?
+    package let login: ServerLogin?
     /// Settings that come after `directives` and so win over them.
-    public let extra: [Directive]
+    package let extra: [Directive]
     /// The program's name (looked for on PATH) or path.
-    public let program: String
+    package let program: String
 
     /// A server in `folder` on `port`. `REEL_REDIS_SERVER` names another program.
-    public init(
+    package init(
         folder: String, port: UInt16, login: ServerLogin? = nil, extra: [Directive] = [],
         program: String? = nil
     ) {
@@ -65,14 +65,14 @@ public struct EmbeddedRedis: ServerDescription {
     }
 
     /// `redis://[user:password@]127.0.0.1:<port>`.
-    public var url: String { "redis://\(login?.urlPrefix ?? "")127.0.0.1:\(port)" }
+    package var url: String { "redis://\(login?.urlPrefix ?? "")127.0.0.1:\(port)" }
 
     /// Where a server with a user keeps it: hashes alone.
     static func userFile(in folder: String) -> String { "\(folder)/users.acl" }
 
     /// Writes `<folder>/redis.conf`, and `<folder>/users.acl` where it has a user, and starts the server with
     /// them. No password stands in either, nor among the arguments.
-    public func command() throws(ServerFailure) -> ChildProcess.Command {
+    package func command() throws(ServerFailure) -> ChildProcess.Command {
         guard let path = findProgram(program) else {
             throw .programNotFound(
                 server: name, advice: "\(program) is not on PATH: run ops/install, or set REEL_REDIS_SERVER")
@@ -106,7 +106,7 @@ public struct EmbeddedRedis: ServerDescription {
 
     /// An inline PING over a plain connection, once it is logged in: the server must answer PONG, which it
     /// doesn't while it loads its file.
-    public func probe() -> Readiness {
+    package func probe() -> Readiness {
         do throws(SystemFailure) {
             let socket = try LoopbackSocket(port: port, timeoutMilliseconds: 1_000)
             if let login {

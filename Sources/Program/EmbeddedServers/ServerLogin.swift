@@ -1,14 +1,12 @@
 internal import Base
 
 /// A user of a server and its password. Never shows the password by itself.
-public struct ServerLogin: Sendable, Equatable, CustomStringConvertible, CustomReflectable {
+package struct ServerLogin: Sendable, Equatable, CustomStringConvertible, CustomReflectable {
     /// The user's name.
-    public let user: String
+    package let user: String
     /// The password: letters and digits alone, so that it stands in a URL as it is.
-    public let password: String
-
-    /// A login from its parts.
-    public init(user: String, password: String) {
+    package let password: String
+    package init(user: String, password: String) {
         self.user = user
         self.password = password
     }
@@ -19,9 +17,9 @@ public struct ServerLogin: Sendable, Equatable, CustomStringConvertible, CustomR
     }
 
     /// The user alone.
-    public var description: String { "\(user):…" }
+    package var description: String { "\(user):…" }
     /// Nothing to look into.
-    public var customMirror: Mirror { Mirror(self, children: []) }
+    package var customMirror: Mirror { Mirror(self, children: []) }
 
     /// `user:password@`, as it stands in a URL.
     var urlPrefix: String { "\(user):\(password)@" }
@@ -37,22 +35,22 @@ public struct ServerLogin: Sendable, Equatable, CustomStringConvertible, CustomR
 }
 
 /// Who may use the servers of a data folder.
-public struct ServerCredentials: Sendable, Equatable {
+package struct ServerCredentials: Sendable, Equatable {
     /// The one user of Redis.
-    public let redis: ServerLogin
+    package let redis: ServerLogin
     /// The users of MongoDB.
-    public let mongo: MongoLogins
+    package let mongo: MongoLogins
 
     /// The users of MongoDB, each with no more rights than its purpose needs.
-    public struct MongoLogins: Sendable, Equatable {
+    package struct MongoLogins: Sendable, Equatable {
         /// For whoever administers the server; no process of Reel uses it.
-        public let admin: ServerLogin
+        package let admin: ServerLogin
         /// Reel's own for the read models: database `reel`.
-        public let readModels: ServerLogin
+        package let readModels: ServerLogin
         /// Reel's own for keys and sealed passwords: database `reel_vault`.
-        public let vault: ServerLogin
+        package let vault: ServerLogin
         /// For dashboards: reads database `reel`.
-        public let dashboards: ServerLogin
+        package let dashboards: ServerLogin
     }
 
     /// New passwords for everybody.

@@ -1,9 +1,9 @@
-public import Supervision
+package import Supervision
 
 extension SupervisedServer {
     /// An embedded redis-server in `folder`.
     /// - Parameter login: its one user; nil for a server that takes everybody.
-    public static func redis(
+    package static func redis(
         folder: String, port: UInt16? = nil, login: ServerLogin? = nil, policy: Policy = Policy(),
         report: @escaping @Sendable (String) -> Void = { _ in }
     ) -> SupervisedServer {
@@ -14,7 +14,7 @@ extension SupervisedServer {
 
     /// An embedded mongod in `folder`.
     /// - Parameter logins: its users; nil for a server that takes everybody.
-    public static func mongo(
+    package static func mongo(
         folder: String, port: UInt16? = nil, logins: ServerCredentials.MongoLogins? = nil,
         policy: Policy = Policy(), report: @escaping @Sendable (String) -> Void = { _ in }
     ) -> SupervisedServer {

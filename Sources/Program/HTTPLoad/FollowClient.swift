@@ -1,10 +1,10 @@
 internal import CPosix
 internal import Glibc
-public import Supervision
+package import Supervision
 
 /// A client that follows server-sent events over any number of connections to this machine: one thread, and
 /// few instructions for an event. For one thread; calls block.
-public final class FollowClient {
+package final class FollowClient {
     private struct Connection {
         var file: CInt
         var scanner = EventScanner()
@@ -20,11 +20,11 @@ public final class FollowClient {
         byteCount: FollowClient.receiveBytes, alignment: 16)
 
     /// Connections whose server has closed them, or answered something else than a stream.
-    public private(set) var ended = 0
+    package private(set) var ended = 0
 
     /// Connects to 127.0.0.1, once for each request; the requests ask for streams of events whose ids are
     /// numbers.
-    public init(port: UInt16, requests: [[UInt8]]) throws(SystemFailure) {
+    package init(port: UInt16, requests: [[UInt8]]) throws(SystemFailure) {
         poller = epoll_create1(CInt(EPOLL_CLOEXEC))
         guard poller >= 0 else { throw SystemFailure("make", "an epoll descriptor") }
         connections.reserveCapacity(requests.count)
@@ -51,7 +51,7 @@ public final class FollowClient {
     }
 
     /// Streams that have begun and not ended.
-    public var following: Int {
+    package var following: Int {
         connections.reduce(0) { $0 + ($1.scanner.hasBegun && $1.file >= 0 ? 1 : 0) }
     }
 
@@ -59,7 +59,7 @@ public final class FollowClient {
     /// a second at least.
     /// - Parameter onEvent: gets the number of the request whose event it is, the event's id, and when it
     ///   came, in nanoseconds of `now`.
-    public func listen(
+    package func listen(
         until isOver: () -> Bool, onEvent: (_ request: Int, _ id: UInt64, _ at: UInt64) -> Void
     ) throws(SystemFailure) {
         var events = [epoll_event](repeating: epoll_event(), count: Self.eventsAtOnce)
@@ -92,7 +92,7 @@ public final class FollowClient {
     }
 
     /// Nanoseconds of a clock that never jumps.
-    public static func now() -> UInt64 {
+    package static func now() -> UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)

@@ -1,13 +1,13 @@
 internal import CPosix
 internal import Glibc
-public import Supervision
+package import Supervision
 
 /// An HTTP client for measuring servers on this machine: one thread, any number of open connections, and
 /// few instructions for a request, since it shares the cores with the server.
 ///
 /// The connection that has rested longest sends the next request, so that all of them are used in turn
 /// while few requests are under way. For one thread; calls block.
-public final class LoadClient {
+package final class LoadClient {
     private struct Connection {
         var file: CInt
         var reader = ResponseReader()
@@ -61,10 +61,10 @@ public final class LoadClient {
     private let buffer = UnsafeMutableRawBufferPointer.allocate(
         byteCount: LoadClient.receiveBytes, alignment: 16)
     /// Connections that the server has closed and that were opened again.
-    public private(set) var reopened = 0
+    package private(set) var reopened = 0
 
     /// Opens connections to 127.0.0.1.
-    public init(port: UInt16, connections count: Int) throws(SystemFailure) {
+    package init(port: UInt16, connections count: Int) throws(SystemFailure) {
         self.port = port
         poller = epoll_create1(CInt(EPOLL_CLOEXEC))
         guard poller >= 0 else { throw SystemFailure("make", "an epoll descriptor") }
@@ -83,10 +83,10 @@ public final class LoadClient {
     }
 
     /// How many connections are open.
-    public var count: Int { connections.count }
+    package var count: Int { connections.count }
 
     /// Sends requests until the plan's time is up, and waits for the last answers.
-    public func run(_ plan: LoadPlan) throws(SystemFailure) -> LoadResult {
+    package func run(_ plan: LoadPlan) throws(SystemFailure) -> LoadResult {
         let began = Self.now()
         var run = Run(plan: plan, began: began, end: began + UInt64(plan.milliseconds) * 1_000_000)
         var times: [UInt32] = []

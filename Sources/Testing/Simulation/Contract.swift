@@ -1,18 +1,18 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 /// A promise of a port that an implementation breaks.
-public struct ContractViolation: Error, Sendable, CustomStringConvertible {
+package struct ContractViolation: Error, Sendable, CustomStringConvertible {
     /// What was expected and what came.
-    public let description: String
+    package let description: String
 }
 
 /// One promise of a port, checked on a fresh, empty log. The same cases run on every implementation.
-public struct ContractCase: Sendable, CustomStringConvertible {
+package struct ContractCase: Sendable, CustomStringConvertible {
     /// The promise in a sentence.
-    public let description: String
+    package let description: String
     /// Checks it; throws `ContractViolation` or what the log throws. Blocks.
-    public let check: @Sendable (any EventLog) throws -> Void
+    package let check: @Sendable (any EventLog) throws -> Void
 
     init(_ description: String, _ check: @escaping @Sendable (any EventLog) throws -> Void) {
         self.description = description
@@ -21,7 +21,7 @@ public struct ContractCase: Sendable, CustomStringConvertible {
 }
 
 /// How an entry of a log is made unreadable.
-public enum Spoiling: Sendable, CaseIterable {
+package enum Spoiling: Sendable, CaseIterable {
     /// Its session and its sequence can still be told.
     case partly
     /// Nothing can be told of it.
@@ -44,9 +44,9 @@ func expectFenced(_ body: () throws(LogFailure) -> Void) throws {
 }
 
 /// Events for tests: small, valid, told apart by their id.
-public enum SampleEvents {
+package enum SampleEvents {
     /// An event with the given id; its payload is derived from `number`.
-    public static func event(
+    package static func event(
         _ id: String, type: String = "Sampled", subject: String = "sample", number: Int = 0
     ) -> ProposedEvent {
         ProposedEvent(
@@ -57,7 +57,7 @@ public enum SampleEvents {
     }
 
     /// An event with the largest payload that there may be.
-    public static func largest(_ id: String) -> ProposedEvent {
+    package static func largest(_ id: String) -> ProposedEvent {
         var large = event(id)
         let filler = String(repeating: "x", count: LogLimits.bytesPerPayload - 8)
         large.data = Array("{\"a\":\"\(filler)\"}".utf8)
@@ -65,7 +65,7 @@ public enum SampleEvents {
     }
 
     /// A partition key that belongs to the given partition.
-    public static func key(in partition: Int, of partitioning: Partitioning, salt: String = "s") -> String {
+    package static func key(in partition: Int, of partitioning: Partitioning, salt: String = "s") -> String {
         var number = 0
         while partitioning.partition(of: "\(salt)-\(number)") != partition { number += 1 }
         return "\(salt)-\(number)"
@@ -74,7 +74,7 @@ public enum SampleEvents {
 
 extension ProposedEvent {
     /// An event of a test, in the newest version there is.
-    public init(sample fact: some Event, id: String, time: Timestamp, context: EventContext) {
+    package init(sample fact: some Event, id: String, time: Timestamp, context: EventContext) {
         guard let version = fact.version(at: .newest) else {
             preconditionFailure("\(fact.typeName) has no version")
         }

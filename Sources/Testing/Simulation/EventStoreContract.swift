@@ -2,9 +2,9 @@ internal import Base
 internal import EventSourcing
 
 /// What every `EventStore` promises.
-public enum EventStoreContract {
+package enum EventStoreContract {
     /// All cases.
-    public static let cases: [ContractCase] = appending + refusing + reading
+    package static let cases: [ContractCase] = appending + refusing + reading
 
     private static func appended(_ outcome: AppendOutcome) throws -> [AppendedEvent] {
         guard case .appended(let events) = outcome else {

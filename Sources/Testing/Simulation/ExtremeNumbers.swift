@@ -1,9 +1,9 @@
-public import Base
+package import Base
 
 /// Numbers that somebody may write where a reasonable one belongs, as JSON text.
-public enum ExtremeNumbers {
+package enum ExtremeNumbers {
     /// At the ends of the types that numbers are read into, and beyond.
-    public static let texts: [String] =
+    package static let texts: [String] =
         [
             "-9223372036854775808", "-9223372036854775809", "9223372036854775807", "9223372036854775808",
             "18446744073709551615", "9007199254740991", "9007199254740992", "9007199254740993",
@@ -14,7 +14,7 @@ public enum ExtremeNumbers {
         ] + [String(repeating: "9", count: 400), "0." + String(repeating: "3", count: 400)]
 
     /// With the bounds of a schema, and what lies beside them.
-    public static func texts(around schema: JSONValue) -> [String] {
+    package static func texts(around schema: JSONValue) -> [String] {
         var all = texts
         for name in ["minimum", "maximum"] {
             guard let bound = schema[name]?.whole else { continue }
@@ -24,7 +24,7 @@ public enum ExtremeNumbers {
     }
 
     /// Whether a schema of a number allows what the text says.
-    public static func isLawful(_ text: String, by schema: JSONValue) -> Bool {
+    package static func isLawful(_ text: String, by schema: JSONValue) -> Bool {
         guard let value = try? JSONValue(parsing: Array(text.utf8)) else { return false }
         let number: Double
         switch schema["type"]?.string {

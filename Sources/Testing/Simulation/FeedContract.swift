@@ -1,9 +1,9 @@
 internal import EventSourcing
 
 /// What every `OrderedFeed`, `Liveness` and `CheckpointStore` promises.
-public enum FeedContract {
+package enum FeedContract {
     /// All cases.
-    public static let cases: [ContractCase] = feeds + marks
+    package static let cases: [ContractCase] = feeds + marks
 
     private static func starts(_ log: any EventLog) throws -> [LogPosition] {
         (0..<(try log.open()).partitioning.count).map { LogPosition.start(of: $0) }

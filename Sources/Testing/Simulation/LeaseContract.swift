@@ -2,9 +2,9 @@ internal import EventSourcing
 
 /// What every `PartitionLeases` promises, and fenced appends and checkpoints with it. Needs a log of four
 /// partitions or more.
-public enum LeaseContract {
+package enum LeaseContract {
     /// All cases.
-    public static let cases: [ContractCase] = membership + leasing + fencing
+    package static let cases: [ContractCase] = membership + leasing + fencing
 
     private static let long = 60_000
 

@@ -1,9 +1,9 @@
 internal import EventSourcing
 
 /// What every `LogIndex` promises. Needs a log of four partitions or more.
-public enum LogIndexContract {
+package enum LogIndexContract {
     /// All cases.
-    public static let cases: [ContractCase] = [
+    package static let cases: [ContractCase] = [
         ContractCase("values, their place and nothing else are what was written last") { log in
             let index = try log.index("i")
             try expectEqual(try index.places(), [:], "places of nothing")

@@ -2,9 +2,9 @@ internal import Base
 internal import EventSourcing
 
 /// What every `OrderedParking` promises. Needs a log of four partitions or more.
-public enum ParkingContract {
+package enum ParkingContract {
     /// All cases.
-    public static let cases: [ContractCase] = [
+    package static let cases: [ContractCase] = [
         ContractCase("tries are counted by event and subscription, whoever counts, until the event is parked")
         {
             log in

@@ -1,12 +1,12 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 
 /// One promise of a rate counter, checked on a fresh one that counts by the given clock.
-public struct RateCounterCase: Sendable, CustomStringConvertible {
+package struct RateCounterCase: Sendable, CustomStringConvertible {
     /// The promise in a sentence.
-    public let description: String
+    package let description: String
     /// Checks it; throws `ContractViolation` or what the counter throws.
-    public let check: @Sendable ((SimulatedClock) throws -> any RateCounter) throws -> Void
+    package let check: @Sendable ((SimulatedClock) throws -> any RateCounter) throws -> Void
 
     init(
         _ description: String,
@@ -18,13 +18,13 @@ public struct RateCounterCase: Sendable, CustomStringConvertible {
 }
 
 /// What every rate counter promises.
-public enum RateCounterContract {
+package enum RateCounterContract {
     private static let start: Int64 = 1_700_000_000_000
 
     private static func clock() -> SimulatedClock { SimulatedClock(Timestamp(milliseconds: start)) }
 
     /// The promises.
-    public static let cases = [
+    package static let cases = [
         RateCounterCase("the limit is granted at once, and no more") { make in
             let counter = try make(clock())
             let rule = RateRule(name: "create", limit: 3)

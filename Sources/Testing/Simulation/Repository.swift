@@ -1,10 +1,10 @@
-public import Base
-public import Foundation
+package import Base
+package import Foundation
 
 /// Files of the repository, found from where this file is.
-public enum Repository {
+package enum Repository {
     /// Its root folder: the nearest one above this file that has a package's manifest.
-    public static let root: URL = {
+    package static let root: URL = {
         var folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         while folder.path != "/",
             !FileManager.default.fileExists(atPath: folder.appendingPathComponent("Package.swift").path)
@@ -14,18 +14,18 @@ public enum Repository {
         return folder
     }()
     /// Where the schemas of events are.
-    public static let events = root.appendingPathComponent("schemas/events")
+    package static let events = root.appendingPathComponent("schemas/events")
     /// Where an example of each is.
-    public static let golden = events.appendingPathComponent("golden")
+    package static let golden = events.appendingPathComponent("golden")
 
     /// The schema of a type's version.
-    public static func schema(of type: String, version: Int = 1) throws -> JSONValue {
+    package static func schema(of type: String, version: Int = 1) throws -> JSONValue {
         let file = events.appendingPathComponent("\(type).v\(version).json")
         return try JSONValue(parsing: Array(try Data(contentsOf: file)))
     }
 
     /// Whether there is one.
-    public static func hasSchema(of type: String, version: Int) -> Bool {
+    package static func hasSchema(of type: String, version: Int) -> Bool {
         FileManager.default.fileExists(
             atPath: events.appendingPathComponent("\(type).v\(version).json").path)
     }
@@ -33,7 +33,7 @@ public enum Repository {
 
 extension JSONValue {
     /// The paths of all numbers that a schema of an object describes, and their own schemas.
-    public var numberPaths: [(path: [String], schema: JSONValue)] {
+    package var numberPaths: [(path: [String], schema: JSONValue)] {
         (self["properties"]?.members ?? []).flatMap { member -> [(path: [String], schema: JSONValue)] in
             switch member.value["type"]?.string {
             case "integer", "number": [([member.name], member.value)]
@@ -44,7 +44,7 @@ extension JSONValue {
     }
 
     /// The object with one member, found by path, replaced by other JSON text; nil where there is none.
-    public func text(with path: [String], as text: String) -> String? {
+    package func text(with path: [String], as text: String) -> String? {
         let mark = "here stands another number"
         let replaced = replacing(path[...], with: .string(mark))
         guard replaced != self else { return nil }
@@ -52,7 +52,7 @@ extension JSONValue {
     }
 
     /// The value as compact JSON text, members in their order.
-    public var encoded: [UInt8] {
+    package var encoded: [UInt8] {
         var writer = JSONWriter()
         write(to: &writer)
         return writer.bytes
@@ -77,7 +77,7 @@ extension JSONValue {
     }
 
     /// The object with one member, found by path, replaced, or taken out by nil.
-    public func replacing(_ path: ArraySlice<String>, with value: JSONValue?) -> JSONValue {
+    package func replacing(_ path: ArraySlice<String>, with value: JSONValue?) -> JSONValue {
         guard case .object(let members) = self, let name = path.first else { return self }
         return .object(
             members.compactMap { member in
@@ -94,7 +94,7 @@ extension JSONValue {
     }
 
     /// The paths of all members of this object and the objects within.
-    public var memberPaths: [[String]] {
+    package var memberPaths: [[String]] {
         guard case .object(let members) = self else { return [] }
         return members.flatMap { member in
             [[member.name]] + member.value.memberPaths.map { [member.name] + $0 }

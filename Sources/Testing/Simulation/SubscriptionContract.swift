@@ -2,9 +2,9 @@ internal import Base
 internal import EventSourcing
 
 /// What every `CompetingSubscription` promises.
-public enum SubscriptionContract {
+package enum SubscriptionContract {
     /// All cases.
-    public static let cases: [ContractCase] = delivering + givingBack + takingOver + crowds
+    package static let cases: [ContractCase] = delivering + givingBack + takingOver + crowds
 
     static func member(
         _ log: any EventLog, _ instance: String = "one", _ number: Int = 0, group: String = "work",

@@ -13,7 +13,7 @@ final class Tally: Sendable {
 }
 
 /// Runs `body` on this many threads at once and waits for them; throws the first error of any.
-public func concurrently(_ threads: Int, _ body: @escaping @Sendable (Int) throws -> Void) throws {
+package func concurrently(_ threads: Int, _ body: @escaping @Sendable (Int) throws -> Void) throws {
     let errors = Lock<[any Error]>([])
     var started: [pthread_t] = []
     for number in 0..<threads {

@@ -1,10 +1,10 @@
-public import Supervision
+package import Supervision
 
 extension TestRedis {
     /// Sends a command and answers the reply as text, the elements of an array line by line. An error
     /// reply begins with `-`. A connection of its own, five seconds at most.
     @discardableResult
-    public func run(_ words: String...) throws(SystemFailure) -> String {
+    package func run(_ words: String...) throws(SystemFailure) -> String {
         try RedisAdmin.run(words, port: port)
     }
 }

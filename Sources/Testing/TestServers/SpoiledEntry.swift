@@ -1,4 +1,4 @@
-public import Supervision
+package import Supervision
 
 extension TestRedis {
     /// Appends an entry to a history, in one step, that nobody has ever been able to read.
@@ -6,7 +6,7 @@ extension TestRedis {
     ///   - prefix: of the keys of its partition: `reel:{p003}`.
     ///   - isNamed: whether it says whose it is.
     /// - Returns: its entry id.
-    public func addUnreadable(
+    package func addUnreadable(
         database: Int, prefix: String, partitionKey: String, isNamed: Bool
     ) throws(SystemFailure) -> String {
         let script = """
@@ -27,7 +27,7 @@ extension TestRedis {
     /// Changes one entry of a stream, in one step, so that it no longer follows the log's format, or back to
     /// what it was. Its consumer groups stay where they are; what they have pending is forgotten.
     /// - Parameter how: `partly` breaks one field, `wholly` all of them, `mend` brings them back.
-    public func spoil(
+    package func spoil(
         database: Int, stream: String, entry: String, _ how: String
     ) throws(SystemFailure) {
         let script = """

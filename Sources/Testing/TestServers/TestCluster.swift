@@ -1,16 +1,16 @@
-public import EmbeddedServers
-public import Supervision
+package import EmbeddedServers
+package import Supervision
 
 /// A Redis Cluster of real processes on loopback, gone with this object. A node that is away for a
 /// second is failing; its replica takes over one to two seconds later.
-public final class TestCluster: Sendable {
+package final class TestCluster: Sendable {
     /// Masters at the start, with the slots in equal parts.
-    public let masters: [TestRedis]
+    package let masters: [TestRedis]
     /// Replicas at the start: `replicas[i]` is that of `masters[i]`; none without replicas.
-    public let replicas: [TestRedis]
+    package let replicas: [TestRedis]
 
     /// Starts and joins the nodes; returns when all agree and all slots are served.
-    public static func start(
+    package static func start(
         masters count: Int = 3, replicated: Bool = false, settings: [EmbeddedRedis.Directive] = []
     ) throws(ServerFailure) -> TestCluster {
         var nodes: [(server: TestRedis, bus: UInt16)] = []
@@ -78,17 +78,17 @@ public final class TestCluster: Sendable {
     }
 
     /// `redis+cluster://…` with all nodes that were masters at the start.
-    public var url: String {
+    package var url: String {
         "redis+cluster://" + masters.map { "127.0.0.1:\($0.port)" }.joined(separator: ",")
     }
 
     /// Removes all keys; the functions stay.
-    public func flush() throws(SystemFailure) {
+    package func flush() throws(SystemFailure) {
         for master in masters { try master.run("FLUSHALL") }
     }
 
     /// The node that serves a slot, as the first reachable one sees it.
-    public func master(ofSlot slot: Int) throws(SystemFailure) -> TestRedis? {
+    package func master(ofSlot slot: Int) throws(SystemFailure) -> TestRedis? {
         for node in masters + replicas where node.pid != nil {
             for line in try node.run("CLUSTER", "NODES").split(separator: "\n") {
                 let words = line.split(separator: " ")
@@ -109,14 +109,14 @@ public final class TestCluster: Sendable {
     }
 
     /// Opens the migration of a slot: its keys can be moved one by one.
-    public func beginMove(slot: Int, from source: TestRedis, to target: TestRedis) throws(SystemFailure) {
+    package func beginMove(slot: Int, from source: TestRedis, to target: TestRedis) throws(SystemFailure) {
         try target.run("CLUSTER", "SETSLOT", "\(slot)", "IMPORTING", try source.run("CLUSTER", "MYID"))
         try source.run("CLUSTER", "SETSLOT", "\(slot)", "MIGRATING", try target.run("CLUSTER", "MYID"))
     }
 
     /// Moves at most `limit` keys of a slot; answers how many there were to move.
     @discardableResult
-    public func moveKeys(
+    package func moveKeys(
         slot: Int, limit: Int = 1000, from source: TestRedis, to target: TestRedis
     ) throws(SystemFailure) -> Int {
         let keys = try source.run("CLUSTER", "GETKEYSINSLOT", "\(slot)", "\(limit)").split(separator: "\n")
@@ -127,7 +127,7 @@ public final class TestCluster: Sendable {
     }
 
     /// Closes the migration: the slot is the target's. Its keys have been moved.
-    public func endMove(slot: Int, from source: TestRedis, to target: TestRedis) throws(SystemFailure) {
+    package func endMove(slot: Int, from source: TestRedis, to target: TestRedis) throws(SystemFailure) {
         let id = try target.run("CLUSTER", "MYID")
         try target.run("CLUSTER", "SETSLOT", "\(slot)", "NODE", id)
         try source.run("CLUSTER", "SETSLOT", "\(slot)", "NODE", id)

@@ -59,7 +59,7 @@ final class TestFolders: Sendable {
         defer { closedir(entries) }
         var stale: [String] = []
         while let entry = readdir(entries) {
-            let name = String(decoding: entry.nameBytes, as: UTF8.self)
+            let name = String(decoding: DirectoryEntry(entry).nameBytes, as: UTF8.self)
             let parts = name.split(separator: "-")
             guard name.hasPrefix("\(prefix)-"), parts.count == 5, let pid = Int32(parts[2]) else { continue }
             if kill(pid, 0) != 0 && errno == ESRCH { stale.append("\(base)/\(name)") }

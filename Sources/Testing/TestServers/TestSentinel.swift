@@ -1,20 +1,20 @@
-public import EmbeddedServers
-public import Supervision
+package import EmbeddedServers
+package import Supervision
 
 /// A master, its replicas, and three sentinels that watch them: real processes, gone with this object.
 /// A failover takes one to three seconds.
-public final class TestSentinel: Sendable {
+package final class TestSentinel: Sendable {
     /// Master and replicas as they were at the start; the first was the master.
-    public let servers: [TestRedis]
+    package let servers: [TestRedis]
     /// The sentinels.
-    public let sentinels: [TestServer]
+    package let sentinels: [TestServer]
     /// The name that the sentinels know the master by.
-    public static let master = "reel"
+    package static let master = "reel"
 
     /// Starts everything and returns when the sentinels know each other and all replicas.
     /// - Parameter downAfterMilliseconds: a master that is away for longer is down. A replica that had lost
     ///   it for more than ten times as long before is never promoted.
-    public static func start(
+    package static func start(
         replicas: Int = 1, downAfterMilliseconds: Int = 300, settings: [EmbeddedRedis.Directive] = []
     ) throws(ServerFailure) -> TestSentinel {
         let quick = [
@@ -57,13 +57,13 @@ public final class TestSentinel: Sendable {
     }
 
     /// `redis+sentinel://…/reel`, database 0.
-    public var url: String {
+    package var url: String {
         "redis+sentinel://" + sentinels.map { "127.0.0.1:\($0.port)" }.joined(separator: ",")
             + "/\(Self.master)"
     }
 
     /// The port of the master that a majority of the sentinels names.
-    public func masterPort() throws(SystemFailure) -> UInt16? {
+    package func masterPort() throws(SystemFailure) -> UInt16? {
         var votes: [UInt16: Int] = [:]
         for sentinel in sentinels {
             let answer = try RedisAdmin.run(
@@ -76,7 +76,7 @@ public final class TestSentinel: Sendable {
     }
 
     /// Cuts a server off from its master, so that it takes over no more of what is written there.
-    public func cutOff(_ replica: TestRedis, from master: TestRedis) throws(ServerFailure) {
+    package func cutOff(_ replica: TestRedis, from master: TestRedis) throws(ServerFailure) {
         do throws(SystemFailure) {
             // It can't log in again: a wrong user.
             try replica.run("CONFIG", "SET", "masteruser", "nobody")

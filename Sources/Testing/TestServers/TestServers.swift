@@ -1,23 +1,23 @@
 internal import Base
 import Glibc
-public import EmbeddedServers
-public import Supervision
+package import EmbeddedServers
+package import Supervision
 import Synchronization
 
 /// A real server for tests: its data in a temporary folder of its own, gone when the object or the
 /// test process ends, however that ends. Methods block for as long as the server needs.
-public class TestServer: @unchecked Sendable {
+package class TestServer: @unchecked Sendable {
     // Sendable because everything here is a constant of a Sendable type; classes that others inherit
     // from can't have that checked.
     private let child = Lock<ChildProcess?>(nil)
     private let description: any ServerDescription
 
     /// Where the server keeps its data and its log.
-    public var folder: String { description.folder }
+    package var folder: String { description.folder }
     /// The port on 127.0.0.1; restarts keep it.
-    public var port: UInt16 { description.port }
+    package var port: UInt16 { description.port }
     /// The host, always `127.0.0.1`.
-    public var host: String { "127.0.0.1" }
+    package var host: String { "127.0.0.1" }
 
     init(_ description: any ServerDescription) throws(ServerFailure) {
         self.description = description
@@ -31,12 +31,12 @@ public class TestServer: @unchecked Sendable {
     }
 
     /// The running server's process id; `nil` when it has ended.
-    public var pid: Int32? {
+    package var pid: Int32? {
         child.withLock { child in child.flatMap { $0.isRunning ? $0.pid : nil } }
     }
 
     /// SIGKILL: the server ends without a chance to write anything. Returns when it has ended.
-    public func kill() {
+    package func kill() {
         child.withLock { child in
             child?.send(SIGKILL)
             _ = child?.wait()
@@ -44,12 +44,12 @@ public class TestServer: @unchecked Sendable {
     }
 
     /// Ends the server as an administrator would, with SIGTERM.
-    public func stop() {
+    package func stop() {
         child.withLock { child in _ = child?.terminate(withinMilliseconds: 10_000) }
     }
 
     /// Starts it again on the same port and data; stops it first when it runs.
-    public func restart() throws(ServerFailure) {
+    package func restart() throws(ServerFailure) {
         try child.withLock { child throws(ServerFailure) in
             child?.terminate(withinMilliseconds: 10_000)
             // SIGKILL at our end: nobody needs the data, and nobody waits for a clean shutdown.
@@ -60,26 +60,26 @@ public class TestServer: @unchecked Sendable {
     }
 
     /// SIGSTOP: the server keeps its connections and answers nobody, like a host that hangs.
-    public func pause() {
+    package func pause() {
         child.withLock { child in _ = child?.send(SIGSTOP) }
     }
 
     /// SIGCONT: ends a pause.
-    public func resume() {
+    package func resume() {
         child.withLock { child in _ = child?.send(SIGCONT) }
     }
 
     /// The server's log, for a failing test's message.
-    public var logFile: String { description.logFile }
+    package var logFile: String { description.logFile }
 }
 
 /// A real redis-server with the embedded default's settings.
-public final class TestRedis: TestServer, @unchecked Sendable {
+package final class TestRedis: TestServer, @unchecked Sendable {
     private static let sharedServer = SharedServer { () throws(ServerFailure) in try TestRedis.start() }
     private let databases = Atomic<Int>(1)
 
     /// Starts one; takes about 50 ms. `settings` win over the embedded default's.
-    public static func start(
+    package static func start(
         settings: [EmbeddedRedis.Directive] = []
     ) throws(ServerFailure) -> TestRedis {
         let extra = [EmbeddedRedis.Directive("databases", "4096")] + settings
@@ -88,33 +88,33 @@ public final class TestRedis: TestServer, @unchecked Sendable {
     }
 
     /// One server for the whole test process, started at first use. Don't kill or pause this one.
-    public static var shared: TestRedis {
+    package static var shared: TestRedis {
         get throws(ServerFailure) { try sharedServer.value() }
     }
 
     /// `redis://127.0.0.1:<port>`, database 0.
-    public var url: String { "redis://\(host):\(port)" }
+    package var url: String { "redis://\(host):\(port)" }
 
     /// The number of a database that nobody else was given; select it to be apart from other tests on
     /// the same server. Functions are the whole server's.
-    public func freshDatabase() -> Int {
+    package func freshDatabase() -> Int {
         databases.wrappingAdd(1, ordering: .relaxed).oldValue
     }
 }
 
 /// A real mongod, a replica set of one that takes writes when `start` returns.
-public final class TestMongo: TestServer, @unchecked Sendable {
+package final class TestMongo: TestServer, @unchecked Sendable {
     private static let sharedServer = SharedServer { () throws(ServerFailure) in try TestMongo.start() }
     private static let databases = Atomic<Int>(1)
 
     /// Its users; nil for a server that takes everybody.
-    public let logins: ServerCredentials.MongoLogins?
+    package let logins: ServerCredentials.MongoLogins?
 
     /// Starts one; takes one to two seconds.
     /// - Parameters:
     ///   - hasUsers: whether it takes its users alone.
     ///   - arguments: more arguments of the program.
-    public static func start(
+    package static func start(
         hasUsers: Bool = false, arguments: [String] = []
     ) throws(ServerFailure) -> TestMongo {
         try TestMongo(
@@ -129,20 +129,20 @@ public final class TestMongo: TestServer, @unchecked Sendable {
     }
 
     /// One server for the whole test process, started at first use. Don't kill or pause this one.
-    public static var shared: TestMongo {
+    package static var shared: TestMongo {
         get throws(ServerFailure) { try sharedServer.value() }
     }
 
     /// `mongodb://127.0.0.1:<port>/?replicaSet=reel`, for the user of the read models where it has users.
-    public var url: String { url(of: logins?.readModels) }
+    package var url: String { url(of: logins?.readModels) }
 
     /// The same for another user, or for nobody.
-    public func url(of login: ServerLogin?) -> String {
+    package func url(of login: ServerLogin?) -> String {
         EmbeddedMongo(folder: "", port: port).url(of: login)
     }
 
     /// A database name that nobody else was given: `<prefix>_<pid>_<number>`.
-    public func freshDatabaseName(_ prefix: String = "test") -> String {
+    package func freshDatabaseName(_ prefix: String = "test") -> String {
         "\(prefix)_\(getpid())_\(Self.databases.wrappingAdd(1, ordering: .relaxed).oldValue)"
     }
 }

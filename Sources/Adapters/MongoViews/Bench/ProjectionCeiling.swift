@@ -1,11 +1,11 @@
 internal import CMongo
-public import EventSourcing
+package import EventSourcing
 internal import Recording
 
 /// What a projection is measured against: the same documents, made beforehand, written by bare bulks of
 /// libmongoc with the same options, in the same order and grouping, to collections with the same indexes.
 /// One thread; memory grows with the documents.
-public final class ProjectionCeiling {
+package final class ProjectionCeiling {
     private struct Part {
         let place: Int
         var inserts: [BSONDocument] = []
@@ -22,19 +22,19 @@ public final class ProjectionCeiling {
     private var keepsDocuments = true
 
     /// Documents that were made.
-    public private(set) var documents = 0
+    package private(set) var documents = 0
     /// Bytes of those documents.
-    public private(set) var bytes = 0
+    package private(set) var bytes = 0
 
     /// Documents are grouped as they are by a projection that holds `eventsPerWrite` events.
-    public init(_ pool: MongoPool, eventsPerWrite: Int) {
+    package init(_ pool: MongoPool, eventsPerWrite: Int) {
         self.pool = pool
         self.eventsPerWrite = eventsPerWrite
     }
 
     /// Folds events, all from the beginning of the log, and makes their documents. With `keeping` false
     /// nothing is kept: for measuring the fold alone.
-    public func take(_ events: [RecordedEvent], keeping: Bool = true) throws {
+    package func take(_ events: [RecordedEvent], keeping: Bool = true) throws {
         keepsDocuments = keeping
         let missing = folder.begin(events)
         for key in missing.sessions { if let fold = folds[key] { folder.adopt(fold) } }
@@ -45,7 +45,7 @@ public final class ProjectionCeiling {
     }
 
     /// Makes the documents of what was folded last.
-    public func finish() {
+    package func finish() {
         waiting = 0
         for state in folder.touchedFolds { folds[state.model.sessionID] = state.model }
         for state in folder.touchedChunks { chunks[state.model.chunkID] = state.model }
@@ -77,7 +77,7 @@ public final class ProjectionCeiling {
     }
 
     /// Makes the collections and indexes of an empty database.
-    public func prepare(database: String) throws(MongoFailure) {
+    package func prepare(database: String) throws(MongoFailure) {
         try pool.withClient { (client) throws(MongoFailure) in
             for (name, indexes) in Collections(database: database).indexes {
                 try client.createIndexes(indexes, on: name)
@@ -86,7 +86,7 @@ public final class ProjectionCeiling {
     }
 
     /// Writes all documents. What is to be timed.
-    public func write(database: String) throws(MongoFailure) {
+    package func write(database: String) throws(MongoFailure) {
         let collections = Collections(database: database).documents
         try pool.withClient { (client) throws(MongoFailure) in
             let options = BSONDocument { builder in

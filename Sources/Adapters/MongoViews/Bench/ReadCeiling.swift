@@ -2,18 +2,18 @@ internal import CMongo
 
 /// What reads of single sessions are measured against: `find_one` by libmongoc, nothing decoded. May be
 /// shared by threads; calls block.
-public struct ReadCeiling: Sendable {
+package struct ReadCeiling: Sendable {
     private let pool: MongoPool
     private let sessions: MongoNamespace
 
     /// Reads of the read models in a database.
-    public init(_ pool: MongoPool, database: String = "reel") {
+    package init(_ pool: MongoPool, database: String = "reel") {
         self.pool = pool
         sessions = Collections(database: database).sessions
     }
 
     /// Whether there is a session of this id, by fetching its document.
-    public func find(session: String) throws(MongoFailure) -> Bool {
+    package func find(session: String) throws(MongoFailure) -> Bool {
         let filter = BSONDocument { $0.append("session_id", session) }
         let options = BSONDocument { $0.append("limit", int64: 1) }
         let name = sessions

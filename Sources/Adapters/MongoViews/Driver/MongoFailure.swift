@@ -1,36 +1,36 @@
 internal import CMongo
-public import EventSourcing
+package import EventSourcing
 
 /// What went wrong between us and the MongoDB server, with everything an operator needs to find it.
 ///
 /// It is a failure in the sense of the project: it never says anything about the domain, and `remedy` says
 /// what can end it.
-public struct MongoFailure: TransientFailure, Sendable, Equatable, CustomStringConvertible {
+package struct MongoFailure: TransientFailure, Sendable, Equatable, CustomStringConvertible {
     /// What was attempted, for example `bulk write`.
-    public let operation: String
+    package let operation: String
     /// The database and collection it was attempted on, for example `reel.sessions`; empty for the server.
-    public let collection: String
+    package let collection: String
     /// The hosts of the connection string, without user, password or options.
-    public let host: String
+    package let host: String
     /// libmongoc's error domain (`mongoc_error_domain_t`); 0 when the failure is our own finding.
-    public let domain: UInt32
+    package let domain: UInt32
     /// The server's error code, or libmongoc's (`mongoc_error_code_t`) when the server gave none.
-    public let code: UInt32
+    package let code: UInt32
     /// The message of the server or of libmongoc, without values of documents and without commands.
-    public private(set) var text: String
+    package private(set) var text: String
     /// What kind of failure it is.
-    public private(set) var kind: MongoFailureKind
+    package private(set) var kind: MongoFailureKind
 
     /// What can end it. By itself it ends where the server was away, stepping down or busy.
-    public var remedy: Remedy { kind.remedy }
+    package var remedy: Remedy { kind.remedy }
     /// Whether no server that could have answered was reached in time.
-    public var isUnreachable: Bool { kind == .unreachable }
+    package var isUnreachable: Bool { kind == .unreachable }
 
     /// What happened and what to do, without where: for those who may not know that.
-    public var summary: String { text + (kind.advice.map { "; \($0)" } ?? "") }
+    package var summary: String { text + (kind.advice.map { "; \($0)" } ?? "") }
 
     /// One line: what happened, to what, and where; where somebody has to do something, also what.
-    public var description: String {
+    package var description: String {
         let target = collection.isEmpty ? host : "\(collection) at \(host)"
         let advice = kind.advice.map { "; \($0)" } ?? ""
         return "MongoDB: \(operation) on \(target) failed: \(text) (code \(code), domain \(domain))\(advice)"

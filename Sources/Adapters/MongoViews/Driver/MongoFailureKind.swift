@@ -1,8 +1,8 @@
 internal import CMongo
-public import EventSourcing
+package import EventSourcing
 
 /// The kinds of failure that callers and operators tell apart.
-public enum MongoFailureKind: String, Sendable, Hashable, CaseIterable {
+package enum MongoFailureKind: String, Sendable, Hashable, CaseIterable {
     /// No connection could be made, or it broke, or there was no answer in time.
     case unreachable
     /// No certificate that both sides accept.
@@ -25,7 +25,7 @@ public enum MongoFailureKind: String, Sendable, Hashable, CaseIterable {
     case other
 
     /// What can end it.
-    public var remedy: Remedy {
+    package var remedy: Remedy {
         switch self {
         case .unreachable, .notPrimary, .busy: .time
         case .certificate, .denied, .otherSet, .refused, .unsuitable: .operators

@@ -4,9 +4,9 @@ internal import CMongo
 /// The connections to one MongoDB deployment, shared by all threads of a process.
 ///
 /// Every call blocks and belongs on a thread of its own. A client is lent to one thread at a time.
-public final class MongoPool: Sendable {
+package final class MongoPool: Sendable {
     /// The hosts of the connection string, `host:port` joined by commas, without credentials.
-    public let host: String
+    package let host: String
     let settings: MongoSettings
     private let uri: MongoURI
     private let connections: Lock<Connections>
@@ -30,7 +30,7 @@ public final class MongoPool: Sendable {
     /// Reads the connection string; connects to nothing yet.
     ///
     /// Throws a failure that names what is wrong with the connection string, never the string itself.
-    public init(_ settings: MongoSettings) throws(MongoFailure) {
+    package init(_ settings: MongoSettings) throws(MongoFailure) {
         let uri = try MongoURI(settings)
         self.settings = settings
         self.uri = uri

@@ -1,5 +1,5 @@
-public import EventSourcing
-public import Recording
+package import EventSourcing
+package import Recording
 
 /// Read models that are built beside those that are shown, in collections of the same database whose names
 /// begin with `replay_` and the rebuild's id, and then take their place. One instance per thread; calls
@@ -7,11 +7,11 @@ public import Recording
 ///
 /// Built by the same projection with the same guards, so that a killed rebuild goes on from its own
 /// checkpoints. The swap is described in ops/decisions/replay.md.
-public final class MongoRebuild: ReadModelRebuild {
+package final class MongoRebuild: ReadModelRebuild {
     /// Called with the number of documents that were compared so far.
-    public var onCompared: (Int) -> Void = { _ in }
+    package var onCompared: (Int) -> Void = { _ in }
     /// Whether `begin` found work of an interrupted rebuild to go on with.
-    public private(set) var isResumed = false
+    package private(set) var isResumed = false
 
     private let pool: MongoPool
     private let shown: Collections
@@ -60,7 +60,7 @@ public final class MongoRebuild: ReadModelRebuild {
     }
 
     /// Id of the rebuild, once it has begun: what its collections' names carry.
-    public var id: String { work?.id ?? "" }
+    package var id: String { work?.id ?? "" }
 
     private var session: String? {
         if case .session(let id) = scope { return id }
@@ -85,7 +85,7 @@ public final class MongoRebuild: ReadModelRebuild {
 
     /// Takes up what an interrupted rebuild of the same scope left, or begins afresh. Throws `.rebuilding`
     /// while another rebuild is running.
-    public func begin() throws -> [Int: LogPosition] {
+    package func begin() throws -> [Int: LogPosition] {
         let store = Checkpoints(collections: shown, epoch: epoch, foreign: foreign)
         let (built, instance) = try pool.withProjectionClient {
             (client) throws(ProjectionFailure) -> (Collections, String) in
@@ -167,7 +167,7 @@ public final class MongoRebuild: ReadModelRebuild {
     }
 
     /// Builds on with these events; without any, everything given so far is written when it returns.
-    public func apply(_ events: [RecordedEvent]) throws {
+    package func apply(_ events: [RecordedEvent]) throws {
         guard var work else { throw ProjectionFailure.checkpointsLost(database: shown.database) }
         try work.projection.apply(events)
         for event in events { work.until[event.position.partition] = event.position }
@@ -176,7 +176,7 @@ public final class MongoRebuild: ReadModelRebuild {
     }
 
     /// Says how far it is, and that it is at work.
-    public func note(_ progress: RebuildProgress) throws {
+    package func note(_ progress: RebuildProgress) throws {
         // Another step is news.
         if progress.step != self.progress?.step { work?.renewed = .now - Self.renewal }
         self.progress = progress
@@ -184,7 +184,7 @@ public final class MongoRebuild: ReadModelRebuild {
     }
 
     /// What stands up to these positions and was not given is not built.
-    public func pass(_ ends: [LogPosition]) {
+    package func pass(_ ends: [LogPosition]) {
         guard var work else { return }
         work.projection.pass(ends)
         for end in ends { work.until[end.partition] = end }
@@ -192,7 +192,7 @@ public final class MongoRebuild: ReadModelRebuild {
     }
 
     /// Forgets what was not written, and answers up to where everything was.
-    public func goBack() throws -> [Int: LogPosition] {
+    package func goBack() throws -> [Int: LogPosition] {
         guard var work else { throw ProjectionFailure.checkpointsLost(database: shown.database) }
         work.until = try work.projection.checkpoints()
         self.work = work
@@ -212,7 +212,7 @@ public final class MongoRebuild: ReadModelRebuild {
     // MARK: - Comparing
 
     /// Compares document by document; what cannot be decided yet is kept for `settle`.
-    public func compare() throws -> ReadModelComparison {
+    package func compare() throws -> ReadModelComparison {
         guard let work else { throw ProjectionFailure.checkpointsLost(database: shown.database) }
         let comparison = try pool.withProjectionClient {
             (client) throws(ProjectionFailure) -> Comparison in
@@ -248,7 +248,7 @@ public final class MongoRebuild: ReadModelRebuild {
     }
 
     /// Whether what is shown lacks what only a rebuild of everything can give it, whatever it says.
-    public func isDue() throws -> Bool {
+    package func isDue() throws -> Bool {
         guard scope == .everything else { return false }
         return try pool.withProjectionClient { (client) throws(ProjectionFailure) in
             try Checkpoints(collections: shown, epoch: epoch)
@@ -263,7 +263,7 @@ public final class MongoRebuild: ReadModelRebuild {
     }
 
     /// Looks again at what could not be decided; only what it finds out is in its answer.
-    public func settle() throws -> ReadModelComparison {
+    package func settle() throws -> ReadModelComparison {
         guard let work else { throw ProjectionFailure.checkpointsLost(database: shown.database) }
         var result = ReadModelComparison()
         var open: [Comparison.Suspect] = []
@@ -326,7 +326,7 @@ public final class MongoRebuild: ReadModelRebuild {
     // MARK: - Ending
 
     /// From now on, for `milliseconds`, projectors write nothing that is not in the log already.
-    public func hold(milliseconds: Int) throws {
+    package func hold(milliseconds: Int) throws {
         let id = id
         try pool.withProjectionClient { (client) throws(ProjectionFailure) in
             // What can be done before costs nobody a wait.
@@ -338,7 +338,7 @@ public final class MongoRebuild: ReadModelRebuild {
     }
 
     /// Lets projectors go on.
-    public func release() throws {
+    package func release() throws {
         let id = id
         try pool.withProjectionClient { (client) throws(ProjectionFailure) in
             try RebuildMarker(shown).release(id, client)
@@ -346,7 +346,7 @@ public final class MongoRebuild: ReadModelRebuild {
     }
 
     /// Puts what was built in the place of what is shown. False when the hold had ended before.
-    public func swap() throws -> Bool {
+    package func swap() throws -> Bool {
         guard let work else { throw ProjectionFailure.checkpointsLost(database: shown.database) }
         let marker = RebuildMarker(shown)
         let isDone = try pool.withProjectionClient { (client) throws(ProjectionFailure) -> Bool in
@@ -375,7 +375,7 @@ public final class MongoRebuild: ReadModelRebuild {
     }
 
     /// Throws away what was built.
-    public func discard() throws {
+    package func discard() throws {
         guard let work else { return }
         self.work = nil
         suspects = []
@@ -386,7 +386,7 @@ public final class MongoRebuild: ReadModelRebuild {
     }
 
     /// Leaves what was built for the next rebuild of the same scope.
-    public func suspend() throws {
+    package func suspend() throws {
         guard work != nil else { return }
         work = nil
         try pool.withProjectionClient { (client) throws(ProjectionFailure) in try lease.giveBack(client) }

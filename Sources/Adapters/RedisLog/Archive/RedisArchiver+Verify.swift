@@ -1,4 +1,4 @@
-public import EventSourcing
+package import EventSourcing
 
 extension RedisArchiver {
     /// Reads a partition's whole archive from its newest segment back to its first, each found by the hash
@@ -6,7 +6,7 @@ extension RedisArchiver {
     /// - Parameter each: told after every segment.
     /// - Throws: `corrupt`, naming the segment that is missing, damaged or not the one that belongs there, or
     ///   that holds what the log has lost.
-    public func verify(
+    package func verify(
         partition: Int, each: (ArchiveVerification) -> Void = { _ in }
     ) throws(LogFailure) -> ArchiveVerification {
         var found = ArchiveVerification()

@@ -1,12 +1,12 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 /// Moves closed segments of partitions into the archive, and makes room in the server. Blocks; one thread.
 ///
 /// The order is always: segment written and durable, read again and compared with the log entry by entry,
 /// stream trimmed (atomically, and only if nobody needs what goes), indexes shrunk. A run that ends anywhere
 /// is gone on with by the next one; two runs at once do work twice and no harm: only one of them trims.
-public final class RedisArchiver {
+package final class RedisArchiver {
     let client: RedisClient
     let log: RedisEventLog
     let archive: Archive
@@ -46,7 +46,7 @@ public final class RedisArchiver {
     /// - Throws: `corrupt` when the archive lacks a segment or has a damaged one, naming it, and
     ///   `lostHistory` while the partition is halted, also when it is halted because of what was found here;
     ///   nothing was trimmed then.
-    public func run(
+    package func run(
         partition: Int, upTo limit: LogPosition? = nil, all: Bool = false
     ) throws(LogFailure) -> ArchiveRun {
         var run = ArchiveRun()
@@ -77,7 +77,7 @@ public final class RedisArchiver {
     }
 
     /// State of all partitions' archives.
-    public func status() throws(LogFailure) -> [PartitionArchive] {
+    package func status() throws(LogFailure) -> [PartitionArchive] {
         var all: [PartitionArchive] = []
         for partition in 0..<log.partitioning.count {
             let state = try state(of: partition)
@@ -439,7 +439,7 @@ public final class RedisArchiver {
 
     /// Lets everybody see why the archiver can't go on in a partition, or (with an empty text) that it can.
     /// - Parameter since: when that began.
-    public func note(stuck text: String, since: Timestamp, in partition: Int) throws(LogFailure) {
+    package func note(stuck text: String, since: Timestamp, in partition: Int) throws(LogFailure) {
         let key = LogKeys.archive(partition)
         guard !text.isEmpty else {
             _ = try client.command("archive", key, ["HDEL", key, "stuck"])
@@ -454,7 +454,7 @@ extension RedisEventLog {
     /// Moves closed segments into the archive, on the calling thread.
     /// - Parameter reached: called at every step; what it throws ends the run there. For tests.
     /// - Throws: `unsuitable` when the log was opened without an archive.
-    public func archiver(
+    package func archiver(
         _ policy: ArchivePolicy, reached: @escaping (ArchiveStep) throws(LogFailure) -> Void = { _ in }
     ) throws(LogFailure) -> RedisArchiver {
         guard let archive else {

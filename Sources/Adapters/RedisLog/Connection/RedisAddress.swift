@@ -1,13 +1,13 @@
 /// Where a Redis server is and how to log in there: `redis://[user:password@]host[:port][/database]`.
 ///
 /// Its description names host, port and database and never a credential; errors use it.
-public struct RedisAddress: Sendable, Hashable, CustomStringConvertible {
+package struct RedisAddress: Sendable, Hashable, CustomStringConvertible {
     /// Host name or address; an IPv6 address without its brackets.
-    public var host: String
+    package var host: String
     /// TCP port.
-    public var port: Int
+    package var port: Int
     /// Number of the database, 0 unless given.
-    public var database: Int
+    package var database: Int
     let user: String
     let password: String
 
@@ -15,7 +15,7 @@ public struct RedisAddress: Sendable, Hashable, CustomStringConvertible {
     static let ports = 1...65_535
 
     /// Reads a URL; user and password may be percent-encoded. Nil when it is none of ours.
-    public init?(_ url: String) {
+    package init?(_ url: String) {
         let scheme = "redis://"
         guard url.hasPrefix(scheme) else { return nil }
         var rest = Substring(url.dropFirst(scheme.count))
@@ -111,7 +111,7 @@ public struct RedisAddress: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// `host:port`, with `/database` when it is not 0.
-    public var description: String {
+    package var description: String {
         let place = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
         return database == 0 ? place : "\(place)/\(database)"
     }

@@ -1,9 +1,9 @@
-public import EventSourcing
+package import EventSourcing
 
 /// Where a log is: one server, a master that Sentinel watches, or a cluster.
 ///
 /// Descriptions name hosts, ports, master and database, and never a credential; errors use them.
-public enum RedisLocation: Sendable, Hashable, CustomStringConvertible {
+package enum RedisLocation: Sendable, Hashable, CustomStringConvertible {
     /// `redis://[user:password@]host[:port][/database]`.
     case single(RedisAddress)
     /// `redis+sentinel://[user:password@]host[:port],…/master[/database]`. The credentials are the
@@ -15,11 +15,11 @@ public enum RedisLocation: Sendable, Hashable, CustomStringConvertible {
     case cluster([RedisAddress])
 
     /// Schemes of the URLs that name a log.
-    public static let schemes = ["redis", "redis+sentinel", "redis+cluster"]
+    package static let schemes = ["redis", "redis+sentinel", "redis+cluster"]
 
     /// Reads a URL; user and password may be percent-encoded.
     /// - Throws: `invalid`, saying what is wrong with it; the text shows no part of the credentials.
-    public init(url: String) throws(LogFailure) {
+    package init(url: String) throws(LogFailure) {
         guard let colon = url.firstRange(of: "://") else { throw Self.refused("it has no scheme") }
         let rest = String(url[colon.upperBound...])
         switch url[..<colon.lowerBound] {
@@ -81,7 +81,7 @@ public enum RedisLocation: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The server, or the first of the sentinels or nodes that the URL names.
-    public var first: RedisAddress {
+    package var first: RedisAddress {
         switch self {
         case .single(let address): address
         case .sentinel(let nodes, _), .cluster(let nodes): nodes[0]
@@ -89,7 +89,7 @@ public enum RedisLocation: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// `host:port`, `master NAME of sentinels host:port,…` or `cluster host:port,…`.
-    public var description: String {
+    package var description: String {
         switch self {
         case .single(let address): return "\(address)"
         case .sentinel(let nodes, let master):

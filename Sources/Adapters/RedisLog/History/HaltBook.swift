@@ -1,18 +1,18 @@
-public import Base
+package import Base
 internal import EventSourcing
 
 /// A halt that somebody has lifted.
-public struct LiftedHalt: Sendable, Hashable {
+package struct LiftedHalt: Sendable, Hashable {
     /// The partition.
-    public var partition: Int
+    package var partition: Int
     /// When, by the clock of whoever did it.
-    public var at: Timestamp
+    package var at: Timestamp
     /// Who.
-    public var by: String
+    package var by: String
     /// Why, in their words.
-    public var reason: String
+    package var reason: String
     /// What had been noticed, and when.
-    public var halt: String
+    package var halt: String
 }
 
 /// What `reel:halted` says, as of one moment: one hash, so that marks and liftings are of the same one.

@@ -1,43 +1,43 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 
 /// How the log is, as of the last look (`LogWatch`).
-public struct LogCondition: Sendable {
+package struct LogCondition: Sendable {
     /// What of a partition is only in the server.
-    public struct Unarchived: Sendable, Hashable {
+    package struct Unarchived: Sendable, Hashable {
         /// The partition.
-        public var partition: Int
+        package var partition: Int
         /// Its events in the server.
-        public var events: Int
+        package var events: Int
         /// Milliseconds since the oldest of them was appended; 0 where there is but the newest event, which
         /// is never archived.
-        public var oldestMilliseconds: Int
+        package var oldestMilliseconds: Int
         /// Events whose loss somebody has accepted.
-        public var lost: Int
+        package var lost: Int
         /// Since when the archiver can't go on there, and why; empty where it can.
-        public var stuck: String
+        package var stuck: String
     }
 
     /// Why the log could not be looked at; nil when it could.
-    public var failure: LogFailure?
+    package var failure: LogFailure?
     /// How the server is set, and whether it takes writes; nil before the first look.
-    public var settings: ServerSettings?
+    package var settings: ServerSettings?
     /// What an acknowledged append has survived, where the server gives less than it once gave to this log;
     /// nil otherwise.
-    public var worsened: String?
+    package var worsened: String?
     /// Partitions that are halted.
-    public var halted: [HaltedPartition] = []
+    package var halted: [HaltedPartition] = []
     /// The partitions that were looked at.
-    public var unarchived: [Unarchived] = []
+    package var unarchived: [Unarchived] = []
 
     /// Milliseconds since the oldest event was appended that could be archived and is not.
-    public var oldestUnarchivedMilliseconds: Int { unarchived.map(\.oldestMilliseconds).max() ?? 0 }
+    package var oldestUnarchivedMilliseconds: Int { unarchived.map(\.oldestMilliseconds).max() ?? 0 }
 }
 
 /// Looks again and again whether the log still is what it was, for the whole process: the same log, its
 /// halted partitions, nothing gone from a partition, and a server that takes writes and keeps them. One
 /// thread; call `look` about once a second.
-public final class LogWatch {
+package final class LogWatch {
     private let log: RedisEventLog
     private let client: RedisClient
     private let halts: RedisHalts
@@ -59,7 +59,7 @@ public final class LogWatch {
 
     /// Looks, and halts or opens what has to be.
     @discardableResult
-    public func look() -> LogCondition {
+    package func look() -> LogCondition {
         var condition = log.condition
         do throws(LogFailure) {
             try halts.refresh()
@@ -127,10 +127,10 @@ public final class LogWatch {
 
 extension RedisEventLog {
     /// What looks after the log for this process.
-    public func watch() -> LogWatch { LogWatch(self) }
+    package func watch() -> LogWatch { LogWatch(self) }
 
     /// How the log is now, all of its partitions, halted ones or not. Writes nothing, and halts nothing.
-    public func survey() throws(LogFailure) -> LogCondition {
+    package func survey() throws(LogFailure) -> LogCondition {
         let client = client("survey")
         var condition = LogCondition()
         let settings = try ServerSettings.weakest(client)

@@ -1,9 +1,9 @@
 internal import EventSourcing
 
 /// What an append must have survived before it is acknowledged.
-public struct Durability: Sendable, Hashable {
+package struct Durability: Sendable, Hashable {
     /// What is demanded of the servers' settings.
-    public enum Level: String, Sendable, Hashable, CaseIterable {
+    package enum Level: String, Sendable, Hashable, CaseIterable {
         /// Every master must have an append on its disk before it answers (`appendonly yes`,
         /// `appendfsync always`); a server that has not, or does not tell, is refused.
         case durable
@@ -12,14 +12,14 @@ public struct Durability: Sendable, Hashable {
     }
 
     /// What is demanded of the servers' settings.
-    public var level: Level
+    package var level: Level
     /// Replicas that must have taken an append over, 0 for none.
-    public var minReplicas: Int
+    package var minReplicas: Int
     /// Milliseconds that are waited for them.
-    public var waitMilliseconds: Int
+    package var waitMilliseconds: Int
 
     /// No demands, unless given.
-    public init(level: Level = .unconfirmed, minReplicas: Int = 0, waitMilliseconds: Int = 1000) {
+    package init(level: Level = .unconfirmed, minReplicas: Int = 0, waitMilliseconds: Int = 1000) {
         self.level = level
         self.minReplicas = minReplicas
         self.waitMilliseconds = waitMilliseconds

@@ -1,4 +1,4 @@
-public import EventSourcing
+package import EventSourcing
 
 /// The most that the log's server ever gave an append, kept with the log: a process that starts knows by it
 /// that the server gives less now. It never falls by itself; only people accept less.
@@ -75,7 +75,7 @@ extension RedisEventLog {
     /// Takes what the server's settings give now for what this log is to have.
     /// - Returns: what was said of the settings until then; nil where they were as good as ever, and nothing
     ///   changed.
-    public func acceptDurability() throws(LogFailure) -> String? {
+    package func acceptDurability() throws(LogFailure) -> String? {
         let client = client("inspect")
         let settings = try ServerSettings.weakest(client)
         guard let worsened = try client.durabilityMark()?.lacking(settings) else { return nil }

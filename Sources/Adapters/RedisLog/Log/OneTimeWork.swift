@@ -1,10 +1,10 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 internal import Synchronization
 
 /// Work that is done once for a log, such as what an upgrade asks for: whether it is done stands in
 /// `reel:meta`. Calls block; any thread.
-public final class OneTimeWork: Sendable {
+package final class OneTimeWork: Sendable {
     private let name: String
     private let log: RedisEventLog
     /// Once done it stays so.
@@ -18,7 +18,7 @@ public final class OneTimeWork: Sendable {
     private var field: String { "done:\(name)" }
 
     /// Whether it is done.
-    public func isDone() throws(LogFailure) -> Bool {
+    package func isDone() throws(LogFailure) -> Bool {
         if known.load(ordering: .relaxed) { return true }
         let reply = try log.client("once").command(
             "read one-time work", LogKeys.meta, ["HGET", LogKeys.meta, field])
@@ -27,7 +27,7 @@ public final class OneTimeWork: Sendable {
     }
 
     /// Notes that it is done, and when.
-    public func markDone(at time: Timestamp) throws(LogFailure) {
+    package func markDone(at time: Timestamp) throws(LogFailure) {
         _ = try log.client("once").command(
             "note one-time work", LogKeys.meta, ["HSETNX", LogKeys.meta, field, time.rfc3339])
         known.store(true, ordering: .relaxed)
@@ -36,5 +36,5 @@ public final class OneTimeWork: Sendable {
 
 extension RedisEventLog {
     /// Work of this name, which is done once for the log.
-    public func oneTimeWork(_ name: String) -> OneTimeWork { OneTimeWork(name, self) }
+    package func oneTimeWork(_ name: String) -> OneTimeWork { OneTimeWork(name, self) }
 }

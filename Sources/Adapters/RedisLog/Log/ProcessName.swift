@@ -1,14 +1,14 @@
 internal import Glibc
 
 /// How other processes, and people, are told which one this is.
-public enum ProcessName {
+package enum ProcessName {
     /// Name of the machine; empty where it has none.
-    public static let host: String = {
+    package static let host: String = {
         var name = [CChar](repeating: 0, count: 256)
         guard gethostname(&name, name.count - 1) == 0 else { return "" }
         return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }()
 
     /// Number of the process there.
-    public static let pid: Int32 = getpid()
+    package static let pid: Int32 = getpid()
 }

@@ -1,8 +1,8 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 
 /// What happened behind a subscription or a connection and was dealt with: for logs and counters.
-public enum RedisLogNotice: Sendable, Hashable {
+package enum RedisLogNotice: Sendable, Hashable {
     /// A connection was lost; the text says why. It is made again by the next call.
     case disconnected(String)
     /// The server had lost the functions; they were loaded again.
@@ -41,51 +41,51 @@ public enum RedisLogNotice: Sendable, Hashable {
 }
 
 /// The event log in Redis, as the whole process sees it. Each opened view has a connection of its own.
-public final class RedisEventLog: EventLog {
+package final class RedisEventLog: EventLog {
     /// Limits and intervals, all in milliseconds.
-    public struct Options: Sendable {
+    package struct Options: Sendable {
         /// For making a connection.
-        public var connectMilliseconds = 2000
+        package var connectMilliseconds = 2000
         /// For an answer; must be above the longest wait of a blocking read (1000).
-        public var commandMilliseconds = 5000
+        package var commandMilliseconds = 5000
         /// An entry that a live member holds for longer than this is taken over by another one.
-        public var processingMilliseconds = 60_000
+        package var processingMilliseconds = 60_000
         /// Between two looks for entries of members that are gone.
-        public var surveyMilliseconds = 700
+        package var surveyMilliseconds = 700
         /// What an append must have survived before it is acknowledged.
-        public var durability = Durability()
+        package var durability = Durability()
         /// Everybody who may read the log and go on where they stopped: nobody else may, and nothing is
         /// archived that one of them holds back. Nil where anybody may.
-        public var subscriptions: SubscriptionRegistry?
+        package var subscriptions: SubscriptionRegistry?
         /// Where closed segments of the log are archived; nil when this process has no access to them.
-        public var archive: (any SegmentStore)?
+        package var archive: (any SegmentStore)?
         /// Whether nothing is demanded of the server's settings, because nobody means to append: who looks
         /// at a log that is in trouble must be able to.
-        public var onlyLooks = false
+        package var onlyLooks = false
         /// Told what was dealt with. Called on the thread that noticed.
-        public var notify: @Sendable (RedisLogNotice) -> Void = { _ in }
+        package var notify: @Sendable (RedisLogNotice) -> Void = { _ in }
 
         /// The usual limits.
-        public init() {}
+        package init() {}
     }
 
     /// The log's partitions.
-    public let partitioning: Partitioning
+    package let partitioning: Partitioning
     /// Random id that the log got when it was created.
-    public let epoch: String
+    package let epoch: String
     /// Where the log is.
-    public let address: RedisLocation
+    package let address: RedisLocation
     let options: Options
     let history: HistoryWatch
     let levels: LevelWatch
     let archive: Archive?
     /// The partitions that figures, leases, checkpoints and indexes are read of: all, unless some were left
     /// out.
-    public let counted: [Int]
+    package let counted: [Int]
     private let board = Lock(LogCondition())
 
     /// How the log is, as of the last look of this process's `LogWatch`.
-    public var condition: LogCondition { board.withLock { $0 } }
+    package var condition: LogCondition { board.withLock { $0 } }
 
     func keep(_ condition: LogCondition) { board.withLock { $0 = condition } }
 
@@ -121,7 +121,7 @@ public final class RedisEventLog: EventLog {
 
     /// The same log for whoever looks on, with figures, leases, checkpoints and indexes of the other
     /// partitions alone: what was put in the place of one partition's keys hides nothing of the others.
-    public func leavingOut(_ partitions: Set<Int>) -> RedisEventLog {
+    package func leavingOut(_ partitions: Set<Int>) -> RedisEventLog {
         RedisEventLog(self, counting: counted.filter { !partitions.contains($0) })
     }
 
@@ -132,7 +132,7 @@ public final class RedisEventLog: EventLog {
     ///     log keeps the number that it was created with.
     ///   - remembered: events of this log that somebody else remembers, as read models do. A partition that
     ///     lacks one, and whose archive lacks it, is halted before anybody appends there.
-    public static func open(
+    package static func open(
         _ url: String, createWith partitions: Int?, remembered: [LogPosition] = [],
         options: Options = Options()
     ) throws(LogFailure) -> RedisEventLog {
@@ -168,7 +168,7 @@ public final class RedisEventLog: EventLog {
     }
 
     /// The epoch of the log at a URL; nil where there is none. Blocks, and writes nothing.
-    public static func epoch(
+    package static func epoch(
         at url: String, options: Options = Options()
     ) throws(LogFailure) -> String? {
         let address = try RedisLocation(url: url)
@@ -178,7 +178,7 @@ public final class RedisEventLog: EventLog {
 
     /// Makes a log that was lost again where there is none, empty: what its archive has is taken back when it
     /// is opened.
-    public static func recreate(
+    package static func recreate(
         _ url: String, epoch: String, partitions: Int, options: Options = Options()
     ) throws(LogFailure) {
         let address = try RedisLocation(url: url)
@@ -295,18 +295,18 @@ public final class RedisEventLog: EventLog {
     }
 
     /// The log's format level, as far as this process knows.
-    public var level: FormatLevel { levels.level }
+    package var level: FormatLevel { levels.level }
 
     /// The format level, for whoever raises it.
-    public func formatLevel() -> RedisFormatLevel { RedisFormatLevel(client("level"), levels) }
+    package func formatLevel() -> RedisFormatLevel { RedisFormatLevel(client("level"), levels) }
 
     /// The settings that matter to a log; in a cluster those of the master whose appends are worth least.
-    public func inspect() throws(LogFailure) -> ServerSettings {
+    package func inspect() throws(LogFailure) -> ServerSettings {
         try ServerSettings.weakest(client("inspect"))
     }
 
     /// Partitions that are halted because acknowledged events are missing, for operators.
-    public func halts() -> RedisHalts {
+    package func halts() -> RedisHalts {
         RedisHalts(RedisClient(address, options: options, epoch: epoch, name: "reel/halts"), history)
     }
 
@@ -315,13 +315,13 @@ public final class RedisEventLog: EventLog {
     }
 
     /// A store for the calling thread; it connects at its first call.
-    public func open() throws(LogFailure) -> any EventStore {
+    package func open() throws(LogFailure) -> any EventStore {
         RedisEventStore(client("store"), epoch: epoch, partitioning, levels, archive)
     }
 
     /// A member of a consumer group for the calling thread. Connects, and creates the group where it is
     /// missing. The caller's process beats `ConsumerName.mark(ofInstance:)` before it joins.
-    public func join(
+    package func join(
         group: String, consumer: ConsumerName, types: Set<String>
     ) throws(LogFailure) -> any CompetingSubscription {
         try options.subscriptions?.require(group, .group)
@@ -331,39 +331,39 @@ public final class RedisEventLog: EventLog {
 
     /// The events of some partitions in order, for the calling thread. Connects, and refuses a position
     /// beyond the end of its partition as `corrupt`.
-    public func follow(after positions: [LogPosition]) throws(LogFailure) -> any OrderedFeed {
+    package func follow(after positions: [LogPosition]) throws(LogFailure) -> any OrderedFeed {
         try RedisOrderedFeed(client("feed"), positions, archive)
     }
 
     /// Liveness marks for the calling thread.
-    public func liveness() throws(LogFailure) -> any Liveness { RedisLiveness(client("liveness"), levels) }
+    package func liveness() throws(LogFailure) -> any Liveness { RedisLiveness(client("liveness"), levels) }
 
     /// Checkpoints kept beside the log, for the calling thread.
-    public func checkpoints() throws(LogFailure) -> any CheckpointStore {
+    package func checkpoints() throws(LogFailure) -> any CheckpointStore {
         RedisCheckpointStore(client("checkpoints"), counted, options.subscriptions)
     }
 
     /// Leases of the partitions of ordered subscriptions, for the calling thread.
-    public func leases() throws(LogFailure) -> any PartitionLeases {
+    package func leases() throws(LogFailure) -> any PartitionLeases {
         RedisPartitionLeases(client("leases"), counted)
     }
 
     /// What ordered subscriptions hold back, for the calling thread.
-    public func orderedParking() throws(LogFailure) -> any OrderedParking {
+    package func orderedParking() throws(LogFailure) -> any OrderedParking {
         RedisOrderedParking(client("parking"))
     }
 
     /// Values that a subscription keeps beside the log, for the calling thread.
-    public func index(_ name: String) throws(LogFailure) -> any LogIndex {
+    package func index(_ name: String) throws(LogFailure) -> any LogIndex {
         RedisLogIndex(name, client("index"), counted)
     }
 
     /// How many halts were lifted while this process ran: what was read before may have been lost.
-    public var liftings: Int { history.liftings }
+    package var liftings: Int { history.liftings }
 
     /// Events that were set aside, for operators.
-    public func parkedEvents() -> RedisParkedEvents { RedisParkedEvents(client("parked"), partitioning) }
+    package func parkedEvents() -> RedisParkedEvents { RedisParkedEvents(client("parked"), partitioning) }
 
     /// How far groups are behind, for operators.
-    public func groups() -> RedisGroups { RedisGroups(client("groups"), counted, archive) }
+    package func groups() -> RedisGroups { RedisGroups(client("groups"), counted, archive) }
 }

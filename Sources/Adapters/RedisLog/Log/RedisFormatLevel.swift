@@ -1,22 +1,22 @@
-public import EventSourcing
+package import EventSourcing
 
 /// The log's format level, for whoever raises it or looks at it. For one thread. Blocks.
 ///
 /// A level is raised only when every live process reads it, and no process of an earlier build begins
 /// meanwhile: whoever raises first says so in a key of its own, and whoever begins first sets its liveness
 /// mark and then looks at both. So of two that do so at once at least one sees the other.
-public final class RedisFormatLevel {
+package final class RedisFormatLevel {
     /// What keeps the level where it is.
-    public struct Laggard: Sendable, Hashable, CustomStringConvertible {
+    package struct Laggard: Sendable, Hashable, CustomStringConvertible {
         /// Its liveness mark: `worker/<id>`, or one with another word in front.
-        public var mark: String
+        package var mark: String
         /// The level that it reads.
-        public var level: FormatLevel
+        package var level: FormatLevel
         /// Host and process id, where the build says them.
-        public var place: String
+        package var place: String
 
         /// `worker/01J… on host:4711 reads level 1`.
-        public var description: String {
+        package var description: String {
             "\(mark)\(place.isEmpty ? "" : " on \(place)") reads level \(level)"
         }
     }
@@ -38,7 +38,7 @@ public final class RedisFormatLevel {
     /// Reads the level again.
     /// - Throws: `unsuitable` when it is beyond what this build reads.
     @discardableResult
-    public func refresh() throws(LogFailure) -> FormatLevel {
+    package func refresh() throws(LogFailure) -> FormatLevel {
         let reply = try client.command("read level", LogKeys.meta, ["HGET", LogKeys.meta, LevelWatch.field])
         return try watch.learn(reply.text)
     }
@@ -46,7 +46,7 @@ public final class RedisFormatLevel {
     /// Whether a process whose mark is set may go on: false while somebody is raising the level beyond what
     /// this build reads, and may not have seen the mark.
     /// - Throws: `unsuitable` when the level is beyond what this build reads.
-    public func isAdmitted() throws(LogFailure) -> Bool {
+    package func isAdmitted() throws(LogFailure) -> Bool {
         let pending = try client.command("read level", Self.pendingKey, ["GET", Self.pendingKey])
         try refresh()
         guard let asked = pending.text.flatMap({ FormatLevel($0) }) else { return true }
@@ -54,7 +54,7 @@ public final class RedisFormatLevel {
     }
 
     /// Live processes that read less than this build does.
-    public func laggards() throws(LogFailure) -> [Laggard] {
+    package func laggards() throws(LogFailure) -> [Laggard] {
         var marks: [String] = []
         try client.forEachPage(ofKeys: LogKeys.alive("*"), "find processes") { marks += $0 }
         var found: [Laggard] = []
@@ -81,7 +81,7 @@ public final class RedisFormatLevel {
 
     /// Raises the level as far as every live process reads it.
     /// - Returns: the processes that keep it below what this build reads; empty when it is there.
-    public func raise() throws(LogFailure) -> [Laggard] {
+    package func raise() throws(LogFailure) -> [Laggard] {
         guard try refresh() < .newest else { return [] }
         _ = try client.command(
             "raise level", Self.pendingKey,

@@ -1,33 +1,33 @@
 internal import EventSourcing
 
 /// What a server is set to, and how it is, as far as that decides what an append is worth.
-public struct ServerSettings: Sendable, Hashable {
+package struct ServerSettings: Sendable, Hashable {
     /// The server's version, such as `7.0.15`; empty when the server does not tell.
-    public var version: String
+    package var version: String
     /// `yes` or `no`; empty when the server does not tell.
-    public var appendOnly: String
+    package var appendOnly: String
     /// `always`, `everysec` or `no`; empty when the server does not tell.
-    public var appendFsync: String
+    package var appendFsync: String
     /// `noeviction` or an evicting policy; empty when the server does not tell.
-    public var maxmemoryPolicy: String
+    package var maxmemoryPolicy: String
     /// Limit of memory in bytes, 0 for none.
-    public var maxmemoryBytes: Int
+    package var maxmemoryBytes: Int
     /// Bytes that it uses, 0 when it does not tell.
-    public var usedBytes: Int
+    package var usedBytes: Int
     /// Good replicas that it wants before it takes a write, 0 for none; nil when the server does not tell.
-    public var minReplicasToWrite: Int?
+    package var minReplicasToWrite: Int?
     /// What it says when it is asked to write something; nil when it takes writes.
-    public var refusal: String?
+    package var refusal: String?
     /// Commands that it does not let this user ask, so that what they would tell is not known.
-    public var untold: [String] = []
+    package var untold: [String] = []
 
     /// What is demanded of an append, and what the places it goes to add to it.
-    public var demands = Durability()
+    package var demands = Durability()
     /// Whether another server may take this one's place.
-    public var isReplicated = false
+    package var isReplicated = false
 
     /// What an acknowledged append has survived, in a sentence.
-    public var durability: String { onDisk + demands.sentence(isReplicated: isReplicated) }
+    package var durability: String { onDisk + demands.sentence(isReplicated: isReplicated) }
 
     private var onDisk: String {
         switch (appendOnly, appendFsync) {
@@ -49,7 +49,7 @@ public struct ServerSettings: Sendable, Hashable {
     }
 
     /// Whether an append is on disk when it is acknowledged.
-    public var isDurable: Bool { appendOnly == "yes" && appendFsync == "always" }
+    package var isDurable: Bool { appendOnly == "yes" && appendFsync == "always" }
 
     /// How much is on disk, for comparing servers: 3 everything, 2 all but a second, 1 less, 0 unknown.
     var rank: Int {
@@ -63,7 +63,7 @@ public struct ServerSettings: Sendable, Hashable {
 
     /// Why nothing may be appended to a server that is set like this; nil when it may. At the start such a
     /// server is refused; when its settings change later, appends wait until they are right again.
-    public var objection: String? {
+    package var objection: String? {
         if !maxmemoryPolicy.isEmpty, maxmemoryPolicy != "noeviction" {
             return "maxmemory-policy is \(maxmemoryPolicy): the server may evict events; "
                 + "set maxmemory-policy noeviction"

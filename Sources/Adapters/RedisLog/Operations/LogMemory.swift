@@ -1,17 +1,17 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 
 /// What the log takes in the server.
-public struct LogMemory: Sendable, Hashable {
+package struct LogMemory: Sendable, Hashable {
     /// Keys of the log's partitions.
-    public var keys: Int
+    package var keys: Int
     /// Bytes of these keys, as the server counts them.
-    public var bytes: Int
+    package var bytes: Int
 }
 
 extension RedisEventLog {
     /// Bytes that the server uses for data of any kind (`used_memory`): cheap enough to be asked often.
-    public func serverMemory() throws(LogFailure) -> Int {
+    package func serverMemory() throws(LogFailure) -> Int {
         let text = try client("memory").command("memory", "\(address)", ["INFO", "memory"]).text ?? ""
         for line in text.split(whereSeparator: \.isNewline) where line.hasPrefix("used_memory:") {
             if let bytes = Int(line.dropFirst("used_memory:".count)) { return bytes }
@@ -21,7 +21,7 @@ extension RedisEventLog {
     }
 
     /// The share of its memory that the fullest server uses; 0 where none has a limit, or tells.
-    public func memoryShare() throws(LogFailure) -> Double {
+    package func memoryShare() throws(LogFailure) -> Double {
         let settings = try ServerSettings.read(client("memory"))
         return settings.map {
             $0.1.maxmemoryBytes > 0 ? Double($0.1.usedBytes) / Double($0.1.maxmemoryBytes) : 0
@@ -31,7 +31,7 @@ extension RedisEventLog {
 
     /// Adds up what the log's keys take in the server, or in all masters of a cluster: for measurements, it
     /// asks for each key. Blocks.
-    public func memory() throws(LogFailure) -> LogMemory {
+    package func memory() throws(LogFailure) -> LogMemory {
         let client = client("memory")
         var memory = LogMemory(keys: 0, bytes: 0)
         try client.forEachPage(ofKeys: "reel:{*", "memory") { keys throws(LogFailure) in

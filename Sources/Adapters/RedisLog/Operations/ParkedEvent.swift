@@ -1,27 +1,27 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 /// An event that a group gave up on and set aside.
-public struct ParkedEvent: Sendable, Hashable {
+package struct ParkedEvent: Sendable, Hashable {
     /// Where the event stands in the log.
-    public var position: LogPosition
+    package var position: LogPosition
     /// The group that set it aside.
-    public var group: String
+    package var group: String
     /// The event's id; like the other attributes empty when it could not be read.
-    public var eventID: String
+    package var eventID: String
     /// The event's type.
-    public var type: String
+    package var type: String
     /// Its subject.
-    public var subject: String
+    package var subject: String
     /// Its partition key.
-    public var partitionKey: String
+    package var partitionKey: String
     /// Its sequence in its partition key; 0 when it could not be read.
-    public var sequence: UInt64
+    package var sequence: UInt64
     /// Why it was set aside.
-    public var reason: ParkedReason
+    package var reason: ParkedReason
     /// Its payload, one JSON object, byte for byte. Of an entry that could not be read, `entry_hex` has its
     /// names and values in turn, in hexadecimal digits.
-    public var data: [UInt8]
+    package var data: [UInt8]
 
     init(_ event: RecordedEvent, group: String, reason: ParkedReason) {
         position = event.position
@@ -57,7 +57,7 @@ public struct ParkedEvent: Sendable, Hashable {
     }
 
     /// The event and its reason as one JSON object.
-    public func encode(into writer: inout JSONWriter) {
+    package func encode(into writer: inout JSONWriter) {
         writer.object { json in
             json.member("position", position.description)
             json.member("group", group)

@@ -1,33 +1,33 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 
 /// How far a stage, or a subscription, is behind in one partition. Counted from our own ranks; ages are by
 /// the server's clock, which also gave the entries their time.
-public struct PartitionLag: Sendable, Hashable {
+package struct PartitionLag: Sendable, Hashable {
     /// Partition of the log.
-    public var partition: Int
+    package var partition: Int
     /// Events that were not taken up yet.
-    public var behind = 0
+    package var behind = 0
     /// Events that were delivered and are not finished; 0 for subscriptions that need order.
-    public var pending = 0
+    package var pending = 0
     /// Events that were set aside.
-    public var parked = 0
+    package var parked = 0
     /// Milliseconds since the oldest event that is not finished was appended; nil when all are.
-    public var oldestMilliseconds: Int?
+    package var oldestMilliseconds: Int?
     /// Milliseconds since the oldest event that was delivered and is not finished was appended.
-    public var oldestPendingMilliseconds: Int?
+    package var oldestPendingMilliseconds: Int?
     /// Who owns the partition; empty when nobody does. Nil for stages, whose workers share all.
-    public var owner: String?
+    package var owner: String?
     /// How often the partition has changed its owner. Nil for stages.
-    public var generation: UInt64?
+    package var generation: UInt64?
 
     /// A partition in which nothing is behind.
-    public init(partition: Int) { self.partition = partition }
+    package init(partition: Int) { self.partition = partition }
 }
 
 extension RedisGroups {
     /// How far a stage's group is behind in each partition; nil when no partition knows it.
-    public func lag(ofGroup group: String) throws(LogFailure) -> [PartitionLag]? {
+    package func lag(ofGroup group: String) throws(LogFailure) -> [PartitionLag]? {
         var lags = Dictionary(uniqueKeysWithValues: partitions.map { ($0, PartitionLag(partition: $0)) })
         var known: [LogPosition] = []
         var pendingFrom: [Int: UInt64] = [:]
@@ -68,7 +68,7 @@ extension RedisGroups {
     /// - Parameters:
     ///   - positions: its checkpoints; partitions that are absent start at their beginning.
     ///   - holders: who owns what.
-    public func lag(
+    package func lag(
         ofSubscription subscription: String, after positions: [Int: LogPosition], _ holders: [LeaseHolder]
     ) throws(LogFailure) -> [PartitionLag] {
         var lags = Dictionary(uniqueKeysWithValues: partitions.map { ($0, PartitionLag(partition: $0)) })

@@ -1,9 +1,9 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 
 /// The ceiling that an append is measured against: the same entries by plain pipelined XADD, into a
 /// stream of its own, without version check, idempotency and index. Blocks; one thread.
-public final class PlainAppend {
+package final class PlainAppend {
     private let client: RedisClient
     private let key: String
     private var commands = CommandBuffer()
@@ -14,7 +14,7 @@ public final class PlainAppend {
     }
 
     /// Appends events in one round trip.
-    public func append(_ events: [(partitionKey: String, sequence: String, event: ProposedEvent)])
+    package func append(_ events: [(partitionKey: String, sequence: String, event: ProposedEvent)])
         throws(LogFailure)
     {
         commands.removeAll()
@@ -29,12 +29,12 @@ public final class PlainAppend {
     }
 
     /// Removes the stream again.
-    public func remove() throws(LogFailure) { _ = try client.command("remove", key, ["UNLINK", key]) }
+    package func remove() throws(LogFailure) { _ = try client.command("remove", key, ["UNLINK", key]) }
 }
 
 extension RedisEventLog {
     /// The ceiling for a benchmark of append, in a stream of the given name beside the log.
-    public func plainAppend(name: String) -> PlainAppend { PlainAppend(client("bench"), name: name) }
+    package func plainAppend(name: String) -> PlainAppend { PlainAppend(client("bench"), name: name) }
 }
 
 extension EntryCoding {

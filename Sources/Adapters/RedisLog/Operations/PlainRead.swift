@@ -1,9 +1,9 @@
-public import EventSourcing
+package import EventSourcing
 
 extension RedisEventLog {
     /// The ceiling that reading the log is measured against: XRANGE over every partition on one connection,
     /// page by page, with nothing taken out of the entries but their ids. Answers how many there are.
-    public func plainRead(pageSize: Int) throws(LogFailure) -> Int {
+    package func plainRead(pageSize: Int) throws(LogFailure) -> Int {
         let client = client("plain-read")
         var commands = CommandBuffer()
         var entries = 0

@@ -1,18 +1,18 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 
 /// How far a group is behind.
-public struct GroupBacklog: Sendable, Hashable {
+package struct GroupBacklog: Sendable, Hashable {
     /// Name of the group.
-    public var group: String
+    package var group: String
     /// Events that were not yet delivered to any member.
-    public var behind: Int
+    package var behind: Int
     /// Events that were delivered and not yet acknowledged.
-    public var pending: Int
+    package var pending: Int
     /// Events that were set aside.
-    public var parked: Int
+    package var parked: Int
     /// `behind` by partition.
-    public var behindByPartition: [Int]
+    package var behindByPartition: [Int]
 }
 
 /// Exact figures about consumer groups. Blocks; one thread.
@@ -20,7 +20,7 @@ public struct GroupBacklog: Sendable, Hashable {
 /// The server's own `lag` is not used: it is nil or wrong after deletions, and for groups that were made
 /// in the middle of a stream. Here a rank is counted from the nearest milestone that the append
 /// function left (about every 256th entry), so the cost does not grow with the backlog.
-public final class RedisGroups {
+package final class RedisGroups {
     let client: RedisClient
     /// Those that are counted.
     let partitions: [Int]
@@ -34,7 +34,7 @@ public final class RedisGroups {
 
     /// How far a group is behind; nil when no partition knows it. Appends that happen meanwhile may or
     /// may not be counted.
-    public func backlog(of group: String) throws(LogFailure) -> GroupBacklog? {
+    package func backlog(of group: String) throws(LogFailure) -> GroupBacklog? {
         var known: [LogPosition] = []
         var backlog = GroupBacklog(
             group: group, behind: 0, pending: 0, parked: 0,
@@ -67,7 +67,7 @@ public final class RedisGroups {
     }
 
     /// How many events stand after each of the positions in its partition, those in the archive included.
-    public func remaining(after positions: [LogPosition]) throws(LogFailure) -> [Int] {
+    package func remaining(after positions: [LogPosition]) throws(LogFailure) -> [Int] {
         try archive.ask(Set(positions.map(\.partition)).sorted(), "rank")
         let few = 200
         var counts = try count(positions.map { ($0, "+") }, limit: few)

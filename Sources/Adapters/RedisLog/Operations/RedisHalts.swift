@@ -1,17 +1,17 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 
 /// A partition that is halted.
-public struct HaltedPartition: Sendable, Hashable {
+package struct HaltedPartition: Sendable, Hashable {
     /// Its number.
-    public var partition: Int
+    package var partition: Int
     /// What was noticed, and when.
-    public var reason: String
+    package var reason: String
 }
 
 /// Partitions that are halted because they lack events that were acknowledged or read before. Blocks;
 /// one thread.
-public final class RedisHalts {
+package final class RedisHalts {
     private let client: RedisClient
     private let history: HistoryWatch
     private let notify: @Sendable (RedisLogNotice) -> Void
@@ -27,19 +27,19 @@ public final class RedisHalts {
     }
 
     /// The halted partitions in order.
-    public func list() throws(LogFailure) -> [HaltedPartition] {
+    package func list() throws(LogFailure) -> [HaltedPartition] {
         try book().marks.sorted { $0.key < $1.key }.map {
             HaltedPartition(partition: $0.key, reason: $0.value)
         }
     }
 
     /// The last lifting of each partition that was halted before, by partition.
-    public func lifted() throws(LogFailure) -> [LiftedHalt] { try book().lifted }
+    package func lifted() throws(LogFailure) -> [LiftedHalt] { try book().lifted }
 
     /// Takes in, for the whole process, what others have halted and lifted. Where a halt was lifted, feeds
     /// and subscriptions fail once with `lostHistory`, and whoever opens them anew goes on there too. Calling
     /// it once a second bounds how long a process goes on in a partition that another one has halted.
-    public func refresh() throws(LogFailure) {
+    package func refresh() throws(LogFailure) {
         let book = try book()
         let change = history.take(book)
         for partition in change.halted.sorted() {
@@ -73,7 +73,7 @@ public final class RedisHalts {
     /// Takes back what the archive has of halted partitions, and opens those that lack nothing any more: the
     /// server's data were restored, or the archive had it all.
     /// - Returns: the partitions that go on.
-    public func mend() throws(LogFailure) -> [Int] {
+    package func mend() throws(LogFailure) -> [Int] {
         let book = try book()
         try releaseHere()
         // What an earlier version halted does not say what is missing: people decide.
@@ -124,7 +124,7 @@ public final class RedisHalts {
 
     /// Takes back what the archive has of a halted partition, also what nobody has vouched for.
     /// - Returns: why that can't be; nil when it is done, or there was nothing.
-    public func takeBack(_ partition: Int) throws(LogFailure) -> String? {
+    package func takeBack(_ partition: Int) throws(LogFailure) -> String? {
         guard let recovery = history.recovery else { return "this process was given no archive" }
         return try recovery.run([partition], byHand: true).first?.text
     }
@@ -134,7 +134,7 @@ public final class RedisHalts {
     /// segments of the archive that contradict it are set aside. What was derived elsewhere from the lost
     /// events must be put right before.
     /// - Returns: nil when the partition is not halted.
-    public func lift(
+    package func lift(
         _ partition: Int, by actor: String, because reason: String
     ) throws(LogFailure) -> LiftedHalt? {
         let name = LogPosition.partitionName(partition)

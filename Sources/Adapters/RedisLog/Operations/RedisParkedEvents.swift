@@ -1,11 +1,11 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 
 /// Events that were set aside: listing them, giving them another try, or letting them go. Blocks;
 /// one thread.
-public final class RedisParkedEvents {
+package final class RedisParkedEvents {
     /// What became of a parked event.
-    public enum Outcome: Sendable, Hashable {
+    package enum Outcome: Sendable, Hashable {
         /// Done.
         case done
         /// There is no such parked event.
@@ -23,7 +23,7 @@ public final class RedisParkedEvents {
     }
 
     /// How many events a group has set aside.
-    public func count(group: String) throws(LogFailure) -> Int {
+    package func count(group: String) throws(LogFailure) -> Int {
         var commands = CommandBuffer()
         for partition in 0..<partitioning.count { commands.command("HLEN", LogKeys.parked(partition, group)) }
         var count = 0
@@ -34,7 +34,7 @@ public final class RedisParkedEvents {
     }
 
     /// Events that a group has set aside, oldest first within a partition, at most `limit`.
-    public func list(group: String, limit: Int = 1000) throws(LogFailure) -> [ParkedEvent] {
+    package func list(group: String, limit: Int = 1000) throws(LogFailure) -> [ParkedEvent] {
         var events: [ParkedEvent] = []
         for partition in 0..<partitioning.count where events.count < limit {
             events += try all(group: group, partition: partition)
@@ -43,7 +43,7 @@ public final class RedisParkedEvents {
     }
 
     /// Everything that a group has set aside in one partition, oldest first.
-    public func all(group: String, partition: Int) throws(LogFailure) -> [ParkedEvent] {
+    package func all(group: String, partition: Int) throws(LogFailure) -> [ParkedEvent] {
         let key = LogKeys.parked(partition, group)
         // The server may show a field twice while the hash grows.
         var found: [LogPosition: ParkedEvent] = [:]
@@ -61,7 +61,7 @@ public final class RedisParkedEvents {
     }
 
     /// One parked event; nil when there is none.
-    public func find(group: String, _ position: LogPosition) throws(LogFailure) -> ParkedEvent? {
+    package func find(group: String, _ position: LogPosition) throws(LogFailure) -> ParkedEvent? {
         guard position.partition < partitioning.count else { return nil }
         let key = LogKeys.parked(position.partition, group)
         let reply = try client.command("show parked", key, ["HGET", key, position.entryID])
@@ -78,7 +78,7 @@ public final class RedisParkedEvents {
     }
 
     /// Gives a parked event back to its group: it is delivered again, its tries counted anew.
-    public func retry(group: String, _ position: LogPosition) throws(LogFailure) -> Outcome {
+    package func retry(group: String, _ position: LogPosition) throws(LogFailure) -> Outcome {
         let nobody = ConsumerName(instance: "parked", number: 0)
         let reply = try client.call(
             "retry parked", "\(position)", "reel_unpark",
@@ -92,14 +92,14 @@ public final class RedisParkedEvents {
     }
 
     /// Forgets a parked event; it stays in the log and is not delivered to the group again.
-    public func discard(group: String, _ position: LogPosition) throws(LogFailure) -> Outcome {
+    package func discard(group: String, _ position: LogPosition) throws(LogFailure) -> Outcome {
         let key = LogKeys.parked(position.partition, group)
         let reply = try client.command("discard parked", key, ["HDEL", key, position.entryID])
         return reply.integer == 1 ? .done : .notParked
     }
 
     /// Asks the owner of an ordered subscription's partition to take up a history again that it set aside.
-    public func retry(subscription: String, _ position: LogPosition) throws(LogFailure) -> Outcome {
+    package func retry(subscription: String, _ position: LogPosition) throws(LogFailure) -> Outcome {
         guard try find(group: subscription, position) != nil else { return .notParked }
         let key = LogKeys.parkedRetries(position.partition, subscription)
         _ = try client.command("retry parked", key, ["HSET", key, position.entryID, "asked"])
@@ -107,7 +107,7 @@ public final class RedisParkedEvents {
     }
 
     /// Gives a history up in an ordered subscription: its events are passed over from here on.
-    public func discard(
+    package func discard(
         subscription: String, _ position: LogPosition, partitionKey: String
     ) throws(LogFailure) -> Outcome {
         let partitionKey = partitionKey.isEmpty ? HeldKey.name(of: position) : partitionKey

@@ -1,9 +1,9 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 extension RedisGroups {
     /// The server's time.
-    public func time() throws(LogFailure) -> Timestamp {
+    package func time() throws(LogFailure) -> Timestamp {
         Timestamp(milliseconds: 0)
             .advanced(byMilliseconds: Int64(clamping: try client.serverMilliseconds("time")))
     }

@@ -1,37 +1,37 @@
-public import EventSourcing
+package import EventSourcing
 
 /// A key of the log that holds something else than Reel wrote: somebody else can write the server.
-public struct SpoiledKey: Sendable, Hashable, CustomStringConvertible {
+package struct SpoiledKey: Sendable, Hashable, CustomStringConvertible {
     /// Its name.
-    public var key: String
+    package var key: String
     /// What is wrong with it.
-    public var text: String
+    package var text: String
 
     /// A key, and what is wrong with it.
-    public init(key: String, text: String) {
+    package init(key: String, text: String) {
         self.key = key
         self.text = text
     }
 
     /// The partition whose key it is; nil for keys of the whole log.
-    public var partition: Int? { LogKeys.partition(of: key) }
+    package var partition: Int? { LogKeys.partition(of: key) }
 
     /// Whether one partition key's history alone depends on it.
-    public var isOfOneHistory: Bool { LogKeys.isOfOneHistory(key) }
+    package var isOfOneHistory: Bool { LogKeys.isOfOneHistory(key) }
 
     /// Key and text on one line.
-    public var description: String { "\(key): \(text)" }
+    package var description: String { "\(key): \(text)" }
 }
 
 /// The spoiled keys of a log.
-public struct SpoiledKeys: Sendable {
+package struct SpoiledKeys: Sendable {
     /// They, in the order of their names.
-    public internal(set) var keys: [SpoiledKey] = []
+    package internal(set) var keys: [SpoiledKey] = []
     /// Whether the keys of every history were looked at.
-    public internal(set) var isComplete = true
+    package internal(set) var isComplete = true
 
     /// Partitions of which no figure can be had: a key of the whole partition is spoiled.
-    public var partitions: Set<Int> { Set(keys.filter { !$0.isOfOneHistory }.compactMap(\.partition)) }
+    package var partitions: Set<Int> { Set(keys.filter { !$0.isOfOneHistory }.compactMap(\.partition)) }
 }
 
 extension RedisEventLog {
@@ -39,7 +39,7 @@ extension RedisEventLog {
     /// say how far somebody is, and by whether what tells of one history agrees. What verifying a history
     /// reads besides is looked at there. Writes nothing. Blocks.
     /// - Parameter keysAtMost: of histories; more of them are not looked at.
-    public func spoiledKeys(keysAtMost: Int) throws(LogFailure) -> SpoiledKeys {
+    package func spoiledKeys(keysAtMost: Int) throws(LogFailure) -> SpoiledKeys {
         let client = client("spoiled")
         let registry = options.subscriptions ?? SubscriptionRegistry([])
         let members = registry.ordered.map { LogKeys.members($0.name) }

@@ -1,11 +1,11 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 /// Counts beside the log, so that limits hold over all gateways: one hash for each subject and rule, one
 /// server-side call. The time is the server's, so that gateways' clocks need not agree.
 ///
 /// Any thread may call; each call borrows a connection, and there are at most as many as calls at once.
-public final class RedisRateCounter: RateCounter {
+package final class RedisRateCounter: RateCounter {
     private struct Idle: @unchecked Sendable {
         // Sendable because a client is either in here, or with the one thread that took it out.
         var clients: [RedisClient] = []
@@ -34,7 +34,8 @@ public final class RedisRateCounter: RateCounter {
     }
 
     /// Takes up to `count` of what a subject may do.
-    public func take(_ count: Int, of subject: String, under rule: RateRule) throws(LogFailure) -> RateGrant {
+    package func take(_ count: Int, of subject: String, under rule: RateRule) throws(LogFailure) -> RateGrant
+    {
         let key = LogKeys.rate(rule.name, subject)
         let client = borrow()
         let reply = try client.call(
@@ -72,7 +73,7 @@ public final class RedisRateCounter: RateCounter {
 extension RedisEventLog {
     /// Counts of what subjects do, kept beside the log.
     /// - Parameter clock: time to count by instead of the server's, for tests.
-    public func rateCounter(clock: (any WallClock)? = nil) -> RedisRateCounter {
+    package func rateCounter(clock: (any WallClock)? = nil) -> RedisRateCounter {
         RedisRateCounter(self, clock: clock)
     }
 }

@@ -1,7 +1,7 @@
 extension JSONValue {
     /// Reads one JSON text, UTF-8. Refuses everything RFC 8259 does, and also duplicate names, lone
     /// surrogates, nesting beyond `maximumDepth` and anything behind the value.
-    public init(parsing bytes: [UInt8], maximumDepth: Int = 32) throws(JSONError) {
+    package init(parsing bytes: [UInt8], maximumDepth: Int = 32) throws(JSONError) {
         self = try bytes.withUnsafeBufferPointer { (bytes) throws(JSONError) in
             var reader = JSONReader(bytes: bytes, depthLeft: maximumDepth)
             reader.skipSpace()

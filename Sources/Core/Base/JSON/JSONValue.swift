@@ -1,14 +1,12 @@
 /// A JSON value that was read (RFC 8259). Objects keep their order.
-public enum JSONValue: Sendable, Hashable {
+package enum JSONValue: Sendable, Hashable {
     /// One member of an object.
-    public struct Member: Sendable, Hashable {
+    package struct Member: Sendable, Hashable {
         /// Its name.
-        public var name: String
+        package var name: String
         /// Its value.
-        public var value: JSONValue
-
-        /// A member from its parts.
-        public init(name: String, value: JSONValue) {
+        package var value: JSONValue
+        package init(name: String, value: JSONValue) {
             self.name = name
             self.value = value
         }
@@ -30,26 +28,26 @@ public enum JSONValue: Sendable, Hashable {
     case object([Member])
 
     /// The member of an object; nil when it is absent or this is no object.
-    public subscript(_ name: String) -> JSONValue? {
+    package subscript(_ name: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
         return members.first { $0.name == name }?.value
     }
 
     /// The string, if it is one.
-    public var string: String? {
+    package var string: String? {
         guard case .string(let string) = self else { return nil }
         return string
     }
 
     /// The integer, if it is one.
-    public var integer: Int64? {
+    package var integer: Int64? {
         guard case .integer(let integer) = self else { return nil }
         return integer
     }
 
     /// The whole number, however it is written: `30`, `30.0` and `3e1` alike, as JSON Schema has it; nil for
     /// any other value, and where it does not fit 64 bits.
-    public var whole: Int64? {
+    package var whole: Int64? {
         switch self {
         case .integer(let integer): integer
         case .number(let number): Int64(exactly: number)
@@ -58,7 +56,7 @@ public enum JSONValue: Sendable, Hashable {
     }
 
     /// The number, whole or not.
-    public var number: Double? {
+    package var number: Double? {
         switch self {
         case .integer(let integer): Double(integer)
         case .number(let number): number
@@ -67,34 +65,34 @@ public enum JSONValue: Sendable, Hashable {
     }
 
     /// The truth value, if it is one.
-    public var bool: Bool? {
+    package var bool: Bool? {
         guard case .bool(let flag) = self else { return nil }
         return flag
     }
 
     /// The elements, if it is an array.
-    public var array: [JSONValue]? {
+    package var array: [JSONValue]? {
         guard case .array(let elements) = self else { return nil }
         return elements
     }
 
     /// The members, if it is an object.
-    public var members: [Member]? {
+    package var members: [Member]? {
         guard case .object(let members) = self else { return nil }
         return members
     }
 
     /// Whether it is null.
-    public var isNull: Bool { self == .null }
+    package var isNull: Bool { self == .null }
 }
 
 /// Text that is not the JSON that is accepted.
-public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
+package struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
     /// Offset of the offending byte.
-    public var offset: Int
+    package var offset: Int
     /// What is wrong there.
-    public var text: String
+    package var text: String
 
     /// Place and text.
-    public var description: String { "JSON, byte \(offset): \(text)" }
+    package var description: String { "JSON, byte \(offset): \(text)" }
 }

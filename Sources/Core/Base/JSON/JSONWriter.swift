@@ -1,32 +1,32 @@
 /// Writes JSON text into a buffer that its owner can use again; allocates nothing per value.
 ///
 /// The caller decides order and nesting; the writer takes care of commas, quotes and escapes.
-public struct JSONWriter: Sendable {
+package struct JSONWriter: Sendable {
     /// The text so far, UTF-8.
-    public private(set) var bytes: [UInt8] = []
+    package private(set) var bytes: [UInt8] = []
     private var needsComma = false
 
     /// An empty writer.
-    public init(reserving capacity: Int = 512) { bytes.reserveCapacity(capacity) }
+    package init(reserving capacity: Int = 512) { bytes.reserveCapacity(capacity) }
 
     /// Forgets the text and keeps the memory.
-    public mutating func removeAll() {
+    package mutating func removeAll() {
         bytes.removeAll(keepingCapacity: true)
         needsComma = false
     }
 
     /// The text as a string.
-    public var text: String { String(decoding: bytes, as: UTF8.self) }
+    package var text: String { String(decoding: bytes, as: UTF8.self) }
 
     private mutating func separate() {
         if needsComma { bytes.append(0x2C) }
     }
 
     /// An object whose members `body` writes.
-    public mutating func object(_ body: (inout JSONWriter) -> Void) { nest(0x7B, 0x7D, body) }
+    package mutating func object(_ body: (inout JSONWriter) -> Void) { nest(0x7B, 0x7D, body) }
 
     /// An array whose elements `body` writes.
-    public mutating func array(_ body: (inout JSONWriter) -> Void) { nest(0x5B, 0x5D, body) }
+    package mutating func array(_ body: (inout JSONWriter) -> Void) { nest(0x5B, 0x5D, body) }
 
     private mutating func nest(_ open: UInt8, _ close: UInt8, _ body: (inout JSONWriter) -> Void) {
         separate()
@@ -38,7 +38,7 @@ public struct JSONWriter: Sendable {
     }
 
     /// The name of the member whose value comes next.
-    public mutating func key(_ name: StaticString) {
+    package mutating func key(_ name: StaticString) {
         separate()
         bytes.append(0x22)
         name.withUTF8Buffer { bytes.append(contentsOf: $0) }
@@ -48,7 +48,7 @@ public struct JSONWriter: Sendable {
     }
 
     /// The name of the member whose value comes next, when it is not known at compile time.
-    public mutating func key(dynamic name: String) {
+    package mutating func key(dynamic name: String) {
         separate()
         quoted(name)
         bytes.append(0x3A)
@@ -56,21 +56,21 @@ public struct JSONWriter: Sendable {
     }
 
     /// A string.
-    public mutating func value(_ string: String) {
+    package mutating func value(_ string: String) {
         separate()
         quoted(string)
         needsComma = true
     }
 
     /// An integer.
-    public mutating func value(_ integer: some BinaryInteger) {
+    package mutating func value(_ integer: some BinaryInteger) {
         separate()
         bytes.append(contentsOf: String(integer).utf8)
         needsComma = true
     }
 
     /// A number; infinities and NaN, which JSON has no words for, become null.
-    public mutating func value(_ number: Double) {
+    package mutating func value(_ number: Double) {
         separate()
         if !number.isFinite {
             bytes.append(contentsOf: "null".utf8)
@@ -83,92 +83,92 @@ public struct JSONWriter: Sendable {
     }
 
     /// true or false.
-    public mutating func value(_ flag: Bool) {
+    package mutating func value(_ flag: Bool) {
         separate()
         bytes.append(contentsOf: (flag ? "true" : "false").utf8)
         needsComma = true
     }
 
     /// null.
-    public mutating func null() {
+    package mutating func null() {
         separate()
         bytes.append(contentsOf: "null".utf8)
         needsComma = true
     }
 
     /// JSON text that is valid already.
-    public mutating func raw(_ json: some Sequence<UInt8>) {
+    package mutating func raw(_ json: some Sequence<UInt8>) {
         separate()
         bytes.append(contentsOf: json)
         needsComma = true
     }
 
     /// A time as RFC 3339 text.
-    public mutating func value(_ time: Timestamp) { value(time.rfc3339) }
+    package mutating func value(_ time: Timestamp) { value(time.rfc3339) }
 
     /// A member with a string.
-    public mutating func member(_ name: StaticString, _ string: String) {
+    package mutating func member(_ name: StaticString, _ string: String) {
         key(name)
         value(string)
     }
 
     /// A member with a string, left out when there is none.
-    public mutating func member(_ name: StaticString, _ string: String?) {
+    package mutating func member(_ name: StaticString, _ string: String?) {
         if let string { member(name, string) }
     }
 
     /// A member with an integer.
-    public mutating func member(_ name: StaticString, _ integer: some BinaryInteger) {
+    package mutating func member(_ name: StaticString, _ integer: some BinaryInteger) {
         key(name)
         value(integer)
     }
 
     /// A member with an integer, left out when there is none.
-    public mutating func member(_ name: StaticString, _ integer: (some BinaryInteger)?) {
+    package mutating func member(_ name: StaticString, _ integer: (some BinaryInteger)?) {
         if let integer { member(name, integer) }
     }
 
     /// A member with a number.
-    public mutating func member(_ name: StaticString, _ number: Double) {
+    package mutating func member(_ name: StaticString, _ number: Double) {
         key(name)
         value(number)
     }
 
     /// A member with a number, left out when there is none.
-    public mutating func member(_ name: StaticString, _ number: Double?) {
+    package mutating func member(_ name: StaticString, _ number: Double?) {
         if let number { member(name, number) }
     }
 
     /// A member with a truth value.
-    public mutating func member(_ name: StaticString, _ flag: Bool) {
+    package mutating func member(_ name: StaticString, _ flag: Bool) {
         key(name)
         value(flag)
     }
 
     /// A member with a truth value, left out when there is none.
-    public mutating func member(_ name: StaticString, _ flag: Bool?) {
+    package mutating func member(_ name: StaticString, _ flag: Bool?) {
         if let flag { member(name, flag) }
     }
 
     /// A member with a time.
-    public mutating func member(_ name: StaticString, _ time: Timestamp) {
+    package mutating func member(_ name: StaticString, _ time: Timestamp) {
         key(name)
         value(time)
     }
 
     /// A member with a time, left out when there is none.
-    public mutating func member(_ name: StaticString, _ time: Timestamp?) {
+    package mutating func member(_ name: StaticString, _ time: Timestamp?) {
         if let time { member(name, time) }
     }
 
     /// A member with an array of strings.
-    public mutating func member(_ name: StaticString, _ strings: [String]) {
+    package mutating func member(_ name: StaticString, _ strings: [String]) {
         key(name)
         array { for string in strings { $0.value(string) } }
     }
 
     /// A member with an object.
-    public mutating func member(_ name: StaticString, object body: (inout JSONWriter) -> Void) {
+    package mutating func member(_ name: StaticString, object body: (inout JSONWriter) -> Void) {
         key(name)
         object(body)
     }

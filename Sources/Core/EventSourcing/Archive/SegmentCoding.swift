@@ -5,9 +5,9 @@ internal import Base
 /// One entry after the other: its length, then the two parts of its id, its sequence and its version, then
 /// the texts of `fields`, each with its length. Numbers are LEB128, lengths in bytes. What is the same in
 /// every entry (`specversion`, `datacontenttype`) or follows from other fields is left out.
-public enum SegmentCoding {
+package enum SegmentCoding {
     /// Appends one entry.
-    public static func encode(_ recorded: RecordedEvent, into bytes: inout [UInt8]) {
+    package static func encode(_ recorded: RecordedEvent, into bytes: inout [UInt8]) {
         var body: [UInt8] = []
         body.reserveCapacity(320 + recorded.data.count)
         put(recorded.position.milliseconds, into: &body)
@@ -31,7 +31,7 @@ public enum SegmentCoding {
     }
 
     /// All entries in a row.
-    public static func encode(_ events: [RecordedEvent]) -> [UInt8] {
+    package static func encode(_ events: [RecordedEvent]) -> [UInt8] {
         var bytes: [UInt8] = []
         for event in events { encode(event, into: &bytes) }
         return bytes
@@ -48,14 +48,14 @@ public enum SegmentCoding {
 }
 
 /// Walks through the entries of a segment.
-public struct SegmentCursor {
+package struct SegmentCursor {
     private let bytes: [UInt8]
     private let partition: Int
     /// Bytes that were passed.
-    public private(set) var offset = 0
+    package private(set) var offset = 0
 
     /// A cursor at an offset where an entry begins.
-    public init(_ bytes: [UInt8], partition: Int, offset: Int = 0) {
+    package init(_ bytes: [UInt8], partition: Int, offset: Int = 0) {
         self.bytes = bytes
         self.partition = partition
         self.offset = offset
@@ -90,12 +90,12 @@ public struct SegmentCursor {
     }
 
     /// Whether all entries were passed.
-    public var isAtEnd: Bool { offset >= bytes.count }
+    package var isAtEnd: Bool { offset >= bytes.count }
 
     /// The entry at the cursor, which goes on behind it. Entries that `wanted` does not want, judged by
     /// position and partition key, are passed without being read: then the answer holds no event. Nil where
     /// the bytes do not follow the format.
-    public mutating func next(
+    package mutating func next(
         _ wanted: (LogPosition, () -> String) -> Bool
     ) -> (position: LogPosition, event: RecordedEvent?)? {
         guard let length = number(), length <= UInt64(bytes.count - offset) else { return nil }
@@ -143,7 +143,7 @@ public struct SegmentCursor {
 
 extension SegmentCoding {
     /// All entries of a payload; nil where it does not follow the format.
-    public static func decode(_ payload: [UInt8], partition: Int) -> [RecordedEvent]? {
+    package static func decode(_ payload: [UInt8], partition: Int) -> [RecordedEvent]? {
         var cursor = SegmentCursor(payload, partition: partition)
         var events: [RecordedEvent] = []
         while !cursor.isAtEnd {

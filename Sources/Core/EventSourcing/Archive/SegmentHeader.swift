@@ -1,27 +1,25 @@
 internal import Base
 
 /// What a segment says of itself: one JSON object at its beginning.
-public struct SegmentHeader: Sendable, Hashable {
+package struct SegmentHeader: Sendable, Hashable {
     /// The format that this version reads and writes.
-    public static let format = 1
+    package static let format = 1
 
     /// Epoch of the log.
-    public var epoch: String
+    package var epoch: String
     /// Entries up to this position are in earlier segments.
-    public var after: LogPosition
+    package var after: LogPosition
     /// The first entry.
-    public var first: LogPosition
+    package var first: LogPosition
     /// The last entry.
-    public var last: LogPosition
+    package var last: LogPosition
     /// Entries in the segment.
-    public var count: Int
+    package var count: Int
     /// Entries of the partition before the segment.
-    public var countBefore: Int
+    package var countBefore: Int
     /// Hash of the segment before this one: each vouches for all before it. Empty for the first.
-    public var previousHash: String
-
-    /// A header from its parts.
-    public init(
+    package var previousHash: String
+    package init(
         epoch: String, after: LogPosition, first: LogPosition, last: LogPosition, count: Int,
         countBefore: Int, previousHash: String
     ) {
@@ -35,10 +33,10 @@ public struct SegmentHeader: Sendable, Hashable {
     }
 
     /// The segment's name.
-    public var name: SegmentName { SegmentName(after: after, last: last) }
+    package var name: SegmentName { SegmentName(after: after, last: last) }
 
     /// The header as JSON.
-    public var json: [UInt8] {
+    package var json: [UInt8] {
         var writer = JSONWriter()
         writer.object { json in
             json.member("format", Self.format)
@@ -59,7 +57,7 @@ public struct SegmentHeader: Sendable, Hashable {
     private static let maximumCount: Int64 = 1 << 52
 
     /// Reads what `json` writes, byte for byte; nil for anything else.
-    public init?(parsing bytes: [UInt8]) {
+    package init?(parsing bytes: [UInt8]) {
         guard let json = try? JSONValue(parsing: bytes), json["format"]?.integer == Int64(Self.format),
             let partition = json["partition"]?.integer.flatMap({ Int(exactly: $0) }), partition >= 0,
             let epoch = json["epoch"]?.string,

@@ -5,19 +5,19 @@ internal import Base
 ///
 /// A record is the first 8 bytes of the key's SHA-256, then the first and the last sequence, 8 bytes each,
 /// all big endian. Two keys may share the 8 bytes: then both records stand there.
-public struct SegmentIndex: Sendable {
+package struct SegmentIndex: Sendable {
     /// Bytes of one record.
-    public static let recordBytes = 24
+    package static let recordBytes = 24
     private let bytes: [UInt8]
 
     /// Nil when the bytes are no whole number of records.
-    public init?(_ bytes: [UInt8]) {
+    package init?(_ bytes: [UInt8]) {
         guard bytes.count.isMultiple(of: Self.recordBytes) else { return nil }
         self.bytes = bytes
     }
 
     /// The index of events in the order of their log.
-    public init(of events: [RecordedEvent]) {
+    package init(of events: [RecordedEvent]) {
         var ranges: [String: (first: UInt64, last: UInt64)] = [:]
         for event in events {
             ranges[event.partitionKey, default: (event.sequence, event.sequence)].last = event.sequence
@@ -35,13 +35,13 @@ public struct SegmentIndex: Sendable {
     }
 
     /// The index as bytes.
-    public var encoded: [UInt8] { bytes }
+    package var encoded: [UInt8] { bytes }
 
     /// What a key is found by.
-    public static func mark(of key: String) -> [UInt8] { Array(SHA256.digest(of: key.utf8).prefix(8)) }
+    package static func mark(of key: String) -> [UInt8] { Array(SHA256.digest(of: key.utf8).prefix(8)) }
 
     /// Sequences that a key with this mark may have in the segment; nil when it has none.
-    public func range(_ mark: [UInt8]) -> ClosedRange<UInt64>? {
+    package func range(_ mark: [UInt8]) -> ClosedRange<UInt64>? {
         let wanted = mark.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         var low = 0
         var high = bytes.count / Self.recordBytes

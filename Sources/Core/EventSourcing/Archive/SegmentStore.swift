@@ -1,12 +1,10 @@
 /// One partition's part of an archive. Archives of different logs (epochs) never mix.
-public struct ArchiveShelf: Sendable, Hashable {
+package struct ArchiveShelf: Sendable, Hashable {
     /// Epoch of the log (`reel:meta`).
-    public var epoch: String
+    package var epoch: String
     /// Number of the partition.
-    public var partition: Int
-
-    /// A shelf from its parts.
-    public init(epoch: String, partition: Int) {
+    package var partition: Int
+    package init(epoch: String, partition: Int) {
         self.epoch = epoch
         self.partition = partition
     }
@@ -16,23 +14,21 @@ public struct ArchiveShelf: Sendable, Hashable {
 ///
 /// The stretch begins after an entry instead of with one, so that it shows in a listing whether two
 /// segments join: the next one's `after` is this one's `last`.
-public struct SegmentName: Sendable, Hashable, Comparable, CustomStringConvertible {
+package struct SegmentName: Sendable, Hashable, Comparable, CustomStringConvertible {
     /// Entries up to this position are in earlier segments.
-    public var after: LogPosition
+    package var after: LogPosition
     /// The last entry of the segment.
-    public var last: LogPosition
-
-    /// A name from its parts.
-    public init(after: LogPosition, last: LogPosition) {
+    package var last: LogPosition
+    package init(after: LogPosition, last: LogPosition) {
         self.after = after
         self.last = last
     }
 
     /// `<after>_<last>.seg`, such as `0-0_1700000000000-3.seg`.
-    public var description: String { "\(after.entryID)_\(last.entryID).seg" }
+    package var description: String { "\(after.entryID)_\(last.entryID).seg" }
 
     /// Reads what `description` writes; nil for anything else.
-    public init?(_ text: String, partition: Int) {
+    package init?(_ text: String, partition: Int) {
         guard text.hasSuffix(".seg") else { return nil }
         let parts = text.dropLast(4).split(separator: "_", omittingEmptySubsequences: false)
         guard parts.count == 2, let after = LogPosition(partition: partition, entryID: parts[0]),
@@ -43,24 +39,22 @@ public struct SegmentName: Sendable, Hashable, Comparable, CustomStringConvertib
     }
 
     /// By start, then by end.
-    public static func < (a: SegmentName, b: SegmentName) -> Bool { (a.after, a.last) < (b.after, b.last) }
+    package static func < (a: SegmentName, b: SegmentName) -> Bool { (a.after, a.last) < (b.after, b.last) }
 }
 
 /// A segment as a store gives it back, its checksum verified.
-public struct StoredSegment: Sendable, Hashable {
+package struct StoredSegment: Sendable, Hashable {
     /// Header, one JSON object.
-    public var header: [UInt8]
+    package var header: [UInt8]
     /// Which partition keys have entries in it.
-    public var index: [UInt8]
+    package var index: [UInt8]
     /// The entries.
-    public var payload: [UInt8]
+    package var payload: [UInt8]
     /// Lower-case hex of the checksum over the whole segment.
-    public var hash: String
+    package var hash: String
     /// Lower-case hex of the checksum over what stands before the entries.
-    public var frontHash: String
-
-    /// A segment from its parts.
-    public init(header: [UInt8], index: [UInt8], payload: [UInt8], hash: String, frontHash: String) {
+    package var frontHash: String
+    package init(header: [UInt8], index: [UInt8], payload: [UInt8], hash: String, frontHash: String) {
         self.header = header
         self.index = index
         self.payload = payload
@@ -70,16 +64,14 @@ public struct StoredSegment: Sendable, Hashable {
 }
 
 /// What stands before a segment's entries.
-public struct SegmentFront: Sendable, Hashable {
+package struct SegmentFront: Sendable, Hashable {
     /// Header, one JSON object.
-    public var header: [UInt8]
+    package var header: [UInt8]
     /// Which partition keys have entries in the segment.
-    public var index: [UInt8]
+    package var index: [UInt8]
     /// Lower-case hex of the checksum over both.
-    public var hash: String
-
-    /// A front from its parts.
-    public init(header: [UInt8], index: [UInt8], hash: String) {
+    package var hash: String
+    package init(header: [UInt8], index: [UInt8], hash: String) {
         self.header = header
         self.index = index
         self.hash = hash
@@ -87,9 +79,9 @@ public struct SegmentFront: Sendable, Hashable {
 }
 
 /// Why a segment could not be written, listed or read.
-public struct SegmentFailure: Error, Sendable, Hashable, CustomStringConvertible {
+package struct SegmentFailure: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kinds that callers tell apart.
-    public enum Kind: Sendable, Hashable {
+    package enum Kind: Sendable, Hashable {
         /// There is no such segment.
         case missing
         /// The segment is not what was written.
@@ -99,24 +91,22 @@ public struct SegmentFailure: Error, Sendable, Hashable, CustomStringConvertible
     }
 
     /// What kind of failure.
-    public var kind: Kind
+    package var kind: Kind
     /// Path or name of the segment.
-    public var segment: String
+    package var segment: String
     /// What is wrong.
-    public var text: String
-
-    /// A failure from its parts.
-    public init(_ kind: Kind, segment: String, text: String) {
+    package var text: String
+    package init(_ kind: Kind, segment: String, text: String) {
         self.kind = kind
         self.segment = segment
         self.text = text
     }
 
     /// Segment and text on one line.
-    public var description: String { "\(segment): \(text)" }
+    package var description: String { "\(segment): \(text)" }
 
     /// As a failure of the log that the segment is a part of.
-    public func asLogFailure(_ operation: String) -> LogFailure {
+    package func asLogFailure(_ operation: String) -> LogFailure {
         let kind: LogFailure.Kind =
             switch kind {
             case .missing, .damaged: .corrupt
@@ -130,7 +120,7 @@ public struct SegmentFailure: Error, Sendable, Hashable, CustomStringConvertible
 ///
 /// A store vouches for nothing but that a segment agrees with its own checksums, which whoever writes there
 /// can make: whether it is the one that belongs there, the log's chain of hashes tells.
-public protocol SegmentStore: Sendable {
+package protocol SegmentStore: Sendable {
     /// Names on a shelf, sorted; none when there is no such shelf.
     func names(on shelf: ArchiveShelf) throws(SegmentFailure) -> [SegmentName]
 

@@ -6,41 +6,41 @@
 /// already. A member gives back only what is above its share, and takes only what is free; so a partition
 /// has one owner at any time, and once everybody owns its share nothing moves. A pure value: what it
 /// decides is carried out by others, who tell it the outcome.
-public struct LeaseBalancer: Sendable {
+package struct LeaseBalancer: Sendable {
     /// What is to be done now.
-    public struct Moves: Sendable, Hashable {
+    package struct Moves: Sendable, Hashable {
         /// Leases that were taken by others meanwhile; they are not held any more.
-        public var lost: [Fence] = []
+        package var lost: [Fence] = []
         /// Leases above the share, to be given back.
-        public var release: [Fence] = []
+        package var release: [Fence] = []
         /// Partitions to ask for.
-        public var acquire: [Int] = []
+        package var acquire: [Int] = []
 
         /// Whether there is nothing to do.
-        public var isEmpty: Bool { lost.isEmpty && release.isEmpty && acquire.isEmpty }
+        package var isEmpty: Bool { lost.isEmpty && release.isEmpty && acquire.isEmpty }
     }
 
     /// The subscription whose partitions are shared.
-    public let subscription: String
+    package let subscription: String
     /// The member that it decides for.
-    public let member: String
+    package let member: String
     /// What the member holds, by partition.
-    public private(set) var held: [Int: Fence] = [:]
+    package private(set) var held: [Int: Fence] = [:]
 
     /// A balancer of a member that holds nothing.
-    public init(subscription: String, member: String) {
+    package init(subscription: String, member: String) {
         self.subscription = subscription
         self.member = member
     }
 
     /// The fences of what is held, by partition.
-    public var fences: [Fence] { held.values.sorted { $0.partition < $1.partition } }
+    package var fences: [Fence] { held.values.sorted { $0.partition < $1.partition } }
 
     /// Decides by what the log says.
     /// - Parameters:
     ///   - members: all members that are alive; this one counts in any case.
     ///   - holders: who holds each partition of the log.
-    public mutating func decide(members: [String], holders: [LeaseHolder]) -> Moves {
+    package mutating func decide(members: [String], holders: [LeaseHolder]) -> Moves {
         var moves = Moves()
         for holder in holders {
             guard let fence = held[holder.partition], !isMine(fence, holder) else { continue }
@@ -72,12 +72,12 @@ public struct LeaseBalancer: Sendable {
     }
 
     /// Takes in what was acquired.
-    public mutating func acquired(_ fences: [Fence]) {
+    package mutating func acquired(_ fences: [Fence]) {
         for fence in fences { held[fence.partition] = fence }
     }
 
     /// Forgets leases that were given back or are lost.
-    public mutating func forget(_ fences: [Fence]) {
+    package mutating func forget(_ fences: [Fence]) {
         for fence in fences where held[fence.partition] == fence { held[fence.partition] = nil }
     }
 

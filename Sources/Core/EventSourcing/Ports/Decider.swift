@@ -1,7 +1,7 @@
-public import Base
+package import Base
 
 /// A domain event: one enum per aggregate, with its types and versions.
-public protocol Event: Sendable {
+package protocol Event: Sendable {
     /// The CloudEvents type, such as `OrderPlaced`.
     var typeName: String { get }
     /// The newest version of the type's schema that is known at a level; nil where the type is not.
@@ -15,24 +15,22 @@ public protocol Event: Sendable {
 }
 
 /// An event in the log that cannot be understood.
-public struct MalformedEvent: Error, Sendable, Hashable, CustomStringConvertible {
+package struct MalformedEvent: Error, Sendable, Hashable, CustomStringConvertible {
     /// The event's type.
-    public var type: String
+    package var type: String
     /// What is wrong, naming the field.
-    public var text: String
-
-    /// An error from its parts.
-    public init(type: String, text: String) {
+    package var text: String
+    package init(type: String, text: String) {
         self.type = type
         self.text = text
     }
 
     /// Type and text.
-    public var description: String { "event \(type): \(text)" }
+    package var description: String { "event \(type): \(text)" }
 }
 
 /// The rules of one aggregate, without I/O (after Chassaing's Decider).
-public protocol Decider {
+package protocol Decider {
     /// What may be asked.
     associatedtype Command: Sendable
     /// What is known.

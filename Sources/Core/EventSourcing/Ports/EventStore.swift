@@ -1,5 +1,5 @@
 /// What a caller expects of a partition key's history when it appends.
-public enum ExpectedVersion: Sendable, Hashable {
+package enum ExpectedVersion: Sendable, Hashable {
     /// Nothing: append in any case.
     case any
     /// That there is no event yet.
@@ -9,18 +9,16 @@ public enum ExpectedVersion: Sendable, Hashable {
 }
 
 /// Events of one partition key that are appended all or not at all.
-public struct AppendBatch: Sendable, Hashable {
+package struct AppendBatch: Sendable, Hashable {
     /// The partition key.
-    public var partitionKey: String
+    package var partitionKey: String
     /// What must hold for the append to happen.
-    public var expected: ExpectedVersion
+    package var expected: ExpectedVersion
     /// The events in order; 1...`LogLimits.eventsPerAppend`.
-    public var events: [ProposedEvent]
+    package var events: [ProposedEvent]
     /// The append happens only while this is the owner of the partition; nil for appends that need none.
-    public var fence: Fence?
-
-    /// A batch from its parts.
-    public init(
+    package var fence: Fence?
+    package init(
         to partitionKey: String, expecting expected: ExpectedVersion, _ events: [ProposedEvent],
         fence: Fence? = nil
     ) {
@@ -32,16 +30,14 @@ public struct AppendBatch: Sendable, Hashable {
 }
 
 /// Where an appended event stands.
-public struct AppendedEvent: Sendable, Hashable {
+package struct AppendedEvent: Sendable, Hashable {
     /// Its sequence in its partition key.
-    public var sequence: UInt64
+    package var sequence: UInt64
     /// Its place in the log.
-    public var position: LogPosition
+    package var position: LogPosition
     /// True when this id was in the log already with the same body: this is where it stands since then.
-    public var wasPresent: Bool
-
-    /// An answer from its parts.
-    public init(sequence: UInt64, position: LogPosition, wasPresent: Bool) {
+    package var wasPresent: Bool
+    package init(sequence: UInt64, position: LogPosition, wasPresent: Bool) {
         self.sequence = sequence
         self.position = position
         self.wasPresent = wasPresent
@@ -54,7 +50,7 @@ public struct AppendedEvent: Sendable, Hashable {
 /// position and not written again, so a retried append succeeds whatever came after it. The expected
 /// version is checked for what remains. One id with another body refuses the whole batch. A fence is
 /// looked at before everything else.
-public enum AppendOutcome: Sendable, Hashable {
+package enum AppendOutcome: Sendable, Hashable {
     /// Durable, one answer per event in order.
     case appended([AppendedEvent])
     /// Nothing was written: the history stands at another version.
@@ -66,13 +62,13 @@ public enum AppendOutcome: Sendable, Hashable {
 }
 
 /// Bounds of the log.
-public enum LogLimits {
+package enum LogLimits {
     /// Events in one append.
-    public static let eventsPerAppend = 1000
+    package static let eventsPerAppend = 1000
     /// Bytes of one event's payload.
-    public static let bytesPerPayload = 256 * 1024
+    package static let bytesPerPayload = 256 * 1024
     /// Bytes of an id, a subject or a partition key.
-    public static let bytesPerIdentifier = 256
+    package static let bytesPerIdentifier = 256
 }
 
 /// The append-only log, as one thread sees it.
@@ -80,7 +76,7 @@ public enum LogLimits {
 /// Calls block; each thread opens a store of its own (`EventLog.open`). Implementations reconnect by
 /// themselves; a thrown transient failure says that the outcome of this call is unknown, and that the
 /// same call may be made again: ids make it idempotent.
-public protocol EventStore: AnyObject {
+package protocol EventStore: AnyObject {
     /// The log's partitions.
     var partitioning: Partitioning { get }
 
@@ -112,10 +108,10 @@ public protocol EventStore: AnyObject {
 
 extension EventStore {
     /// For logs without an archive.
-    public func verifyArchive(of partitionKey: String) throws(LogFailure) {}
+    package func verifyArchive(of partitionKey: String) throws(LogFailure) {}
 
     /// Appends one batch.
-    public func append(
+    package func append(
         _ events: [ProposedEvent], to partitionKey: String, expecting expected: ExpectedVersion
     ) throws(LogFailure) -> AppendOutcome {
         let outcomes = try append([AppendBatch(to: partitionKey, expecting: expected, events)])
@@ -126,7 +122,7 @@ extension EventStore {
     }
 
     /// The whole history of a partition key, page by page into `body`.
-    public func forEach(
+    package func forEach(
         of partitionKey: String, after sequence: UInt64 = 0, pageSize: Int = 500,
         _ body: (RecordedEvent) throws -> Void
     ) throws {
@@ -141,7 +137,7 @@ extension EventStore {
 }
 
 /// The log as the whole process sees it: a factory of per-thread views.
-public protocol EventLog: Sendable {
+package protocol EventLog: Sendable {
     /// The log's format level, as far as this process knows: it may be higher by now, never lower.
     var level: FormatLevel { get }
 

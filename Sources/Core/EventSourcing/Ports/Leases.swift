@@ -1,18 +1,16 @@
 /// Proof that a member owned a partition of an ordered subscription when it was given out. Whatever the
 /// member writes carries it, and is refused once somebody else owns the partition.
-public struct Fence: Sendable, Hashable, CustomStringConvertible {
+package struct Fence: Sendable, Hashable, CustomStringConvertible {
     /// Name of the ordered subscription.
-    public var subscription: String
+    package var subscription: String
     /// Partition of the log.
-    public var partition: Int
+    package var partition: Int
     /// The member that the partition was given to, `<instance>/<n>`. It is checked beside the generation:
     /// a server that lost its last writes might give the same generation out twice.
-    public var owner: String
+    package var owner: String
     /// Grows by one with every change of owner and never goes back; from 1.
-    public var generation: UInt64
-
-    /// A fence from its parts.
-    public init(subscription: String, partition: Int, owner: String, generation: UInt64) {
+    package var generation: UInt64
+    package init(subscription: String, partition: Int, owner: String, generation: UInt64) {
         self.subscription = subscription
         self.partition = partition
         self.owner = owner
@@ -20,27 +18,25 @@ public struct Fence: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// `projector p007 generation 3`.
-    public var description: String {
+    package var description: String {
         "\(subscription) \(LogPosition.partitionName(partition)) generation \(generation)"
     }
 }
 
 /// Who owns a partition of an ordered subscription, as the log says at one moment.
-public struct LeaseHolder: Sendable, Hashable {
+package struct LeaseHolder: Sendable, Hashable {
     /// Partition of the log.
-    public var partition: Int
+    package var partition: Int
     /// The member that holds it; empty when nobody does.
-    public var owner: String
+    package var owner: String
     /// Generation of the present or, when nobody holds it, of the last owner; 0 when there was none yet.
-    public var generation: UInt64
+    package var generation: UInt64
     /// Milliseconds until the lease is free for others unless it is renewed; 0 when nobody holds it.
-    public var remainingMilliseconds: Int
+    package var remainingMilliseconds: Int
 
     /// Whether nobody holds the partition: it was released, or its lease has run out.
-    public var isFree: Bool { remainingMilliseconds <= 0 }
-
-    /// A holder from its parts.
-    public init(partition: Int, owner: String, generation: UInt64, remainingMilliseconds: Int) {
+    package var isFree: Bool { remainingMilliseconds <= 0 }
+    package init(partition: Int, owner: String, generation: UInt64, remainingMilliseconds: Int) {
         self.partition = partition
         self.owner = owner
         self.generation = generation
@@ -52,7 +48,7 @@ public struct LeaseHolder: Sendable, Hashable {
 ///
 /// Times are the log's, so that members' clocks need not agree. A member's name is used by one worker of
 /// one process and never again after it has ended.
-public protocol PartitionLeases: AnyObject {
+package protocol PartitionLeases: AnyObject {
     /// Says that `member` takes part for the given time, and answers all who do, sorted.
     func attend(_ subscription: String, as member: String, forMilliseconds: Int) throws(LogFailure)
         -> [String]

@@ -1,23 +1,21 @@
-public import Base
+package import Base
 
 /// An entry of the log that cannot be read.
-public struct UnreadableHole: Sendable, Hashable, CustomStringConvertible {
+package struct UnreadableHole: Sendable, Hashable, CustomStringConvertible {
     /// Where it stands.
-    public var position: LogPosition
+    package var position: LogPosition
     /// Its sequence in the history that was read; 0 where a partition was.
-    public var sequence: UInt64
+    package var sequence: UInt64
     /// What is wrong with it.
-    public var text: String
-
-    /// A hole from its parts.
-    public init(position: LogPosition, sequence: UInt64, text: String) {
+    package var text: String
+    package init(position: LogPosition, sequence: UInt64, text: String) {
         self.position = position
         self.sequence = sequence
         self.text = text
     }
 
     /// An object with `position`, `sequence` where it is known, and `text`.
-    public func encode(into writer: inout JSONWriter) {
+    package func encode(into writer: inout JSONWriter) {
         writer.object { json in
             json.member("position", position.description)
             if sequence > 0 { json.member("sequence", Int(clamping: sequence)) }
@@ -26,18 +24,18 @@ public struct UnreadableHole: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// `entry p003/1763-0 cannot be read: text`.
-    public var description: String { "entry \(position) cannot be read: \(text)" }
+    package var description: String { "entry \(position) cannot be read: \(text)" }
 }
 
 /// What stands at one place of the log.
-public enum LogEntry: Sendable, Hashable {
+package enum LogEntry: Sendable, Hashable {
     /// An event.
     case event(RecordedEvent)
     /// Something that does not follow the log's format.
     case unreadable(UnreadableHole)
 
     /// Where it stands.
-    public var position: LogPosition {
+    package var position: LogPosition {
         switch self {
         case .event(let event): event.position
         case .unreadable(let hole): hole.position
@@ -45,7 +43,7 @@ public enum LogEntry: Sendable, Hashable {
     }
 
     /// Its sequence in its history; 0 for a hole that was met in a partition.
-    public var sequence: UInt64 {
+    package var sequence: UInt64 {
         switch self {
         case .event(let event): event.sequence
         case .unreadable(let hole): hole.sequence
@@ -53,25 +51,25 @@ public enum LogEntry: Sendable, Hashable {
     }
 
     /// The event; nil where there is none to be read.
-    public var event: RecordedEvent? {
+    package var event: RecordedEvent? {
         if case .event(let event) = self { event } else { nil }
     }
 }
 
 /// Entries that were read at once.
-public struct LogPage: Sendable {
+package struct LogPage: Sendable {
     /// In the order of the log.
-    public var entries: [LogEntry] = []
+    package var entries: [LogEntry] = []
     /// Whether nothing stood behind them when they were read.
-    public var isLast = false
+    package var isLast = false
 
     /// A page with nothing on it.
-    public init() {}
+    package init() {}
 }
 
 extension EventStore {
     /// Like `load`, but what cannot be read stands among the entries and ends nothing.
-    public func entries(
+    package func entries(
         of partitionKey: String, after sequence: UInt64, limit: Int
     ) throws(LogFailure) -> LogPage {
         try pastHoles(limit) { (last, limit) throws(LogFailure) in
@@ -82,7 +80,7 @@ extension EventStore {
     }
 
     /// Like `read`, but what cannot be read stands among the entries and ends nothing.
-    public func entries(after position: LogPosition, limit: Int) throws(LogFailure) -> LogPage {
+    package func entries(after position: LogPosition, limit: Int) throws(LogFailure) -> LogPage {
         try pastHoles(limit) { (last, limit) throws(LogFailure) in
             try read(after: last?.position ?? position, limit: limit)
         } hole: { place, _, text in
@@ -91,7 +89,7 @@ extension EventStore {
     }
 
     /// The whole history of a partition key, page by page into `body`, with what of it cannot be read.
-    public func forEachEntry(
+    package func forEachEntry(
         of partitionKey: String, after sequence: UInt64 = 0, pageSize: Int = 500,
         _ body: (LogEntry) throws -> Void
     ) throws {

@@ -2,7 +2,7 @@
 /// partition, together with the place that they are as of. Calls block; one thread.
 ///
 /// Whoever wants all of them in memory reads them once (`scan`) and goes on with the log from that place.
-public protocol LogIndex: AnyObject {
+package protocol LogIndex: AnyObject {
     /// The places that the values are as of; partitions of which nothing was written are absent.
     func places() throws(LogFailure) -> [Int: LogPosition]
 

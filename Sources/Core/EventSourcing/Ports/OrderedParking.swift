@@ -1,20 +1,18 @@
 /// A partition key whose events an ordered subscription holds back, from one event on.
-public struct HeldKey: Sendable, Hashable {
+package struct HeldKey: Sendable, Hashable {
     /// The partition key.
-    public var partitionKey: String
+    package var partitionKey: String
     /// The event that could not be handled.
-    public var position: LogPosition
+    package var position: LogPosition
     /// Its sequence; what comes behind it waits. 0 when it cannot be read.
-    public var sequence: UInt64
+    package var sequence: UInt64
     /// Whether nobody can tell whose event it is: it holds back nothing but itself.
-    public var isNameless: Bool { partitionKey == Self.name(of: position) }
+    package var isNameless: Bool { partitionKey == Self.name(of: position) }
     /// What stands for the partition key of an entry whose own cannot be read; no history has such a key.
-    public static func name(of position: LogPosition) -> String { "entry/\(position)" }
+    package static func name(of position: LogPosition) -> String { "entry/\(position)" }
     /// Whether somebody asked to try it again.
-    public var isRetryAsked: Bool
-
-    /// A held key from its parts.
-    public init(partitionKey: String, position: LogPosition, sequence: UInt64, isRetryAsked: Bool) {
+    package var isRetryAsked: Bool
+    package init(partitionKey: String, position: LogPosition, sequence: UInt64, isRetryAsked: Bool) {
         self.partitionKey = partitionKey
         self.position = position
         self.sequence = sequence
@@ -23,14 +21,12 @@ public struct HeldKey: Sendable, Hashable {
 }
 
 /// What an ordered subscription holds back in one partition.
-public struct HeldBack: Sendable, Hashable {
+package struct HeldBack: Sendable, Hashable {
     /// Keys that wait behind an event that was set aside.
-    public var keys: [HeldKey]
+    package var keys: [HeldKey]
     /// Keys that were given up: their events are passed over.
-    public var givenUp: Set<String>
-
-    /// An answer from its parts.
-    public init(keys: [HeldKey] = [], givenUp: Set<String> = []) {
+    package var givenUp: Set<String>
+    package init(keys: [HeldKey] = [], givenUp: Set<String> = []) {
         self.keys = keys
         self.givenUp = givenUp
     }
@@ -41,7 +37,7 @@ public struct HeldBack: Sendable, Hashable {
 ///
 /// The later events of a key that is held back are not copied: they stand in the log, and are read from
 /// there by the key's history once it goes on.
-public protocol OrderedParking: AnyObject {
+package protocol OrderedParking: AnyObject {
     /// What is held back in a partition.
     func heldBack(_ subscription: String, in partition: Int) throws(LogFailure) -> HeldBack
 

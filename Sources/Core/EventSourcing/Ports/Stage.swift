@@ -1,5 +1,5 @@
 /// What became of one delivery that a stage handled.
-public enum StageOutcome: Sendable {
+package enum StageOutcome: Sendable {
     /// The effects are durable; these events tell of them (none when there was nothing to do). They are
     /// appended to the delivery's partition key, all or none, and then the delivery is acknowledged.
     case done([ProposedEvent])
@@ -10,7 +10,7 @@ public enum StageOutcome: Sendable {
 }
 
 /// One stage of a pipeline, or several consecutive ones chained in memory. One instance per thread.
-public protocol Stage: AnyObject {
+package protocol Stage: AnyObject {
     /// Name, and consumer group, of the (first) stage.
     var name: String { get }
     /// Event types that it works on.
@@ -30,11 +30,11 @@ public protocol Stage: AnyObject {
 
 extension Stage {
     /// For stages that leave nothing behind.
-    public func discard(_ delivery: Delivery) -> StageOutcome { .done([]) }
+    package func discard(_ delivery: Delivery) -> StageOutcome { .done([]) }
 }
 
 /// A read model that is built from the log, in order.
-public protocol Projection: AnyObject {
+package protocol Projection: AnyObject {
     /// Name of its subscription and checkpoint.
     var name: String { get }
     /// Positions after which it has to go on; partitions that are absent start at their beginning.
@@ -51,12 +51,12 @@ public protocol Projection: AnyObject {
 
 extension Projection {
     /// For projections whose checkpoint nobody else can touch.
-    public func own(_ fences: [Fence]) {}
+    package func own(_ fences: [Fence]) {}
 }
 
 /// A projection that can leave a history out and take it up again later, so that an event that can't be
 /// applied holds up nobody else.
-public protocol ResumableProjection: Projection {
+package protocol ResumableProjection: Projection {
     /// Nothing more is to be applied up to these positions: what stood there was left out. Saved with the
     /// next events, or when everything is due.
     func pass(_ ends: [LogPosition])
@@ -69,11 +69,11 @@ public protocol ResumableProjection: Projection {
 
 extension ResumableProjection {
     /// None.
-    public func malformed(among events: [RecordedEvent]) -> [any EventFailure] { [] }
+    package func malformed(among events: [RecordedEvent]) -> [any EventFailure] { [] }
 }
 
 /// A failure that one event causes: what is in other partitions is not concerned and can go on.
-public protocol EventFailure: Error {
+package protocol EventFailure: Error {
     /// The event's place; nil when the failure is not about one event.
     var position: LogPosition? { get }
     /// Whether the event itself can't be understood: then it would fail in the same way every time.
@@ -82,5 +82,5 @@ public protocol EventFailure: Error {
 
 extension EventFailure {
     /// Another try may succeed.
-    public var isFinal: Bool { false }
+    package var isFinal: Bool { false }
 }

@@ -1,52 +1,46 @@
-public import Base
+package import Base
 
 /// Name of a consumer: the process it lives in and its number there.
-public struct ConsumerName: Sendable, Hashable, CustomStringConvertible {
+package struct ConsumerName: Sendable, Hashable, CustomStringConvertible {
     /// Id of the process, new at every start. Its liveness mark is `worker/<instance>`.
-    public var instance: String
+    package var instance: String
     /// Number of the worker in its process.
-    public var number: Int
-
-    /// A name from its parts.
-    public init(instance: String, number: Int) {
+    package var number: Int
+    package init(instance: String, number: Int) {
         self.instance = instance
         self.number = number
     }
 
     /// `<instance>/<number>`.
-    public var description: String { "\(instance)/\(number)" }
+    package var description: String { "\(instance)/\(number)" }
 
     /// The liveness mark of an instance.
-    public static func mark(ofInstance instance: some StringProtocol) -> String { "worker/\(instance)" }
+    package static func mark(ofInstance instance: some StringProtocol) -> String { "worker/\(instance)" }
 }
 
 /// One event handed to one member of a group. It stays pending until it is acknowledged or parked.
-public struct Delivery: Sendable, Hashable {
+package struct Delivery: Sendable, Hashable {
     /// The event.
-    public var event: RecordedEvent
+    package var event: RecordedEvent
     /// How often it was delivered, this time included.
-    public var attempt: Int
-
-    /// A delivery from its parts.
-    public init(event: RecordedEvent, attempt: Int) {
+    package var attempt: Int
+    package init(event: RecordedEvent, attempt: Int) {
         self.event = event
         self.attempt = attempt
     }
 }
 
 /// Why an event was set aside.
-public struct ParkedReason: Sendable, Hashable {
+package struct ParkedReason: Sendable, Hashable {
     /// The stage that gave up.
-    public var stage: String
+    package var stage: String
     /// What went wrong, outermost first.
-    public var errors: [String]
+    package var errors: [String]
     /// How often it was tried; 2,147,483,647 stands for any more.
-    public var attempts: Int
+    package var attempts: Int
     /// When it was given up.
-    public var time: Timestamp
-
-    /// A reason from its parts.
-    public init(stage: String, errors: [String], attempts: Int, time: Timestamp) {
+    package var time: Timestamp
+    package init(stage: String, errors: [String], attempts: Int, time: Timestamp) {
         self.stage = stage
         self.errors = errors
         self.attempts = min(max(0, attempts), Int(Int32.max))
@@ -58,7 +52,7 @@ public struct ParkedReason: Sendable, Hashable {
 ///
 /// At least once: what is not acknowledged is delivered again, to this member after a reconnect or a
 /// restart, or to another one when this member's process is gone. Calls block; one thread.
-public protocol CompetingSubscription: AnyObject {
+package protocol CompetingSubscription: AnyObject {
     /// The next deliveries, at most `limit`: first what this member or a dead one has pending, then new
     /// events. Waits at most `waitMilliseconds` (1000 at most) and then answers an empty batch.
     func next(limit: Int, waitMilliseconds: Int) throws(LogFailure) -> [Delivery]
@@ -80,7 +74,7 @@ public protocol CompetingSubscription: AnyObject {
 }
 
 /// All events of some partitions, in order. Calls block; one thread.
-public protocol OrderedFeed: AnyObject {
+package protocol OrderedFeed: AnyObject {
     /// The next events, at most `limit` per partition, in order within a partition. Waits at most
     /// `waitMilliseconds` (1000 at most) and then answers an empty batch.
     ///
@@ -93,7 +87,7 @@ public protocol OrderedFeed: AnyObject {
 }
 
 /// Marks by which a process says that it, or something it holds, is alive.
-public protocol Liveness: AnyObject {
+package protocol Liveness: AnyObject {
     /// Sets the mark for `milliseconds`.
     func beat(_ mark: String, forMilliseconds: Int) throws(LogFailure)
     /// Which of the marks are set.
@@ -103,7 +97,7 @@ public protocol Liveness: AnyObject {
 }
 
 /// How far a subscription has come in each partition.
-public protocol CheckpointStore: AnyObject {
+package protocol CheckpointStore: AnyObject {
     /// Saved positions by partition; partitions without one are absent.
     func load(_ subscription: String) throws -> [Int: LogPosition]
     /// Saves positions. Everything up to them is durable.
@@ -114,7 +108,7 @@ public protocol CheckpointStore: AnyObject {
 
 extension CheckpointStore {
     /// Saves positions whoever owns their partitions.
-    public func save(_ subscription: String, _ positions: [LogPosition]) throws {
+    package func save(_ subscription: String, _ positions: [LogPosition]) throws {
         try save(subscription, positions, under: [])
     }
 }

@@ -1,7 +1,7 @@
 /// A reader of the log that goes on where it stopped: what those have to know of it who do not run it.
-public struct Subscription: Sendable, Hashable {
+package struct Subscription: Sendable, Hashable {
     /// Where it keeps how far it is in each partition.
-    public enum Checkpoint: Sendable, Hashable {
+    package enum Checkpoint: Sendable, Hashable {
         /// A consumer group of its name, whose members share the events of a partition.
         case group
         /// A checkpoint of its name beside the log. A partition has one owner at a time.
@@ -13,19 +13,17 @@ public struct Subscription: Sendable, Hashable {
     }
 
     /// Its name, and that of its group, its leases, its checkpoint and what it parks. No two have the same.
-    public let name: String
+    package let name: String
     /// Where it keeps how far it is.
-    public let checkpoint: Checkpoint
+    package let checkpoint: Checkpoint
     /// Whether an event that it cannot handle is set aside under its name.
-    public let parks: Bool
+    package let parks: Bool
     /// Whether it keeps events in the log's server before it has read them, even where it has never begun.
     /// One that has begun does so in any case.
-    public let holdsBack: Bool
+    package let holdsBack: Bool
     /// Names of the values that it keeps beside the log.
-    public let indexes: [String]
-
-    /// A subscription from its parts.
-    public init(
+    package let indexes: [String]
+    package init(
         _ name: String, _ checkpoint: Checkpoint, parks: Bool, holdsBack: Bool, indexes: [String] = []
     ) {
         self.name = name
@@ -38,38 +36,38 @@ public struct Subscription: Sendable, Hashable {
 
 /// All that read a log and go on where they stopped. The archiver, status, what is parked and the log itself
 /// read it; nobody else lists them.
-public struct SubscriptionRegistry: Sendable {
+package struct SubscriptionRegistry: Sendable {
     /// All of them; stages in the order in which events go through them.
-    public let all: [Subscription]
+    package let all: [Subscription]
     /// Names of the leases of work that one process at a time does, beside all subscriptions.
-    public let tasks: [String]
+    package let tasks: [String]
 
     /// A registry of these.
-    public init(_ all: [Subscription], tasks: [String] = []) {
+    package init(_ all: [Subscription], tasks: [String] = []) {
         self.all = all
         self.tasks = tasks
     }
 
     /// Those of both.
-    public static func + (left: SubscriptionRegistry, right: SubscriptionRegistry) -> SubscriptionRegistry {
+    package static func + (left: SubscriptionRegistry, right: SubscriptionRegistry) -> SubscriptionRegistry {
         SubscriptionRegistry(left.all + right.all, tasks: left.tasks + right.tasks)
     }
 
     /// Consumer groups.
-    public var groups: [Subscription] { all.filter { $0.checkpoint == .group } }
+    package var groups: [Subscription] { all.filter { $0.checkpoint == .group } }
     /// Those whose partitions have one owner at a time; those that park come first.
-    public var ordered: [Subscription] {
+    package var ordered: [Subscription] {
         let ordered = all.filter { $0.checkpoint != .group }
         return ordered.filter(\.parks) + ordered.filter { !$0.parks }
     }
     /// Those that set events aside.
-    public var parking: [Subscription] { (groups + ordered).filter(\.parks) }
+    package var parking: [Subscription] { (groups + ordered).filter(\.parks) }
     /// Names of all values that are kept beside the log.
-    public var indexes: [String] { all.flatMap(\.indexes) }
+    package var indexes: [String] { all.flatMap(\.indexes) }
 
     /// The one of this name that keeps its place so; refuses a name that nobody has registered, because the
     /// archiver would not know of it.
-    public func require(_ name: String, _ checkpoint: Subscription.Checkpoint) throws(LogFailure) {
+    package func require(_ name: String, _ checkpoint: Subscription.Checkpoint) throws(LogFailure) {
         guard !all.contains(where: { $0.name == name && $0.checkpoint == checkpoint }) else { return }
         throw LogFailure(
             .invalid, operation: "subscribe", key: name,

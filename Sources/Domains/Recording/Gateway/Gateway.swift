@@ -1,11 +1,11 @@
-public import EventSourcing
-public import HTTPServer
+package import EventSourcing
+package import HTTPServer
 internal import Intake
-public import Metrics
-public import Supervision
+package import Metrics
+package import Supervision
 
 /// The services that sessions are worked with over.
-public enum GatewayService: String, Sendable, CaseIterable {
+package enum GatewayService: String, Sendable, CaseIterable {
     /// The session API, below `/api/v1`.
     case api
     /// The Pipeline Manager of seed 001, below nothing and below `/api/v1`.
@@ -16,20 +16,20 @@ public enum GatewayService: String, Sendable, CaseIterable {
 
 /// The services over the parts that they are given: the session API, and those that do the same work from
 /// another side.
-public final class Gateway: Sendable {
+package final class Gateway: Sendable {
     private let core: Core
 
     /// A gateway over its parts. Opens the log.
-    public init(_ parts: GatewayParts, _ settings: GatewaySettings = GatewaySettings()) throws(LogFailure) {
+    package init(_ parts: GatewayParts, _ settings: GatewaySettings = GatewaySettings()) throws(LogFailure) {
         core = try Core(parts, settings)
     }
 
     /// Looks after open streams of events: goes on with those whose clients were slow, and ends those whose
     /// tokens have expired. To be called some twenty times in a second, by one thread; never blocks.
-    public func tend() { core.streams.tend(now: core.now()) }
+    package func tend() { core.streams.tend(now: core.now()) }
 
     /// Adds figures of what the services have met to what a port's `/metrics` answers.
-    public func addFigures(to metrics: MetricsRegistry) {
+    package func addFigures(to metrics: MetricsRegistry) {
         let contradictions = core.contradictions
         metrics.reading(
             "reel_read_model_contradictions",
@@ -39,10 +39,10 @@ public final class Gateway: Sendable {
 
     /// Looks after the streams that are being taken until `stop` is set: records what is old enough, and does
     /// what other processes ask for. Blocks; to be called by a thread of its own.
-    public func runIntake(stop: StopSignal) throws { try core.intake.run(stop: stop) }
+    package func runIntake(stop: StopSignal) throws { try core.intake.run(stop: stop) }
 
     /// Every route of a service.
-    public func routes(of service: GatewayService) -> [Route] {
+    package func routes(of service: GatewayService) -> [Route] {
         let prefixes = service == .api ? [Endpoint.base] : ["", Endpoint.base]
         let endpoints = RouteTable.endpoints(of: service, core)
         return prefixes.flatMap { prefix in

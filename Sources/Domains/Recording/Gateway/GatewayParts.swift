@@ -1,11 +1,11 @@
-public import Base
-public import EventSourcing
-public import Intake
-public import Recording
-public import Vault
+package import Base
+package import EventSourcing
+package import Intake
+package import Recording
+package import Vault
 
 /// The data keys of sessions. Calls block and come from several threads.
-public protocol SessionKeyAccess: Sendable {
+package protocol SessionKeyAccess: Sendable {
     /// Makes a session's key and keeps it durably; a session that has one keeps that.
     func makeKey(forSession session: String, at time: Timestamp) throws -> SessionKey
     /// A session's key.
@@ -13,44 +13,44 @@ public protocol SessionKeyAccess: Sendable {
 }
 
 /// What a gateway is put together from.
-public struct GatewayParts: Sendable {
+package struct GatewayParts: Sendable {
     /// The event log.
-    public var log: any EventLog
+    package var log: any EventLog
     /// The read models.
-    public var queries: any RecordingQueries
+    package var queries: any RecordingQueries
     /// Who follows the log and knows how far each session has come; nil: the log is asked at each read.
-    public var follower: (any LatestVersions)?
+    package var follower: (any LatestVersions)?
     /// Whose every session is; nil: the log is asked at each read.
-    public var directory: (any SessionFactsDirectory)?
+    package var directory: (any SessionFactsDirectory)?
     /// Is told, once for each session, that the read models contradict the log.
-    public var onContradiction: @Sendable (String) -> Void = { _ in }
+    package var onContradiction: @Sendable (String) -> Void = { _ in }
     /// Who follows the log for those who want its events; nil: nobody, and there are no streams.
-    public var events: (any EventFollowing)?
+    package var events: (any EventFollowing)?
     /// Who is who.
-    public var authenticator: any Authenticator
+    package var authenticator: any Authenticator
     /// The sessions' keys.
-    public var keys: any SessionKeyAccess
+    package var keys: any SessionKeyAccess
     /// Recorded chunks that are not stored yet.
-    public var spool: Spool
+    package var spool: Spool
     /// Sealed files.
-    public var chunks: ChunkStore
+    package var chunks: ChunkStore
     /// Refuses new recordings before a disk is full; nil: nobody looks.
-    public var diskGuard: DiskGuard?
+    package var diskGuard: DiskGuard?
     /// Counts requests; nil: nobody does.
-    public var limiter: (any RateLimiter)?
+    package var limiter: (any RateLimiter)?
     /// Where records of who did what go; nil: nowhere.
-    public var audit: (any AuditDesk)?
+    package var audit: (any AuditDesk)?
     /// Where such records are read; nil: nowhere.
-    public var auditQueries: (any AuditQueries)?
+    package var auditQueries: (any AuditQueries)?
     /// Where the passwords of desktops go; nil: sessions with one are refused.
-    public var passwords: (any PasswordDesk)?
+    package var passwords: (any PasswordDesk)?
     /// The time.
-    public var clock: any WallClock
+    package var clock: any WallClock
     /// Whether their tag still keeps sessions from being deleted as a case would (`HoldTag`).
-    public var tagCounts: @Sendable () throws -> Bool = { false }
+    package var tagCounts: @Sendable () throws -> Bool = { false }
 
     /// Parts without those that may be absent.
-    public init(
+    package init(
         log: any EventLog, queries: any RecordingQueries, authenticator: any Authenticator,
         keys: any SessionKeyAccess, spool: Spool, chunks: ChunkStore, clock: any WallClock
     ) {
@@ -65,46 +65,46 @@ public struct GatewayParts: Sendable {
 }
 
 /// What a process with roles is configured to do.
-public struct ProcessConfiguration: Sendable {
+package struct ProcessConfiguration: Sendable {
     /// The process's roles.
-    public var roles: [String] = []
+    package var roles: [String] = []
     /// The stages of processing that it works on, in their order.
-    public var stages: [String] = []
+    package var stages: [String] = []
     /// Threads for each chain of stages.
-    public var workers = 0
+    package var workers = 0
     /// Whether chunks go from stage to stage in memory.
-    public var isChaining = true
+    package var isChaining = true
     /// Partitions of the log.
-    public var partitions = 0
+    package var partitions = 0
     /// Compression levels by codec, for those that have any.
-    public var compressionLevels: [(codec: String, level: Int)] = []
+    package var compressionLevels: [(codec: String, level: Int)] = []
     /// What is not known.
-    public init() {}
+    package init() {}
 }
 
 /// What a gateway can be told.
-public struct GatewaySettings: Sendable {
+package struct GatewaySettings: Sendable {
     /// Largest chunk that may be uploaded, in bytes; also what new sessions are told to cut.
-    public var chunkBytes = 10 << 20
+    package var chunkBytes = 10 << 20
     /// The services' descriptions (OpenAPI 3.1 in JSON); where there is none, none is answered.
-    public var documents: [GatewayService: [UInt8]] = [:]
+    package var documents: [GatewayService: [UInt8]] = [:]
     /// What the process is configured to do, as far as it is told to operators.
-    public var configuration = ProcessConfiguration()
+    package var configuration = ProcessConfiguration()
     /// How many requests of each kind a subject has in a minute.
-    public var rates = RateLimits()
+    package var rates = RateLimits()
     /// Sessions whose answers are kept in memory.
-    public var answersKept = 20_000
+    package var answersKept = 20_000
     /// Bytes of lists of chunks that are kept in memory.
-    public var chunkListBytesKept = 64 << 20
+    package var chunkListBytesKept = 64 << 20
     /// Bytes of what the log says of sessions' content that are kept in memory.
-    public var contentBytesKept = 64 << 20
+    package var contentBytesKept = 64 << 20
     /// Recordings that are sent at once; each holds a chunk in memory.
-    public var mediaStreams = 32
+    package var mediaStreams = 32
     /// A recording whose uploader is not heard of for so long is taken for lost, and stopped as incomplete
     /// by the recorder watch some 25 s later.
-    public var uploaderSeconds = 30
+    package var uploaderSeconds = 30
     /// How much is taken in at once, and how long it waits; of chunks' size `chunkBytes` decides.
-    public var intake = IntakeLimits()
+    package var intake = IntakeLimits()
     /// The defaults.
-    public init() {}
+    package init() {}
 }

@@ -1,27 +1,27 @@
-public import Gateway
-public import Pipeline
-public import Recording
+internal import Gateway
+package import Pipeline
+package import Recording
 
 /// The facts of all sessions, as far as the process's one reader of the log goes.
-public struct FeedDirectory: SessionFactsDirectory {
+package struct FeedDirectory: SessionFactsDirectory {
     private let directory: SessionDirectory
     private let feed: LiveFeed
 
     /// - Parameter feed: the one that the directory goes on with.
-    public init(_ directory: SessionDirectory, _ feed: LiveFeed) {
+    package init(_ directory: SessionDirectory, _ feed: LiveFeed) {
         self.directory = directory
         self.feed = feed
     }
 
     /// Whether all is in memory, and the feed is with the log.
-    public var isCurrent: Bool { directory.isLoaded && feed.isFollowing }
+    package var isCurrent: Bool { directory.isLoaded && feed.isFollowing }
 
     /// See `SessionFactsDirectory`.
-    public func facts(of session: String) -> SessionFacts? { directory.facts(of: session) }
+    package func facts(of session: String) -> SessionFacts? { directory.facts(of: session) }
 
     /// See `SessionFactsDirectory`.
-    public func learn(_ facts: SessionFacts, of session: String) { directory.learn(facts, of: session) }
+    package func learn(_ facts: SessionFacts, of session: String) { directory.learn(facts, of: session) }
 
     /// See `SessionFactsDirectory`.
-    public func count(where passes: (Ownership) -> Bool) -> Int { directory.count(where: passes) }
+    package func count(where passes: (Ownership) -> Bool) -> Int { directory.count(where: passes) }
 }

@@ -1,14 +1,14 @@
-public import EventSourcing
-public import Gateway
+package import EventSourcing
+package import Gateway
 internal import HTTPServer
-public import Pipeline
+package import Pipeline
 
 /// The gateway's followers on the process's one reader of the log.
-public struct FeedFollowing: EventFollowing {
+package struct FeedFollowing: EventFollowing {
     private let feed: LiveFeed
 
     /// Followers of this feed.
-    public init(_ feed: LiveFeed) { self.feed = feed }
+    package init(_ feed: LiveFeed) { self.feed = feed }
 
     private struct Follower: FollowedEvents {
         let follower: LiveFollower
@@ -40,7 +40,7 @@ public struct FeedFollowing: EventFollowing {
     }
 
     /// See `EventFollowing`.
-    public func follow(
+    package func follow(
         _ scope: FollowScope, from start: FollowStart, onReady: @escaping @Sendable () -> Void
     ) throws(FollowRefusal) -> any FollowedEvents {
         let filter =
@@ -66,7 +66,7 @@ public struct FeedFollowing: EventFollowing {
     }
 
     /// See `EventFollowing`.
-    public func page(
+    package func page(
         after place: String?, limit: Int, includesAudit: Bool, from store: any EventStore
     ) throws(LogFailure) -> FollowedPage? {
         try LiveHistory.page(after: place, limit: limit, includesAudit: includesAudit, from: store).map {

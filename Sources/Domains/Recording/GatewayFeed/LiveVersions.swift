@@ -1,18 +1,18 @@
-public import Gateway
-public import Pipeline
+internal import Gateway
+package import Pipeline
 
 /// How far each session has come, as far as the process's one reader of the log knows.
-public struct LiveVersions: LatestVersions {
+package struct LiveVersions: LatestVersions {
     private let feed: LiveFeed
 
     /// What this feed knows.
-    public init(_ feed: LiveFeed) { self.feed = feed }
+    package init(_ feed: LiveFeed) { self.feed = feed }
 
     /// The last sequence of a session; nil where it is not known, or the feed is not with the log.
-    public func version(of session: String) -> UInt64? { feed.isFollowing ? feed.lastSeen(session) : nil }
+    package func version(of session: String) -> UInt64? { feed.isFollowing ? feed.lastSeen(session) : nil }
 
     /// Notes what this process has appended itself.
-    public func note(_ version: UInt64, of session: String) {
+    package func note(_ version: UInt64, of session: String) {
         feed.noteAppended(session, sequence: version)
     }
 }

@@ -1,19 +1,19 @@
-public import Gateway
-public import Supervision
+package import Gateway
+package import Supervision
 
 /// Looks after the gateway's open streams while the process runs.
-public final class StreamTending: Service {
+package final class StreamTending: Service {
     private static let everyMilliseconds = 50
 
     /// Name of the service.
-    public let name = "streams"
+    package let name = "streams"
     private let gateway: Gateway
 
     /// The service of a gateway.
-    public init(_ gateway: Gateway) { self.gateway = gateway }
+    package init(_ gateway: Gateway) { self.gateway = gateway }
 
     /// Tends until `stop` is set.
-    public func run(stop: StopSignal) {
+    package func run(stop: StopSignal) {
         while !stop.isSet {
             gateway.tend()
             stop.wait(milliseconds: Self.everyMilliseconds)

@@ -1,8 +1,8 @@
 internal import Base
-public import EventSourcing
-public import Recording
+package import EventSourcing
+package import Recording
 internal import Supervision
-public import Vault
+package import Vault
 
 /// Streams, and what concerns all streams of a session wherever they are taken.
 extension ChunkIntake {
@@ -13,7 +13,7 @@ extension ChunkIntake {
     /// - Parameter key: the session's; asked for once it is known that the session takes chunks.
     /// - Throws: why it can't be opened: `SessionRejection` (among them `outOfPlace`), `IntakeRefusal`,
     ///   `DiskShortage`, `StorageFailure`, `CommandError<SessionRejection>`.
-    public func openStream(
+    package func openStream(
         _ order: StreamOrder, key: @autoclosure () throws -> SessionKey
     ) throws -> StreamWriter {
         let session = order.session
@@ -74,7 +74,7 @@ extension ChunkIntake {
 
     /// Has everything recorded that has come of a session, as far as that can be done within a moment: to be
     /// called before it is stopped. Until the answer is ended nobody is told that a chunk waits.
-    public func closing(_ session: String, context: EventContext) throws -> SessionClosing {
+    package func closing(_ session: String, context: EventContext) throws -> SessionClosing {
         // A spool that can't be looked at may hold anything.
         let isOwing = (try? settle(session)) ?? true
         try recordHeld(session, context: context)
@@ -95,20 +95,20 @@ extension ChunkIntake {
 
     /// Has everything recorded as `settle` does, and nothing more taken until the recording is resumed: to be
     /// called before the session is paused.
-    public func pause(_ session: String) {
+    package func pause(_ session: String) {
         for writer in streams.of(session) { writer.pause() }
         // Those who could not be asked learn it from the log.
         _ = try? ask(.pause, of: session)
     }
 
     /// Lets streams go on; to be called when the session was resumed, or could not be paused.
-    public func resume(_ session: String) {
+    package func resume(_ session: String) {
         for writer in streams.of(session) { writer.resume() }
         _ = try? ask(.resume, of: session, waiting: false)
     }
 
     /// Refuses whatever streams still bring; to be called when the session was stopped.
-    public func end(_ session: String) throws {
+    package func end(_ session: String) throws {
         let state = try log.look(at: session)
         for writer in streams.of(session) { writer.sessionIsOver(.noChunkTaken(by: state)) }
         _ = try? ask(.over, of: session, waiting: false)
@@ -147,7 +147,7 @@ extension ChunkIntake {
     /// Whether bytes were begun to be sent to a session that are not recorded: a source that broke, a sender
     /// that was refused, an upload that is under way or was cut off, a chunk that waits for another. Whoever
     /// brings them later makes it whole.
-    public func isLacking(_ state: SessionState) -> Bool {
+    package func isLacking(_ state: SessionState) -> Bool {
         let session = state.sessionID
         do {
             // In this order: whoever gives one up notes that before he removes it.
@@ -167,7 +167,7 @@ extension ChunkIntake {
 
     /// Bytes that streams of a session have brought while it was paused, and that were thrown away. Known as
     /// long as the session has something in the spool.
-    public func droppedBytes(of session: String) throws -> Int {
+    package func droppedBytes(of session: String) throws -> Int {
         try StreamNotes(spool, session).droppedBytes()
     }
 }

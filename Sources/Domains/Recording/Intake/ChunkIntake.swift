@@ -1,33 +1,33 @@
-public import Base
+package import Base
 internal import EventSourcing
-public import Recording
-public import Supervision
-public import Vault
+package import Recording
+package import Supervision
+package import Vault
 
 /// How much a process takes in at once, and for how long it waits.
-public struct IntakeLimits: Sendable {
+package struct IntakeLimits: Sendable {
     /// Largest chunk, in bytes.
-    public var chunkBytes = 10 << 20
+    package var chunkBytes = 10 << 20
     /// A stream's chunk that is not full is closed after so long, whether or not more comes, so that it is in
     /// the log within ten seconds of its first byte: that much a process takes with it that dies.
-    public var chunkMilliseconds = 8000
+    package var chunkMilliseconds = 8000
     /// Chunks of a session that may be recorded and not yet stored.
-    public var chunksAhead = 64
+    package var chunksAhead = 64
     /// Bytes of a session that may be recorded and not yet stored.
-    public var bytesAhead = 1 << 30
+    package var bytesAhead = 1 << 30
     /// How long a stream waits for room before its sender is sent away; nil for as long as it takes.
-    public var roomMilliseconds: Int? = 10_000
+    package var roomMilliseconds: Int? = 10_000
     /// How long the log may be away before a stream is given up.
-    public var logMilliseconds = 10_000
+    package var logMilliseconds = 10_000
     /// How long a stream is held whose recording is paused.
-    public var pausedSeconds = 3600
+    package var pausedSeconds = 3600
     /// How long other processes are waited for that have to record what they hold of a stream.
-    public var handoverMilliseconds = 2000
+    package var handoverMilliseconds = 2000
     /// Threads that look after streams; one that waits for a disk or the log holds up no other stream.
-    public var lookers = 4
+    package var lookers = 4
 
     /// The defaults.
-    public init() {}
+    package init() {}
 }
 
 /// Takes chunks in, from whatever source: finds their place, puts their bytes into the spool and through the
@@ -38,19 +38,19 @@ public struct IntakeLimits: Sendable {
 ///   recorded, and its next bytes are refused, in whatever process they arrive.
 /// - Each chunk of a stream carries the place that its writer believes in, and the log refuses it anywhere
 ///   else; so whatever has been held up, or cut off, never writes twice or over another's bytes.
-public final class ChunkIntake: Sendable {
+package final class ChunkIntake: Sendable {
     let log: any IntakeLog
     let spool: Spool
     let clock: any WallClock
     let diskGuard: DiskGuard?
     /// How much is taken in at once.
-    public let limits: IntakeLimits
+    package let limits: IntakeLimits
     let streams = OpenStreams()
     let untold = UntoldLosses()
 
     /// An intake over its parts.
     /// - Parameter diskGuard: refuses chunks before a disk is full; nil: nobody looks.
-    public init(
+    package init(
         log: any IntakeLog, spool: Spool, clock: any WallClock, diskGuard: DiskGuard?,
         limits: IntakeLimits = IntakeLimits()
     ) {
@@ -64,18 +64,18 @@ public final class ChunkIntake: Sendable {
     /// Refuses to begin a recording while less is free than is kept in reserve, or the spool has no room for
     /// a chunk.
     /// - Throws: `DiskShortage`, `StorageFailure`.
-    public func requireBeginning() throws {
+    package func requireBeginning() throws {
         try requireReserve()
         try spool.requireRoom(for: limits.chunkBytes)
     }
 
     /// Refuses what is new while less is free on a disk than is kept in reserve.
-    public func requireReserve() throws {
+    package func requireReserve() throws {
         if let room = try diskGuard?.tightest(), room.state != .open { throw DiskShortage(room) }
     }
 
     /// Looks after this process's open streams until `stop` is set. Blocks; call on a thread of its own.
-    public func run(stop: StopSignal) throws {
+    package func run(stop: StopSignal) throws {
         try streams.run(threads: limits.lookers, stop: stop) { [self] in tellLosses() }
     }
 
@@ -129,7 +129,7 @@ public final class ChunkIntake: Sendable {
 extension SessionState {
     /// Chunks that are recorded and neither stored nor given up. Those that were given up wait for people;
     /// recording must not wait for them too.
-    public var backlog: Int { chunkCount - merkleHashes.count - failures.count }
+    package var backlog: Int { chunkCount - merkleHashes.count - failures.count }
 }
 
 extension SessionRejection {

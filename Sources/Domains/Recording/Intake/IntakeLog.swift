@@ -1,9 +1,9 @@
-public import EventSourcing
-public import Recording
+package import EventSourcing
+package import Recording
 internal import Supervision
 
 /// Sessions' histories, as far as the intake has to do with them. Calls block and come from several threads.
-public protocol IntakeLog: Sendable {
+package protocol IntakeLog: Sendable {
     /// The session as the log has it now; its status is nil when there is none.
     func look(at session: String) throws -> SessionState
 
@@ -19,22 +19,22 @@ public protocol IntakeLog: Sendable {
 /// One session's history, for whoever records that one alone.
 ///
 /// `@unchecked`: the handler is used by who has the turn.
-public final class SingleSessionLog: IntakeLog, @unchecked Sendable {
+package final class SingleSessionLog: IntakeLog, @unchecked Sendable {
     private let handler: CommandHandler<SessionDecider>
     private let turn = ExclusiveTurn()
 
     /// The history that `handler` knows. Nobody else may use it afterwards but by way of `withHandler`.
-    public init(_ handler: CommandHandler<SessionDecider>) { self.handler = handler }
+    package init(_ handler: CommandHandler<SessionDecider>) { self.handler = handler }
 
     /// Lends the handler.
-    public func withHandler<Answer, Failure: Error>(
+    package func withHandler<Answer, Failure: Error>(
         _ body: (CommandHandler<SessionDecider>) throws(Failure) -> Answer
     ) throws(Failure) -> Answer {
         try turn.take { () throws(Failure) in try body(handler) }
     }
 
     /// The session as the log has it now.
-    public func look(at session: String) throws -> SessionState {
+    package func look(at session: String) throws -> SessionState {
         try withHandler { handler throws(CommandError<SessionRejection>) in
             try handler.catchUp()
             return handler.state
@@ -42,7 +42,7 @@ public final class SingleSessionLog: IntakeLog, @unchecked Sendable {
     }
 
     /// Records a chunk.
-    public func record(
+    package func record(
         _ chunk: ChunkEvent.Recorded, at offset: Int?, context: EventContext
     ) throws -> (isNew: Bool, state: SessionState) {
         try withHandler { handler throws(CommandError<SessionRejection>) in

@@ -1,7 +1,7 @@
-public import Recording
+package import Recording
 
 /// Why bytes are not taken, beside the rules of the session.
-public enum IntakeRefusal: Error, Sendable, Hashable, CustomStringConvertible {
+package enum IntakeRefusal: Error, Sendable, Hashable, CustomStringConvertible {
     /// The recording has as many bytes as it may have, and more came.
     case sizeLimit(Violation)
     /// So many chunks are recorded and not stored yet.
@@ -18,7 +18,7 @@ public enum IntakeRefusal: Error, Sendable, Hashable, CustomStringConvertible {
     case pausedTooLong(seconds: Int)
 
     /// What happened, in a sentence.
-    public var description: String {
+    package var description: String {
         switch self {
         case .sizeLimit(let violation): "the session would have more than it may have: \(violation)"
         case .backlog(let chunks): "\(chunks) chunks are not stored yet; processing has to catch up first"
@@ -35,7 +35,7 @@ public enum IntakeRefusal: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Where the recording goes on, where that is what the sender has to know.
-    public var next: StreamPlace? {
+    package var next: StreamPlace? {
         switch self {
         case .takenOver(let next), .paused(let next): next
         case .sizeLimit, .backlog, .numbersWait, .beingStopped, .pausedTooLong: nil
@@ -44,7 +44,7 @@ public enum IntakeRefusal: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 /// What becomes of bytes that a stream brings while its recording is paused.
-public enum PausePolicy: String, Sendable, CaseIterable {
+package enum PausePolicy: String, Sendable, CaseIterable {
     /// They are read and thrown away; the stream goes on when the recording does.
     case drop
     /// They end the stream.

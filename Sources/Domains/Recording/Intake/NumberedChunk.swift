@@ -1,14 +1,14 @@
 internal import Base
-public import EventSourcing
-public import Recording
+package import EventSourcing
+package import Recording
 internal import Supervision
-public import Vault
+package import Vault
 
 /// One chunk that comes with its number, piece by piece. One caller at a time, which ends it by `finish` or
 /// `breakOff`.
-public final class NumberedChunk {
+package final class NumberedChunk {
     /// What has become of it.
-    public enum Outcome: Sendable {
+    package enum Outcome: Sendable {
         /// It is in the log.
         case recorded
         /// It was there already, with the same content.
@@ -40,13 +40,13 @@ public final class NumberedChunk {
     private var number: Int { upload.chunk.sequenceNumber }
 
     /// Takes the next bytes.
-    public func write(_ bytes: UnsafeRawBufferPointer) throws {
+    package func write(_ bytes: UnsafeRawBufferPointer) throws {
         digest.update(bytes)
         try intake.explaining(session) { try writer?.write(bytes) }
     }
 
     /// All of it has come: records it, or has it wait for its turn.
-    public func finish() throws -> (Outcome, ChunkEvent.Recorded) {
+    package func finish() throws -> (Outcome, ChunkEvent.Recorded) {
         guard let writer else { throw StorageFailure.missing(path: "chunk \(number) of \(session)") }
         self.writer = nil
         guard writer.byteCount > 0 else {
@@ -76,7 +76,7 @@ public final class NumberedChunk {
     }
 
     /// The rest will not come.
-    public func breakOff() {
+    package func breakOff() {
         guard writer != nil else { return }
         noteMissing()
         // What says so by its name goes after that.
@@ -93,7 +93,7 @@ extension ChunkIntake {
     /// - Parameters:
     ///   - length: its length; nil where nobody knows.
     ///   - key: the session's; asked for once it is known that the session takes chunks.
-    public func openChunk(
+    package func openChunk(
         _ upload: ChunkUpload, length: Int?, key: @autoclosure () throws -> SessionKey,
         context: EventContext
     ) throws -> NumberedChunk {
@@ -229,7 +229,7 @@ extension ChunkIntake {
     }
 
     /// Records the chunks that have waited and whose turn has come.
-    public func recordHeld(_ session: String, context: EventContext) throws {
+    package func recordHeld(_ session: String, context: EventContext) throws {
         let waiting = HeldChunks(spool, session)
         // Most sessions have none, and need not be looked at.
         while try !waiting.files().isEmpty, let next = try waiting.next(behind: try log.look(at: session)) {
@@ -244,7 +244,7 @@ extension ChunkIntake {
     }
 
     /// How many chunks wait for one that is missing.
-    public func waiting(_ session: String) throws -> Int {
+    package func waiting(_ session: String) throws -> Int {
         try HeldChunks(spool, session).count(behind: try log.look(at: session))
     }
 }

@@ -7,7 +7,7 @@ internal import Vault
 /// A chunk that waits leaves no event, so that the log can't tell whoever stops the session of one that came
 /// just now. Whoever takes such a chunk looks for this note when the chunk lies there, and whoever stops
 /// looks for such chunks when the note lies there: one of them sees the other.
-public final class SessionClosing {
+package final class SessionClosing {
     /// After so long others may have taken the one who stops for dead.
     private static let trustedSeconds = 20
 
@@ -29,15 +29,15 @@ public final class SessionClosing {
 
     /// Whether the session is to be stopped as incomplete: bytes that were begun to be sent, or promised, are
     /// missing, or nobody can say. To be asked right before the stop is appended.
-    public var isIncomplete: Bool {
+    package var isIncomplete: Bool {
         guard !isLacking, let name, !isOld else { return true }
         // Where the disk takes no notes, another process may know what it could not write.
         return (try? notes.has(name)) != true
     }
 
     /// Whether it was found too long ago to be relied on.
-    public var isOld: Bool { Machine.now - since >= .seconds(Self.trustedSeconds) }
+    package var isOld: Bool { Machine.now - since >= .seconds(Self.trustedSeconds) }
 
     /// It is stopped, or goes on.
-    public func end() { if let name { try? notes.remove(closing: name) } }
+    package func end() { if let name { try? notes.remove(closing: name) } }
 }

@@ -1,10 +1,10 @@
 internal import Base
-public import Recording
-public import Vault
+package import Recording
+package import Vault
 
 /// What those who died, or lost, have left in the spool of a session that goes on. It goes when it is old
 /// enough that nobody can be about to record it; what it says of bytes that are missing is noted before.
-public struct SpoolLeftovers {
+package struct SpoolLeftovers {
     private let spool: Spool
     private let session: String
     private let state: SessionState
@@ -15,7 +15,7 @@ public struct SpoolLeftovers {
     ///   - state: what the log says of it.
     ///   - ageSeconds: files are left alone for longer than whoever wrote them needs to learn that they will
     ///     not be recorded.
-    public init(_ spool: Spool, of session: String, _ state: SessionState, ageSeconds: Int) {
+    package init(_ spool: Spool, of session: String, _ state: SessionState, ageSeconds: Int) {
         self.spool = spool
         self.session = session
         self.state = state
@@ -23,7 +23,7 @@ public struct SpoolLeftovers {
     }
 
     /// Removes what was not finished: nobody was told that it was taken. Each is said by its path.
-    public func removeUnfinished(telling told: (String) -> Void) throws(StorageFailure) {
+    package func removeUnfinished(telling told: (String) -> Void) throws(StorageFailure) {
         try spool.sweepTemporaries(of: session, olderThanSeconds: ageSeconds) {
             file, sequence throws(StorageFailure) in
             // An upload that was begun, and cut off with its process.
@@ -34,7 +34,7 @@ public struct SpoolLeftovers {
 
     /// Removes what is whole, and what no event can name any more because the log has its number from another
     /// file. All of the session's history has to be readable.
-    public func removeOvertaken(telling told: (String) -> Void) throws(StorageFailure) {
+    package func removeOvertaken(telling told: (String) -> Void) throws(StorageFailure) {
         let waiting = HeldChunks(spool, session)
         try waiting.settle(state, olderThanSeconds: ageSeconds)
         // What is said of one goes with it, and has to be settled before.

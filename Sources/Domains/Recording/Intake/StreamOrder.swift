@@ -1,42 +1,42 @@
-public import Base
-public import EventSourcing
-public import Recording
-public import Supervision
+package import Base
+package import EventSourcing
+package import Recording
+package import Supervision
 
 /// What is to be known of a stream before its bytes.
-public struct StreamOrder: Sendable {
+package struct StreamOrder: Sendable {
     /// The session that it belongs to.
-    public var session: String
+    package var session: String
     /// Who sends it, for the events that come of it.
-    public var context: EventContext
+    package var context: EventContext
     /// Bytes that were recorded before it, as its sender believes; nil: it begins wherever the recording ends
     /// when its first chunk is recorded.
-    public var offset: Int?
+    package var offset: Int?
     /// When its first byte was captured; nil for when it arrives.
-    public var capturedAt: Timestamp?
+    package var capturedAt: Timestamp?
     /// Whether its bytes come as they are captured, so that the time between them is that of the recording;
     /// when a file was read says nothing about it.
-    public var arrivesInRealTime = true
+    package var arrivesInRealTime = true
     /// Bytes that its source says it has; nil where nobody knows. Fewer are a source that ended early.
-    public var promisedBytes: Int?
+    package var promisedBytes: Int?
     /// What becomes of bytes that come while the recording is paused.
-    public var whilePaused = PausePolicy.drop
+    package var whilePaused = PausePolicy.drop
     /// The most bytes that the recording may have, where that is less than the session may.
-    public var maximumBytes: Int?
+    package var maximumBytes: Int?
     /// Ends every wait for room: what was taken is recorded then, beyond the spool's quota.
-    public var stop: StopSignal?
+    package var stop: StopSignal?
     /// Told of what happens.
-    public var observer: (any StreamObserver)?
+    package var observer: (any StreamObserver)?
 
     /// A stream of which nothing else is known.
-    public init(session: String, context: EventContext) {
+    package init(session: String, context: EventContext) {
         self.session = session
         self.context = context
     }
 }
 
 /// Is told how far a stream has come, on the thread that looks after it or writes to it.
-public protocol StreamObserver: Sendable {
+package protocol StreamObserver: Sendable {
     /// So many of its chunks are acknowledged, with so many bytes all together.
     func recorded(chunks: Int, bytes: Int)
     /// What it waits for; nil when it goes on.
@@ -44,13 +44,13 @@ public protocol StreamObserver: Sendable {
 }
 
 /// What has become of a stream.
-public struct StreamSummary: Sendable, Hashable {
+package struct StreamSummary: Sendable, Hashable {
     /// Its chunks, in order.
-    public var chunkIDs: [String]
+    package var chunkIDs: [String]
     /// Their bytes.
-    public var recordedBytes: Int
+    package var recordedBytes: Int
     /// Bytes that were thrown away while the recording was paused.
-    public var droppedBytes: Int
+    package var droppedBytes: Int
     /// Where the recording goes on.
-    public var next: StreamPlace
+    package var next: StreamPlace
 }

@@ -13,7 +13,7 @@ extension StreamWriter {
 
     /// Does what is due: to be called some times a second, by any thread. Does nothing while somebody writes
     /// to the stream, who looks after it too.
-    public func look() {
+    package func look() {
         _ = turn.takeIfFree {
             guard failure == nil else { return }
             do { try lookAround() } catch {

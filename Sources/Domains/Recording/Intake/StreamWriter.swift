@@ -11,7 +11,7 @@ internal import Vault
 /// reach it from other threads. An error that is thrown ends the stream: the same is thrown from then on.
 ///
 /// `@unchecked`: everything that changes is touched by who has the turn alone, and flags are atomic.
-public final class StreamWriter: @unchecked Sendable {
+package final class StreamWriter: @unchecked Sendable {
     /// The chunk in hand, and when it began and bytes last came to it, by both clocks.
     struct Hand {
         let chunk: ChunkWriter
@@ -40,7 +40,7 @@ public final class StreamWriter: @unchecked Sendable {
     private static let ownerMilliseconds = 100
 
     /// The session's id.
-    public let session: String
+    package let session: String
     let id = StreamNotes.newWriter()
     let intake: ChunkIntake
     let order: StreamOrder
@@ -88,12 +88,12 @@ public final class StreamWriter: @unchecked Sendable {
     }
 
     /// Whether the recording is paused, so that nothing need come for as long as that lasts.
-    public var isHeld: Bool { holding.load(ordering: .acquiring) }
+    package var isHeld: Bool { holding.load(ordering: .acquiring) }
 
     /// Takes the next bytes. Waits while there is no room for them.
     /// - Throws: why nothing more is taken: `SessionRejection`, `IntakeRefusal`, `DiskShortage`,
     ///   `StorageFailure`, `CommandError<SessionRejection>`.
-    public func write(_ bytes: UnsafeRawBufferPointer) throws {
+    package func write(_ bytes: UnsafeRawBufferPointer) throws {
         var rest = bytes[...]
         turn.take { receivedBytes += bytes.count }
         while !rest.isEmpty {
@@ -139,7 +139,7 @@ public final class StreamWriter: @unchecked Sendable {
 
     /// How many bytes may be read of the source at once, so that nothing is read that has to wait for room
     /// while a chunk is in hand.
-    public var wantedBytes: Int {
+    package var wantedBytes: Int {
         turn.take { hand.map { $0.most - $0.chunk.byteCount } ?? intake.limits.chunkBytes }
     }
 
@@ -222,7 +222,7 @@ public final class StreamWriter: @unchecked Sendable {
     // MARK: - The end
 
     /// The source has come to its end: records what is in hand.
-    public func finish() throws -> StreamSummary {
+    package func finish() throws -> StreamSummary {
         turn.take { isAtEnd = true }
         while true {
             let isDone = try turn.take {
@@ -251,7 +251,7 @@ public final class StreamWriter: @unchecked Sendable {
 
     /// The source broke, or was given up: what has arrived is recorded as far as that can be done at once,
     /// and the recording is incomplete unless somebody goes on with it from there.
-    public func breakOff() {
+    package func breakOff() {
         turn.take {
             guard failure == nil else { return }
             let limit = Machine.now + .milliseconds(intake.limits.handoverMilliseconds)
@@ -264,7 +264,7 @@ public final class StreamWriter: @unchecked Sendable {
     }
 
     /// Nothing came, and nothing was to come.
-    public func cancel() {
+    package func cancel() {
         turn.take {
             guard failure == nil else { return }
             hand = nil

@@ -1,11 +1,11 @@
 internal import Base
 internal import CAvformat
 internal import Glibc
-public import Recording
+package import Recording
 
 /// Reads what a film says of itself, with libavformat. The bytes are a stranger's: call it in a process that
 /// has nothing to lose (`MediaProbe`).
-public struct FilmReader: Sendable {
+package struct FilmReader: Sendable {
     private let library: reel_avformat
 
     /// Containers that hold films. The library knows many more, among them text that names other files.
@@ -16,7 +16,7 @@ public struct FilmReader: Sendable {
     private static let bufferBytes: Int32 = 32 << 10
 
     /// A reader; nil where libavformat is not installed.
-    public init?() {
+    package init?() {
         var library = reel_avformat()
         guard reel_avformat_load(&library) == 0 else { return nil }
         library.set_log_level(-8)
@@ -25,7 +25,7 @@ public struct FilmReader: Sendable {
 
     /// The facts of the film in an open file of so many bytes; nil when it is none. Its offset stays where
     /// it is.
-    public func read(_ descriptor: Int32, size: Int64) -> MediaFacts? {
+    package func read(_ descriptor: Int32, size: Int64) -> MediaFacts? {
         return withUnsafeTemporaryAllocation(of: OpenFilm.self, capacity: 1) { memory in
             memory.initializeElement(at: 0, to: OpenFilm(descriptor: descriptor, size: size))
             guard let film = memory.baseAddress else { return nil }

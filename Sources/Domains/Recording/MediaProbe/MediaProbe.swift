@@ -2,15 +2,15 @@ internal import Base
 internal import CPosix
 internal import CSandbox
 internal import Glibc
-public import Recording
-public import Supervision
+package import Recording
+package import Supervision
 
 /// Looks into a film before it is recorded. What reads the stranger's bytes is a short-lived process of its
 /// own, which the kernel confines to what it has open, with bounds on time and memory: a film that breaks it
 /// leaves nothing behind but that nothing is known of it.
-public final class MediaProbe {
+package final class MediaProbe {
     /// What came of a look.
-    public enum Outcome: Sendable, Hashable {
+    package enum Outcome: Sendable, Hashable {
         /// It is a film, and says this.
         case film(MediaFacts)
         /// It is none that is known.
@@ -20,7 +20,7 @@ public final class MediaProbe {
     }
 
     /// The argument that makes the program look into a film; whatever comes behind it are descriptors.
-    public static let argument = "internal-look-into-film"
+    package static let argument = "internal-look-into-film"
 
     /// Milliseconds that a look may take.
     private static let limit_ms = 5_000
@@ -33,7 +33,7 @@ public final class MediaProbe {
     /// - Parameters:
     ///   - descriptor: an open file, whose offset stays where it is.
     ///   - program: path of this program.
-    public init(_ descriptor: Int32, program: String) throws(SystemFailure) {
+    package init(_ descriptor: Int32, program: String) throws(SystemFailure) {
         var ends: [Int32] = [-1, -1]
         guard reel_pipe(&ends) == 0 else { throw SystemFailure("pipe", program) }
         defer { close(ends[1]) }
@@ -56,7 +56,7 @@ public final class MediaProbe {
     }
 
     /// What it found. Blocks until it has, for some seconds at most.
-    public func outcome() -> Outcome {
+    package func outcome() -> Outcome {
         guard let status = child.wait(milliseconds: Self.limit_ms) else {
             child.send(SIGKILL)
             return .failed("it took longer than \(Self.limit_ms / 1000) s")
@@ -81,7 +81,7 @@ public final class MediaProbe {
 
     /// What the process does that `init` starts; its exit status.
     /// - Parameter arguments: behind `argument`.
-    public static func look(_ arguments: some Sequence<String?>) -> Int32 {
+    package static func look(_ arguments: some Sequence<String?>) -> Int32 {
         let descriptors = arguments.compactMap { $0.flatMap { Int32($0) } }
         guard descriptors.count == 2 else { return 2 }
         let (film, answer) = (descriptors[0], descriptors[1])

@@ -1,21 +1,19 @@
 /// A session of which something is recorded, and the key that its chunks say they are recorded under.
-public struct KeyDemand: Sendable, Hashable {
+package struct KeyDemand: Sendable, Hashable {
     /// The session.
-    public var sessionID: String
+    package var sessionID: String
     /// Id of the key; nil where its chunks do not name one, because they are not encrypted.
-    public var keyID: String?
-
-    /// A demand from its parts.
-    public init(sessionID: String, keyID: String?) {
+    package var keyID: String?
+    package init(sessionID: String, keyID: String?) {
         self.sessionID = sessionID
         self.keyID = keyID
     }
 }
 
 /// A key that cannot be had, although something is recorded under it.
-public struct KeyFinding: Sendable, Hashable, CustomStringConvertible {
+package struct KeyFinding: Sendable, Hashable, CustomStringConvertible {
     /// What is wrong.
-    public enum Kind: String, Sendable, CaseIterable {
+    package enum Kind: String, Sendable, CaseIterable {
         /// The session's document is gone from the vault.
         case missing
         /// The document has another key than the one that the log names.
@@ -27,16 +25,14 @@ public struct KeyFinding: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The session.
-    public var sessionID: String
+    package var sessionID: String
     /// Id of its key, as far as log or vault name one.
-    public var keyID: String?
+    package var keyID: String?
     /// What is wrong.
-    public var kind: Kind
+    package var kind: Kind
     /// What was found instead: another key's id, the key-encryption key's; empty where nothing was.
-    public var found: String
-
-    /// A finding from its parts.
-    public init(sessionID: String, keyID: String?, kind: Kind, found: String = "") {
+    package var found: String
+    package init(sessionID: String, keyID: String?, kind: Kind, found: String = "") {
         self.sessionID = sessionID
         self.keyID = keyID
         self.kind = kind
@@ -44,7 +40,7 @@ public struct KeyFinding: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// What is wrong, with what, and what to do, in one line.
-    public var description: String {
+    package var description: String {
         let key = keyID.map { "data key \($0)" } ?? "data key"
         return switch kind {
         case .missing:

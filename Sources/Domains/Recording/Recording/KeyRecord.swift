@@ -1,22 +1,20 @@
-public import Base
+package import Base
 
 /// A session's data key as it is kept: wrapped, useless without the key-encryption key.
-public struct KeyRecord: Sendable, Hashable {
+package struct KeyRecord: Sendable, Hashable {
     /// The session it belongs to.
-    public var sessionID: String
+    package var sessionID: String
     /// Id of the data key; it stands in events and in sealed files.
-    public var keyID: String
+    package var keyID: String
     /// Id of the key-encryption key that wraps it.
-    public var keyEncryptionKeyID: String
+    package var keyEncryptionKeyID: String
     /// Nonce of the wrapping, 24 bytes.
-    public var nonce: [UInt8]
+    package var nonce: [UInt8]
     /// The wrapped key and its tag, 48 bytes.
-    public var ciphertext: [UInt8]
+    package var ciphertext: [UInt8]
     /// When the key was made.
-    public var createdAt: Timestamp
-
-    /// A record from its parts.
-    public init(
+    package var createdAt: Timestamp
+    package init(
         sessionID: String, keyID: String, keyEncryptionKeyID: String, nonce: [UInt8], ciphertext: [UInt8],
         createdAt: Timestamp
     ) {
@@ -30,37 +28,37 @@ public struct KeyRecord: Sendable, Hashable {
 }
 
 /// A session's kept key is not what was written: somebody or something has changed it. Waiting does not help.
-public struct UnreadableKeyRecord: Error, Sendable, Hashable, CustomStringConvertible {
+package struct UnreadableKeyRecord: Error, Sendable, Hashable, CustomStringConvertible {
     /// The session.
-    public var sessionID: String
+    package var sessionID: String
     /// What is wrong with it.
-    public var text: String
+    package var text: String
 
     /// What is wrong, and with what.
-    public init(sessionID: String, text: String) {
+    package init(sessionID: String, text: String) {
         self.sessionID = sessionID
         self.text = text
     }
 
     /// One line.
-    public var description: String { "the kept key of session \(sessionID) cannot be read: \(text)" }
+    package var description: String { "the kept key of session \(sessionID) cannot be read: \(text)" }
 }
 
 /// A session has no data key: it was destroyed, or is gone from where keys are kept.
-public struct KeyMissing: Error, Sendable, Hashable, CustomStringConvertible {
+package struct KeyMissing: Error, Sendable, Hashable, CustomStringConvertible {
     /// The session.
-    public var sessionID: String
+    package var sessionID: String
     /// Id of the key, where an event names it.
-    public var keyID: String?
+    package var keyID: String?
 
     /// A key that is not there.
-    public init(sessionID: String, keyID: String? = nil) {
+    package init(sessionID: String, keyID: String? = nil) {
         self.sessionID = sessionID
         self.keyID = keyID
     }
 
     /// Which key is missing, where it should be, and what to do.
-    public var description: String {
+    package var description: String {
         "session \(sessionID) has no data key\(keyID.map { " (\($0))" } ?? ""): collection keys of database "
             + "reel_vault has no document of it; put that document back from a backup, for without it nothing "
             + "of the session can be recorded or read"
@@ -68,7 +66,7 @@ public struct KeyMissing: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 /// Where wrapped keys are kept, apart from everything that can be rebuilt. Calls block; one thread.
-public protocol KeyRecords: AnyObject {
+package protocol KeyRecords: AnyObject {
     /// Keeps a record durably unless the session has one; answers the one that is kept.
     func keep(_ record: KeyRecord) throws -> KeyRecord
     /// The record of a session; nil when there is none.
@@ -80,7 +78,7 @@ public protocol KeyRecords: AnyObject {
 }
 
 /// A factory of per-thread views of the kept keys.
-public protocol KeyArchive: Sendable {
+package protocol KeyArchive: Sendable {
     /// The records, for the calling thread.
     func open() throws -> any KeyRecords
 }

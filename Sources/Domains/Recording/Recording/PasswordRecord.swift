@@ -1,20 +1,18 @@
-public import Base
+package import Base
 
 /// A session's RDP password as it is kept: sealed, useless without the key-encryption key.
-public struct PasswordRecord: Sendable, Hashable {
+package struct PasswordRecord: Sendable, Hashable {
     /// The session it belongs to.
-    public var sessionID: String
+    package var sessionID: String
     /// Id of the key-encryption key whose subkey seals it.
-    public var keyEncryptionKeyID: String
+    package var keyEncryptionKeyID: String
     /// Nonce of the sealing, 24 bytes.
-    public var nonce: [UInt8]
+    package var nonce: [UInt8]
     /// The sealed password and its tag.
-    public var ciphertext: [UInt8]
+    package var ciphertext: [UInt8]
     /// When it was set.
-    public var updatedAt: Timestamp
-
-    /// A record from its parts.
-    public init(
+    package var updatedAt: Timestamp
+    package init(
         sessionID: String, keyEncryptionKeyID: String, nonce: [UInt8], ciphertext: [UInt8],
         updatedAt: Timestamp
     ) {
@@ -28,7 +26,7 @@ public struct PasswordRecord: Sendable, Hashable {
 
 /// Where sealed RDP passwords are kept, apart from the log and from everything that can be rebuilt. Calls
 /// block; any thread may call.
-public protocol PasswordRecords: Sendable {
+package protocol PasswordRecords: Sendable {
     /// Keeps a record durably, in the place of one that is there.
     /// - Returns: false, and nothing is kept, when the session's password was removed for good.
     func put(_ record: PasswordRecord) throws -> Bool

@@ -1,8 +1,8 @@
-public import Recording
+package import Recording
 
 extension AuditReport {
     /// The report as it stands in the session's history.
-    public func event(_ trigger: VerificationTrigger, durationMilliseconds: Int) -> SessionEvent.Verified {
+    package func event(_ trigger: VerificationTrigger, durationMilliseconds: Int) -> SessionEvent.Verified {
         SessionEvent.Verified(
             sessionID: sessionID, outcome: outcome, trigger: trigger, version: Int(clamping: version),
             chunkCount: chunks, bytesRead: sealedBytes, contentsOpened: contentChecked,

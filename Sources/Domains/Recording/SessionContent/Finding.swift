@@ -1,12 +1,12 @@
-public import Base
+package import Base
 internal import EventSourcing
-public import Recording
+package import Recording
 internal import Vault
 
 /// Something that is wrong with a stored session.
-public struct Finding: Sendable, Hashable, CustomStringConvertible {
+package struct Finding: Sendable, Hashable, CustomStringConvertible {
     /// What kind of damage.
-    public enum Kind: String, Sendable, CaseIterable {
+    package enum Kind: String, Sendable, CaseIterable {
         /// A file that the log describes is not there.
         case missing
         /// Something else than a regular file of the chunk store's own stands there.
@@ -35,25 +35,23 @@ public struct Finding: Sendable, Hashable, CustomStringConvertible {
         case deleted
 
         /// Whether it only says where the session is in its life.
-        public var isNote: Bool { self == .unfinished || self == .deleted }
+        package var isNote: Bool { self == .unfinished || self == .deleted }
     }
 
     /// What kind of damage.
-    public var kind: Kind
+    package var kind: Kind
     /// The file, relative to the chunk store, or the session's id.
-    public var subject: String
+    package var subject: String
     /// What exactly.
-    public var text: String
-
-    /// A finding from its parts.
-    public init(kind: Kind, subject: String, text: String) {
+    package var text: String
+    package init(kind: Kind, subject: String, text: String) {
         self.kind = kind
         self.subject = subject
         self.text = text
     }
 
     /// `kind subject: text`.
-    public var description: String { "\(kind.rawValue) \(subject): \(text)" }
+    package var description: String { "\(kind.rawValue) \(subject): \(text)" }
 
     /// What is wrong with a chunk's file.
     init(_ fault: SealedFileFault) {
@@ -80,47 +78,47 @@ public struct Finding: Sendable, Hashable, CustomStringConvertible {
 }
 
 /// What an audit of one session found.
-public struct AuditReport: Sendable, Hashable {
+package struct AuditReport: Sendable, Hashable {
     /// The most findings that are kept; more are counted.
-    public static let maximumFindings = 1000
+    package static let maximumFindings = 1000
 
     /// The session.
-    public var sessionID: String
+    package var sessionID: String
     /// What it has come to.
-    public var outcome = VerificationOutcome.damaged
+    package var outcome = VerificationOutcome.damaged
     /// Where the session was in its life when the look ended; nil where its history does not say.
-    public var status: SessionStatus?
+    package var status: SessionStatus?
     /// Whether the recording ended early: everything that was recorded is there, and not everything was.
-    public var isIncomplete = false
+    package var isIncomplete = false
     /// Sequence of the last event that was taken into account.
-    public var version: UInt64 = 0
+    package var version: UInt64 = 0
     /// Chunks that the log describes as stored.
-    public var chunks = 0
+    package var chunks = 0
     /// Bytes of their files.
-    public var sealedBytes = 0
+    package var sealedBytes = 0
     /// Recorded bytes that came back out of them.
-    public var originalBytes = 0
+    package var originalBytes = 0
     /// The root in the log.
-    public var merkleRoot: String?
+    package var merkleRoot: String?
     /// The root of the files as they are now.
-    public var computedRoot: String?
+    package var computedRoot: String?
     /// Whether the files were opened, or only hashed because there is no key.
-    public var contentChecked = true
+    package var contentChecked = true
     /// What is wrong, or keeps the session from being sound, at most `maximumFindings`; empty when all is
     /// well.
-    public private(set) var findings: [Finding] = []
+    package private(set) var findings: [Finding] = []
     /// How many findings there are.
-    public private(set) var findingCount = 0
+    package private(set) var findingCount = 0
     /// How many of them only say where the session is in its life: nothing is wrong with that.
-    public private(set) var noteCount = 0
+    package private(set) var noteCount = 0
     /// Whether one of them is that the session's key cannot be had.
     var isKeyMissing = false
 
     /// A report without findings.
-    public init(sessionID: String) { self.sessionID = sessionID }
+    package init(sessionID: String) { self.sessionID = sessionID }
 
     /// Whether everything holds that was to be looked at.
-    public var isSound: Bool { outcome == .sound || outcome == .unopened && status == .completed }
+    package var isSound: Bool { outcome == .sound || outcome == .unopened && status == .completed }
 
     mutating func note(_ finding: Finding) {
         findingCount += 1
@@ -149,7 +147,7 @@ public struct AuditReport: Sendable, Hashable {
 
 extension AuditReport {
     /// The report as a document.
-    public func encode(into writer: inout JSONWriter) {
+    package func encode(into writer: inout JSONWriter) {
         writer.object { encodeMembers(into: &$0) }
     }
 

@@ -1,39 +1,39 @@
-public import Base
+package import Base
 internal import EventSourcing
-public import Vault
+package import Vault
 
 /// Why a text is no proof, or a proof does not prove what it says.
-public struct ProofFault: Error, Sendable, Hashable, CustomStringConvertible {
+package struct ProofFault: Error, Sendable, Hashable, CustomStringConvertible {
     /// The member, or the rule, and what is wrong with it.
-    public let description: String
+    package let description: String
 
     init(_ description: String) { self.description = description }
 }
 
 /// Proof that one sealed file belongs to a session as it was completed: what a stranger needs, beside the
 /// file itself and a root that he trusts (RFC 9162). It takes no key and no server.
-public struct ChunkProof: Sendable, Hashable {
+package struct ChunkProof: Sendable, Hashable {
     /// The session.
-    public var sessionID: String
+    package var sessionID: String
     /// The chunk.
-    public var chunkID: String
+    package var chunkID: String
     /// Where its file is, relative to the chunk store.
-    public var storagePath: String
+    package var storagePath: String
     /// SHA-256(0x00 ‖ file).
-    public var leafHash: Digest
+    package var leafHash: Digest
     /// The root that the session was completed with.
-    public var root: Digest
+    package var root: Digest
     /// Place of the leaf, size of the tree, and the missing nodes.
-    public var inclusion: InclusionProof
+    package var inclusion: InclusionProof
 
     /// Whether the path leads from the leaf to the root.
-    public var isValid: Bool { inclusion.verifies(leafHash: leafHash, root: root) }
+    package var isValid: Bool { inclusion.verifies(leafHash: leafHash, root: root) }
 
     /// The chunk's number.
-    public var sequenceNumber: Int { inclusion.leafIndex + 1 }
+    package var sequenceNumber: Int { inclusion.leafIndex + 1 }
 
     /// What of the proof contradicts itself, or does not lead to the root; nil when it holds.
-    public func fault(root trusted: Digest) -> ProofFault? {
+    package func fault(root trusted: Digest) -> ProofFault? {
         guard inclusion.leafIndex < inclusion.treeSize else {
             return ProofFault(
                 "leaf_index \(inclusion.leafIndex) lies outside of a tree of \(inclusion.treeSize) leaves")
@@ -57,7 +57,7 @@ public struct ChunkProof: Sendable, Hashable {
     }
 
     /// What of a sealed file's header is another chunk's than the proof's; nil when it is the same.
-    public func fault(of header: SealedHeader) -> ProofFault? {
+    package func fault(of header: SealedHeader) -> ProofFault? {
         let facts: [(String, String, String)] = [
             ("session_id", header.chunk.sessionID, sessionID), ("chunk_id", header.chunk.chunkID, chunkID),
             ("sequence_number", "\(header.chunk.sequenceNumber)", "\(sequenceNumber)"),
@@ -68,7 +68,7 @@ public struct ChunkProof: Sendable, Hashable {
     }
 
     /// The proof as a document; hashes in hexadecimal, the path from the leaf up.
-    public func encode(into writer: inout JSONWriter) {
+    package func encode(into writer: inout JSONWriter) {
         writer.object { json in
             json.member("algorithm", ProofDocument.algorithm)
             json.member("session_id", sessionID)
@@ -83,7 +83,7 @@ public struct ChunkProof: Sendable, Hashable {
     }
 
     /// Reads what `encode` writes; anything else is refused, naming the member.
-    public init(parsing bytes: [UInt8]) throws(ProofFault) {
+    package init(parsing bytes: [UInt8]) throws(ProofFault) {
         let document = try ProofDocument(
             bytes,
             members: [
@@ -113,18 +113,18 @@ public struct ChunkProof: Sendable, Hashable {
 }
 
 /// Proof that a session's tree begins with the tree that it was earlier (RFC 9162 section 2.1.4).
-public struct TreeConsistencyProof: Sendable, Hashable {
+package struct TreeConsistencyProof: Sendable, Hashable {
     /// The session.
-    public var sessionID: String
+    package var sessionID: String
     /// Root of the earlier tree.
-    public var firstRoot: Digest
+    package var firstRoot: Digest
     /// Root of the later tree.
-    public var secondRoot: Digest
+    package var secondRoot: Digest
     /// Sizes of both, and the nodes from which both roots are made.
-    public var consistency: ConsistencyProof
+    package var consistency: ConsistencyProof
 
     /// What keeps the proof from holding between two roots that are trusted; nil when it holds.
-    public func fault(firstRoot first: Digest, secondRoot second: Digest) -> ProofFault? {
+    package func fault(firstRoot first: Digest, secondRoot second: Digest) -> ProofFault? {
         guard (1...consistency.secondSize).contains(consistency.firstSize) else {
             return ProofFault(
                 "first_size \(consistency.firstSize) is not 1 to second_size \(consistency.secondSize)")
@@ -138,7 +138,7 @@ public struct TreeConsistencyProof: Sendable, Hashable {
     }
 
     /// The proof as a document.
-    public func encode(into writer: inout JSONWriter) {
+    package func encode(into writer: inout JSONWriter) {
         writer.object { json in
             json.member("algorithm", ProofDocument.algorithm)
             json.member("session_id", sessionID)
@@ -158,7 +158,7 @@ public struct TreeConsistencyProof: Sendable, Hashable {
     }
 
     /// Reads what `encode` writes; anything else is refused, naming the member.
-    public init(parsing bytes: [UInt8]) throws(ProofFault) {
+    package init(parsing bytes: [UInt8]) throws(ProofFault) {
         let document = try ProofDocument(
             bytes,
             members: [

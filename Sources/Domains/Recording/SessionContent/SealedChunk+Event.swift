@@ -1,5 +1,5 @@
-public import Recording
-public import Vault
+package import Recording
+package import Vault
 
 // The fields of events become what sealed files are checked against. Nothing is left out where a field is
 // malformed: that is an error of its own.
@@ -7,7 +7,7 @@ public import Vault
 extension RecordedChunk {
     /// What an event says of a recorded chunk.
     /// - Throws: `malformed`, naming the field.
-    public init(_ chunk: ChunkReference, _ content: ChunkContent) throws(SealedFileFault) {
+    package init(_ chunk: ChunkReference, _ content: ChunkContent) throws(SealedFileFault) {
         try self.init(
             sessionID: chunk.sessionID, chunkID: chunk.chunkID, sequenceNumber: chunk.sequenceNumber,
             sizeBytes: content.sizeBytes, contentDigest: content.digest, keyID: content.keyID,
@@ -18,7 +18,7 @@ extension RecordedChunk {
 extension SealedChunk {
     /// What an event says of a chunk that is sealed, validated or stored.
     /// - Throws: `malformed`, naming the field.
-    public init(_ event: ChunkEvent.Sealed) throws(SealedFileFault) {
+    package init(_ event: ChunkEvent.Sealed) throws(SealedFileFault) {
         try self.init(
             RecordedChunk(event.chunk, event.content), codec: event.codec,
             compressedBytes: event.compressedBytes, sealedBytes: event.sealedBytes,

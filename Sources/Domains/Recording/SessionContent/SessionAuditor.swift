@@ -1,11 +1,11 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 internal import Recording
-public import Vault
+package import Vault
 
 /// Reads a session again, every byte of it: log, files and Merkle tree, and compares each with the others.
 /// `ops/docs/trust.md` says what that proves, and against whom. One thread.
-public final class SessionAuditor {
+package final class SessionAuditor {
     private let store: any EventStore
     private let chunks: ChunkStore
     private let keys: SessionKeys?
@@ -15,7 +15,7 @@ public final class SessionAuditor {
 
     /// An auditor.
     /// - Parameter keys: nil to check files and root without decrypting, as an outsider would.
-    public init(store: any EventStore, chunks: ChunkStore, keys: SessionKeys?) {
+    package init(store: any EventStore, chunks: ChunkStore, keys: SessionKeys?) {
         self.store = store
         self.chunks = chunks
         self.keys = keys
@@ -27,7 +27,7 @@ public final class SessionAuditor {
     /// is deleted, is no damage.
     /// - Parameter progress: called after every chunk with how many are done and how many there are; what it
     ///   throws ends the look.
-    public func audit(
+    package func audit(
         _ session: String, progress: (Int, Int) throws -> Void = { _, _ in }
     ) throws -> AuditReport? {
         var report = AuditReport(sessionID: session)

@@ -1,49 +1,49 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 internal import Recording
-public import Vault
+package import Vault
 
 /// A stretch of a recording that could not be given out.
-public struct ExportGap: Sendable, Hashable {
+package struct ExportGap: Sendable, Hashable {
     /// The chunk.
-    public var sequenceNumber: Int
+    package var sequenceNumber: Int
     /// Its id; nil where the log tells nothing of a chunk of this number.
-    public var chunkID: String?
+    package var chunkID: String?
     /// Which bytes of the recording it holds; nil where the length of it, or of one before it, is not known.
-    public var bytes: Range<Int>?
+    package var bytes: Range<Int>?
     /// Where in what was given out it is missing.
-    public var outputOffset: Int
+    package var outputOffset: Int
     /// Why.
-    public var reason: String
+    package var reason: String
 }
 
 /// What was given out of a session, and what was not.
-public struct ExportReport: Sendable, Hashable {
+package struct ExportReport: Sendable, Hashable {
     /// The session.
-    public var sessionID: String
+    package var sessionID: String
     /// Where it was in its life.
-    public var status: String
+    package var status: String
     /// Whether more may be recorded: what was given out is what there is up to now.
-    public var mayGrow: Bool
+    package var mayGrow: Bool
     /// Whether the recording ended early.
-    public var isIncomplete: Bool
+    package var isIncomplete: Bool
     /// Chunks that the log tells of.
-    public var chunks = 0
+    package var chunks = 0
     /// Chunks that were given out.
-    public var exportedChunks = 0
+    package var exportedChunks = 0
     /// Bytes that were given out.
-    public var exportedBytes = 0
+    package var exportedBytes = 0
     /// What is wrong with the log itself.
-    public var contradictions: [String] = []
+    package var contradictions: [String] = []
     /// What was left out, in the order of the recording.
-    public var gaps: [ExportGap] = []
+    package var gaps: [ExportGap] = []
 
     /// Whether all that there will ever be of the session was given out.
-    public var isWhole: Bool { gaps.isEmpty && !mayGrow && contradictions.isEmpty }
+    package var isWhole: Bool { gaps.isEmpty && !mayGrow && contradictions.isEmpty }
 }
 
 /// Gives back the recorded bytes of a session, each chunk verified before it is handed out. One thread.
-public final class SessionExporter {
+package final class SessionExporter {
     private let store: any EventStore
     private let chunks: ChunkStore
     private let keys: SessionKeys
@@ -52,7 +52,7 @@ public final class SessionExporter {
     private let original = ScratchBuffer()
 
     /// An exporter.
-    public init(store: any EventStore, chunks: ChunkStore, keys: SessionKeys) {
+    package init(store: any EventStore, chunks: ChunkStore, keys: SessionKeys) {
         self.store = store
         self.chunks = chunks
         self.keys = keys
@@ -63,7 +63,7 @@ public final class SessionExporter {
     /// - Returns: what was given out.
     /// - Throws: `ContentFailure`; `deletedMeanwhile` where a session is deleted while it is read.
     @discardableResult
-    public func export(
+    package func export(
         _ session: String, _ body: (UnsafeRawBufferPointer, _ totalBytes: Int) throws -> Void
     ) throws -> ExportReport {
         guard let history = try SessionHistory(of: session, in: store) else {
@@ -88,7 +88,7 @@ public final class SessionExporter {
     /// - Parameter body: gets the original bytes, and how many bytes there may be in all.
     /// - Throws: `ContentFailure.notFound`, `deleted`, `deletedMeanwhile`; `KeyMissing` when nothing can be
     ///   opened.
-    public func exportSound(
+    package func exportSound(
         _ session: String, _ body: (UnsafeRawBufferPointer, _ totalBytes: Int) throws -> Void
     ) throws -> ExportReport {
         guard let history = try SessionHistory(of: session, in: store) else {
@@ -209,7 +209,7 @@ extension ExportReport {
     }
 
     /// The report as a document.
-    public func encode(into writer: inout JSONWriter) {
+    package func encode(into writer: inout JSONWriter) {
         writer.object { json in
             json.member("session_id", sessionID)
             json.member("status", status)

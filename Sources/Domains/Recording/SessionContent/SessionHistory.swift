@@ -1,10 +1,10 @@
 internal import Base
-public import EventSourcing
-public import Recording
-public import Vault
+package import EventSourcing
+package import Recording
+package import Vault
 
 /// What the log says of one session, read from its beginning, and what in it cannot be.
-public struct SessionHistory: Sendable {
+package struct SessionHistory: Sendable {
     private var audit: HistoryAudit
     private var judgement = Judgement()
 
@@ -17,10 +17,10 @@ public struct SessionHistory: Sendable {
     }
 
     /// A history of which nothing was read yet.
-    public init(of session: String) { audit = HistoryAudit(of: session) }
+    package init(of session: String) { audit = HistoryAudit(of: session) }
 
     /// Reads a session's history; nil when there is none.
-    public init?(of session: String, in store: any EventStore) throws {
+    package init?(of session: String, in store: any EventStore) throws {
         self.init(of: session)
         try catchUp(with: store)
         if audit.version == 0 { return nil }
@@ -29,7 +29,7 @@ public struct SessionHistory: Sendable {
     /// Reads what was appended since the last look.
     /// - Returns: whether anything was.
     @discardableResult
-    public mutating func catchUp(with store: any EventStore) throws -> Bool {
+    package mutating func catchUp(with store: any EventStore) throws -> Bool {
         let known = audit.version
         var audit = audit
         // A copy left behind would make every change copy all chunks.
@@ -62,24 +62,24 @@ public struct SessionHistory: Sendable {
     }
 
     /// The session.
-    public var sessionID: String { audit.sessionID }
+    package var sessionID: String { audit.sessionID }
     /// The folded state.
-    public var state: SessionState { audit.state }
+    package var state: SessionState { audit.state }
     /// Sequence of the last event.
-    public var version: UInt64 { audit.version }
+    package var version: UInt64 { audit.version }
     /// The first entry of it that cannot be read.
-    public var hole: UnreadableHole? { audit.hole }
+    package var hole: UnreadableHole? { audit.hole }
     /// What is told of each chunk, by number.
-    public var trails: [Int: ChunkTrail] { audit.chunks }
+    package var trails: [Int: ChunkTrail] { audit.chunks }
     /// The stored chunks in sequence order, as their `ChunkStored` describes them.
-    public var stored: [ChunkEvent.Sealed] { judgement.stored }
+    package var stored: [ChunkEvent.Sealed] { judgement.stored }
     /// What cannot have come about lawfully, with what shows only at the end; at most about
     /// `HistoryAudit.maximumFindings`.
-    public var findings: [HistoryFinding] { judgement.findings }
+    package var findings: [HistoryFinding] { judgement.findings }
     /// How many findings there are.
-    public var findingCount: Int { judgement.findingCount }
+    package var findingCount: Int { judgement.findingCount }
     /// The Merkle root of the leaves in the log; nil where one is missing or no hash.
-    public var rootOfLeaves: String? { judgement.rootOfLeaves }
+    package var rootOfLeaves: String? { judgement.rootOfLeaves }
 
     /// Whether the chunks that are known are all there are. Where something cannot be read, it may have been
     /// of another chunk: then the root alone tells, which was made of all of them.
@@ -97,20 +97,20 @@ public struct SessionHistory: Sendable {
 }
 
 /// What has to be known of a session to give back what was recorded: every chunk, in order.
-public struct SessionContents: Sendable {
+package struct SessionContents: Sendable {
     /// The session.
-    public let sessionID: String
+    package let sessionID: String
     /// Every chunk, numbered from 1.
-    public let chunks: [SealedChunk]
+    package let chunks: [SealedChunk]
     /// Sum of the recorded bytes.
-    public let sizeBytes: Int
+    package let sizeBytes: Int
     /// Whether the recording ended early.
-    public let isIncomplete: Bool
+    package let isIncomplete: Bool
 
     /// Looks whether the store has a chunk behind the last one that the log tells of: then the log has lost,
     /// or was robbed of, the end of the recording.
     /// - Throws: `contradiction`.
-    public func requireEnd(in store: ChunkStore) throws(ContentFailure) {
+    package func requireEnd(in store: ChunkStore) throws(ContentFailure) {
         let next = chunks.count + 1
         // What can't be looked at is no chunk; `verify` names it.
         guard (try? store.size(session: sessionID, sequence: next)) != nil else { return }
@@ -121,7 +121,7 @@ public struct SessionContents: Sendable {
 }
 
 /// Why a session cannot be given back whole.
-public enum ContentFailure: Error, Sendable, CustomStringConvertible {
+package enum ContentFailure: Error, Sendable, CustomStringConvertible {
     /// The log has no such session.
     case notFound(String)
     /// The session was deleted: its key and its files are removed.
@@ -142,7 +142,7 @@ public enum ContentFailure: Error, Sendable, CustomStringConvertible {
     case damaged(SealedFileFault)
 
     /// What happened, in a sentence.
-    public var description: String {
+    package var description: String {
         switch self {
         case .notFound(let session): "there is no session \(session)"
         case .deleted(let session): "session \(session) was deleted, its key and files with it"
@@ -164,7 +164,7 @@ public enum ContentFailure: Error, Sendable, CustomStringConvertible {
 
 extension SessionHistory {
     /// Everything that was recorded of a session that is recorded to its end and stored.
-    public func contents() throws(ContentFailure) -> SessionContents {
+    package func contents() throws(ContentFailure) -> SessionContents {
         guard let status = state.status else { throw .notFound(sessionID) }
         if status == .deleted { throw .deleted(sessionID) }
         try requireLawful()
@@ -201,7 +201,7 @@ extension SessionHistory {
 
     /// One stored chunk, by its id; nil when the session has none of it.
     /// - Throws: `unfinished` when it is not stored, or `contradiction`.
-    public func chunk(_ id: String) throws(ContentFailure) -> SealedChunk? {
+    package func chunk(_ id: String) throws(ContentFailure) -> SealedChunk? {
         if state.status == .deleted { throw .deleted(sessionID) }
         try requireLawful(whole: false)
         guard let trail = trail(id) else { return nil }

@@ -1,9 +1,9 @@
-public import Base
-public import Recording
-public import Vault
+package import Base
+package import Recording
+package import Vault
 
 /// The data keys of sessions, unwrapped and kept for a while. One thread.
-public final class SessionKeys {
+package final class SessionKeys {
     private static let maximumKept = 256
 
     private let ring: KeyRing
@@ -11,13 +11,13 @@ public final class SessionKeys {
     private var kept: [String: SessionKey] = [:]
 
     /// Keys that are kept in `records`, wrapped by a key of `ring`.
-    public init(ring: KeyRing, records: any KeyRecords) {
+    package init(ring: KeyRing, records: any KeyRecords) {
         self.ring = ring
         self.records = records
     }
 
     /// Makes a session's key and keeps it durably; a session that has one already keeps that.
-    public func make(forSession session: String, at time: Timestamp) throws -> SessionKey {
+    package func make(forSession session: String, at time: Timestamp) throws -> SessionKey {
         let wrapped = try ring.wrap(try SessionKey.generate(sessionID: session))
         let record = try records.keep(
             KeyRecord(
@@ -29,7 +29,7 @@ public final class SessionKeys {
     /// A session's key.
     /// - Throws: `KeyMissing` when there is none; `KeyFailure` when it was changed or cannot be unwrapped;
     ///   whatever else the records throw.
-    public func key(ofSession session: String) throws -> SessionKey {
+    package func key(ofSession session: String) throws -> SessionKey {
         if let key = kept[session] { return key }
         let found: KeyRecord?
         do { found = try records.record(ofSession: session) } catch let error as UnreadableKeyRecord {

@@ -1,10 +1,10 @@
 internal import Base
-public import EventSourcing
-public import Recording
+package import EventSourcing
+package import Recording
 internal import Vault
 
 /// Why there is no proof.
-public enum ProofFailure: Error, Sendable, Hashable, CustomStringConvertible {
+package enum ProofFailure: Error, Sendable, Hashable, CustomStringConvertible {
     /// The log has no such session.
     case noSession(String)
     /// The session has no such chunk.
@@ -19,7 +19,7 @@ public enum ProofFailure: Error, Sendable, Hashable, CustomStringConvertible {
     case noTree(String, size: Int, leaves: Int)
 
     /// What happened, in a sentence.
-    public var description: String {
+    package var description: String {
         switch self {
         case .noSession(let session): "there is no session \(session)"
         case .noChunk(let chunk): "the session has no chunk \(chunk)"
@@ -34,14 +34,14 @@ public enum ProofFailure: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 /// Makes proofs from the log alone.
-public struct SessionProver {
+package struct SessionProver {
     private let store: any EventStore
 
     /// A prover that reads `store`.
-    public init(store: any EventStore) { self.store = store }
+    package init(store: any EventStore) { self.store = store }
 
     /// The proof for a chunk, named by its id or its sequence number.
-    public func proof(of chunk: String, in session: String) throws -> ChunkProof {
+    package func proof(of chunk: String, in session: String) throws -> ChunkProof {
         let tree = try SessionTree(try history(session))
         let proof = try tree.proof { $0.chunkID == chunk || String($0.sequenceNumber) == chunk }
         guard let proof else { throw ProofFailure.noChunk(chunk) }
@@ -50,7 +50,7 @@ public struct SessionProver {
 
     /// The proof that the session's tree begins with the tree that it was with fewer leaves.
     /// - Parameter second: number of leaves of the later tree; nil for all.
-    public func consistency(
+    package func consistency(
         of session: String, from first: Int, to second: Int?
     ) throws -> TreeConsistencyProof {
         try SessionTree(try history(session)).consistency(from: first, to: second)
@@ -65,14 +65,14 @@ public struct SessionProver {
 }
 
 /// The closed tree of a session whose history is lawful. Never changes.
-public struct SessionTree: Sendable {
+package struct SessionTree: Sendable {
     private let sessionID: String
     private let stored: [ChunkEvent.Sealed]
     private let tree: MerkleTree
     private let root: Digest
 
     /// - Throws: `unfinished`, `contradiction`.
-    public init(_ history: SessionHistory) throws(ProofFailure) {
+    package init(_ history: SessionHistory) throws(ProofFailure) {
         sessionID = history.sessionID
         stored = history.stored
         let state = history.state
@@ -90,7 +90,7 @@ public struct SessionTree: Sendable {
     }
 
     /// The proof for one chunk; nil when there is none for which `matches` holds.
-    public func proof(
+    package func proof(
         where matches: (_ chunk: ChunkReference) -> Bool
     ) throws(ProofFailure) -> ChunkProof? {
         guard let index = stored.firstIndex(where: { matches($0.chunk) }) else { return nil }

@@ -1,26 +1,26 @@
-public import Base
+package import Base
 internal import EventSourcing
-public import Recording
+package import Recording
 
 /// What a verification has come to, and whether the session's history holds it.
-public struct VerifiedSession: Sendable {
+package struct VerifiedSession: Sendable {
     /// What was found.
-    public var report: AuditReport
+    package var report: AuditReport
     /// How long the look took in milliseconds, rests included.
-    public var durationMilliseconds: Int
+    package var durationMilliseconds: Int
     /// Whether it is an event in the session's history.
-    public var isRecorded = false
+    package var isRecorded = false
     /// Why it is none although it ought to be.
-    public var refusal: String?
+    package var refusal: String?
 
     /// A result that no history holds.
-    public init(report: AuditReport, durationMilliseconds: Int) {
+    package init(report: AuditReport, durationMilliseconds: Int) {
         self.report = report
         self.durationMilliseconds = durationMilliseconds
     }
 
     /// The result as a document: the report, and whether the session's history holds it.
-    public func encode(into writer: inout JSONWriter) {
+    package func encode(into writer: inout JSONWriter) {
         writer.object { json in
             report.encodeMembers(into: &json)
             json.member("duration_ms", durationMilliseconds)
@@ -30,16 +30,16 @@ public struct VerifiedSession: Sendable {
 }
 
 /// What the audit trail says of a verification.
-public struct VerificationRecord: Sendable {
+package struct VerificationRecord: Sendable {
     /// Whether it ended, and found nothing wrong.
-    public var outcome: AuditOutcome
+    package var outcome: AuditOutcome
     /// What is wrong; nil where nothing is.
-    public var reason: String?
+    package var reason: String?
     /// Outcome, numbers and what asked for it, by name.
-    public var details: [String: String]
+    package var details: [String: String]
 
     /// The record of one that came to its end.
-    public init(_ report: AuditReport, _ trigger: VerificationTrigger) {
+    package init(_ report: AuditReport, _ trigger: VerificationTrigger) {
         let count = report.findingCount - report.noteCount
         let first = report.findings.first { !$0.kind.isNote }
         outcome = report.outcome.isFault ? .failed : .allowed

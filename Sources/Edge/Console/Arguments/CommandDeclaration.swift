@@ -1,7 +1,7 @@
 /// Everything the command line knows of one command; parsing and help come from the same declaration.
-public struct CommandDeclaration: Sendable {
+package struct CommandDeclaration: Sendable {
     /// Its words: `["orders", "list"]`.
-    public let path: [String]
+    package let path: [String]
     let summary: String
     let details: String
     let positionals: [Positional]
@@ -12,7 +12,7 @@ public struct CommandDeclaration: Sendable {
     let checksEveryVariable: Bool
 
     /// A command from its parts; `statuses` are lines such as `1  the order does not exist`.
-    public init(
+    package init(
         _ path: String..., summary: String, details: String = "", positionals: [Positional] = [],
         options: [OptionDeclaration], examples: [String], statuses: [String],
         checksEveryVariable: Bool = false
@@ -28,18 +28,16 @@ public struct CommandDeclaration: Sendable {
     }
 
     /// Its words with spaces between.
-    public var name: String { path.joined(separator: " ") }
+    package var name: String { path.joined(separator: " ") }
 }
 
 /// The program and its commands.
-public struct ProgramDeclaration: Sendable {
+package struct ProgramDeclaration: Sendable {
     let name: String
     let version: String
     let summary: String
     let commands: [CommandDeclaration]
-
-    /// A program from its parts.
-    public init(name: String, version: String, summary: String, commands: [CommandDeclaration]) {
+    package init(name: String, version: String, summary: String, commands: [CommandDeclaration]) {
         self.name = name
         self.version = version
         self.summary = summary
@@ -56,18 +54,16 @@ public struct ProgramDeclaration: Sendable {
 }
 
 /// The command line, the environment or the configuration file asks for something that cannot be.
-public struct UsageError: Error, Equatable, CustomStringConvertible {
+package struct UsageError: Error, Equatable, CustomStringConvertible {
     /// What is wrong, each a sentence that names the value.
-    public let problems: [String]
+    package let problems: [String]
     /// The command whose help says more; nil for the program's.
-    public let command: String?
-
-    /// An error from its parts.
-    public init(_ problems: [String], command: String? = nil) {
+    package let command: String?
+    package init(_ problems: [String], command: String? = nil) {
         self.problems = problems.map(withoutCredentials)
         self.command = command
     }
 
     /// The problems, one a line.
-    public var description: String { problems.joined(separator: "\n") }
+    package var description: String { problems.joined(separator: "\n") }
 }

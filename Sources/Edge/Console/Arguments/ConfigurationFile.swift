@@ -2,22 +2,22 @@ internal import Base
 
 /// A configuration file: lines `NAME=value`, names as in the environment. Empty lines and lines that
 /// begin with `#` count for nothing; a value may stand in double or single quotes.
-public struct ConfigurationFile: Sendable, Equatable {
+package struct ConfigurationFile: Sendable, Equatable {
     struct Entry: Sendable, Equatable {
         var value: String
         var line: Int
     }
 
     /// Where it was read, for messages.
-    public let path: String
+    package let path: String
     private(set) var entries: [String: Entry] = [:]
     private var badLines: [String] = []
 
     /// No file.
-    public static let none = ConfigurationFile(path: "", text: "")
+    package static let none = ConfigurationFile(path: "", text: "")
 
     /// Reads the text of a file.
-    public init(path: String, text: String) {
+    package init(path: String, text: String) {
         self.path = path
         // By scalars: as a character, carriage return and line feed are one of their own.
         let lines = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)

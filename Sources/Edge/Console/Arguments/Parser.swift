@@ -1,5 +1,5 @@
 /// What a command line asks for, before values are looked at.
-public enum Request: Sendable {
+package enum Request: Sendable {
     /// Help on the program, a group of commands or one command.
     case help(String)
     /// The program's version.
@@ -9,9 +9,9 @@ public enum Request: Sendable {
 }
 
 /// A command with what was given to it, unchecked.
-public struct Invocation: Sendable {
+package struct Invocation: Sendable {
     /// The command.
-    public let command: CommandDeclaration
+    package let command: CommandDeclaration
     /// Values by option name, in order; a flag has one empty value.
     var given: [String: [String]] = [:]
     /// Arguments by place.
@@ -23,7 +23,7 @@ public struct Invocation: Sendable {
 extension ProgramDeclaration {
     /// Reads the arguments behind the program's name.
     /// - Parameter columns: width that help is wrapped to.
-    public func parse(_ arguments: [String], columns: Int = 80) throws(UsageError) -> Request {
+    package func parse(_ arguments: [String], columns: Int = 80) throws(UsageError) -> Request {
         guard let first = arguments.first else { return .help(help(columns: columns)) }
         if first == "--version" { return .version("\(name) \(version)") }
         if first == "--help" || first == "-h" { return .help(help(columns: columns)) }

@@ -1,14 +1,14 @@
 internal import Base
 
 /// What a value must look like: how it is read, and the rule in words for whoever broke it.
-public struct Rule<Value: Sendable>: Sendable {
+package struct Rule<Value: Sendable>: Sendable {
     /// The rule as the end of a sentence: `must be a whole number from 1 to 9`.
-    public let text: String
+    package let text: String
     /// Reads a value; nil when it breaks the rule.
-    public let parse: @Sendable (String) -> Value?
+    package let parse: @Sendable (String) -> Value?
 
     /// A rule from its words and its parser.
-    public init(_ text: String, parse: @escaping @Sendable (String) -> Value?) {
+    package init(_ text: String, parse: @escaping @Sendable (String) -> Value?) {
         self.text = text
         self.parse = parse
     }
@@ -16,31 +16,31 @@ public struct Rule<Value: Sendable>: Sendable {
 
 extension Rule where Value == String {
     /// Text of 1 to `limit` characters in one line.
-    public static func text(upTo limit: Int) -> Rule {
+    package static func text(upTo limit: Int) -> Rule {
         Rule("must have 1 to \(limit) characters, no control characters among them") { text in
             (1...limit).contains(text.unicodeScalars.count) && text.isOneLine ? text : nil
         }
     }
 
     /// Text of 1 to `limit` characters in any number of lines.
-    public static func lines(upTo limit: Int) -> Rule {
+    package static func lines(upTo limit: Int) -> Rule {
         Rule("must have 1 to \(limit) characters, no control characters among them but tabs and line ends") {
             (1...limit).contains($0.unicodeScalars.count) && $0.isLines ? $0 : nil
         }
     }
 
     /// One of a few words.
-    public static func oneOf(_ words: [String]) -> Rule {
+    package static func oneOf(_ words: [String]) -> Rule {
         Rule("must be one of: \(words.joined(separator: ", "))") { words.contains($0) ? $0 : nil }
     }
 
     /// A path in the file system; not empty, without control characters, which messages would repeat.
-    public static let path = Rule("must be a path without control characters") { text in
+    package static let path = Rule("must be a path without control characters") { text in
         text.isEmpty || !text.isOneLine ? nil : text
     }
 
     /// A URL with one of the schemes and something behind it.
-    public static func url(_ schemes: [String]) -> Rule {
+    package static func url(_ schemes: [String]) -> Rule {
         let forms = schemes.map { "\($0)://…" }.joined(separator: " or ")
         return Rule("must be a URL: \(forms)") { text in
             let fits = schemes.contains { text.hasPrefix("\($0)://") && text.count > $0.count + 3 }
@@ -50,7 +50,7 @@ extension Rule where Value == String {
     }
 
     /// 1 to 100 letters, digits, hyphens and underscores.
-    public static let identifier = Rule("must have 1 to 100 letters, digits, hyphens and underscores") {
+    package static let identifier = Rule("must have 1 to 100 letters, digits, hyphens and underscores") {
         text in
         let isClean = text.utf8.allSatisfy {
             switch $0 {
@@ -64,7 +64,7 @@ extension Rule where Value == String {
 
 extension Rule where Value == Int {
     /// A whole number in decimal digits.
-    public static func integer(_ range: ClosedRange<Int>) -> Rule {
+    package static func integer(_ range: ClosedRange<Int>) -> Rule {
         Rule("must be a whole number from \(range.lowerBound) to \(range.upperBound)") { text in
             guard isDecimal(text, withFraction: false), let number = Int(text) else { return nil }
             return range.contains(number) ? number : nil
@@ -73,7 +73,7 @@ extension Rule where Value == Int {
 
     /// A length of time as a whole number and its unit: `90s`, `15m`, `1h`, `2d`; the value is in
     /// milliseconds.
-    public static let duration = Rule("must be a number with its unit, such as 90s, 15m, 1h or 2d") { text in
+    package static let duration = Rule("must be a number with its unit, such as 90s, 15m, 1h or 2d") { text in
         let units: [Character: Int] = ["s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000]
         guard let unit = text.last.flatMap({ units[$0] }),
             isDecimal(String(text.dropLast()), withFraction: false),
@@ -83,7 +83,7 @@ extension Rule where Value == Int {
     }
 
     /// A size in megabytes of 1,048,576 bytes, with a fraction or without; the value is in bytes.
-    public static func megabytes(atLeastBytes least: Int, atMostMegabytes most: Int) -> Rule {
+    package static func megabytes(atLeastBytes least: Int, atMostMegabytes most: Int) -> Rule {
         Rule("must be above 0 and at most \(most) MB, and at least \(least) bytes (1 MB is 1048576 bytes)") {
             guard isDecimal($0, withFraction: true), let number = Double($0), number > 0,
                 number <= Double(most)
@@ -96,7 +96,7 @@ extension Rule where Value == Int {
 
 extension Rule where Value == UInt16 {
     /// A TCP port.
-    public static let port = Rule("must be a port from 1 to 65535") { text in
+    package static let port = Rule("must be a port from 1 to 65535") { text in
         guard isDecimal(text, withFraction: false), let number = UInt16(text), number > 0 else { return nil }
         return number
     }

@@ -1,8 +1,8 @@
 /// A value that a command takes: from an option, else the environment, else the configuration file,
 /// else its default.
-public struct Setting<Value: Sendable>: Sendable {
+package struct Setting<Value: Sendable>: Sendable {
     /// What help and the parser know of it.
-    public let declaration: OptionDeclaration
+    package let declaration: OptionDeclaration
     let rule: Rule<Value>
 
     /// A setting from its parts.
@@ -15,7 +15,7 @@ public struct Setting<Value: Sendable>: Sendable {
     ///   - defaultNote: what happens without a value, in words, when there is no `defaultText`.
     ///   - isRequired: whether the command cannot do without.
     ///   - isRepeatable: whether it may be given more than once.
-    public init(
+    package init(
         _ name: String, _ placeholder: String, _ rule: Rule<Value>, short: Character? = nil,
         variable: String? = nil, default defaultText: String? = nil, defaultNote: String? = nil,
         isRequired: Bool = false, isRepeatable: Bool = false, help: String
@@ -29,12 +29,12 @@ public struct Setting<Value: Sendable>: Sendable {
 }
 
 /// An option without a value: it is there or not.
-public struct Flag: Sendable {
+package struct Flag: Sendable {
     /// What help and the parser know of it.
-    public let declaration: OptionDeclaration
+    package let declaration: OptionDeclaration
 
     /// A flag from its name without dashes.
-    public init(_ name: String, short: Character? = nil, help: String) {
+    package init(_ name: String, short: Character? = nil, help: String) {
         declaration = OptionDeclaration(
             name: name, short: short, placeholder: nil, variable: nil, defaultText: nil, defaultNote: nil,
             isRequired: false, isRepeatable: false, help: help, ruleText: "", fits: { _ in true })
@@ -42,13 +42,13 @@ public struct Flag: Sendable {
 }
 
 /// One option as the parser and help see it, whatever the type of its value.
-public struct OptionDeclaration: Sendable {
+package struct OptionDeclaration: Sendable {
     let name: String
     let short: Character?
     /// Nil for a flag.
     let placeholder: String?
     /// Its name in the environment and in the configuration file.
-    public let variable: String?
+    package let variable: String?
     let defaultText: String?
     let defaultNote: String?
     let isRequired: Bool
@@ -61,7 +61,7 @@ public struct OptionDeclaration: Sendable {
 }
 
 /// A command's argument that is told by its place.
-public struct Positional: Sendable {
+package struct Positional: Sendable {
     let name: String
     let rule: Rule<String>
     let isRequired: Bool
@@ -70,7 +70,7 @@ public struct Positional: Sendable {
     let help: String
 
     /// An argument from its name in help.
-    public init(
+    package init(
         _ name: String, _ rule: Rule<String>, isRequired: Bool = true, isRepeatable: Bool = false,
         help: String
     ) {

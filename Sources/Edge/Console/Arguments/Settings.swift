@@ -1,26 +1,26 @@
 /// The values a command runs with: every one checked, from the nearest source that has it.
-public struct Settings: Sendable {
+package struct Settings: Sendable {
     private var values: [String: [String]] = [:]
     /// Arguments by place, checked.
-    public private(set) var positionals: [String] = []
+    package private(set) var positionals: [String] = []
     /// The command they are for.
-    public let command: CommandDeclaration
+    package let command: CommandDeclaration
     /// Options whose values on the command line hold a password, which every user of the machine can read
     /// there as long as the process lives.
-    public private(set) var exposedOptions: [String] = []
+    package private(set) var exposedOptions: [String] = []
 
     /// The value of a setting; the last one when it was given more than once.
-    public subscript<Value>(_ setting: Setting<Value>) -> Value? {
+    package subscript<Value>(_ setting: Setting<Value>) -> Value? {
         values[setting.declaration.name]?.last.flatMap(setting.rule.parse)
     }
 
     /// Every value of a setting that may be given more than once.
-    public func all<Value>(_ setting: Setting<Value>) -> [Value] {
+    package func all<Value>(_ setting: Setting<Value>) -> [Value] {
         (values[setting.declaration.name] ?? []).compactMap(setting.rule.parse)
     }
 
     /// The value of a setting that the command cannot do without.
-    public func require<Value>(_ setting: Setting<Value>) throws(UsageError) -> Value {
+    package func require<Value>(_ setting: Setting<Value>) throws(UsageError) -> Value {
         guard let value = self[setting] else {
             throw UsageError(["--\(setting.declaration.name) is missing"], command: command.name)
         }
@@ -28,10 +28,10 @@ public struct Settings: Sendable {
     }
 
     /// Whether a flag was given.
-    public subscript(_ flag: Flag) -> Bool { values[flag.declaration.name] != nil }
+    package subscript(_ flag: Flag) -> Bool { values[flag.declaration.name] != nil }
 
     /// The argument at a place; nil when it was not given.
-    public func positional(_ index: Int) -> String? {
+    package func positional(_ index: Int) -> String? {
         positionals.indices.contains(index) ? positionals[index] : nil
     }
 
@@ -40,7 +40,7 @@ public struct Settings: Sendable {
     ///   - environment: looks a variable up; empty counts as not set.
     ///   - file: the configuration file.
     /// - Throws: everything that is wrong at once.
-    public init(
+    package init(
         _ invocation: Invocation, of program: ProgramDeclaration,
         environment: (String) -> String?, file: ConfigurationFile
     ) throws(UsageError) {
@@ -129,7 +129,7 @@ extension OptionDeclaration {
 extension Invocation {
     /// The value that an option was given, before anything is checked: for finding the configuration
     /// file that the check depends on.
-    public func given<Value>(_ setting: Setting<Value>) -> String? {
+    package func given<Value>(_ setting: Setting<Value>) -> String? {
         given[setting.declaration.name]?.last
     }
 }

@@ -3,7 +3,7 @@
 ///
 /// A password may hold any character but space and quotation marks; where that leaves a doubt, more is left
 /// out rather than less.
-public func withoutCredentials(_ text: String) -> String {
+package func withoutCredentials(_ text: String) -> String {
     guard text.utf8.contains(0x40) else { return text }
     var out = ""
     var rest = text[...]

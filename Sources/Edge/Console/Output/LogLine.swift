@@ -1,7 +1,7 @@
 internal import Base
 
 /// How much a log line matters.
-public enum LogLevel: String, Sendable, CaseIterable, Comparable {
+package enum LogLevel: String, Sendable, CaseIterable, Comparable {
     /// For whoever looks for a fault.
     case debug
     /// What happens.
@@ -12,7 +12,7 @@ public enum LogLevel: String, Sendable, CaseIterable, Comparable {
     case error
 
     /// Less important comes first.
-    public static func < (a: LogLevel, b: LogLevel) -> Bool { a.rank < b.rank }
+    package static func < (a: LogLevel, b: LogLevel) -> Bool { a.rank < b.rank }
 
     private var rank: Int {
         switch self {
@@ -25,12 +25,12 @@ public enum LogLevel: String, Sendable, CaseIterable, Comparable {
 }
 
 /// One line of the log: `2026-01-31T23:59:59.123Z info store: message key=value`.
-public struct LogLine: Sendable {
+package struct LogLine: Sendable {
     private let text: String
 
     /// A line from its parts. Line breaks and other control characters are escaped, so that one line
     /// stays one line; values with spaces, quotes or equal signs are quoted.
-    public init(
+    package init(
         time: String, level: LogLevel, role: String, _ message: String, _ fields: [(String, String)] = []
     ) {
         var line = "\(time) \(level.rawValue) \(role): \(Self.escaped(withoutCredentials(message)))"
@@ -43,7 +43,7 @@ public struct LogLine: Sendable {
     }
 
     /// The line without its end.
-    public var description: String { text }
+    package var description: String { text }
 
     private static func escaped(_ text: String) -> String {
         guard !text.isOneLine else { return text }

@@ -1,49 +1,49 @@
 internal import Base
 
 /// How far long work has come, and how that looks on one line of a terminal.
-public struct ProgressLine: Sendable {
+package struct ProgressLine: Sendable {
     /// Bytes done.
-    public var bytes = 0
+    package var bytes = 0
     /// Bytes there are to do; nil when nobody knows (a stream).
-    public var totalBytes: Int?
+    package var totalBytes: Int?
     /// Parts done.
-    public var parts = 0
+    package var parts = 0
     /// Milliseconds since the start.
-    public var elapsedMilliseconds = 0
+    package var elapsedMilliseconds = 0
     /// What is being done: `recording`.
-    public var title: String
+    package var title: String
     /// What one part is called, and several.
     private let unit: (one: String, many: String)
     /// What is waited for just now; nil while work goes on.
-    public var waitingFor: String?
+    package var waitingFor: String?
 
     /// Nothing done yet.
-    public init(_ title: String, of unit: (one: String, many: String), totalBytes: Int?) {
+    package init(_ title: String, of unit: (one: String, many: String), totalBytes: Int?) {
         self.title = title
         self.unit = unit
         self.totalBytes = totalBytes
     }
 
     /// Bytes a second so far; 0 before the clock moves.
-    public var rate: Int {
+    package var rate: Int {
         elapsedMilliseconds <= 0 ? 0 : Int(saturating: Double(bytes) * 1000 / Double(elapsedMilliseconds))
     }
 
     /// Seconds left at the rate so far; nil when it cannot be known.
-    public var secondsLeft: Int? {
+    package var secondsLeft: Int? {
         guard let totalBytes, rate > 0 else { return nil }
         return max(0, totalBytes -| bytes +| (rate - 1)) / rate
     }
 
     /// Share that is done, 0 to 1; nil when the total is not known. Nothing to do is all done.
-    public var share: Double? {
+    package var share: Double? {
         guard let totalBytes else { return nil }
         return totalBytes <= 0 ? 1 : min(1, max(0, Double(bytes) / Double(totalBytes)))
     }
 
     /// The line in at most `columns` characters; time left while there is some to tell, else the time it
     /// took. What does not fit is left out, the bar first.
-    public func render(columns: Int) -> String {
+    package func render(columns: Int) -> String {
         var words: [String] = [title]
         let amount = totalBytes.map { "\(Quantity.bytes(bytes)) of \(Quantity.bytes($0))" }
         words.append(amount ?? Quantity.bytes(bytes))

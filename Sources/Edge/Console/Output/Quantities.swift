@@ -1,9 +1,9 @@
 internal import Base
 
 /// Numbers as people read them.
-public enum Quantity {
+package enum Quantity {
     /// Bytes with a binary unit: `0 B`, `9.8 KiB`, `120 MiB`.
-    public static func bytes(_ count: Int) -> String {
+    package static func bytes(_ count: Int) -> String {
         let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
         var value = Double(count)
         var unit = 0
@@ -16,7 +16,7 @@ public enum Quantity {
     }
 
     /// Seconds as a clock shows them: `0:07`, `12:31`, `3:05:09`.
-    public static func clock(seconds: Int) -> String {
+    package static func clock(seconds: Int) -> String {
         let seconds = max(0, seconds)
         let minutes = seconds / 60 % 60
         let tail = twoDigits(seconds % 60)
@@ -24,7 +24,7 @@ public enum Quantity {
     }
 
     /// How long something is ago or lasts, in its largest fitting unit: `0.4 s`, `12 s`, `3 min`, `5 h`.
-    public static func age(milliseconds: Int) -> String {
+    package static func age(milliseconds: Int) -> String {
         let milliseconds = max(0, milliseconds)
         switch milliseconds {
         case ..<10_000: return "\(oneDigit(Double(milliseconds) / 1000)) s"
@@ -36,7 +36,7 @@ public enum Quantity {
     }
 
     /// A number with commas between groups of three digits.
-    public static func grouped(_ number: Int) -> String {
+    package static func grouped(_ number: Int) -> String {
         var digits = String(number.magnitude)
         var groups: [String] = []
         while digits.count > 3 {

@@ -1,9 +1,9 @@
 internal import Base
 
 /// Rows in columns for people to read.
-public struct Table: Sendable {
+package struct Table: Sendable {
     /// On which side a column's text stands.
-    public enum Alignment: Sendable {
+    package enum Alignment: Sendable {
         /// Words.
         case left
         /// Numbers.
@@ -15,21 +15,21 @@ public struct Table: Sendable {
     private var rows: [[String]] = []
 
     /// An empty table; a title that begins with `>` makes its column stand on the right.
-    public init(_ titles: String...) {
+    package init(_ titles: String...) {
         self.titles = titles.map { $0.hasPrefix(">") ? String($0.dropFirst()) : $0 }
         alignments = titles.map { $0.hasPrefix(">") ? .right : .left }
     }
 
     /// Whether it has no row.
-    public var isEmpty: Bool { rows.isEmpty }
+    package var isEmpty: Bool { rows.isEmpty }
 
     /// Adds a row; cells beyond the titles are left out, missing ones are empty.
-    public mutating func add(_ cells: String...) {
+    package mutating func add(_ cells: String...) {
         rows.append(titles.indices.map { $0 < cells.count ? Self.printable(cells[$0]) : "" })
     }
 
     /// The lines, titles first; each ends without spaces. `columns` cuts lines that are too long.
-    public func render(columns: Int? = nil) -> [String] {
+    package func render(columns: Int? = nil) -> [String] {
         let all = [titles] + rows
         let widths = titles.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
         return all.map { row in
@@ -48,7 +48,7 @@ public struct Table: Sendable {
 
     /// The text without control characters: a name that somebody chose must not move the cursor, ring
     /// the bell or break the line.
-    public static func printable(_ text: String) -> String {
+    package static func printable(_ text: String) -> String {
         guard text.unicodeScalars.contains(where: \.isControl) else { return text }
         var clean = String.UnicodeScalarView()
         for scalar in text.unicodeScalars { clean.append(scalar.isControl ? "\u{FFFD}" : scalar) }

@@ -100,7 +100,7 @@ func endpoint(_ address: UnsafePointer<sockaddr>) -> (address: String, port: UIn
 
 /// Lets the process have as many files open as `connections` and everything else need, within the system's
 /// hard limit. Answers how many connections fit.
-public func raiseFileLimit(toHold connections: Int) -> Int {
+package func raiseFileLimit(toHold connections: Int) -> Int {
     // For the log, the database, uploads and whatever else is open.
     let others = 512
     var limit = rlimit()

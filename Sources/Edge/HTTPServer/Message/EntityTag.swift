@@ -1,19 +1,19 @@
 /// The version of a resource (RFC 9110 part 8.8.3).
-public struct EntityTag: Sendable, Hashable {
+package struct EntityTag: Sendable, Hashable {
     /// What stands between the quotes.
-    public let value: String
+    package let value: String
     /// Whether equal tags mean equal bytes, or only equal meaning.
-    public let isWeak: Bool
+    package let isWeak: Bool
 
     /// Takes printable ASCII without quotes; anything else in `value` becomes `_`.
-    public init(_ value: String, isWeak: Bool = false) {
+    package init(_ value: String, isWeak: Bool = false) {
         let clean = value.utf8.map { $0 > 0x20 && $0 < 0x7F && $0 != 0x22 ? $0 : 0x5F }
         self.value = String(decoding: clean, as: UTF8.self)
         self.isWeak = isWeak
     }
 
     /// As it stands in a header.
-    public var text: String { isWeak ? "W/\"\(value)\"" : "\"\(value)\"" }
+    package var text: String { isWeak ? "W/\"\(value)\"" : "\"\(value)\"" }
 
     /// The tag of the same version in another coding. It is another tag because the bytes differ, and
     /// says which one it comes from because a client may answer it in `If-Match`.

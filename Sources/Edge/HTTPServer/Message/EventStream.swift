@@ -2,7 +2,7 @@ internal import Base
 
 /// One follower of server-sent events. Anybody may send from any thread; nothing blocks. An idle
 /// follower costs no thread and nearly no memory: its connection sleeps until something is sent.
-public final class EventStream: Sendable {
+package final class EventStream: Sendable {
     private struct State {
         var waiting: [[UInt8]] = []
         var first = 0
@@ -19,14 +19,14 @@ public final class EventStream: Sendable {
 
     /// At most `limitBytes` wait for a slow client; one that is slower is cut off, and comes back with
     /// `Last-Event-ID`. `onClose` is called once, when nothing can be sent any more: it must not block.
-    public init(limitBytes: Int = 1 << 20, onClose: @escaping @Sendable () -> Void = {}) {
+    package init(limitBytes: Int = 1 << 20, onClose: @escaping @Sendable () -> Void = {}) {
         self.limitBytes = limitBytes
         state = Lock(State(onClose: onClose, lastSent: monotonicMilliseconds()))
     }
 
     /// The bytes of one event. Line breaks in `data` become several `data` lines; `id` and `event`
     /// must have none.
-    public static func frame(data: [UInt8], id: String? = nil, event: String? = nil) -> [UInt8] {
+    package static func frame(data: [UInt8], id: String? = nil, event: String? = nil) -> [UInt8] {
         var out: [UInt8] = []
         out.reserveCapacity(data.count + 64)
         if let id { out.append(contentsOf: "id: \(HeaderField("", id).value)\n".utf8) }
@@ -43,7 +43,7 @@ public final class EventStream: Sendable {
     /// Sends bytes that `frame` made; the same array may go to thousands of followers. False when the
     /// follower is gone or was too slow: then it is closed.
     @discardableResult
-    public func send(_ frame: [UInt8]) -> Bool {
+    package func send(_ frame: [UInt8]) -> Bool {
         guard !frame.isEmpty else { return !isClosed }
         var isSent = false
         let (sleeping, close) = state.withLock { state -> (ConnectionRecord?, (@Sendable () -> Void)?) in
@@ -66,7 +66,7 @@ public final class EventStream: Sendable {
     }
 
     /// Ends the stream when what waits has been sent.
-    public func finish() {
+    package func finish() {
         let (sleeping, close) = state.withLock { state in
             state.isEnded = true
             return (state.sleeping.take(), state.onClose.take())
@@ -76,10 +76,10 @@ public final class EventStream: Sendable {
     }
 
     /// Whether nothing can be sent any more.
-    public var isClosed: Bool { state.withLock { $0.isEnded } }
+    package var isClosed: Bool { state.withLock { $0.isEnded } }
 
     /// Bytes that wait for the client.
-    public var waitingBytes: Int { state.withLock { $0.byteCount } }
+    package var waitingBytes: Int { state.withLock { $0.byteCount } }
 
     /// A comment, so that nobody between here and the client takes the connection for dead, and so that
     /// a client that is gone is noticed.

@@ -1,21 +1,21 @@
-public import Base
+package import Base
 
 /// A refusal or a failure that is answered to the client. The gateway gives it its form
 /// (`ServerSettings.renderError`).
-public struct HTTPError: Error, Sendable, Hashable, CustomStringConvertible {
+package struct HTTPError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The status code, 400...599.
-    public var status: Int
+    package var status: Int
     /// What the gateway tells kinds of errors apart by; `layer` lists those that this layer gives.
-    public var code: String
+    package var code: String
     /// For people: what happened, to what, what to do.
-    public var message: String
+    package var message: String
     /// Members that the gateway puts into the answer.
-    public var details: [JSONValue.Member]
+    package var details: [JSONValue.Member]
     /// Further headers of the answer, such as `Retry-After`.
-    public var headers: [HeaderField]
+    package var headers: [HeaderField]
 
     /// Takes all parts as they are.
-    public init(
+    package init(
         status: Int, code: String, message: String, details: [JSONValue.Member] = [],
         headers: [HeaderField] = []
     ) {
@@ -27,10 +27,10 @@ public struct HTTPError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Status, code and message.
-    public var description: String { "\(status) \(code): \(message)" }
+    package var description: String { "\(status) \(code): \(message)" }
 
     /// The errors that this layer gives by itself, by code.
-    public enum Layer: String, Sendable, CaseIterable {
+    package enum Layer: String, Sendable, CaseIterable {
         /// 400: a request that isn't HTTP as it should be, or whose target can't be decoded.
         case malformed
         /// 404: no route has this path.
@@ -67,7 +67,7 @@ public struct HTTPError: Error, Sendable, Hashable, CustomStringConvertible {
         case version = "version_not_supported"
 
         /// The status code.
-        public var status: Int {
+        package var status: Int {
             switch self {
             case .malformed: 400
             case .notFound: 404
@@ -91,7 +91,7 @@ public struct HTTPError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     /// One of this layer's own errors.
-    public init(
+    package init(
         _ layer: Layer, _ message: String, details: [JSONValue.Member] = [], headers: [HeaderField] = []
     ) {
         self.init(

@@ -1,12 +1,12 @@
 /// One header field of an answer.
-public struct HeaderField: Sendable, Hashable {
+package struct HeaderField: Sendable, Hashable {
     /// The name as it is sent.
-    public let name: String
+    package let name: String
     /// The value as it is sent; never with a line break in it (the rest is cut off).
-    public let value: String
+    package let value: String
 
     /// Whatever stands behind a line break or NUL in `value` is left out: it would be another header.
-    public init(_ name: String, _ value: String) {
+    package init(_ name: String, _ value: String) {
         self.name = name
         var value = value
         let isClean = value.withUTF8 { bytes in
@@ -27,7 +27,7 @@ public struct HeaderField: Sendable, Hashable {
 /// The header fields of a request, in their order. Names compare without regard to case.
 ///
 /// All bytes stand in one array, and text is made of them when it is asked for.
-public struct HeaderFields: Sendable {
+package struct HeaderFields: Sendable {
     private struct Place {
         let name: Int
         let value: Int
@@ -50,7 +50,7 @@ public struct HeaderFields: Sendable {
     }
 
     /// Fields in order; for tests of handlers.
-    public init(_ fields: [HeaderField]) {
+    package init(_ fields: [HeaderField]) {
         for field in fields {
             var (name, value) = (field.name, field.value)
             name.withUTF8 { name in value.withUTF8 { append(name: name, value: $0) } }
@@ -101,10 +101,10 @@ public struct HeaderFields: Sendable {
     }
 
     /// How many fields there are.
-    public var count: Int { places.count }
+    package var count: Int { places.count }
 
     /// The field at `index`.
-    public subscript(index: Int) -> HeaderField {
+    package subscript(index: Int) -> HeaderField {
         let place = places[index]
         return HeaderField(
             String(decoding: bytes[place.name..<place.value], as: UTF8.self),
@@ -112,23 +112,23 @@ public struct HeaderFields: Sendable {
     }
 
     /// The value of the first field of this name.
-    public subscript(name: String) -> String? {
+    package subscript(name: String) -> String? {
         guard let place = places.first(where: { matches($0, name) }) else { return nil }
         return String(decoding: bytes[place.value..<place.end], as: UTF8.self)
     }
 
     /// Whether a field of this name is there.
-    public func contains(_ name: String) -> Bool { places.contains { matches($0, name) } }
+    package func contains(_ name: String) -> Bool { places.contains { matches($0, name) } }
 
     /// The values of all fields of this name.
-    public func all(_ name: String) -> [String] {
+    package func all(_ name: String) -> [String] {
         places.filter { matches($0, name) }.map {
             String(decoding: bytes[$0.value..<$0.end], as: UTF8.self)
         }
     }
 
     /// The values of all fields of this name as one list, as RFC 9110 part 5.3 joins them.
-    public func list(_ name: String) -> String? {
+    package func list(_ name: String) -> String? {
         let values = all(name)
         return values.isEmpty ? nil : values.joined(separator: ", ")
     }

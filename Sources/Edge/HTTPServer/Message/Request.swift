@@ -1,5 +1,5 @@
 /// The methods that routes can have.
-public enum HTTPMethod: String, Sendable, Hashable, CaseIterable {
+package enum HTTPMethod: String, Sendable, Hashable, CaseIterable {
     /// Reads.
     case get = "GET"
     /// Creates, or does.
@@ -13,16 +13,16 @@ public enum HTTPMethod: String, Sendable, Hashable, CaseIterable {
 }
 
 /// Where a request comes from.
-public struct Peer: Sendable, Hashable {
+package struct Peer: Sendable, Hashable {
     /// The address as text, without port; an IPv4 address in IPv6 form is shown as IPv4.
-    public let address: String
+    package let address: String
     /// The port.
-    public let port: UInt16
+    package let port: UInt16
     /// The version of TLS, such as `TLS 1.3`; nil without TLS.
-    public let tlsVersion: String?
+    package let tlsVersion: String?
 
     /// Takes all parts as they are.
-    public init(address: String, port: UInt16, tlsVersion: String? = nil) {
+    package init(address: String, port: UInt16, tlsVersion: String? = nil) {
         self.address = address
         self.port = port
         self.tlsVersion = tlsVersion
@@ -30,30 +30,30 @@ public struct Peer: Sendable, Hashable {
 }
 
 /// One request, its body (if the route takes one as a whole) included.
-public struct Request: Sendable {
+package struct Request: Sendable {
     /// The method as it was sent; `HEAD` for a GET whose body nobody wants.
-    public let method: String
+    package let method: String
     /// The path's segments, decoded.
-    public let segments: [String]
+    package let segments: [String]
     /// The query, decoded.
-    public let query: Query
+    package let query: Query
     /// The header fields.
-    public let headers: HeaderFields
+    package let headers: HeaderFields
     /// Who sent it.
-    public let peer: Peer
+    package let peer: Peer
     /// The client's id of the request when it was a good one, else one of ours; every answer has it as
     /// `X-Request-Id`.
-    public let id: String
+    package let id: String
     /// The client's trace, or a new one.
-    public let trace: TraceContext
+    package let trace: TraceContext
     /// The route's template, such as `/api/v1/sessions/{id}`.
-    public internal(set) var template: String
+    package internal(set) var template: String
     /// The body; empty without one, and for streamed uploads.
-    public internal(set) var body: [UInt8]
+    package internal(set) var body: [UInt8]
     var parameters: [(name: String, value: String)]
 
     /// Takes all parts as they are; for tests of handlers.
-    public init(
+    package init(
         method: String, segments: [String], query: Query = Query(), headers: HeaderFields = HeaderFields([]),
         peer: Peer = Peer(address: "127.0.0.1", port: 0), id: String = "test", trace: TraceContext? = nil,
         template: String = "", parameters: [(name: String, value: String)] = [], body: [UInt8] = []
@@ -73,7 +73,7 @@ public struct Request: Sendable {
 
     /// What stands in the path at `{name}` of the template; never empty. A name that the template
     /// doesn't have is a mistake in the program.
-    public func parameter(_ name: String) -> String {
+    package func parameter(_ name: String) -> String {
         guard let parameter = parameters.first(where: { $0.name == name }) else {
             preconditionFailure("\(template) has no {\(name)}")
         }
@@ -81,10 +81,10 @@ public struct Request: Sendable {
     }
 
     /// The body's length as announced; nil when it is chunked or there is none.
-    public var contentLength: UInt64? { headers["Content-Length"].flatMap { UInt64($0) } }
+    package var contentLength: UInt64? { headers["Content-Length"].flatMap { UInt64($0) } }
 
     /// The token of `Authorization: Bearer …`; nil without one.
-    public var bearerToken: String? {
+    package var bearerToken: String? {
         // Two are a contradiction, and somebody in front of us may have looked at the other one.
         guard let value = headers.only(.authorization) else { return nil }
         // By bytes: going through a token's characters takes longer than all the rest of a request.
@@ -96,7 +96,7 @@ public struct Request: Sendable {
     }
 
     /// Refuses with 412 unless `If-Match` is absent, `*`, or names `etag` (nil: nothing is there yet).
-    public func requireMatch(_ etag: EntityTag?) throws(HTTPError) {
+    package func requireMatch(_ etag: EntityTag?) throws(HTTPError) {
         guard let list = headers.list("If-Match") else { return }
         guard let etag, EntityTag.list(list).matches(etag, weakly: false) else {
             throw HTTPError(.preconditionFailed, "If-Match names another version than the present one")

@@ -106,23 +106,23 @@ enum Authority {
 }
 
 /// The items of a query, names and values decoded, duplicates and order kept.
-public struct Query: Sendable, Hashable {
+package struct Query: Sendable, Hashable {
     /// One `name=value`; the value is empty where there is no `=`.
-    public struct Item: Sendable, Hashable {
+    package struct Item: Sendable, Hashable {
         /// The name.
-        public let name: String
+        package let name: String
         /// The value.
-        public let value: String
+        package let value: String
     }
 
     /// All items in order.
-    public private(set) var items: [Item] = []
+    package private(set) var items: [Item] = []
 
     /// No items.
-    public init() {}
+    package init() {}
 
     /// Items in order; for tests of handlers.
-    public init(_ items: [(String, String)]) {
+    package init(_ items: [(String, String)]) {
         self.items = items.map { Item(name: $0.0, value: $0.1) }
     }
 
@@ -145,10 +145,10 @@ public struct Query: Sendable, Hashable {
     }
 
     /// The value of the first item of this name.
-    public subscript(name: String) -> String? { items.first { $0.name == name }?.value }
+    package subscript(name: String) -> String? { items.first { $0.name == name }?.value }
 
     /// The values of all items of this name.
-    public func all(_ name: String) -> [String] { items.filter { $0.name == name }.map(\.value) }
+    package func all(_ name: String) -> [String] { items.filter { $0.name == name }.map(\.value) }
 }
 
 func percentDecoded(

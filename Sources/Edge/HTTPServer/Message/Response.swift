@@ -4,7 +4,7 @@ internal import Glibc
 ///
 /// `next` runs on a thread of the transfer pool, never twice at once, and only when the client has taken
 /// what came before; `close` is called once, whether or not the end was reached.
-public protocol ByteStream: Sendable {
+package protocol ByteStream: Sendable {
     /// The next piece; nil at the end. An error breaks the connection off, so that the client can tell
     /// a part from the whole.
     func next() throws -> [UInt8]?
@@ -14,14 +14,14 @@ public protocol ByteStream: Sendable {
 }
 
 /// An open file whose bytes are sent without passing through this process.
-public final class OpenFile: Sendable {
+package final class OpenFile: Sendable {
     /// The descriptor; closed when the object goes.
     let descriptor: CInt
     /// The file's size when it was opened, in bytes.
-    public let byteCount: UInt64
+    package let byteCount: UInt64
 
     /// Opens a regular file for reading; nil, with `errno`, when that is impossible.
-    public init?(path: String) {
+    package init?(path: String) {
         let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard file >= 0 else { return nil }
         var status = stat()
@@ -44,7 +44,7 @@ public final class OpenFile: Sendable {
 
 /// An answer. `If-None-Match`, `Range`, `If-Range`, compression, `HEAD`, request ids and security
 /// headers are this layer's work: a handler always answers the whole resource.
-public struct Response: Sendable {
+package struct Response: Sendable {
     /// What the body comes from.
     enum Body: Sendable {
         case none
@@ -56,13 +56,13 @@ public struct Response: Sendable {
     }
 
     /// The status code.
-    public var status: Int
+    package var status: Int
     /// Further headers. Not `Content-Length`, `Content-Type`, `ETag`, `Date`, `Connection`.
-    public var headers: [HeaderField]
+    package var headers: [HeaderField]
     /// The body's type; nil without a body.
-    public var contentType: String?
+    package var contentType: String?
     /// The version of what is answered; makes `If-None-Match` and `If-Range` work.
-    public var etag: EntityTag?
+    package var etag: EntityTag?
     var body: Body
 
     init(_ status: Int, _ contentType: String?, _ body: Body, etag: EntityTag?, headers: [HeaderField]) {
@@ -74,19 +74,19 @@ public struct Response: Sendable {
     }
 
     /// No body, such as 204.
-    public static func empty(_ status: Int = 204, headers: [HeaderField] = []) -> Response {
+    package static func empty(_ status: Int = 204, headers: [HeaderField] = []) -> Response {
         Response(status, nil, .none, etag: nil, headers: headers)
     }
 
     /// JSON text.
-    public static func json(
+    package static func json(
         _ bytes: [UInt8], status: Int = 200, etag: EntityTag? = nil, headers: [HeaderField] = []
     ) -> Response {
         Response(status, "application/json", .bytes(bytes), etag: etag, headers: headers)
     }
 
     /// Bytes of any type.
-    public static func bytes(
+    package static func bytes(
         _ bytes: [UInt8], type: String, status: Int = 200, etag: EntityTag? = nil,
         headers: [HeaderField] = []
     ) -> Response {
@@ -94,14 +94,14 @@ public struct Response: Sendable {
     }
 
     /// A file, or the part of it that the client asks for; sent by the kernel where there is no TLS.
-    public static func file(
+    package static func file(
         _ file: OpenFile, type: String, etag: EntityTag? = nil, headers: [HeaderField] = []
     ) -> Response {
         Response(200, type, .file(file, 0..<file.byteCount), etag: etag, headers: headers)
     }
 
     /// Bytes that are made while they are sent. Without a length the body is chunked and has no ranges.
-    public static func stream(
+    package static func stream(
         _ stream: any ByteStream, length: UInt64? = nil, type: String, etag: EntityTag? = nil,
         headers: [HeaderField] = []
     ) -> Response {
@@ -110,7 +110,7 @@ public struct Response: Sendable {
 
     /// Bytes that are made while they are sent, from any place on: `open` gets the wanted range of
     /// `0..<length` and gives exactly these bytes. It runs on the handler's thread.
-    public static func ranged(
+    package static func ranged(
         length: UInt64, type: String, etag: EntityTag? = nil, headers: [HeaderField] = [],
         open: @escaping @Sendable (Range<UInt64>) throws -> any ByteStream
     ) -> Response {
@@ -118,12 +118,12 @@ public struct Response: Sendable {
     }
 
     /// Server-sent events; the connection stays open until the stream ends.
-    public static func events(_ stream: EventStream, headers: [HeaderField] = []) -> Response {
+    package static func events(_ stream: EventStream, headers: [HeaderField] = []) -> Response {
         Response(200, "text/event-stream", .events(stream), etag: nil, headers: headers)
     }
 
     /// The body's bytes where they are there as a whole; for tests of handlers.
-    public var bodyBytes: [UInt8]? {
+    package var bodyBytes: [UInt8]? {
         switch body {
         case .bytes(let bytes): bytes
         case .none: []

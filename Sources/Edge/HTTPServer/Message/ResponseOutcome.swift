@@ -1,13 +1,13 @@
 /// What a request gets of a response: decided from the request alone, before anything is opened or sent.
-public struct ResponseOutcome: Sendable, Hashable {
+package struct ResponseOutcome: Sendable, Hashable {
     /// The status that is answered: the handler's, or 304 or 206 where the request asks for that.
-    public let status: Int
+    package let status: Int
     /// Bytes of the whole, where it is a file or ranged; nil for other bodies.
-    public let length: UInt64?
+    package let length: UInt64?
     /// The bytes that are sent of such a body; all of them, unless the status is 206.
-    public let range: Range<UInt64>
+    package let range: Range<UInt64>
     /// Whether any byte of such a body is sent: not for HEAD, not with 304.
-    public let sendsBody: Bool
+    package let sendsBody: Bool
 }
 
 extension Response {
@@ -15,7 +15,7 @@ extension Response {
     /// HEAD of files and ranged streams.
     /// - Parameter request: nil where none could be read.
     /// - Throws: 416 where the range lies outside of the body.
-    public func outcome(for request: Request?) throws(HTTPError) -> ResponseOutcome {
+    package func outcome(for request: Request?) throws(HTTPError) -> ResponseOutcome {
         let isRead = request?.method == "GET" || request?.method == "HEAD"
         let length: UInt64? =
             switch body {

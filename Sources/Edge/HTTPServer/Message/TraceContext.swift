@@ -1,14 +1,14 @@
 /// Where a request stands in a trace (W3C Trace Context, header `traceparent`).
-public struct TraceContext: Sendable, Hashable {
+package struct TraceContext: Sendable, Hashable {
     /// 32 small hexadecimal digits, not all zero.
-    public let traceID: String
+    package let traceID: String
     /// The caller's span; 16 small hexadecimal digits, not all zero.
-    public let parentID: String
+    package let parentID: String
     /// Whether the caller records the trace.
-    public let isSampled: Bool
+    package let isSampled: Bool
 
     /// Reads a header value; nil when it isn't one. Later versions may have more behind the flags.
-    public init?(parsing text: String) {
+    package init?(parsing text: String) {
         let bytes = Array(text.utf8)
         guard bytes.count >= 55, bytes.count <= 256, bytes[2] == 0x2D, bytes[35] == 0x2D, bytes[52] == 0x2D
         else { return nil }
@@ -29,23 +29,23 @@ public struct TraceContext: Sendable, Hashable {
     }
 
     /// A new trace, not sampled.
-    public init(from ids: inout IDSource) {
+    package init(from ids: inout IDSource) {
         traceID = ids.hex(2)
         parentID = ids.hex(1)
         isSampled = false
     }
 
     /// The header value for what comes after this request, and the value that events carry.
-    public var traceparent: String { "00-\(traceID)-\(parentID)-\(isSampled ? "01" : "00")" }
+    package var traceparent: String { "00-\(traceID)-\(parentID)-\(isSampled ? "01" : "00")" }
 }
 
 /// Ids that are unique, not secret: random 64-bit words from a generator that is seeded once
 /// (SplitMix64).
-public struct IDSource: Sendable {
+package struct IDSource: Sendable {
     private var state: UInt64
 
     /// Seeds from the system.
-    public init() { state = UInt64.random(in: 0...UInt64.max) }
+    package init() { state = UInt64.random(in: 0...UInt64.max) }
 
     mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15

@@ -1,6 +1,6 @@
 /// Takes a body as it comes in, in constant memory. Calls come one after the other, on threads of the
 /// transfer pool; exactly one of `finish` and `abandon` ends it.
-public protocol BodySink: Sendable {
+package protocol BodySink: Sendable {
     /// The next bytes; the client is not read further until this returns. An error ends the upload: the
     /// rest is read and thrown away, and the error answered.
     func write(_ bytes: UnsafeRawBufferPointer) throws
@@ -22,14 +22,14 @@ public protocol BodySink: Sendable {
 
 extension BodySink {
     /// A body counts as a whole.
-    public var takesParts: Bool { false }
+    package var takesParts: Bool { false }
 
     /// Whoever sends nothing is taken for gone.
-    public var mayRest: Bool { false }
+    package var mayRest: Bool { false }
 }
 
 /// What a handler makes of a request where it was read.
-public enum Attempt: Sendable {
+package enum Attempt: Sendable {
     /// The answer.
     case answered(Response)
     /// The rest of the work, which may block: it runs on a thread of the request pool.
@@ -37,7 +37,7 @@ public enum Attempt: Sendable {
 }
 
 /// One method of one path, and what answers it.
-public struct Route: Sendable {
+package struct Route: Sendable {
     enum Handling: Sendable {
         case quick(@Sendable (Request) throws -> Response)
         case blocking(@Sendable (Request) throws -> Response)
@@ -46,19 +46,19 @@ public struct Route: Sendable {
     }
 
     /// The method. GET answers HEAD too.
-    public let method: HTTPMethod
+    package let method: HTTPMethod
     /// The path's template, such as `/api/v1/sessions/{id}`.
-    public let template: String
+    package let template: String
     /// The media types that a body may have, without parameters; empty when none is looked at.
-    public let accepts: [String]
+    package let accepts: [String]
     /// The media types that answers may have; empty when `Accept` isn't looked at.
-    public let produces: [String]
+    package let produces: [String]
     /// The largest body, in bytes; nil for the server's own limit.
-    public let bodyLimit: UInt64?
+    package let bodyLimit: UInt64?
     let handling: Handling
 
     /// A handler that may block: it runs on a thread of the request pool.
-    public init(
+    package init(
         _ method: HTTPMethod, _ template: String, accepts: [String] = [], produces: [String] = [],
         bodyLimit: UInt64? = nil, handler: @escaping @Sendable (Request) throws -> Response
     ) {
@@ -66,7 +66,7 @@ public struct Route: Sendable {
     }
 
     /// A handler that never blocks and takes microseconds: it runs where the request was read.
-    public static func quick(
+    package static func quick(
         _ method: HTTPMethod, _ template: String, accepts: [String] = [], produces: [String] = [],
         bodyLimit: UInt64? = nil, handler: @escaping @Sendable (Request) throws -> Response
     ) -> Route {
@@ -75,7 +75,7 @@ public struct Route: Sendable {
 
     /// A handler that mostly never blocks and takes microseconds: it runs where the request was read, and
     /// says what is left to do where it can't answer at once.
-    public static func attempt(
+    package static func attempt(
         _ method: HTTPMethod, _ template: String, accepts: [String] = [], produces: [String] = [],
         bodyLimit: UInt64? = nil, handler: @escaping @Sendable (Request) throws -> Attempt
     ) -> Route {
@@ -84,7 +84,7 @@ public struct Route: Sendable {
 
     /// A body that is streamed. `open` runs on the transfer pool before any of the body is read: what
     /// it throws is answered without the client having to send the body.
-    public static func upload(
+    package static func upload(
         _ method: HTTPMethod, _ template: String, accepts: [String] = [], produces: [String] = [],
         bodyLimit: UInt64, open: @escaping @Sendable (Request) throws -> any BodySink
     ) -> Route {

@@ -1,5 +1,5 @@
 /// Finds the route of a request. A literal segment goes before a parameter.
-public struct Router: Sendable {
+package struct Router: Sendable {
     private final class Node: Sendable {
         let literals: [String: Node]
         let parameter: Node?
@@ -46,11 +46,11 @@ public struct Router: Sendable {
 
     private let root: Node
     /// All routes, in the order in which they were given.
-    public let routes: [Route]
+    package let routes: [Route]
 
     /// Two routes with the same method and path are a mistake in the program, as is a template that
     /// isn't a path.
-    public init(_ routes: [Route]) {
+    package init(_ routes: [Route]) {
         self.routes = routes
         var leaves: [[String]: [Leaf.Entry]] = [:]
         for (index, route) in routes.enumerated() {
@@ -82,7 +82,7 @@ public struct Router: Sendable {
     }
 
     /// Every method with its path's template, sorted; to be compared with a description of the API.
-    public var table: [(method: HTTPMethod, template: String)] {
+    package var table: [(method: HTTPMethod, template: String)] {
         routes.map { ($0.method, $0.template) }.sorted { ($0.1, $0.0.rawValue) < ($1.1, $1.0.rawValue) }
     }
 

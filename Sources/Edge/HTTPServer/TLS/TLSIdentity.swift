@@ -1,9 +1,9 @@
 internal import CGnuTLS
 
 /// Why a certificate and its key can't be used.
-public struct TLSProblem: Error, Sendable, Hashable {
+package struct TLSProblem: Error, Sendable, Hashable {
     /// Whose fault it is.
-    public enum Part: Sendable, Hashable {
+    package enum Part: Sendable, Hashable {
         /// The certificate's, or one of its chain's.
         case certificate
         /// The key's.
@@ -11,23 +11,23 @@ public struct TLSProblem: Error, Sendable, Hashable {
     }
 
     /// Whose fault it is; a pair that doesn't fit is the key's.
-    public let part: Part
+    package let part: Part
     /// What is wrong, without the name of a file.
-    public let reason: String
+    package let reason: String
 }
 
 /// A certificate, the chain behind it, and its key: what a server shows to its clients.
-public final class TLSIdentity: @unchecked Sendable {
+package final class TLSIdentity: @unchecked Sendable {
     // Sendable because GnuTLS only reads credentials once they are made.
     private let credentials: gnutls_certificate_credentials_t
     let certificate: String
     let key: String
 
     /// From when on clients refuse the certificate, in seconds since 1970.
-    public let expiresSeconds: Int64
+    package let expiresSeconds: Int64
 
     /// Reads both from PEM text; the certificate's own comes first, its chain behind it.
-    public init(certificate: String, key: String) throws(TLSProblem) {
+    package init(certificate: String, key: String) throws(TLSProblem) {
         self.certificate = certificate
         self.key = key
         expiresSeconds = try Self.expiry(of: certificate)

@@ -1,13 +1,13 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 /// An event log in memory that keeps the same promises as the real one. Any number of threads.
 ///
 /// With `blocks` false, or with a simulated clock, nothing ever waits: an empty answer comes at once,
 /// and the caller moves the clock.
-public final class InMemoryEventLog: EventLog {
+package final class InMemoryEventLog: EventLog {
     /// What a fault does to a call.
-    public enum Fault: Sendable {
+    package enum Fault: Sendable {
         /// The call never reached the log.
         case before(LogFailure)
         /// The call took effect and its answer was lost.
@@ -15,7 +15,7 @@ public final class InMemoryEventLog: EventLog {
     }
 
     /// The log's partitions.
-    public let partitioning: Partitioning
+    package let partitioning: Partitioning
     let clock: any WallClock
     let blocks: Bool
     let processingMilliseconds: Int
@@ -29,7 +29,7 @@ public final class InMemoryEventLog: EventLog {
     ///   - clock: gives entry ids their time, and decides when marks and delays are over.
     ///   - blocks: whether reads wait for events.
     ///   - processingMilliseconds: an entry that a live member holds for longer is taken over.
-    public init(
+    package init(
         partitions: Int = 4, clock: any WallClock = SystemClock(), blocks: Bool = true,
         processingMilliseconds: Int = 60_000
     ) {
@@ -56,30 +56,30 @@ public final class InMemoryEventLog: EventLog {
     }
 
     /// The log's format level; the newest until somebody says otherwise.
-    public var level: FormatLevel { state.with { $0.level } }
+    package var level: FormatLevel { state.with { $0.level } }
 
     /// From now on the log is at this level.
-    public func setLevel(_ level: FormatLevel) { state.with { $0.level = level } }
+    package func setLevel(_ level: FormatLevel) { state.with { $0.level = level } }
 
     /// Decides for each call, by its operation (`append`, `load`, `version`, `read`, `end`, `read group`,
     /// `read group answer`, `acknowledge`, `park`, `follow`, `beat`, `alive`, `load checkpoints`,
     /// `save checkpoints`, `attend`, `leave`, `holders`, `acquire`, `renew`, `release`), whether it
     /// fails. `after` on `read group answer` loses deliveries that are pending from then on.
-    public func inject(_ fault: (@Sendable (String) -> Fault?)?) { state.with { $0.fault = fault } }
+    package func inject(_ fault: (@Sendable (String) -> Fault?)?) { state.with { $0.fault = fault } }
 
     /// Everything in the log, partition by partition.
-    public func allEvents() -> [RecordedEvent] { state.with { $0.partitions.flatMap { $0 } } }
+    package func allEvents() -> [RecordedEvent] { state.with { $0.partitions.flatMap { $0 } } }
 
     /// What a group has set aside.
-    public func parked(group: String) -> [LogPosition: ParkedReason] {
+    package func parked(group: String) -> [LogPosition: ParkedReason] {
         state.with { $0.groups[group]?.parked ?? [:] }
     }
 
     /// How many deliveries of a group are not acknowledged.
-    public func pendingCount(group: String) -> Int { state.with { $0.groups[group]?.pending.count ?? 0 } }
+    package func pendingCount(group: String) -> Int { state.with { $0.groups[group]?.pending.count ?? 0 } }
 
     /// How many events of a group were not delivered yet.
-    public func behindCount(group: String) -> Int {
+    package func behindCount(group: String) -> Int {
         state.with { state in
             let next = state.groups[group]?.next ?? []
             return state.partitions.enumerated().reduce(0) {
@@ -117,41 +117,41 @@ public final class InMemoryEventLog: EventLog {
     }
 
     /// A store for the calling thread.
-    public func open() throws(LogFailure) -> any EventStore { InMemoryEventStore(self) }
+    package func open() throws(LogFailure) -> any EventStore { InMemoryEventStore(self) }
 
     /// A member of a consumer group for the calling thread.
-    public func join(
+    package func join(
         group: String, consumer: ConsumerName, types: Set<String>
     ) throws(LogFailure) -> any CompetingSubscription {
         try watched("join") { InMemorySubscription(self, group: group, consumer: consumer, types: types) }
     }
 
     /// The events of some partitions in order, for the calling thread.
-    public func follow(after positions: [LogPosition]) throws(LogFailure) -> any OrderedFeed {
+    package func follow(after positions: [LogPosition]) throws(LogFailure) -> any OrderedFeed {
         try InMemoryFeed(self, positions)
     }
 
     /// Liveness marks for the calling thread.
-    public func liveness() throws(LogFailure) -> any Liveness { InMemoryLiveness(self) }
+    package func liveness() throws(LogFailure) -> any Liveness { InMemoryLiveness(self) }
 
     /// Checkpoints for the calling thread.
-    public func checkpoints() throws(LogFailure) -> any CheckpointStore { InMemoryCheckpoints(self) }
+    package func checkpoints() throws(LogFailure) -> any CheckpointStore { InMemoryCheckpoints(self) }
 
     /// Leases for the calling thread.
-    public func leases() throws(LogFailure) -> any PartitionLeases { InMemoryLeases(self) }
+    package func leases() throws(LogFailure) -> any PartitionLeases { InMemoryLeases(self) }
 
     /// What ordered subscriptions hold back, for the calling thread.
-    public func orderedParking() throws(LogFailure) -> any OrderedParking { InMemoryOrderedParking(self) }
+    package func orderedParking() throws(LogFailure) -> any OrderedParking { InMemoryOrderedParking(self) }
 
     /// Values that a subscription keeps beside the log, for the calling thread.
-    public func index(_ name: String) throws(LogFailure) -> any LogIndex { InMemoryLogIndex(name, self) }
+    package func index(_ name: String) throws(LogFailure) -> any LogIndex { InMemoryLogIndex(name, self) }
 
     /// How often somebody has accepted that the log has lost events.
-    public var liftings: Int { state.with { $0.liftings } }
+    package var liftings: Int { state.with { $0.liftings } }
 
     /// Loses a session's newest events, as a server does that an older one takes the place of; somebody has
     /// accepted that.
-    public func lose(newest count: Int, of partitionKey: String) {
+    package func lose(newest count: Int, of partitionKey: String) {
         state.with { state in
             let history = state.histories[partitionKey] ?? []
             let lost = Set(history.suffix(count).map(\.position))
@@ -164,27 +164,27 @@ public final class InMemoryEventLog: EventLog {
     }
 
     /// From now on an entry cannot be read; nil mends it.
-    public func spoil(_ position: LogPosition, _ spoiling: Spoiling?) {
+    package func spoil(_ position: LogPosition, _ spoiling: Spoiling?) {
         state.with { $0.spoiled[position] = spoiling }
     }
 
     /// Appends an entry to a history that nobody has ever been able to read; answers where it stands.
-    public func addUnreadable(to partitionKey: String, _ spoiling: Spoiling) -> LogPosition {
+    package func addUnreadable(to partitionKey: String, _ spoiling: Spoiling) -> LogPosition {
         let now = clock.now()
         return state.with { $0.addUnreadable(to: partitionKey, spoiling, at: now) }
     }
 }
 
 /// A clock that stands still until it is moved.
-public final class SimulatedClock: WallClock {
+package final class SimulatedClock: WallClock {
     private let time: Monitor<Timestamp>
 
     /// A clock that shows `start`.
-    public init(_ start: Timestamp = Timestamp(milliseconds: 1_700_000_000_000)) { time = Monitor(start) }
+    package init(_ start: Timestamp = Timestamp(milliseconds: 1_700_000_000_000)) { time = Monitor(start) }
 
     /// What it shows.
-    public func now() -> Timestamp { time.with { $0 } }
+    package func now() -> Timestamp { time.with { $0 } }
 
     /// Moves it; backwards too, as real clocks do.
-    public func advance(milliseconds: Int64) { time.with { $0.milliseconds += milliseconds } }
+    package func advance(milliseconds: Int64) { time.with { $0.milliseconds += milliseconds } }
 }

@@ -1,17 +1,17 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 
 /// What operators do with events that were set aside.
 extension InMemoryEventLog {
     /// Asks that an event that an ordered subscription set aside be tried again.
-    public func retryParked(_ subscription: String, _ position: LogPosition) {
+    package func retryParked(_ subscription: String, _ position: LogPosition) {
         state.with { state in
             _ = state.shelves[subscription, default: .init()].asked.insert(position)
         }
     }
 
     /// Gives a partition key up that an ordered subscription holds back.
-    public func discardParked(_ subscription: String, _ position: LogPosition) {
+    package func discardParked(_ subscription: String, _ position: LogPosition) {
         state.with { state in
             guard let event = state.shelves[subscription]?.parked[position]?.event else { return }
             state.shelves[subscription]?.givenUp[position.partition, default: []].insert(event.partitionKey)
@@ -21,7 +21,7 @@ extension InMemoryEventLog {
     }
 
     /// Gives an event that a group set aside back to it, its tries counted anew.
-    public func retryParked(group: String, _ position: LogPosition) {
+    package func retryParked(group: String, _ position: LogPosition) {
         let nobody = ConsumerName(instance: "parked", number: 0)
         state.with { state in
             guard state.groups[group]?.parked.removeValue(forKey: position) != nil else { return }
@@ -31,17 +31,17 @@ extension InMemoryEventLog {
     }
 
     /// Forgets an event that a group set aside.
-    public func discardParked(group: String, _ position: LogPosition) {
+    package func discardParked(group: String, _ position: LogPosition) {
         state.with { state in state.groups[group]?.parked[position] = nil }
     }
 
     /// What an ordered subscription has set aside.
-    public func parked(subscription: String) -> [LogPosition: ParkedReason] {
+    package func parked(subscription: String) -> [LogPosition: ParkedReason] {
         state.with { $0.shelves[subscription]?.parked.mapValues(\.reason) ?? [:] }
     }
 
     /// Partition keys that an ordered subscription passes over for good.
-    public func givenUp(subscription: String) -> Set<String> {
+    package func givenUp(subscription: String) -> Set<String> {
         state.with { state in
             (state.shelves[subscription]?.givenUp.values).map { $0.reduce(into: []) { $0.formUnion($1) } }
                 ?? []

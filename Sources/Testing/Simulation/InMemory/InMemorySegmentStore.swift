@@ -1,8 +1,8 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 
 /// Segments in memory, and damage to them.
-public final class InMemorySegmentStore: SegmentStore {
+package final class InMemorySegmentStore: SegmentStore {
     private let shelves = Lock<[ArchiveShelf: [SegmentName: StoredSegment]]>([:])
     /// Hashes of the segments that were vouched for.
     private let vouched = Lock<[ArchiveShelf: [SegmentName: String]]>([:])
@@ -10,15 +10,15 @@ public final class InMemorySegmentStore: SegmentStore {
     private let failing = Lock<Set<SegmentName>>([])
 
     /// An empty store.
-    public init() {}
+    package init() {}
 
     /// Names on a shelf.
-    public func names(on shelf: ArchiveShelf) throws(SegmentFailure) -> [SegmentName] {
+    package func names(on shelf: ArchiveShelf) throws(SegmentFailure) -> [SegmentName] {
         shelves.withLock { $0[shelf]?.keys.sorted() ?? [] }
     }
 
     /// Keeps a segment unless the name is taken.
-    public func write(
+    package func write(
         header: [UInt8], index: [UInt8], payload: [UInt8], as name: SegmentName, on shelf: ArchiveShelf
     ) throws(SegmentFailure) {
         let segment = StoredSegment.sealed(header: header, index: index, payload: payload)
@@ -28,7 +28,7 @@ public final class InMemorySegmentStore: SegmentStore {
     }
 
     /// A segment, verified.
-    public func read(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> StoredSegment {
+    package func read(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> StoredSegment {
         guard !failing.withLock({ $0.contains(name) }) else {
             throw SegmentFailure(
                 .storage(transient: true), segment: "\(name)", text: "the disk does not answer")
@@ -45,12 +45,12 @@ public final class InMemorySegmentStore: SegmentStore {
     }
 
     /// A segment's beginning.
-    public func readFront(
+    package func readFront(
         _ name: SegmentName, on shelf: ArchiveShelf
     ) throws(SegmentFailure) -> SegmentFront { try readSealed(name, on: shelf).front }
 
     /// A segment's beginning and the hash of all of it.
-    public func readSealed(
+    package func readSealed(
         _ name: SegmentName, on shelf: ArchiveShelf
     ) throws(SegmentFailure) -> (front: SegmentFront, hash: String) {
         let segment = try read(name, on: shelf)
@@ -60,44 +60,44 @@ public final class InMemorySegmentStore: SegmentStore {
     }
 
     /// It has.
-    public var hasKey: Bool { true }
+    package var hasKey: Bool { true }
 
     /// Remembers that somebody has vouched for a segment.
-    public func vouch(for name: SegmentName, hash: String, on shelf: ArchiveShelf) {
+    package func vouch(for name: SegmentName, hash: String, on shelf: ArchiveShelf) {
         vouched.withLock { $0[shelf, default: [:]][name] = hash }
     }
 
     /// Whether somebody has.
-    public func isVouched(_ name: SegmentName, hash: String, on shelf: ArchiveShelf) -> Bool? {
+    package func isVouched(_ name: SegmentName, hash: String, on shelf: ArchiveShelf) -> Bool? {
         vouched.withLock { $0[shelf]?[name] }.map { $0 == hash }
     }
 
     /// Forgets what was vouched for, as in an archive of an earlier build.
-    public func forgetVouchers() { vouched.withLock { $0 = [:] } }
+    package func forgetVouchers() { vouched.withLock { $0 = [:] } }
 
     /// Forgets that somebody has vouched for a segment.
-    public func forgetVoucher(of name: SegmentName, on shelf: ArchiveShelf) {
+    package func forgetVoucher(of name: SegmentName, on shelf: ArchiveShelf) {
         vouched.withLock { $0[shelf]?[name] = nil }
     }
 
     /// Has a segment be read no more for now.
-    public func failReads(of name: SegmentName) { failing.withLock { _ = $0.insert(name) } }
+    package func failReads(of name: SegmentName) { failing.withLock { _ = $0.insert(name) } }
 
     /// Takes a segment off its shelf.
-    public func setAside(_ name: SegmentName, on shelf: ArchiveShelf) {
+    package func setAside(_ name: SegmentName, on shelf: ArchiveShelf) {
         if remove(name, on: shelf) != nil { aside.withLock { $0.append(name) } }
     }
 
     /// Segments that were set aside.
-    public var setAside: [SegmentName] { aside.withLock { $0 } }
+    package var setAside: [SegmentName] { aside.withLock { $0 } }
 
     /// Epochs of the shelves that hold something.
-    public func epochs() -> [String] {
+    package func epochs() -> [String] {
         shelves.withLock { Set($0.filter { !$0.value.isEmpty }.keys.map(\.epoch)).sorted() }
     }
 
     /// Changes the last byte of a segment's payload.
-    public func damage(_ name: SegmentName, on shelf: ArchiveShelf) {
+    package func damage(_ name: SegmentName, on shelf: ArchiveShelf) {
         shelves.withLock { shelves in
             guard var segment = shelves[shelf]?[name], let last = segment.payload.popLast() else { return }
             segment.payload.append(last ^ 1)
@@ -107,19 +107,19 @@ public final class InMemorySegmentStore: SegmentStore {
 
     /// Loses a segment; nil when there was none.
     @discardableResult
-    public func remove(_ name: SegmentName, on shelf: ArchiveShelf) -> StoredSegment? {
+    package func remove(_ name: SegmentName, on shelf: ArchiveShelf) -> StoredSegment? {
         shelves.withLock { $0[shelf]?.removeValue(forKey: name) }
     }
 
     /// Puts a segment back.
-    public func put(_ segment: StoredSegment, as name: SegmentName, on shelf: ArchiveShelf) {
+    package func put(_ segment: StoredSegment, as name: SegmentName, on shelf: ArchiveShelf) {
         shelves.withLock { $0[shelf, default: [:]][name] = segment }
     }
 }
 
 extension StoredSegment {
     /// A segment with the hashes that belong to it, as whoever writes one makes them.
-    public static func sealed(header: [UInt8], index: [UInt8], payload: [UInt8]) -> StoredSegment {
+    package static func sealed(header: [UInt8], index: [UInt8], payload: [UInt8]) -> StoredSegment {
         func hash(_ parts: [UInt8]...) -> String {
             Hexadecimal.text(SHA256.digest(of: Array(parts.joined())))
         }

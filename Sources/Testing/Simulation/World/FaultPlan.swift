@@ -1,44 +1,44 @@
 /// How often what goes wrong in a simulated world; each value is a probability per step unless said
 /// otherwise.
-public struct FaultPlan: Sendable, Hashable {
+package struct FaultPlan: Sendable, Hashable {
     /// A process dies, with all its threads.
-    public var crash = 0.0
+    package var crash = 0.0
     /// A thread stands still for up to two minutes, and goes on with what it knew.
-    public var stall = 0.0
+    package var stall = 0.0
     /// A whole process stands still, its liveness mark included.
-    public var freeze = 0.0
+    package var freeze = 0.0
     /// A thread, or its process, stands still for longer than leases and marks last, just before it appends
     /// or writes a document: it wakes up late, with what it knew. Per append and per write.
-    public var late = 0.0
+    package var late = 0.0
     /// A call never reaches the log.
-    public var unreachable = 0.0
+    package var unreachable = 0.0
     /// A call of the log takes effect and its answer is lost.
-    public var lostAnswer = 0.0
+    package var lostAnswer = 0.0
     /// A call about a file fails: no room, or an input/output error.
-    public var file = 0.0
+    package var file = 0.0
     /// A write of the read models is cut off, with a part of it done.
-    public var database = 0.0
+    package var database = 0.0
     /// The wall clock of a process is set forward or back.
-    public var clock = 0.0
+    package var clock = 0.0
     /// The power is cut: every process dies, files and folders lose what was not synchronized, the log and
     /// the database what they had not acknowledged.
-    public var power = 0.0
+    package var power = 0.0
     /// A stage or an ordered subscription fails on an event, per event: once or twice, or until somebody
     /// mends it.
-    public var poison = 0.0
+    package var poison = 0.0
     /// A sender stands still for longer than its server waits for it, per piece that it sends.
-    public var frozenSender = 0.0
+    package var frozenSender = 0.0
     /// A sender's connection breaks, per piece.
-    public var brokenSender = 0.0
+    package var brokenSender = 0.0
     /// The turn goes on to another thread.
-    public var switching = 0.3
+    package var switching = 0.3
     /// Steps with faults; afterwards everything works and everybody is started again.
-    public var faultySteps = 0
+    package var faultySteps = 0
     /// Steps in which everything has to be settled once faults have stopped.
-    public var calmSteps = 40_000
+    package var calmSteps = 40_000
 
     /// Nothing goes wrong.
-    public init() {}
+    package init() {}
 
     /// A plan by chance: some kinds of fault, some of them often.
     static func random(_ chance: inout Chance) -> FaultPlan {
@@ -67,42 +67,42 @@ public struct FaultPlan: Sendable, Hashable {
 }
 
 /// How many faults of each kind a run met.
-public struct FaultCounts: Sendable, Hashable {
+package struct FaultCounts: Sendable, Hashable {
     /// Processes that died.
-    public var crashes = 0
+    package var crashes = 0
     /// Threads and processes that stood still.
-    public var stalls = 0
+    package var stalls = 0
     /// Calls that did not reach the log.
-    public var unreachable = 0
+    package var unreachable = 0
     /// Calls of the log whose answer was lost.
-    public var lostAnswers = 0
+    package var lostAnswers = 0
     /// File calls that failed.
-    public var files = 0
+    package var files = 0
     /// Writes of the read models that were cut off.
-    public var database = 0
+    package var database = 0
     /// Clocks that were set.
-    public var clocks = 0
+    package var clocks = 0
     /// Times that the power was cut.
-    public var powerCuts = 0
+    package var powerCuts = 0
     /// Times that a stage or a subscription was made to fail.
-    public var poison = 0
+    package var poison = 0
     /// Times that a sender stood still, or its connection broke.
-    public var senders = 0
+    package var senders = 0
     /// Sources that were cut off while they were recorded.
-    public var cutSources = 0
+    package var cutSources = 0
 
     /// Nothing yet.
-    public init() {}
+    package init() {}
 
     /// All of them.
-    public var total: Int {
+    package var total: Int {
         crashes + stalls + unreachable + lostAnswers + files + database + clocks + powerCuts + poison
             + senders
             + cutSources
     }
 
     /// Adds those of another run.
-    public static func += (sum: inout FaultCounts, other: FaultCounts) {
+    package static func += (sum: inout FaultCounts, other: FaultCounts) {
         sum.crashes += other.crashes
         sum.stalls += other.stalls
         sum.unreachable += other.unreachable

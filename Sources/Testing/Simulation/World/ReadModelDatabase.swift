@@ -1,5 +1,5 @@
 internal import EventSourcing
-public import Recording
+package import Recording
 
 /// A document that replaces another only when it is newer.
 protocol Versioned {
@@ -13,15 +13,26 @@ extension SessionFold: Versioned {}
 
 /// The read models in memory, with the rules of the real database: each write of a document is atomic, a
 /// bulk of them is not, and a document is replaced where its version is lower.
-open class ReadModelDatabase {
+package final class ReadModelDatabase {
+    /// What a test may break.
+    package struct Rules: Sendable {
+        /// Whether a stored document of one version gives way to one of another.
+        package var isReplaced: @Sendable (_ stored: UInt64, _ by: UInt64) -> Bool = { $0 < $1 }
+        /// Whether what was acknowledged stays when the power is cut.
+        package var keepsWhatItAcknowledges = true
+
+        package init() {}
+    }
+
+    private let rules: Rules
     /// Collection `chunks`, by chunk id.
-    public internal(set) var chunks: [String: ChunkView] = [:]
+    package internal(set) var chunks: [String: ChunkView] = [:]
     /// Collection `sessions`, by session id.
-    public internal(set) var sessions: [String: SessionView] = [:]
+    package internal(set) var sessions: [String: SessionView] = [:]
     /// Collection `pipeline`, by session id.
-    public internal(set) var pipelines: [String: PipelineView] = [:]
+    package internal(set) var pipelines: [String: PipelineView] = [:]
     /// Collection `audit`, by the records' ids.
-    public internal(set) var records: [String: AuditView] = [:]
+    package internal(set) var records: [String: AuditView] = [:]
     var folds: [String: SessionFold] = [:]
     var checkpoints: [Int: LogPosition] = [:]
     /// Generation of the last owner that claimed or saved each partition's checkpoint.
@@ -30,17 +41,14 @@ open class ReadModelDatabase {
     private var unacknowledged: [(ReadModelDatabase) -> Void] = []
 
     /// An empty database.
-    public init() {}
-
-    /// Whether a stored document gives way to another one.
-    open func isReplaced(version stored: UInt64, by version: UInt64) -> Bool { stored < version }
+    package init(_ rules: Rules = Rules()) { self.rules = rules }
 
     func store<Document: Versioned>(
         _ document: Document, _ key: String,
         in collection: ReferenceWritableKeyPath<ReadModelDatabase, [String: Document]>
     ) {
         if let stored = self[keyPath: collection][key],
-            !isReplaced(version: stored.version, by: document.version)
+            !rules.isReplaced(stored.version, document.version)
         {
             return
         }
@@ -57,7 +65,9 @@ open class ReadModelDatabase {
     }
 
     /// What was written is durable from now on.
-    open func acknowledge() { unacknowledged.removeAll() }
+    func acknowledge() {
+        if rules.keepsWhatItAcknowledges { unacknowledged.removeAll() }
+    }
 
     /// The power is cut: of the writes that nobody was told of yet the last ones may be gone.
     func losePower(_ chance: inout Chance) {

@@ -160,15 +160,15 @@ final class SimulatedDisk: @unchecked Sendable {
 }
 
 /// What outlives a power cut of what was said to be durable.
-public struct PowerPromises: Sendable, Hashable {
+package struct PowerPromises: Sendable, Hashable {
     /// Contents of files that were synchronized.
-    public var contents = true
+    package var contents = true
     /// Names in folders that were synchronized.
-    public var names = true
+    package var names = true
 
     /// What the log has acknowledged.
-    public var appends = true
+    package var appends = true
 
     /// Everything.
-    public init() {}
+    package init() {}
 }

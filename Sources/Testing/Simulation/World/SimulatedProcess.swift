@@ -1,8 +1,8 @@
-public import Base
+internal import Base
 internal import EventSourcing
 internal import Glibc
-public import Supervision
-public import Vault
+package import Supervision
+package import Vault
 
 /// One life of a process in a simulated world: what its threads share, and what dies with it.
 ///
@@ -10,13 +10,13 @@ public import Vault
 /// an effect, they only come to their end; so the code's own error handling cannot tidy up after a crash.
 ///
 /// Sendable because whoever touches it has the turn.
-public final class SimulatedProcess: Surroundings, FileWatcher, @unchecked Sendable {
+package final class SimulatedProcess: Surroundings, FileWatcher, @unchecked Sendable {
     /// What it is called in reports.
-    public let name: String
+    package let name: String
     /// Id of this life, for its liveness mark.
-    public let instance: String
+    package let instance: String
     /// Set when it dies, so that its loops end.
-    public let stop = StopSignal()
+    package let stop = StopSignal()
     private(set) var isDead = false
     var strands: [Strand] = []
     private let world: Disturbances
@@ -95,7 +95,7 @@ public final class SimulatedProcess: Surroundings, FileWatcher, @unchecked Senda
     // MARK: - Files
 
     /// A step before a file call. A process that is dead touches no file any more.
-    public func before(_ operation: String, _ path: String) throws(FileFailure) {
+    package func before(_ operation: String, _ path: String) throws(FileFailure) {
         guard step("\(operation) \(Self.steadyPart(of: path))") else {
             // An error that nobody takes for an answer of the disk.
             throw FileFailure(operation, path, code: ENXIO)
@@ -105,7 +105,7 @@ public final class SimulatedProcess: Surroundings, FileWatcher, @unchecked Senda
     }
 
     /// Tells the disk what took effect.
-    public func after(_ operation: String, _ path: String, from source: String?) {
+    package func after(_ operation: String, _ path: String, from source: String?) {
         world.disk?.after(operation, path, from: source)
     }
 
@@ -118,12 +118,12 @@ public final class SimulatedProcess: Surroundings, FileWatcher, @unchecked Senda
     }
 
     /// Names that the seed decides, and that no other file of the world has.
-    public func randomBytes(_ count: Int) -> [UInt8]? { world.newName(count) }
+    package func randomBytes(_ count: Int) -> [UInt8]? { world.newName(count) }
 
     // MARK: - Time
 
     /// Time that never goes back; to a dead process it flies, so that its waits are over.
-    public var now: ContinuousClock.Instant {
+    package var now: ContinuousClock.Instant {
         if isDead { return origin + .seconds(1_000_000_000) }
         return origin + .milliseconds(scheduler.now_ms)
     }
@@ -135,7 +135,7 @@ public final class SimulatedProcess: Surroundings, FileWatcher, @unchecked Senda
     func setClock(by milliseconds: Int64) { clockError_ms += milliseconds }
 
     /// Waits in simulated time. What a condition depends on is looked at again at every change.
-    public func wait(milliseconds: Int?, until condition: () -> Bool) -> Bool {
+    package func wait(milliseconds: Int?, until condition: () -> Bool) -> Bool {
         // Nobody is woken to the millisecond; short waits are stretched, which spares turns.
         let limit = milliseconds.map { $0 < 100 ? $0 * random(in: 1...10) : $0 } ?? 3_600_000
         let end_ms = scheduler.now_ms + Int64(limit)
@@ -151,10 +151,10 @@ public final class SimulatedProcess: Surroundings, FileWatcher, @unchecked Senda
     }
 
     /// A further thread of this process.
-    public func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) { start(name, body) }
+    package func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) { start(name, body) }
 
     /// A number that the seed decides.
-    public func random(in range: ClosedRange<Int>) -> Int { scheduler.chance.number(in: range) }
+    package func random(in range: ClosedRange<Int>) -> Int { scheduler.chance.number(in: range) }
 
     /// Stands still for a while, or until something changes in the log.
     func idle(milliseconds: Int) {

@@ -1,35 +1,35 @@
 internal import Recording
 
 /// What became of one simulated world.
-public struct SimulationReport: Sendable, CustomStringConvertible {
+package struct SimulationReport: Sendable, CustomStringConvertible {
     /// What it was made from; the same seed makes the same world.
-    public var seed: UInt64
+    package var seed: UInt64
     /// Promises that were broken; empty when all is well.
-    public var violations: [String]
+    package var violations: [String]
     /// Steps that all threads took together.
-    public var steps: Int
+    package var steps: Int
     /// Simulated milliseconds that passed.
-    public var simulated_ms: Int64
+    package var simulated_ms: Int64
     /// Events in the log at the end.
-    public var events: Int
+    package var events: Int
     /// Sessions that were completed.
-    public var completed: Int
+    package var completed: Int
     /// Chunks that were acknowledged to their recorders.
-    public var acknowledged: Int
+    package var acknowledged: Int
     /// Chunks and events that were set aside and lie there at the end.
-    public var parked: Int
+    package var parked: Int
     /// What went wrong on the way.
-    public var faults: FaultCounts
+    package var faults: FaultCounts
     /// A digest of every step in order.
-    public var trace: UInt64
+    package var trace: UInt64
     /// The last things that happened, when they were asked for.
-    public var remarks: [String]
+    package var remarks: [String]
 
     /// Whether every promise was kept.
-    public var isSound: Bool { violations.isEmpty }
+    package var isSound: Bool { violations.isEmpty }
 
     /// The seed, and what was broken.
-    public var description: String {
+    package var description: String {
         let text = violations.isEmpty ? "sound" : violations.joined(separator: "\n  ")
         return "seed \(seed), \(steps) steps, \(faults.total) faults: \(text)"
     }
@@ -40,13 +40,13 @@ public struct SimulationReport: Sendable, CustomStringConvertible {
 ///
 /// One thread runs at a time, time is simulated and nothing is left to the machine, so that a run can be
 /// had again by its seed alone.
-public enum Simulation {
+package enum Simulation {
     /// Runs one world to its end and looks at what is left.
     /// - Parameters:
     ///   - variations: parts to put in place of the usual ones.
     ///   - remarks: whether the report shall say in words what happened last.
     /// - Throws: what the machine throws when it has no room for the world's files.
-    public static func run(
+    package static func run(
         seed: UInt64, variations: Variations = Variations(), remarks: Bool = false
     ) throws -> SimulationReport {
         let world = try World(seed: seed, variations: variations)

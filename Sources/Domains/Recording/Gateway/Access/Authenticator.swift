@@ -1,10 +1,10 @@
-public import Base
-public import Access
+package import Base
+package import Access
 internal import HTTPServer
-public import Recording
+package import Recording
 
 /// Finds out who sends a request. Runs on the threads of handlers and must not block for long.
-public protocol Authenticator: Sendable {
+package protocol Authenticator: Sendable {
     /// Whether tokens can be checked at all; without keys nobody is let in.
     var hasKeys: Bool { get }
     /// The subject that the token speaks for.
@@ -17,14 +17,12 @@ public protocol Authenticator: Sendable {
 }
 
 /// Somebody who is known, for a while.
-public struct Admission: Sendable, Hashable {
+package struct Admission: Sendable, Hashable {
     /// Who it is.
-    public var subject: Subject
+    package var subject: Subject
     /// From when on the token does not hold any longer; nil when it always does.
-    public var expires: Timestamp?
-
-    /// An admission from its parts.
-    public init(subject: Subject, expires: Timestamp?) {
+    package var expires: Timestamp?
+    package init(subject: Subject, expires: Timestamp?) {
         self.subject = subject
         self.expires = expires
     }
@@ -32,12 +30,12 @@ public struct Admission: Sendable, Hashable {
 
 extension Authenticator {
     /// For authenticators whose tokens hold for ever.
-    public func admission(ofToken token: String) throws(TokenRefusal) -> Admission {
+    package func admission(ofToken token: String) throws(TokenRefusal) -> Admission {
         Admission(subject: try subject(ofToken: token), expires: nil)
     }
 
     /// For authenticators that remember nothing.
-    public func knownAdmission(ofToken token: String) -> Admission? { nil }
+    package func knownAdmission(ofToken token: String) -> Admission? { nil }
 
     /// Who sends the request; 401 when nobody good says so.
     func caller(of request: Request) throws -> Subject { try admission(of: request).subject }
@@ -59,7 +57,7 @@ extension Authenticator {
 }
 
 /// Takes tokens that are signed by a key of a folder.
-public struct TokenAuthenticator: Authenticator {
+package struct TokenAuthenticator: Authenticator {
     private let keys: KeyFolder?
     private let verifier: TokenVerifier?
     private let leewayMilliseconds: Int64
@@ -75,7 +73,7 @@ public struct TokenAuthenticator: Authenticator {
     }
 
     /// - Parameter keys: nil: nobody is let in.
-    public init(_ keys: KeyFolder?, _ policy: TokenPolicy, clock: any WallClock) {
+    package init(_ keys: KeyFolder?, _ policy: TokenPolicy, clock: any WallClock) {
         self.keys = keys
         self.clock = clock
         leewayMilliseconds = policy.leewaySeconds *| 1000
@@ -83,15 +81,15 @@ public struct TokenAuthenticator: Authenticator {
     }
 
     /// Whether the folder has any key now.
-    public var hasKeys: Bool { keys.map { !$0.isEmpty } ?? false }
+    package var hasKeys: Bool { keys.map { !$0.isEmpty } ?? false }
 
     /// Roles that nobody knows count for nothing.
-    public func subject(ofToken token: String) throws(TokenRefusal) -> Subject {
+    package func subject(ofToken token: String) throws(TokenRefusal) -> Subject {
         try admission(ofToken: token).subject
     }
 
     /// With the leeway that is given to its expiry.
-    public func admission(ofToken token: String) throws(TokenRefusal) -> Admission {
+    package func admission(ofToken token: String) throws(TokenRefusal) -> Admission {
         guard let keys, let verifier else { throw .unknownKey }
         // Before the keys are used: those that come meanwhile make another generation.
         let generation = keys.generation
@@ -102,7 +100,7 @@ public struct TokenAuthenticator: Authenticator {
     }
 
     /// Nothing but the time and the keys can make a token that was good a bad one.
-    public func knownAdmission(ofToken token: String) -> Admission? {
+    package func knownAdmission(ofToken token: String) -> Admission? {
         guard let generation = keys?.settledGeneration, let known = known[TokenDigest(token)],
             known.generation == generation, let expires = known.admission.expires
         else { return nil }

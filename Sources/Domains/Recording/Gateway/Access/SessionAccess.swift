@@ -1,9 +1,9 @@
 internal import HTTPServer
-public import Recording
+package import Recording
 
 /// Whose every session is, as the log says it, in the memory of a process that follows the log. Calls come
 /// from several threads and never block.
-public protocol SessionFactsDirectory: Sendable {
+package protocol SessionFactsDirectory: Sendable {
     /// Whether it knows everything that the log holds, but for what was appended a moment ago.
     var isCurrent: Bool { get }
     /// The facts of a session; nil where there is none, or nothing is known of it here.

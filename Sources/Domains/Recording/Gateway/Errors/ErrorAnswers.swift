@@ -1,15 +1,15 @@
 internal import Base
 internal import EventSourcing
-public import HTTPServer
+package import HTTPServer
 internal import Intake
 internal import Recording
 internal import SessionContent
 internal import Vault
 
 /// The form that every error of the API has (DESIGN 3.7), and what failures become.
-public enum ErrorAnswers {
+package enum ErrorAnswers {
     /// The error's form in HTTP.
-    public static func render(_ error: HTTPError, _ context: ErrorContext) -> (
+    package static func render(_ error: HTTPError, _ context: ErrorContext) -> (
         contentType: String, body: [UInt8]
     ) {
         var writer = JSONWriter()
@@ -18,7 +18,7 @@ public enum ErrorAnswers {
     }
 
     /// What a handler's error is answered with. What nobody foresaw says nothing of itself.
-    public static func answer(_ error: any Error) -> HTTPError {
+    package static func answer(_ error: any Error) -> HTTPError {
         switch error {
         case let error as HTTPError: error
         case let info as ErrorInfo: HTTPError(info)

@@ -1,8 +1,8 @@
-public import EventSourcing
+package import EventSourcing
 
 /// Somebody who follows the whole log with one reader and hands its events to any number of followers.
 /// Calls come from several threads.
-public protocol EventFollowing: Sendable {
+package protocol EventFollowing: Sendable {
     /// Begins to follow. Never blocks.
     /// - Parameters:
     ///   - scope: what is followed.
@@ -22,7 +22,7 @@ public protocol EventFollowing: Sendable {
 }
 
 /// What is followed.
-public enum FollowScope: Sendable, Hashable {
+package enum FollowScope: Sendable, Hashable {
     /// One session's history; places are sequence numbers.
     case session(String)
     /// The whole log; a place is a word.
@@ -30,7 +30,7 @@ public enum FollowScope: Sendable, Hashable {
 }
 
 /// Where a follower begins.
-public enum FollowStart: Sendable, Hashable {
+package enum FollowStart: Sendable, Hashable {
     /// At the beginning.
     case beginning
     /// With what comes from now on.
@@ -40,7 +40,7 @@ public enum FollowStart: Sendable, Hashable {
 }
 
 /// Why nobody can follow.
-public enum FollowRefusal: Error, Sendable, Hashable {
+package enum FollowRefusal: Error, Sendable, Hashable {
     /// The place is none that was given out.
     case unknownPlace
     /// As many follow as may.
@@ -50,7 +50,7 @@ public enum FollowRefusal: Error, Sendable, Hashable {
 }
 
 /// A follower's queue. Calls come from several threads, never two at once.
-public protocol FollowedEvents: Sendable {
+package protocol FollowedEvents: Sendable {
     /// The next events, at most `limit`. Never blocks.
     func take(limit: Int) -> FollowedBatch
     /// Ends it.
@@ -58,7 +58,7 @@ public protocol FollowedEvents: Sendable {
 }
 
 /// What a follower gets at one look.
-public enum FollowedBatch: Sendable {
+package enum FollowedBatch: Sendable {
     /// Events in order; none when nothing has come.
     case events([FollowedEvent])
     /// No more will come.
@@ -66,23 +66,21 @@ public enum FollowedBatch: Sendable {
 }
 
 /// An event on its way to followers.
-public struct FollowedEvent: Sendable {
+package struct FollowedEvent: Sendable {
     /// Type of what stands for an entry of the log that cannot be read.
-    public static let unreadableType = "unreadable"
+    package static let unreadableType = "unreadable"
 
     /// CloudEvents type, or `unreadableType`.
-    public var type: String
+    package var type: String
     /// Its sequence in its session.
-    public var sequence: UInt64
+    package var sequence: UInt64
     /// Where to go on after it.
-    public var id: String
+    package var id: String
     /// The event in CloudEvents 1.0 JSON form, on one line.
-    public var json: [UInt8]
+    package var json: [UInt8]
     /// What is sent of it: `EventStream.frame` of JSON, id and type. The same array for all who can share it.
-    public var frame: [UInt8]
-
-    /// An event from its parts.
-    public init(type: String, sequence: UInt64, id: String, json: [UInt8], frame: [UInt8]) {
+    package var frame: [UInt8]
+    package init(type: String, sequence: UInt64, id: String, json: [UInt8], frame: [UInt8]) {
         self.type = type
         self.sequence = sequence
         self.id = id
@@ -92,18 +90,16 @@ public struct FollowedEvent: Sendable {
 }
 
 /// Events of the whole log.
-public struct FollowedPage: Sendable {
+package struct FollowedPage: Sendable {
     /// In order within each session.
-    public var events: [RecordedEvent]
+    package var events: [RecordedEvent]
     /// Entries among them that cannot be read, in the same order.
-    public var unreadable: [UnreadableHole]
+    package var unreadable: [UnreadableHole]
     /// The place behind them.
-    public var place: String
+    package var place: String
     /// Whether there are more.
-    public var hasMore: Bool
-
-    /// A page from its parts.
-    public init(events: [RecordedEvent], unreadable: [UnreadableHole], place: String, hasMore: Bool) {
+    package var hasMore: Bool
+    package init(events: [RecordedEvent], unreadable: [UnreadableHole], place: String, hasMore: Bool) {
         self.events = events
         self.unreadable = unreadable
         self.place = place
@@ -112,7 +108,7 @@ public struct FollowedPage: Sendable {
 }
 
 /// Why a stream of events ends; its last event, of type `end`, says so.
-public enum StreamEnd: String, Sendable, Hashable, CaseIterable {
+package enum StreamEnd: String, Sendable, Hashable, CaseIterable {
     /// The session was deleted.
     case sessionDeleted = "session_deleted"
     /// The token does not hold any longer.

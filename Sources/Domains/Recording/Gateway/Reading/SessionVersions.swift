@@ -1,7 +1,7 @@
 internal import EventSourcing
 
 /// Somebody who follows the whole log and so knows how far each session has come, without asking.
-public protocol LatestVersions: Sendable {
+package protocol LatestVersions: Sendable {
     /// Sequence of the session's last event; nil when it is not known, or when the follower does not go with
     /// the log now.
     func version(of session: String) -> UInt64?

@@ -1,15 +1,15 @@
-public import EventSourcing
-public import Recording
-public import Supervision
+package import EventSourcing
+package import Recording
+package import Supervision
 internal import Synchronization
 
 /// The facts of every session that there is, in the memory of a process that follows the log.
 ///
 /// It begins with what stands beside the log (`SessionFactsWorker`), reads from there to where the feed has
 /// begun, and goes on with the feed. Some hundred bytes for each session; owners and projects are kept once.
-public final class SessionDirectory: Service {
+package final class SessionDirectory: Service {
     /// Name of the service.
-    public let name = "session-directory"
+    package let name = "session-directory"
 
     private static let page = 1000
     /// So long a process waits at its start for what is known to be in memory.
@@ -44,26 +44,26 @@ public final class SessionDirectory: Service {
     private let report: RoleLog
 
     /// A directory that knows nothing until it runs, and a feed has begun.
-    public init(log: any EventLog, report: RoleLog) {
+    package init(log: any EventLog, report: RoleLog) {
         self.log = log
         self.report = report
     }
 
     /// Whether everything is known that the feed has seen, and what was there before.
-    public var isLoaded: Bool { loaded.load(ordering: .acquiring) }
+    package var isLoaded: Bool { loaded.load(ordering: .acquiring) }
 
     /// The facts of a session; nil where there is none, or nothing is known of it here. Never blocks.
-    public func facts(of session: String) -> SessionFacts? { facts.facts(session) }
+    package func facts(of session: String) -> SessionFacts? { facts.facts(session) }
 
     /// How many sessions have an ownership that passes. Goes through all different ones.
-    public func count(where passes: (Ownership) -> Bool) -> Int { facts.count(where: passes) }
+    package func count(where passes: (Ownership) -> Bool) -> Int { facts.count(where: passes) }
 
     /// How many sessions are known.
-    public var sessionCount: Int { facts.count }
+    package var sessionCount: Int { facts.count }
 
     /// Notes what this process has appended itself, before the feed meets it. What is older than what is
     /// known changes nothing.
-    public func learn(_ facts: SessionFacts, of session: String) { self.facts.put(facts, of: session) }
+    package func learn(_ facts: SessionFacts, of session: String) { self.facts.put(facts, of: session) }
 
     // MARK: - The feed
 
@@ -103,7 +103,7 @@ public final class SessionDirectory: Service {
     // MARK: - Loading
 
     /// Loads, whenever the feed begins, until `stop` is set.
-    public func run(stop: StopSignal) throws {
+    package func run(stop: StopSignal) throws {
         stop.whenSet { [state] in state.update { _ in } }
         try waitingOutFailures(of: name, stop: stop, report: report) { succeeded in
             while !stop.isSet {
@@ -119,7 +119,7 @@ public final class SessionDirectory: Service {
 
     /// Ready when everything is in memory, or when that takes longer: until then lists of those who see only
     /// some sessions have to wait.
-    public func waitUntilReady(stop: StopSignal) {
+    package func waitUntilReady(stop: StopSignal) {
         stop.whenSet { [state] in state.update { _ in } }
         _ = state.wait(milliseconds: Self.readyMilliseconds) { $0.isLoaded || stop.isSet ? true : nil }
     }

@@ -1,19 +1,19 @@
-public import EventSourcing
+package import EventSourcing
 internal import Recording
-public import Supervision
+package import Supervision
 
 /// A member of the ordered subscription that keeps the facts of all sessions that there are (`SessionFacts`)
 /// beside the log, where processes that want all of them in memory begin.
-public final class SessionFactsWorker {
+package final class SessionFactsWorker {
     /// Its subscription. It reads what was archived, too.
-    public static let subscription = Subscription(
+    package static let subscription = Subscription(
         "session-facts", .index, parks: false, holdsBack: false, indexes: [SessionFacts.indexName])
 
     private let loop: PartitionLoop
 
     /// A worker that is not running yet.
     /// - Parameter member: its name among the subscription's members, one that nobody had before.
-    public init(
+    package init(
         log: any EventLog, member: String, timing: LeaseTiming = LeaseTiming(), report: RoleLog
     ) {
         loop = PartitionLoop(
@@ -22,7 +22,7 @@ public final class SessionFactsWorker {
 
     /// Works until `stop` is set and everything is written; then leaves its partitions to others. Call on a
     /// thread of its own.
-    public func run(stop: StopSignal) throws { try loop.run(stop: stop) }
+    package func run(stop: StopSignal) throws { try loop.run(stop: stop) }
 }
 
 /// The facts' events. What can't be told of a session is taken away, and asked of its history by whoever

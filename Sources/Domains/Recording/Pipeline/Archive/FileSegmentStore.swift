@@ -1,10 +1,10 @@
 internal import Base
-public import EventSourcing
-public import Vault
+package import EventSourcing
+package import Vault
 
 /// Segments as files: `<root>/<epoch>/p<partition>/<after>_<last>.seg`, each with a `.vouched` file beside it
 /// once it was compared with the log (see `ArchiveVoucher`).
-public struct FileSegmentStore: SegmentStore {
+package struct FileSegmentStore: SegmentStore {
     private let files: ArchiveFiles
     private let ring: KeyRing?
     private static let vouched = ".vouched"
@@ -14,13 +14,13 @@ public struct FileSegmentStore: SegmentStore {
     /// - Parameters:
     ///   - root: the archive's folder; it is made with the first segment.
     ///   - ring: the keys that vouch for segments; nil where this process has none.
-    public init(root: String, ring: KeyRing? = nil) {
+    package init(root: String, ring: KeyRing? = nil) {
         files = ArchiveFiles(root: root)
         self.ring = ring
     }
 
     /// The archive's folder.
-    public var root: String { files.root }
+    package var root: String { files.root }
 
     private func folder(_ shelf: ArchiveShelf) throws(SegmentFailure) -> [String] {
         // The epoch comes from a server: it must not lead out of the folder.
@@ -36,14 +36,14 @@ public struct FileSegmentStore: SegmentStore {
     }
 
     /// Names in the shelf's folder; files of other names are left out.
-    public func names(on shelf: ArchiveShelf) throws(SegmentFailure) -> [SegmentName] {
+    package func names(on shelf: ArchiveShelf) throws(SegmentFailure) -> [SegmentName] {
         let folder = try folder(shelf)
         let names = try wrap(folder) { () throws(ArchiveFailure) in try files.names(in: folder) }
         return names.compactMap { SegmentName($0, partition: shelf.partition) }.sorted()
     }
 
     /// Writes, synchronizes, and gives the file its name by `link`.
-    public func write(
+    package func write(
         header: [UInt8], index: [UInt8], payload: [UInt8], as name: SegmentName, on shelf: ArchiveShelf
     ) throws(SegmentFailure) {
         let folder = try folder(shelf)
@@ -55,7 +55,7 @@ public struct FileSegmentStore: SegmentStore {
     }
 
     /// Reads a whole file and verifies it.
-    public func read(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> StoredSegment {
+    package func read(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> StoredSegment {
         let folder = try folder(shelf)
         let read = try wrap(folder + [name.description]) { () throws(ArchiveFailure) in
             try files.read(in: folder, name: name.description)
@@ -66,7 +66,7 @@ public struct FileSegmentStore: SegmentStore {
     }
 
     /// Reads a file's beginning and verifies it.
-    public func readFront(
+    package func readFront(
         _ name: SegmentName, on shelf: ArchiveShelf
     ) throws(SegmentFailure) -> SegmentFront {
         let folder = try folder(shelf)
@@ -76,7 +76,7 @@ public struct FileSegmentStore: SegmentStore {
     }
 
     /// Reads a whole file and verifies it; decompresses nothing.
-    public func readSealed(
+    package func readSealed(
         _ name: SegmentName, on shelf: ArchiveShelf
     ) throws(SegmentFailure) -> (front: SegmentFront, hash: String) {
         let folder = try folder(shelf)
@@ -88,7 +88,7 @@ public struct FileSegmentStore: SegmentStore {
 
     /// Removes unfinished files that are older than `age` seconds.
     /// - Returns: how many there were.
-    public func sweep(_ shelf: ArchiveShelf, olderThanSeconds age: Int) throws(SegmentFailure) -> Int {
+    package func sweep(_ shelf: ArchiveShelf, olderThanSeconds age: Int) throws(SegmentFailure) -> Int {
         let folder = try folder(shelf)
         return try wrap(folder) { () throws(ArchiveFailure) in
             try files.sweepTemporaries(in: folder, olderThanSeconds: age)
@@ -96,10 +96,10 @@ public struct FileSegmentStore: SegmentStore {
     }
 
     /// Whether it was given a ring of keys.
-    public var hasKey: Bool { ring != nil }
+    package var hasKey: Bool { ring != nil }
 
     /// Writes the voucher's file, which is not part of the segment.
-    public func vouch(
+    package func vouch(
         for name: SegmentName, hash: String, on shelf: ArchiveShelf
     ) throws(SegmentFailure) {
         guard let ring else { return }
@@ -114,7 +114,7 @@ public struct FileSegmentStore: SegmentStore {
     }
 
     /// Looks at the voucher's file.
-    public func isVouched(
+    package func isVouched(
         _ name: SegmentName, hash: String, on shelf: ArchiveShelf
     ) throws(SegmentFailure) -> Bool? {
         guard let ring else { return nil }
@@ -146,7 +146,7 @@ public struct FileSegmentStore: SegmentStore {
     }
 
     /// Gives the file a name that ends in `.lost`.
-    public func setAside(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) {
+    package func setAside(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) {
         let folder = try folder(shelf)
         try wrap(folder + ["\(name)"]) { () throws(ArchiveFailure) in
             try files.rename("\(name)", to: "\(name)\(Self.aside)", in: folder)
@@ -154,7 +154,7 @@ public struct FileSegmentStore: SegmentStore {
     }
 
     /// Names of the folders below the root.
-    public func epochs() throws(SegmentFailure) -> [String] {
+    package func epochs() throws(SegmentFailure) -> [String] {
         try wrap([]) { () throws(ArchiveFailure) in try files.folders() }
     }
 

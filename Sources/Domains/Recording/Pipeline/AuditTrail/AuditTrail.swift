@@ -1,10 +1,10 @@
-public import Base
-public import EventSourcing
-public import Recording
-public import Supervision
+package import Base
+package import EventSourcing
+package import Recording
+package import Supervision
 
 /// Why a record is not known to be in the log.
-public enum AuditFailure: Error, Sendable, Hashable, CustomStringConvertible {
+package enum AuditFailure: Error, Sendable, Hashable, CustomStringConvertible {
     /// More records wait than may wait; this one was not taken.
     case overloaded(waiting: Int)
     /// It waits, and was not written in time. It is written when the log can be reached again, unless the
@@ -16,7 +16,7 @@ public enum AuditFailure: Error, Sendable, Hashable, CustomStringConvertible {
     case refused(String)
 
     /// One line for people.
-    public var description: String {
+    package var description: String {
         switch self {
         case .overloaded(let waiting): "the audit trail is overloaded: \(waiting) records wait"
         case .late(let limit): "the audit trail could not be written within \(limit) ms"
@@ -32,38 +32,36 @@ public enum AuditFailure: Error, Sendable, Hashable, CustomStringConvertible {
 /// commands, downloads, key exports. `note` is for the rest, and costs its caller a place in a queue and
 /// nothing else. When the log is away both wait in a bounded queue, in which notes may take one half; notes
 /// beyond it are counted, and the count becomes a record of its own.
-public final class AuditTrail: Service {
+package final class AuditTrail: Service {
     /// Bounds of the trail.
-    public struct Limits: Sendable {
+    package struct Limits: Sendable {
         /// Records that may wait; notes take at most half of the places.
-        public var waiting = 10_000
+        package var waiting = 10_000
         /// Records of one append, at most 1000.
-        public var batch = 200
+        package var batch = 200
         /// Milliseconds that notes may wait for others to go with them.
-        public var gathering_ms = 100
+        package var gathering_ms = 100
         /// Milliseconds that `keep` waits for its record to be durable.
-        public var durable_ms = 3_000
+        package var durable_ms = 3_000
         /// Milliseconds that the end may take to write what waits.
-        public var ending_ms = 5_000
+        package var ending_ms = 5_000
         /// Records of one history, after which another is begun. A history leaves Redis when all of it is
         /// archived, so none may go on for ever.
-        public var history = 1_000
+        package var history = 1_000
 
         /// The usual bounds.
-        public init() {}
+        package init() {}
     }
 
     /// What the trail has done so far.
-    public struct Counts: Sendable, Hashable {
+    package struct Counts: Sendable, Hashable {
         /// Records that are in the log.
-        public var written = 0
+        package var written = 0
         /// Notes that found no place.
-        public var dropped = 0
+        package var dropped = 0
         /// Records that wait.
-        public var waiting = 0
-
-        /// Counts from their parts.
-        public init(written: Int = 0, dropped: Int = 0, waiting: Int = 0) {
+        package var waiting = 0
+        package init(written: Int = 0, dropped: Int = 0, waiting: Int = 0) {
             self.written = written
             self.dropped = dropped
             self.waiting = waiting
@@ -71,7 +69,7 @@ public final class AuditTrail: Service {
     }
 
     /// Name of the service.
-    public let name = "audit"
+    package let name = "audit"
 
     private struct Item: Sendable {
         let event: ProposedEvent
@@ -99,7 +97,7 @@ public final class AuditTrail: Service {
     /// - Parameters:
     ///   - source: CloudEvents source of the records, such as `/reel/gateway`.
     ///   - writer: name of this process, which no other process has or had; nil to have one made.
-    public init(
+    package init(
         log: any EventLog, source: String, writer: String? = nil, clock: any WallClock = SystemClock(),
         limits: Limits = Limits(), report: RoleLog
     ) {
@@ -112,7 +110,7 @@ public final class AuditTrail: Service {
     }
 
     /// What was done so far, for metrics.
-    public var counts: Counts {
+    package var counts: Counts {
         state.withLock { state in
             var counts = state.counts
             counts.waiting = state.items.count
@@ -123,7 +121,7 @@ public final class AuditTrail: Service {
     // MARK: - Taking records
 
     /// Takes a record that nobody waits for. Never blocks.
-    public func note(_ record: AuditRecord, traceparent: String = "") {
+    package func note(_ record: AuditRecord, traceparent: String = "") {
         let item = Item(event: proposed(record, traceparent), then: nil)
         state.update { state in
             let isFull = state.items.count - state.kept >= limits.waiting / 2
@@ -139,7 +137,7 @@ public final class AuditTrail: Service {
 
     /// Takes a record and calls `then` when it is durable, or why it is not. Never blocks; `then` is called
     /// once, on the trail's thread, where it must not block either, or at once when the record is not taken.
-    public func keep(
+    package func keep(
         _ record: AuditRecord, traceparent: String = "", then: @escaping @Sendable (AuditFailure?) -> Void
     ) {
         let item = Item(event: proposed(record, traceparent), then: then)
@@ -157,7 +155,7 @@ public final class AuditTrail: Service {
 
     /// Takes a record and returns when it is durable. Blocks, for `durable_ms` at most: on a thread of your
     /// own.
-    public func keep(_ record: AuditRecord, traceparent: String = "") throws(AuditFailure) {
+    package func keep(_ record: AuditRecord, traceparent: String = "") throws(AuditFailure) {
         let outcome = Monitor<AuditFailure??>(nil)
         keep(record, traceparent: traceparent) { failure in outcome.update { $0 = .some(failure) } }
         guard let answer = outcome.wait(milliseconds: limits.durable_ms, for: { $0 }) else {
@@ -178,7 +176,7 @@ public final class AuditTrail: Service {
     // MARK: - Writing
 
     /// Writes until `stop` is set and what waits then is written, for `ending_ms` at most.
-    public func run(stop: StopSignal) throws {
+    package func run(stop: StopSignal) throws {
         stop.whenSet { [state] in state.update { _ in } }
         let pen = AuditPen(log: log, writer: writer, history: limits.history, stop: stop, report: report)
         defer { end() }

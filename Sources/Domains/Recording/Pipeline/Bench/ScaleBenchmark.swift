@@ -1,45 +1,45 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 internal import Supervision
 
 /// How throughput grows with the number of workers when the work is waiting (for a disk, a key server, a
 /// network): competing workers on one stage, each with connections of its own.
-public struct ScaleBenchmark: Sendable {
+package struct ScaleBenchmark: Sendable {
     /// The figures for one number of workers.
-    public struct Result: Sendable {
+    package struct Result: Sendable {
         /// Workers in the stage's group.
-        public var workers: Int
+        package var workers: Int
         /// Items that were handled, each once.
-        public var items: Int
+        package var items: Int
         /// From the first item taken up to the last one done, in seconds.
-        public var seconds: Double
+        package var seconds: Double
         /// Items that the least and the most busy worker handled.
-        public var perWorker: ClosedRange<Int>
+        package var perWorker: ClosedRange<Int>
         /// When half of all items were done: how many of the least and the most served partition's.
-        public var halfwayPerPartition: ClosedRange<Int>
+        package var halfwayPerPartition: ClosedRange<Int>
         /// Items that were handled more than once.
-        public var repeated: Int
+        package var repeated: Int
         /// The most items that were in work at the same time.
-        public var atOnce: Int
+        package var atOnce: Int
 
         /// Items a second.
-        public var rate: Double { Double(items) / seconds }
+        package var rate: Double { Double(items) / seconds }
     }
 
     /// What an item waits, in milliseconds.
-    public var waitMilliseconds: Int
+    package var waitMilliseconds: Int
     /// Items for each worker; rounded up so that every partition has the same number.
-    public var itemsPerWorker: Int
+    package var itemsPerWorker: Int
 
     /// A benchmark that has not run yet.
-    public init(waitMilliseconds: Int = 20, itemsPerWorker: Int = 100) {
+    package init(waitMilliseconds: Int = 20, itemsPerWorker: Int = 100) {
         self.waitMilliseconds = waitMilliseconds
         self.itemsPerWorker = itemsPerWorker
     }
 
     /// Measures one number of workers. Blocks until all is done.
     /// - Parameter log: an empty log of its own; the benchmark's events stay in it.
-    public func run(workers: Int, log: any EventLog) throws -> Result {
+    package func run(workers: Int, log: any EventLog) throws -> Result {
         let partitions = try log.open().partitioning.count
         let perPartition = max(2, (itemsPerWorker * workers + partitions - 1) / partitions)
         try append(perPartition, log)

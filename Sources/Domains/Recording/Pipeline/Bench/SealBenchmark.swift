@@ -1,5 +1,5 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 internal import Glibc
 internal import Recording
 internal import Supervision
@@ -7,9 +7,9 @@ internal import Vault
 
 /// How fast the sealing path is, from recorded to stored and durable, against the same work done by the C
 /// libraries and the system alone.
-public struct SealBenchmark: Sendable {
+package struct SealBenchmark: Sendable {
     /// What kind of bytes are sealed.
-    public enum Content: String, Sendable, CaseIterable {
+    package enum Content: String, Sendable, CaseIterable {
         /// Random bytes, as encoded video looks to a compressor.
         case incompressible
         /// Text-like bytes that shrink to about a quarter.
@@ -17,41 +17,41 @@ public struct SealBenchmark: Sendable {
     }
 
     /// The figures of one kind of content.
-    public struct Result: Sendable {
+    package struct Result: Sendable {
         /// What was sealed.
-        public var content: Content
+        package var content: Content
         /// Megabytes (10^6) a second, recorded to stored.
-        public var rate: Double
+        package var rate: Double
         /// Megabytes (10^6) a second of the bare loop.
-        public var ceiling: Double
+        package var ceiling: Double
         /// Chunks a minute.
-        public var chunksPerMinute: Double
+        package var chunksPerMinute: Double
         /// Milliseconds of work on one chunk, all stages: median and 95th percentile.
-        public var processingP50: Double
+        package var processingP50: Double
         /// See `processingP50`.
-        public var processingP95: Double
+        package var processingP95: Double
         /// Milliseconds of work of each stage on one chunk, in the order of work.
-        public var stages: [(name: String, p50: Double, p95: Double)]
+        package var stages: [(name: String, p50: Double, p95: Double)]
         /// Milliseconds from the chunk's `ChunkRecorded` to its `ChunkStored`, 95th percentile.
-        public var latencyP95: Double
+        package var latencyP95: Double
         /// The codec's output against the original.
-        public var compressionRatio: Double
+        package var compressionRatio: Double
 
         /// Rate against ceiling.
-        public var ratio: Double { rate / ceiling }
+        package var ratio: Double { rate / ceiling }
     }
 
     /// Bytes of a chunk.
-    public var chunkBytes: Int
+    package var chunkBytes: Int
     /// How many chunks are sealed in each run.
-    public var chunkCount: Int
+    package var chunkCount: Int
     /// Threads that seal; the recorder has one more.
-    public var workers: Int
+    package var workers: Int
     /// Folder for the benchmark's files, on the disk that is to be measured.
-    public var folder: String
+    package var folder: String
 
     /// A benchmark that has not run yet.
-    public init(chunkBytes: Int, chunkCount: Int, workers: Int, folder: String) {
+    package init(chunkBytes: Int, chunkCount: Int, workers: Int, folder: String) {
         self.chunkBytes = chunkBytes
         self.chunkCount = chunkCount
         self.workers = workers
@@ -60,7 +60,7 @@ public struct SealBenchmark: Sendable {
 
     /// Measures one kind of content. Blocks until it is done.
     /// - Parameter log: an empty log of its own; the benchmark's events stay in it.
-    public func run(_ content: Content, log: any EventLog, vault: VaultAccess) throws -> Result {
+    package func run(_ content: Content, log: any EventLog, vault: VaultAccess) throws -> Result {
         let source = try makeSource(content)
         defer { unlink(source) }
         let session = "bench-\(content.rawValue)-\(ULID.make(at: SystemClock().now()))"

@@ -1,7 +1,7 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 internal import Recording
-public import Supervision
+package import Supervision
 
 /// Holds, once for a log, every session that was held by the tag `legal-hold`: each by an event of its own.
 ///
@@ -9,9 +9,9 @@ public import Supervision
 /// processes that could, the one with the lease does; whoever is interrupted begins anew, and nothing is done
 /// twice. As long as one session that may have the tag cannot be read, the work is not done, and
 /// the tag goes on keeping sessions from being deleted.
-public final class HoldTagTakeover {
+package final class HoldTagTakeover {
     /// Name of the work and of its lease; who did it, as events and records of the audit trail say.
-    public static let name = "holds"
+    package static let name = "holds"
 
     private static let leaseMilliseconds = 60_000
     private static let lookMilliseconds = 1_000
@@ -36,7 +36,7 @@ public final class HoldTagTakeover {
     ///   - markDone: notes that it is.
     ///   - member: name of this process among those that could do it.
     ///   - onTaken: called with each session that is held by an event from now on.
-    public init(
+    package init(
         log: any EventLog, isDone: @escaping () throws -> Bool, markDone: @escaping () throws -> Void,
         clock: any WallClock, member: String, report: RoleLog, onTaken: @escaping (String) throws -> Void
     ) {
@@ -50,7 +50,7 @@ public final class HoldTagTakeover {
     }
 
     /// Works until it is done, then waits for `stop`. Call on a thread of its own.
-    public func run(stop: StopSignal) throws {
+    package func run(stop: StopSignal) throws {
         try waitingOutFailures(of: "holds by tag", stop: stop, report: report) { succeeded in
             while !stop.isSet {
                 // Before, a process of an earlier version could not read what is written here.
@@ -65,7 +65,7 @@ public final class HoldTagTakeover {
     /// Looks at what of the log it has not seen, and again at sessions that could not be decided on.
     /// - Returns: whether it is done.
     @discardableResult
-    public func pass(_ stop: StopSignal) throws -> Bool {
+    package func pass(_ stop: StopSignal) throws -> Bool {
         let leases = try log.leases()
         let store = try log.open()
         func goesOn() throws -> Bool {

@@ -1,16 +1,16 @@
-public import Recording
-public import Vault
+package import Recording
+package import Vault
 
 /// Compares what is recorded with the keys that there are to open it with.
-public struct KeyInspection {
+package struct KeyInspection {
     private let ring: KeyRing
 
     /// An inspection that unwraps with the keys of `ring`.
-    public init(ring: KeyRing) { self.ring = ring }
+    package init(ring: KeyRing) { self.ring = ring }
 
     /// Keys that cannot be had, in the order of the demands.
     /// - Parameter records: what the vault has of these sessions.
-    public func findings(_ demands: [KeyDemand], among records: [KeyRecord]) throws -> [KeyFinding] {
+    package func findings(_ demands: [KeyDemand], among records: [KeyRecord]) throws -> [KeyFinding] {
         let kept = Dictionary(records.map { ($0.sessionID, $0) }, uniquingKeysWith: { first, _ in first })
         // What is in memory opens files until the process ends, and nothing after that.
         let present = try ring.ids()

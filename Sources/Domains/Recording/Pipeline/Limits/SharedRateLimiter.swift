@@ -1,5 +1,5 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 internal import Supervision
 
 /// Limits that hold over many processes, at the price of few calls to where they are counted.
@@ -12,9 +12,9 @@ internal import Supervision
 ///   below 400 are taken one by one.
 /// - **When counting fails** this process counts by itself, with the whole limit, and asks again after a
 ///   second: a limit is no reason to refuse everybody, and without the log commands fail anyway.
-public final class SharedRateLimiter: RateLimiter {
+package final class SharedRateLimiter: RateLimiter {
     /// Subjects and rules that are remembered; those beyond are asked for each time.
-    public static let remembered = 100_000
+    package static let remembered = 100_000
 
     private struct Key: Hashable {
         let rule: String
@@ -48,7 +48,7 @@ public final class SharedRateLimiter: RateLimiter {
     /// - Parameters:
     ///   - clock: only spans are measured by it; it need not agree with the counter's.
     ///   - onFailure: told when counting begins to fail, not at every request.
-    public init(
+    package init(
         _ counter: any RateCounter, clock: any WallClock = SteadyClock(),
         onFailure: @escaping @Sendable (LogFailure) -> Void = { _ in }
     ) {
@@ -58,7 +58,7 @@ public final class SharedRateLimiter: RateLimiter {
     }
 
     /// Counts one and answers whether it may be done.
-    public func take(_ rule: RateRule, by subject: String) -> RateDecision {
+    package func take(_ rule: RateRule, by subject: String) -> RateDecision {
         let key = Key(rule: rule.name, subject: subject)
         let now = clock.now()
         if let known = state.withLock({ known(key, rule, now, &$0) }) { return known }
@@ -78,7 +78,7 @@ public final class SharedRateLimiter: RateLimiter {
     }
 
     /// Counts one of a lot, or refuses, where that is remembered.
-    public func takeAtOnce(_ rule: RateRule, by subject: String) -> RateDecision? {
+    package func takeAtOnce(_ rule: RateRule, by subject: String) -> RateDecision? {
         let key = Key(rule: rule.name, subject: subject)
         let now = clock.now()
         return state.withLock { known(key, rule, now, &$0) }
@@ -142,14 +142,14 @@ public final class SharedRateLimiter: RateLimiter {
 }
 
 /// Time that never goes back, in milliseconds since some moment: for measuring spans.
-public struct SteadyClock: WallClock {
+package struct SteadyClock: WallClock {
     private static let start = Machine.now
 
     /// The machine's steady clock.
-    public init() {}
+    package init() {}
 
     /// Milliseconds since the first use, above any slot.
-    public func now() -> Timestamp {
+    package func now() -> Timestamp {
         let (seconds, attoseconds) = (Machine.now - Self.start).components
         return Timestamp(milliseconds: seconds * 1000 + attoseconds / 1_000_000_000_000_000)
     }

@@ -1,25 +1,25 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 
 /// An event on its way to followers: encoded once, shared by all of them.
-public final class LiveEvent: Sendable {
+package final class LiveEvent: Sendable {
     /// Type of what stands for an entry that cannot be read.
-    public static let unreadableType = "unreadable"
+    package static let unreadableType = "unreadable"
 
     private let sent = Lock<(id: String, bytes: [UInt8])?>(nil)
 
     /// Key of the history that it stands in: the session's id, or one of the audit trail's; empty for an
     /// entry that cannot be read.
-    public let partitionKey: String
+    package let partitionKey: String
     /// Its sequence there; 0 for an entry of which nobody knows whose it is.
-    public let sequence: UInt64
+    package let sequence: UInt64
     /// CloudEvents type, or `unreadableType`.
-    public let type: String
+    package let type: String
     /// Its place in the log.
-    public let position: LogPosition
+    package let position: LogPosition
     /// The event in CloudEvents 1.0 JSON form, UTF-8, on one line. Of an entry that cannot be read: an object
     /// with `position`, `sequence` where it is known, and `text`.
-    public let json: [UInt8]
+    package let json: [UInt8]
 
     init(_ event: RecordedEvent) {
         var writer = JSONWriter(reserving: event.data.count + 640)
@@ -43,7 +43,7 @@ public final class LiveEvent: Sendable {
 
     /// What is sent for it to followers for whom it has this id: made for the first of them, and shared by
     /// those who come next with the same one.
-    public func sent(as id: String, _ make: () -> [UInt8]) -> [UInt8] {
+    package func sent(as id: String, _ make: () -> [UInt8]) -> [UInt8] {
         sent.withLock { sent in
             if let sent, sent.id == id { return sent.bytes }
             let bytes = make()
@@ -54,18 +54,18 @@ public final class LiveEvent: Sendable {
 }
 
 /// An event as one follower gets it.
-public struct LiveItem: Sendable {
+package struct LiveItem: Sendable {
     /// The event.
-    public let event: LiveEvent
+    package let event: LiveEvent
     /// Where to go on after it: what `Last-Event-ID` brings back. It is a sequence number when one session
     /// is followed, and all of the log's places in one word when everything is.
-    public let id: String
+    package let id: String
 }
 
 /// What a follower wants to see.
-public struct LiveFilter: Sendable, Hashable {
+package struct LiveFilter: Sendable, Hashable {
     /// How much of the log.
-    public enum Scope: Sendable, Hashable {
+    package enum Scope: Sendable, Hashable {
         /// One session's history.
         case session(String)
         /// All of it.
@@ -73,14 +73,12 @@ public struct LiveFilter: Sendable, Hashable {
     }
 
     /// How much of the log.
-    public var scope: Scope
+    package var scope: Scope
     /// Event types; nil for all.
-    public var types: Set<String>?
+    package var types: Set<String>?
     /// Whether records of the audit trail are among them. Only for followers who may read it.
-    public var includesAudit: Bool
-
-    /// A filter from its parts.
-    public init(_ scope: Scope, types: Set<String>? = nil, includesAudit: Bool = false) {
+    package var includesAudit: Bool
+    package init(_ scope: Scope, types: Set<String>? = nil, includesAudit: Bool = false) {
         self.scope = scope
         self.types = types
         self.includesAudit = includesAudit
@@ -96,7 +94,7 @@ public struct LiveFilter: Sendable, Hashable {
 }
 
 /// Where a follower begins.
-public enum LiveStart: Sendable, Hashable {
+package enum LiveStart: Sendable, Hashable {
     /// At the beginning of what it follows.
     case beginning
     /// With what comes from now on.
@@ -106,7 +104,7 @@ public enum LiveStart: Sendable, Hashable {
 }
 
 /// Why nobody can follow.
-public enum LiveRefusal: Error, Sendable, Hashable, CustomStringConvertible {
+package enum LiveRefusal: Error, Sendable, Hashable, CustomStringConvertible {
     /// The id is none that was given out for what is followed.
     case unknownID
     /// As many follow as may.
@@ -115,7 +113,7 @@ public enum LiveRefusal: Error, Sendable, Hashable, CustomStringConvertible {
     case unavailable
 
     /// One line for people.
-    public var description: String {
+    package var description: String {
         switch self {
         case .unknownID: "Last-Event-ID is none that was given out here"
         case .tooMany(let limit): "\(limit) followers are served already"
@@ -125,7 +123,7 @@ public enum LiveRefusal: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 /// Why no more items come.
-public enum LiveEnd: Sendable, Hashable {
+package enum LiveEnd: Sendable, Hashable {
     /// The follower did not want any more.
     case cancelled
     /// The process ends; go on elsewhere from the last item's id.
@@ -137,7 +135,7 @@ public enum LiveEnd: Sendable, Hashable {
 }
 
 /// What a follower gets at one look.
-public enum LiveBatch: Sendable {
+package enum LiveBatch: Sendable {
     /// Items in order; none when nothing has come.
     case items([LiveItem])
     /// No more will come.

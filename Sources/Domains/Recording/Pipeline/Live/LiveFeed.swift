@@ -1,5 +1,5 @@
-public import EventSourcing
-public import Supervision
+package import EventSourcing
+package import Supervision
 
 /// Follows the whole log with one reader, and hands each event to those who follow it.
 ///
@@ -9,40 +9,40 @@ public import Supervision
 ///
 /// Order holds within a session. Followers of everything get the events of different sessions in the order
 /// in which the reader met them, or partition by partition while they catch up.
-public final class LiveFeed: Service {
+package final class LiveFeed: Service {
     /// Bounds of a feed.
-    public struct Limits: Sendable {
+    package struct Limits: Sendable {
         /// Followers at once.
-        public var followers = 20_000
+        package var followers = 20_000
         /// Items that wait for one follower.
-        public var queuedEvents = 256
+        package var queuedEvents = 256
         /// Bytes of JSON that wait for one follower; one event may be larger.
-        public var queuedBytes = 256 << 10
+        package var queuedBytes = 256 << 10
         /// Events of one read of the history.
-        public var page = 128
+        package var page = 128
         /// Events of one partition that the reader takes at once.
-        public var batch = 500
+        package var batch = 500
         /// Threads that read the history.
-        public var fillers = 2
+        package var fillers = 2
         /// Sessions whose last sequence is known.
-        public var sessions = 50_000
+        package var sessions = 50_000
 
         /// The usual bounds.
-        public init() {}
+        package init() {}
     }
 
     /// What a feed is doing, for metrics.
-    public struct Counts: Sendable, Hashable {
+    package struct Counts: Sendable, Hashable {
         /// Followers there are.
-        public var followers = 0
+        package var followers = 0
         /// Followers that wait to be filled from the history.
-        public var filling = 0
+        package var filling = 0
         /// Events that the reader has met.
-        public var events = 0
+        package var events = 0
     }
 
     /// Name of the service.
-    public let name = "live"
+    package let name = "live"
 
     let hub: LiveHub
     private let log: any EventLog
@@ -53,7 +53,7 @@ public final class LiveFeed: Service {
 
     /// A feed that takes followers once `run` has reached the log.
     /// - Parameter directory: hears of everything before anybody else does.
-    public init(
+    package init(
         log: any EventLog, limits: Limits = Limits(), directory: SessionDirectory? = nil, report: RoleLog
     ) {
         self.log = log
@@ -66,7 +66,7 @@ public final class LiveFeed: Service {
     /// Begins to follow. Never blocks.
     /// - Parameter onReady: called when there is something to take after nothing was, and at the end; on a
     ///   thread of the feed, where it must not block.
-    public func follow(
+    package func follow(
         _ filter: LiveFilter, from start: LiveStart, onReady: @escaping @Sendable () -> Void = {}
     ) throws(LiveRefusal) -> LiveFollower {
         try hub.follow(filter, from: start, onReady: onReady)
@@ -75,27 +75,27 @@ public final class LiveFeed: Service {
     /// The last sequence of a session that this process knows of; nil when the session has not changed since
     /// the feed began, or long ago. What a read model or a cache holds is stale when its version is lower.
     /// Where `isFollowing` is false, others may have gone on without its being known here.
-    public func lastSeen(_ session: String) -> UInt64? { hub.lastSeen.value(session) }
+    package func lastSeen(_ session: String) -> UInt64? { hub.lastSeen.value(session) }
 
     /// Notes what this process has appended itself, so that it is known before the reader meets it.
-    public func noteAppended(_ session: String, sequence: UInt64) {
+    package func noteAppended(_ session: String, sequence: UInt64) {
         hub.lastSeen.note(session, sequence)
     }
 
     /// Whether the reader is connected and goes with the log.
-    public var isFollowing: Bool { hub.isFollowing }
+    package var isFollowing: Bool { hub.isFollowing }
 
     /// What the feed is doing.
-    public var counts: Counts { hub.counts }
+    package var counts: Counts { hub.counts }
 
     /// Ready when the log is followed.
-    public func waitUntilReady(stop: StopSignal) {
+    package func waitUntilReady(stop: StopSignal) {
         stop.whenSet { [ready] in ready.set() }
         ready.wait()
     }
 
     /// Follows until `stop` is set; then every follower is told so.
-    public func run(stop: StopSignal) throws {
+    package func run(stop: StopSignal) throws {
         stop.whenSet { [hub] in hub.wake() }
         var fillers: [OwnThread<Void>] = []
         defer {

@@ -8,9 +8,9 @@ internal import Supervision
 /// is taken only when it is the next one after the follower's own place. When the queue is full the place
 /// stays where it is, and the follower is filled from the history once there is room. So a slow follower
 /// costs its queue and nothing more. May be used by any thread.
-public final class LiveFollower: Sendable {
+package final class LiveFollower: Sendable {
     /// What it follows.
-    public let filter: LiveFilter
+    package let filter: LiveFilter
 
     struct State {
         var cursor: LiveCursor
@@ -44,14 +44,14 @@ public final class LiveFollower: Sendable {
 
     /// The next items, at most `limit`. Never blocks. After none came, `onReady` is called when there are
     /// some, or when no more will come.
-    public func take(limit: Int = 64) -> LiveBatch {
+    package func take(limit: Int = 64) -> LiveBatch {
         let (batch, isHungry) = state.withLock { take(limit, &$0) }
         if isHungry { schedule(self) }
         return batch
     }
 
     /// Like `take`, but waits for an item for at most `milliseconds`. Blocks: on a thread of your own.
-    public func next(limit: Int = 64, waitMilliseconds milliseconds: Int) -> LiveBatch {
+    package func next(limit: Int = 64, waitMilliseconds milliseconds: Int) -> LiveBatch {
         _ = state.wait(milliseconds: milliseconds) { !$0.queue.isEmpty || $0.end != nil ? true : nil }
         return take(limit: limit)
     }
@@ -69,7 +69,7 @@ public final class LiveFollower: Sendable {
     }
 
     /// Ends it; what waits in the queue is dropped. Doing it again changes nothing.
-    public func cancel() { end(.cancelled) }
+    package func cancel() { end(.cancelled) }
 
     /// Ends it; what waits can still be taken, unless nobody wants it.
     func end(_ reason: LiveEnd) {

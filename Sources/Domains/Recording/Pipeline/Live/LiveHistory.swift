@@ -1,17 +1,17 @@
-public import EventSourcing
+package import EventSourcing
 
 /// Events of the whole log, page by page, with the places that followers of everything come back with.
-public enum LiveHistory {
+package enum LiveHistory {
     /// A page.
-    public struct Page: Sendable {
+    package struct Page: Sendable {
         /// The events, partition by partition, in the log's order within each.
-        public var events: [RecordedEvent] = []
+        package var events: [RecordedEvent] = []
         /// Entries among them that cannot be read, in the same order.
-        public var unreadable: [UnreadableHole] = []
+        package var unreadable: [UnreadableHole] = []
         /// Where the next page, or a follower, goes on.
-        public var place = ""
+        package var place = ""
         /// Whether the log goes on behind it; also when much was read that is left out.
-        public var hasMore = false
+        package var hasMore = false
     }
 
     /// Events that are looked at for one page, at most.
@@ -21,7 +21,7 @@ public enum LiveHistory {
     /// - Parameters:
     ///   - place: nil for the beginning of the log.
     ///   - limit: events on the page, at most.
-    public static func page(
+    package static func page(
         after place: String?, limit: Int, includesAudit: Bool, from store: any EventStore
     ) throws(LogFailure) -> Page? {
         let count = store.partitioning.count

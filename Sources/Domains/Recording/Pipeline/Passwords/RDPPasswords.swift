@@ -1,16 +1,16 @@
-public import Base
-public import Recording
-public import Vault
+package import Base
+package import Recording
+package import Vault
 
 /// The RDP passwords of sessions: written by the API, read by the recorder alone. Calls block; any thread
 /// may call.
-public struct RDPPasswords: Sendable {
+package struct RDPPasswords: Sendable {
     private let ring: KeyRing
     private let records: any PasswordRecords
     private let clock: any WallClock
 
     /// Passwords that are kept in `records`, sealed by keys of `ring`.
-    public init(ring: KeyRing, records: any PasswordRecords, clock: any WallClock = SystemClock()) {
+    package init(ring: KeyRing, records: any PasswordRecords, clock: any WallClock = SystemClock()) {
         self.ring = ring
         self.records = records
         self.clock = clock
@@ -21,7 +21,7 @@ public struct RDPPasswords: Sendable {
     /// - Throws: `KeyFailure.invalid` for an empty password or one of more than 1020 bytes; what the records
     ///   throw.
     @discardableResult
-    public func put(_ password: UnsafeRawBufferPointer, ofSession session: String) throws -> Bool {
+    package func put(_ password: UnsafeRawBufferPointer, ofSession session: String) throws -> Bool {
         let sealed = try ring.seal(password: password, ofSession: session)
         return try records.put(
             PasswordRecord(
@@ -31,18 +31,18 @@ public struct RDPPasswords: Sendable {
 
     /// Sets or replaces a session's password, as a request brought it.
     @discardableResult
-    public func put(_ password: RDPPassword, ofSession session: String) throws -> Bool {
+    package func put(_ password: RDPPassword, ofSession session: String) throws -> Bool {
         try password.withBytes { bytes in try bytes.withUnsafeBytes { try put($0, ofSession: session) } }
     }
 
     /// Removes a session's password; another may be set.
-    public func remove(ofSession session: String) throws {
+    package func remove(ofSession session: String) throws {
         try records.remove(session: session, forGood: false)
     }
 
     /// A session's password, for connecting to its desktop; nil when it has none.
     /// - Throws: `KeyFailure` when it was changed or its key is missing; what the records throw.
-    public func open(ofSession session: String) throws -> OpenedPassword? {
+    package func open(ofSession session: String) throws -> OpenedPassword? {
         guard let record = try records.record(ofSession: session) else { return nil }
         return try ring.open(
             SealedPassword(
@@ -52,7 +52,7 @@ public struct RDPPasswords: Sendable {
 }
 
 /// Passwords that live in memory: for tests and simulations.
-public final class InMemoryPasswordRecords: PasswordRecords {
+package final class InMemoryPasswordRecords: PasswordRecords {
     private struct State {
         var records: [String: PasswordRecord] = [:]
         var gone: Set<String> = []
@@ -61,10 +61,10 @@ public final class InMemoryPasswordRecords: PasswordRecords {
     private let state = Lock(State())
 
     /// No passwords.
-    public init() {}
+    package init() {}
 
     /// Keeps a record unless the session's password was removed for good.
-    public func put(_ record: PasswordRecord) -> Bool {
+    package func put(_ record: PasswordRecord) -> Bool {
         state.withLock { state in
             if state.gone.contains(record.sessionID) { return false }
             state.records[record.sessionID] = record
@@ -73,12 +73,12 @@ public final class InMemoryPasswordRecords: PasswordRecords {
     }
 
     /// The record of a session.
-    public func record(ofSession sessionID: String) -> PasswordRecord? {
+    package func record(ofSession sessionID: String) -> PasswordRecord? {
         state.withLock { $0.records[sessionID] }
     }
 
     /// Removes a session's record.
-    public func remove(session sessionID: String, forGood: Bool) {
+    package func remove(session sessionID: String, forGood: Bool) {
         state.withLock { state in
             state.records[sessionID] = nil
             if forGood { state.gone.insert(sessionID) }

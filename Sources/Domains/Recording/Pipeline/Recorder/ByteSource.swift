@@ -2,18 +2,18 @@ internal import Glibc
 internal import Supervision
 
 /// A source that could not be opened or read, or that was not whole.
-public struct SourceFailure: Error, Sendable, CustomStringConvertible {
+package struct SourceFailure: Error, Sendable, CustomStringConvertible {
     /// What was being done.
-    public var operation: String
+    package var operation: String
     /// The source's name.
-    public var source: String
+    package var source: String
     /// What the system said, or what was found.
-    public var text: String
+    package var text: String
     /// Whether the caller named something that can't be recorded (no such file, a folder, an empty file).
-    public var isBadInput: Bool
+    package var isBadInput: Bool
 
     /// Operation, source and text on one line.
-    public var description: String { "\(operation) \(source): \(text)" }
+    package var description: String { "\(operation) \(source): \(text)" }
 }
 
 /// The bytes that are recorded: a file or a stream such as standard input. One thread.
@@ -21,13 +21,13 @@ public struct SourceFailure: Error, Sendable, CustomStringConvertible {
 /// A file is what it is when it is opened: so many bytes are read of it, and not those that are appended
 /// meanwhile. One that has fewer by then, or was changed before it was read, is not what was to be recorded:
 /// the last `read` says so in place of its end.
-public final class ByteSource {
+package final class ByteSource {
     /// What it is called in messages.
-    public let name: String
+    package let name: String
     /// Bytes in it; nil for a stream, which doesn't know.
-    public let totalBytes: Int?
+    package let totalBytes: Int?
     /// The open file, for who looks into it without moving its offset; nil for a stream.
-    public var file: Int32? { totalBytes == nil ? nil : descriptor }
+    package var file: Int32? { totalBytes == nil ? nil : descriptor }
     private let descriptor: Int32
     private let ownsDescriptor: Bool
     /// The file as of its opening.
@@ -51,7 +51,7 @@ public final class ByteSource {
     private static func isFile(_ info: stat) -> Bool { info.st_mode & S_IFMT == S_IFREG }
 
     /// Standard input. Where that is a file, it is read from where it stands, as a file.
-    public static func standardInput() -> ByteSource {
+    package static func standardInput() -> ByteSource {
         var info = stat()
         if fstat(STDIN_FILENO, &info) != 0 { info = stat() }
         let start = isFile(info) ? Int(max(0, lseek(STDIN_FILENO, 0, SEEK_CUR))) : 0
@@ -60,7 +60,7 @@ public final class ByteSource {
     }
 
     /// A file; named pipes and devices are read as streams.
-    public static func file(_ path: String) throws(SourceFailure) -> ByteSource {
+    package static func file(_ path: String) throws(SourceFailure) -> ByteSource {
         func failure(_ text: String, bad: Bool) -> SourceFailure {
             SourceFailure(operation: "open", source: path, text: text, isBadInput: bad)
         }

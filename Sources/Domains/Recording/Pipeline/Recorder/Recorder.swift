@@ -1,15 +1,15 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 internal import Intake
 internal import Recording
 internal import SessionContent
-public import Supervision
+package import Supervision
 internal import Vault
 
 /// Records a source as one session, by the intake that all sources have in common: a chunk is durable in the
 /// spool before its `ChunkRecorded` is appended, and acknowledged once that is durable in the log. Memory is
 /// a piece of a chunk, whatever the source's length. One thread.
-public final class Recorder {
+package final class Recorder {
     /// The source is read in pieces of at most this size.
     private static let pieceBytes = 1 << 20
     private static let lookMilliseconds = 250
@@ -27,7 +27,7 @@ public final class Recorder {
 
     /// A recorder that has done nothing yet.
     /// - Parameter progress: called after every acknowledged chunk and when it begins to wait.
-    public init(
+    package init(
         log: any EventLog, vault: VaultAccess, clock: any WallClock, actor: Actor,
         options: RecordingOptions, progress: @escaping (RecordingProgress) -> Void
     ) {
@@ -42,7 +42,7 @@ public final class Recorder {
     private var sessionID: String { options.session.sessionID }
 
     /// Makes the session, records the source to its end or until `stop` is set, and stops the session.
-    public func record(_ source: ByteSource, stop: StopSignal) throws(RecordingFailure) -> RecordingSummary {
+    package func record(_ source: ByteSource, stop: StopSignal) throws(RecordingFailure) -> RecordingSummary {
         let violations = options.session.violations
         guard violations.isEmpty else { throw .rejected(.invalid(violations)) }
         let (key, history, intake, mark): (SessionKey, SingleSessionLog, ChunkIntake, RecorderMarkKeeper)

@@ -1,15 +1,15 @@
-public import EventSourcing
+package import EventSourcing
 internal import Supervision
 
 /// What was read of one partition at once.
-public struct ReplayPage: Sendable {
+package struct ReplayPage: Sendable {
     /// In the order of the log.
-    public var events: [RecordedEvent] = []
+    package var events: [RecordedEvent] = []
     /// Entries among them that cannot be read, in the same order.
-    public var unreadable: [UnreadableHole] = []
+    package var unreadable: [UnreadableHole] = []
 
     /// The last place that was read; nil on an empty page.
-    public var end: LogPosition? {
+    package var end: LogPosition? {
         [events.last?.position, unreadable.last?.position].compactMap { $0 }.max()
     }
 
@@ -39,15 +39,15 @@ public struct ReplayPage: Sendable {
 ///
 /// Partitions are read one after the other, so that the states of the sessions of one partition are all
 /// that a cache has to hold.
-public final class ReadAhead {
+package final class ReadAhead {
     /// Events of one page.
-    public static let pageSize = 2_000
+    package static let pageSize = 2_000
 
     private var lanes: [Lane]
     private var next = 0
 
     /// A reader of the events after `positions` up to `ends`, both by partition. Connects at the first page.
-    public init(
+    package init(
         _ log: any EventLog, after positions: [Int: LogPosition], upTo ends: [LogPosition], threads: Int
     ) throws {
         let open = ends.filter { $0 > positions[$0.partition] ?? .start(of: $0.partition) }
@@ -60,7 +60,7 @@ public final class ReadAhead {
     }
 
     /// The next page; nil after the last one. Blocks.
-    public func nextPage() throws -> ReplayPage? {
+    package func nextPage() throws -> ReplayPage? {
         while !lanes.isEmpty {
             next %= lanes.count
             guard let page = try lanes[next].nextPage() else {

@@ -1,70 +1,70 @@
-public import EventSourcing
-public import Recording
-public import Supervision
+package import EventSourcing
+package import Recording
+package import Supervision
 
 /// Builds read models again from the log, compares them with what is shown, and puts them in its place.
 ///
 /// Nothing but projections sees an event here: no stage, no completion, no recorder. The log is only read.
-public final class Replay {
+package final class Replay {
     /// A session that is built no further than to where it cannot go on.
-    public struct WaitingSession: Sendable, Hashable {
+    package struct WaitingSession: Sendable, Hashable {
         /// The session.
-        public var sessionID: String
+        package var sessionID: String
         /// The first event, or entry, that is not in it.
-        public var position: LogPosition
+        package var position: LogPosition
         /// Why.
-        public var reason: String
+        package var reason: String
     }
 
     /// What came of it.
-    public struct Outcome: Sendable {
+    package struct Outcome: Sendable {
         /// Entries and sessions that are listed; the others are counted only.
-        public static let listedLimit = 1_000
+        package static let listedLimit = 1_000
 
         /// Events that this run applied; those that were written only in part when a session had to wait
         /// come twice.
-        public var events = 0
+        package var events = 0
         /// Entries that this run met and could not read.
-        public var unreadableCount = 0
+        package var unreadableCount = 0
         /// The first of them.
-        public var unreadable: [UnreadableHole] = []
+        package var unreadable: [UnreadableHole] = []
         /// Sessions that wait.
-        public var waitingCount = 0
+        package var waitingCount = 0
         /// The first of them.
-        public var waiting: [WaitingSession] = []
+        package var waiting: [WaitingSession] = []
         /// Milliseconds that reading, folding and writing them took.
-        public var rebuild_ms = 0
+        package var rebuild_ms = 0
         /// Milliseconds that comparing took.
-        public var compare_ms = 0
+        package var compare_ms = 0
         /// Milliseconds for which projectors were held; 0 without a swap.
-        public var hold_ms = 0
+        package var hold_ms = 0
         /// How what was shown differed from the log.
-        public var comparison = ReadModelComparison()
+        package var comparison = ReadModelComparison()
         /// Whether what was built is now what is shown.
-        public var isSwapped = false
+        package var isSwapped = false
         /// Whether nothing was put in place because what is shown knows more than can be read of the log, or
         /// the log lacks what it had.
-        public var isWithheld = false
+        package var isWithheld = false
         /// Whether it was asked to end before it was done. What was built is kept for the next run.
-        public var isInterrupted = false
+        package var isInterrupted = false
 
         /// Whether all of the log was read and taken in.
-        public var isComplete: Bool { unreadableCount == 0 && waitingCount == 0 }
+        package var isComplete: Bool { unreadableCount == 0 && waitingCount == 0 }
     }
 
     /// Whole milliseconds that documents may be undecided before they are reported as such.
-    public var settling_ms = 10_000
+    package var settling_ms = 10_000
     /// Milliseconds for which projectors may be held.
-    public var holding_ms = 15_000
+    package var holding_ms = 15_000
     /// Threads that read the log.
-    public var readers = 2
+    package var readers = 2
     /// Asked before anything is put in place: whether the log lacks events that it had. What is shown may
     /// then be the last that is known of them.
-    public var isShort: () throws -> Bool = { false }
+    package var isShort: () throws -> Bool = { false }
     /// Answers how many events stand behind these positions in the log, for saying how far it is.
-    public var remaining: ([LogPosition]) throws -> Int = { _ in 0 }
+    package var remaining: ([LogPosition]) throws -> Int = { _ in 0 }
     /// Called a few times a second, with how far it is and how many events it applied a second.
-    public var onProgress: (RebuildProgress, Int) -> Void = { _, _ in }
+    package var onProgress: (RebuildProgress, Int) -> Void = { _, _ in }
 
     private let rebuild: any ReadModelRebuild
     private let log: any EventLog
@@ -82,7 +82,7 @@ public final class Replay {
     private var earlier = 0
 
     /// A replay of `scope` by `rebuild`, which has the same scope.
-    public init(
+    package init(
         _ rebuild: any ReadModelRebuild, scope: RebuildScope, log: any EventLog, stop: StopSignal
     ) throws {
         self.rebuild = rebuild
@@ -95,7 +95,7 @@ public final class Replay {
     /// Rebuilds, compares and, unless it only verifies, swaps. Read models in which nothing differs stay as
     /// they are, unless it is time to replace them. Blocks; when it throws, or is stopped, the next run goes
     /// on from what was built.
-    public func run(verifyOnly: Bool) throws -> Outcome {
+    package func run(verifyOnly: Bool) throws -> Outcome {
         until = try rebuild.begin()
         try measure()
         try report()
@@ -297,12 +297,12 @@ public final class Replay {
 }
 
 /// Why a replay could not end.
-public enum ReplayFailure: Error, Sendable, CustomStringConvertible {
+package enum ReplayFailure: Error, Sendable, CustomStringConvertible {
     /// Each time the projectors were held for longer than they may be.
     case holdTooShort(milliseconds: Int)
 
     /// What happened, and what to do.
-    public var description: String {
+    package var description: String {
         switch self {
         case .holdTooShort(let limit):
             "the last events could not be applied within \(limit) ms, for which projectors may be held; "

@@ -1,9 +1,9 @@
-public import Base
-public import EventSourcing
-public import Recording
+package import Base
+package import EventSourcing
+package import Recording
 
 /// A moment in a session's history.
-public enum Moment: Sendable, Hashable {
+package enum Moment: Sendable, Hashable {
     /// Everything up to and including this time.
     case time(Timestamp)
     /// Everything up to and including this place in the log.
@@ -12,7 +12,7 @@ public enum Moment: Sendable, Hashable {
     case sequence(UInt64)
 
     /// Reads an RFC 3339 time, a place like `p007/1700000000000-0`, or a sequence number.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         if let position = LogPosition(text) {
             self = .position(position)
         } else if let number = UInt64(text), number > 0 {
@@ -45,15 +45,15 @@ public enum Moment: Sendable, Hashable {
 }
 
 /// A session as it was, folded from the beginning of its history.
-public struct SessionAsOf: Sendable {
+package struct SessionAsOf: Sendable {
     /// The session and its pipeline.
-    public let fold: SessionFold
+    package let fold: SessionFold
     /// Its chunks, by number.
-    public let chunks: [ChunkView]
+    package let chunks: [ChunkView]
 
     /// Folds the events up to `moment`, which is where the first later event stands; nil when the session
     /// did not exist yet. Memory grows with the number of chunks.
-    public init?(_ session: String, at moment: Moment, in store: any EventStore) throws {
+    package init?(_ session: String, at moment: Moment, in store: any EventStore) throws {
         var fold: SessionFold?
         var chunks: [String: ChunkView] = [:]
         var last: UInt64 = 0

@@ -1,23 +1,21 @@
-public import Base
-public import EventSourcing
-public import Recording
+package import Base
+package import EventSourcing
+package import Recording
 
 /// A session that may have been kept for long enough.
-public struct RetentionCandidate: Sendable, Hashable {
+package struct RetentionCandidate: Sendable, Hashable {
     /// Its id.
-    public var sessionID: String
+    package var sessionID: String
     /// Up to when it was kept.
-    public var keptUntil: Timestamp
-
-    /// A candidate from its parts.
-    public init(sessionID: String, keptUntil: Timestamp) {
+    package var keptUntil: Timestamp
+    package init(sessionID: String, keptUntil: Timestamp) {
         self.sessionID = sessionID
         self.keptUntil = keptUntil
     }
 }
 
 /// Where to look for sessions that were kept for long enough. The log decides; this may be behind.
-public protocol RetentionCandidates: AnyObject {
+package protocol RetentionCandidates: AnyObject {
     /// Sessions that were kept until before `now`, by that moment and then by id, from behind one on.
     func candidates(
         before now: Timestamp, behind last: RetentionCandidate?, limit: Int
@@ -28,15 +26,15 @@ public protocol RetentionCandidates: AnyObject {
 ///
 /// Deleting is the session's own event, decided on its history in the log; files, keys and passwords go as
 /// they do when somebody deletes a session (`SessionRemoval`).
-public final class RetentionDesk {
+package final class RetentionDesk {
     /// What became of a candidate.
-    public struct Outcome: Sendable {
+    package struct Outcome: Sendable {
         /// The session as the log has it, before it was deleted.
-        public var session: SessionView
+        package var session: SessionView
         /// What its retention says.
-        public var verdict: Retention.Verdict
+        package var verdict: Retention.Verdict
         /// Whether it was deleted by this call.
-        public var isDeleted: Bool
+        package var isDeleted: Bool
     }
 
     private let store: any EventStore
@@ -45,7 +43,7 @@ public final class RetentionDesk {
 
     /// A desk over the log.
     /// - Parameter tagCounts: whether their tag still keeps sessions as a case would (`HoldTag`).
-    public init(
+    package init(
         _ store: any EventStore, clock: any WallClock, tagCounts: @escaping () throws -> Bool = { false }
     ) {
         self.store = store
@@ -55,7 +53,7 @@ public final class RetentionDesk {
 
     /// Deletes the session if its retention has passed by `now`; nil when the log knows no such session.
     /// - Parameter context: who does it; nil only looks.
-    public func expire(_ session: String, now: Timestamp, context: EventContext?) throws -> Outcome? {
+    package func expire(_ session: String, now: Timestamp, context: EventContext?) throws -> Outcome? {
         // Asked before the session is looked at: what is no longer held by its tag is held by an event.
         let tagCounts = try tagCounts()
         guard let fold = try SessionAsOf(session, at: .sequence(.max), in: store)?.fold else { return nil }

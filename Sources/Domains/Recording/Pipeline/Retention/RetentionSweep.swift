@@ -1,15 +1,15 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 internal import Recording
-public import Supervision
+package import Supervision
 
 /// Deletes, now and then, the sessions whose retention has passed. Of all processes that could, the one with
 /// the lease does; a deletion that two decide on happens once all the same.
-public final class RetentionSweep {
+package final class RetentionSweep {
     /// Name of its lease.
-    public static let leaseName = "retention"
+    package static let leaseName = "retention"
     /// Who did it, as events and records of the audit trail say.
-    public static let actor = "retention"
+    package static let actor = "retention"
 
     private static let leaseMilliseconds = 60_000
     private static let batch = 100
@@ -30,7 +30,7 @@ public final class RetentionSweep {
     ///   - member: name of this process among those that could do it.
     ///   - tagCounts: whether their tag still keeps sessions as a case would (`HoldTag`).
     ///   - onDeleted: called with each session that was deleted.
-    public init(
+    package init(
         log: any EventLog, candidates: @escaping () throws -> any RetentionCandidates,
         now: @escaping () throws -> Timestamp, clock: any WallClock, member: String, report: RoleLog,
         tagCounts: @escaping () throws -> Bool = { false },
@@ -47,7 +47,7 @@ public final class RetentionSweep {
     }
 
     /// Works until `stop` is set. Call on a thread of its own.
-    public func run(everyMilliseconds: Int, stop: StopSignal) throws {
+    package func run(everyMilliseconds: Int, stop: StopSignal) throws {
         try waitingOutFailures(of: "retention", stop: stop, report: report) { succeeded in
             let (leases, source) = (try log.leases(), try candidates())
             let desk = RetentionDesk(try log.open(), clock: clock, tagCounts: tagCounts)
@@ -61,7 +61,7 @@ public final class RetentionSweep {
 
     /// One look at everything that may be due; answers how many sessions were deleted.
     @discardableResult
-    public func pass(
+    package func pass(
         _ leases: any PartitionLeases, _ source: any RetentionCandidates, _ desk: RetentionDesk,
         _ stop: StopSignal
     ) throws -> Int {

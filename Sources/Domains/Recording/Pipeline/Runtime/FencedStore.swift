@@ -1,28 +1,28 @@
-public import EventSourcing
+package import EventSourcing
 
 /// The log as a member of an ordered subscription sees it: it appends to the partitions that it owns, and
 /// only while it owns them. Handlers get this store, so that none can forget the fence.
-public final class FencedStore: EventStore {
+package final class FencedStore: EventStore {
     private let store: any EventStore
     private var fences: [Int: Fence] = [:]
 
     /// A store that may not append anything yet.
-    public init(_ store: any EventStore) { self.store = store }
+    package init(_ store: any EventStore) { self.store = store }
 
     /// From now on appends carry these fences.
-    public func own(_ fences: [Fence]) {
+    package func own(_ fences: [Fence]) {
         self.fences = Dictionary(fences.map { ($0.partition, $0) }, uniquingKeysWith: { $1 })
     }
 
     /// The log's partitions.
-    public var partitioning: Partitioning { store.partitioning }
+    package var partitioning: Partitioning { store.partitioning }
 
     /// The log's format level.
-    public var level: FormatLevel { store.level }
+    package var level: FormatLevel { store.level }
 
     /// Appends under the fences of the batches' partitions. Throws a `fenced` failure when any of them
     /// does not hold; the other batches were appended then.
-    public func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
+    package func append(_ batches: [AppendBatch]) throws(LogFailure) -> [AppendOutcome] {
         var fenced = batches
         for (index, batch) in batches.enumerated() {
             guard let fence = fences[partitioning.partition(of: batch.partitionKey)] else {
@@ -42,27 +42,27 @@ public final class FencedStore: EventStore {
     }
 
     /// Events of one partition key.
-    public func load(
+    package func load(
         _ partitionKey: String, after sequence: UInt64, limit: Int
     ) throws(LogFailure) -> [RecordedEvent] {
         try store.load(partitionKey, after: sequence, limit: limit)
     }
 
     /// The last sequence of a partition key.
-    public func version(of partitionKey: String) throws(LogFailure) -> UInt64 {
+    package func version(of partitionKey: String) throws(LogFailure) -> UInt64 {
         try store.version(of: partitionKey)
     }
 
     /// Events of one partition.
-    public func read(after position: LogPosition, limit: Int) throws(LogFailure) -> [RecordedEvent] {
+    package func read(after position: LogPosition, limit: Int) throws(LogFailure) -> [RecordedEvent] {
         try store.read(after: position, limit: limit)
     }
 
     /// The position of the last event of a partition.
-    public func end(of partition: Int) throws(LogFailure) -> LogPosition { try store.end(of: partition) }
+    package func end(of partition: Int) throws(LogFailure) -> LogPosition { try store.end(of: partition) }
 
     /// All of what vouches for a partition key's events outside of the log's server.
-    public func verifyArchive(of partitionKey: String) throws(LogFailure) {
+    package func verifyArchive(of partitionKey: String) throws(LogFailure) {
         try store.verifyArchive(of: partitionKey)
     }
 }

@@ -4,21 +4,21 @@ internal import Supervision
 
 /// How long leases of ordered subscriptions last. A member that dies is replaced within
 /// `leaseMilliseconds` and two times `balanceMilliseconds`.
-public struct LeaseTiming: Sendable, Hashable {
+package struct LeaseTiming: Sendable, Hashable {
     /// How long a lease, and a membership, lasts without being renewed.
-    public var leaseMilliseconds = 3000
+    package var leaseMilliseconds = 3000
     /// Between two renewals.
-    public var beatMilliseconds = 700
+    package var beatMilliseconds = 700
     /// Between two looks at who owns what.
-    public var balanceMilliseconds = 500
+    package var balanceMilliseconds = 500
     /// So long before a lease may have run out its owner begins nothing new.
-    public var marginMilliseconds = 500
+    package var marginMilliseconds = 500
     /// A member that has been busy with one batch for longer than this counts as stuck: its leases are
     /// not renewed any more.
-    public var processingMilliseconds = 60_000
+    package var processingMilliseconds = 60_000
 
     /// The usual times.
-    public init() {}
+    package init() {}
 }
 
 /// Keeps the leases of one member of an ordered subscription.

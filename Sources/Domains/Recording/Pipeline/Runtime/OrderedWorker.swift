@@ -1,9 +1,9 @@
-public import Base
-public import EventSourcing
-public import Supervision
+package import Base
+package import EventSourcing
+package import Supervision
 
 /// Something that takes the events of the log in order.
-public protocol OrderedHandler: AnyObject {
+package protocol OrderedHandler: AnyObject {
     /// Name of its subscription and checkpoint.
     var name: String { get }
     /// Handles events of one partition, in order. When it throws, the same events come again. What it
@@ -20,13 +20,13 @@ public protocol OrderedHandler: AnyObject {
 
 extension OrderedHandler {
     /// None.
-    public func malformed(among events: [RecordedEvent]) -> [any EventFailure] { [] }
+    package func malformed(among events: [RecordedEvent]) -> [any EventFailure] { [] }
     /// Forgets everything.
-    public func forget(_ partitions: Set<Int>) { reset() }
+    package func forget(_ partitions: Set<Int>) { reset() }
 }
 
 /// A member of the ordered subscription of a handler whose checkpoint stands beside the log.
-public final class OrderedWorker {
+package final class OrderedWorker {
     private let loop: PartitionLoop
 
     /// A worker that is not running yet.
@@ -35,7 +35,7 @@ public final class OrderedWorker {
     ///     made.
     ///   - policy: how often an event that can't be handled is tried before its session waits.
     ///   - clock: says when an event was set aside.
-    public init(
+    package init(
         handler: any OrderedHandler, log: any EventLog, member: String? = nil,
         timing: LeaseTiming = LeaseTiming(), policy: RetryPolicy = RetryPolicy(),
         clock: any WallClock = SystemClock(), report: RoleLog
@@ -49,11 +49,11 @@ public final class OrderedWorker {
 
     /// Works until `stop` is set and the batch in hand is saved; then leaves its partitions to others.
     /// Call on a thread of its own.
-    public func run(stop: StopSignal) throws { try loop.run(stop: stop) }
+    package func run(stop: StopSignal) throws { try loop.run(stop: stop) }
 }
 
 /// A member of the ordered subscription of a projection, whose checkpoint stands beside what it writes.
-public final class ProjectionWorker {
+package final class ProjectionWorker {
     private let loop: PartitionLoop
 
     /// A worker that is not running yet.
@@ -62,7 +62,7 @@ public final class ProjectionWorker {
     ///     made.
     ///   - policy: how often an event that can't be handled is tried before its session waits.
     ///   - clock: says when an event was set aside.
-    public init(
+    package init(
         projection: any Projection, log: any EventLog, member: String? = nil,
         timing: LeaseTiming = LeaseTiming(), policy: RetryPolicy = RetryPolicy(),
         clock: any WallClock = SystemClock(), report: RoleLog
@@ -76,7 +76,7 @@ public final class ProjectionWorker {
 
     /// Works until `stop` is set and everything is written; then leaves its partitions to others. Call on
     /// a thread of its own.
-    public func run(stop: StopSignal) throws { try loop.run(stop: stop) }
+    package func run(stop: StopSignal) throws { try loop.run(stop: stop) }
 }
 
 private func freshMember() -> String { "\(ULID.make(at: SystemClock().now()))/0" }

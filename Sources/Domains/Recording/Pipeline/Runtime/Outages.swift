@@ -1,19 +1,19 @@
 internal import Base
-public import EventSourcing
-public import Supervision
+package import EventSourcing
+package import Supervision
 
 /// What keeps loops of this process from working at the moment: for health and metrics. Any thread.
-public final class Outages: Sendable {
+package final class Outages: Sendable {
     /// One loop that waits.
-    public struct Outage: Sendable, Hashable {
+    package struct Outage: Sendable, Hashable {
         /// Name of the role, the stage or the subscription.
-        public var role: String
+        package var role: String
         /// What it waits for; names no session.
-        public var text: String
+        package var text: String
         /// What can end it.
-        public var remedy: Remedy
+        package var remedy: Remedy
         /// When it began.
-        public var since: ContinuousClock.Instant
+        package var since: ContinuousClock.Instant
     }
 
     /// A failure that lasts is told again after this many seconds, and no loop tells more often than that
@@ -30,10 +30,10 @@ public final class Outages: Sendable {
     private let state = Lock(State())
 
     /// Nothing waits.
-    public init() {}
+    package init() {}
 
     /// What waits, by the name of who does.
-    public var current: [Outage] {
+    package var current: [Outage] {
         state.withLock { $0.outages.values.sorted { ($0.role, $0.since) < ($1.role, $1.since) } }
     }
 
@@ -144,7 +144,7 @@ func waitingOutFailures(
 /// What a role works with: built again and again, with growing pauses, while time or an operator may end what
 /// keeps it from being built. A server that goes away in the middle of a start is none that starts badly.
 /// - Returns: nil when `stop` was set meanwhile.
-public func waitingOut<Value>(
+package func waitingOut<Value>(
     startOf role: String, stop: StopSignal, report: RoleLog, _ build: () throws -> Value
 ) throws -> Value? {
     var outage = OutageWait(role, loop: "start of \(role)", report: report)

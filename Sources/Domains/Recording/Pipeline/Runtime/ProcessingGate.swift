@@ -1,9 +1,9 @@
-public import EventSourcing
+package import EventSourcing
 internal import Recording
-public import Supervision
+package import Supervision
 
 /// Whether a stage may begin with a chunk of a session.
-public enum GateAnswer: Sendable, Hashable {
+package enum GateAnswer: Sendable, Hashable {
     /// It may.
     case open
     /// Somebody paused the session's pipeline by itself: its chunks wait.
@@ -17,7 +17,7 @@ public enum GateAnswer: Sendable, Hashable {
 ///
 /// So nothing has to be kept anywhere: whoever starts anew, or has missed something, forgets everything and
 /// looks sessions up again. One for all stage workers of a process; any thread may ask.
-public final class ProcessingGate: Sendable {
+package final class ProcessingGate: Sendable {
     private struct Known {
         var version: UInt64
         var holds: ProcessingHolds
@@ -58,13 +58,13 @@ public final class ProcessingGate: Sendable {
     private let state = Monitor(State())
 
     /// A gate that does not follow the log yet: until it does, every chunk's session is looked up.
-    public init(log: any EventLog, report: RoleLog) {
+    package init(log: any EventLog, report: RoleLog) {
         self.log = log
         self.report = report
     }
 
     /// Follows the log until `stop` is set. Call on a thread of its own.
-    public func run(stop: StopSignal) throws {
+    package func run(stop: StopSignal) throws {
         try waitingOutFailures(of: "holds", stop: stop, report: report) { succeeded in
             defer { forget(following: []) }
             // What is looked up from here on is loaded behind these ends, so that nothing lies between.
@@ -92,7 +92,7 @@ public final class ProcessingGate: Sendable {
     /// Where its history holds what can't be read or understood, the rest of it counts: the stage finds out
     /// by itself what it can do for the chunk.
     /// - Throws: when it has to be looked up and the log can't be reached.
-    public func answer(for session: String, _ store: any EventStore) throws(LogFailure) -> GateAnswer {
+    package func answer(for session: String, _ store: any EventStore) throws(LogFailure) -> GateAnswer {
         let partition = store.partitioning.partition(of: session)
         let (known, generation) = state.withLock { state -> (Known?, Int) in
             if let known = state.known[session] { return (known, state.generation) }

@@ -1,17 +1,17 @@
 /// Where a role tells operators what it does: one line each, never with secrets.
-public struct RoleLog: Sendable {
+package struct RoleLog: Sendable {
     /// How urgent a line is.
-    public enum Level: String, Sendable {
+    package enum Level: String, Sendable {
         case debug, info, warning, error
     }
 
     /// What keeps roles that tell here from working.
-    public let outages: Outages
+    package let outages: Outages
     private let write: @Sendable (Level, String) -> Void
 
     /// A log that hands each line to `write`.
     /// - Parameter outages: where roles note what keeps them from working; one of its own unless given.
-    public init(
+    package init(
         outages: Outages = Outages(), _ write: @escaping @Sendable (Level, String) -> Void
     ) {
         self.outages = outages
@@ -19,8 +19,8 @@ public struct RoleLog: Sendable {
     }
 
     /// A log that keeps quiet.
-    public static var silent: RoleLog { RoleLog { _, _ in } }
+    package static var silent: RoleLog { RoleLog { _, _ in } }
 
     /// Writes one line.
-    public func callAsFunction(_ level: Level, _ text: String) { write(level, text) }
+    package func callAsFunction(_ level: Level, _ text: String) { write(level, text) }
 }

@@ -1,20 +1,20 @@
-public import Base
-public import EventSourcing
-public import Supervision
+package import Base
+package import EventSourcing
+package import Supervision
 
 /// How often a failing item is tried, and how long is waited in between.
-public struct RetryPolicy: Sendable, Hashable {
+package struct RetryPolicy: Sendable, Hashable {
     /// Tries before an item is parked.
-    public var maximumTries: Int
+    package var maximumTries: Int
     /// Deliveries before an item is parked unseen: it kills every process that touches it.
-    public var maximumDeliveries: Int
+    package var maximumDeliveries: Int
     /// Milliseconds before the second try; doubled for each further one, with jitter.
-    public var baseMilliseconds: Int
+    package var baseMilliseconds: Int
     /// No wait is longer.
-    public var capMilliseconds: Int
+    package var capMilliseconds: Int
 
     /// Three tries, from half a second.
-    public init(
+    package init(
         maximumTries: Int = 3, maximumDeliveries: Int = 50, baseMilliseconds: Int = 500,
         capMilliseconds: Int = 10_000
     ) {
@@ -30,7 +30,7 @@ public struct RetryPolicy: Sendable, Hashable {
 /// The order is what makes effects exactly-once: the stage's files are durable before its events are
 /// appended, and a delivery is acknowledged only after that. Whatever dies in between is delivered
 /// again, and the derived event ids let the repeated work have no further effect.
-public final class StageWorker {
+package final class StageWorker {
     private let stage: any Stage
     private let log: any EventLog
     private let consumer: ConsumerName
@@ -50,7 +50,7 @@ public final class StageWorker {
     /// - Parameters:
     ///   - gate: says which sessions' deliveries have to wait; nil where none ever has to.
     ///   - parkedEvents: what is appended when a delivery is given up.
-    public init(
+    package init(
         stage: any Stage, log: any EventLog, consumer: ConsumerName, policy: RetryPolicy,
         clock: any WallClock, report: RoleLog, gate: ProcessingGate? = nil,
         parkedEvents: @escaping (Delivery, ParkedReason) throws(LogFailure) -> [ProposedEvent]
@@ -67,7 +67,7 @@ public final class StageWorker {
 
     /// Works until `stop` is set and the batch in hand is settled. Call on a thread of its own.
     /// - Throws: what is wrong with the program; everything else is waited out, and said.
-    public func run(stop: StopSignal) throws {
+    package func run(stop: StopSignal) throws {
         try waitingOutFailures(
             of: stage.name, loop: "\(stage.name) \(consumer)", stop: stop, report: report,
             backoff: Backoff(), unless: { ($0 as? LogFailure)?.kind == .invalid }

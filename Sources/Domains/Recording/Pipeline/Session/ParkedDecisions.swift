@@ -1,10 +1,10 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 internal import Recording
 
 /// What operators decide on events that were set aside, as the log learns of it: before it takes effect,
 /// so that repeating a decision that was cut off finishes it. One thread.
-public struct ParkedDecisions {
+package struct ParkedDecisions {
     private let store: any EventStore
     private let clock: any WallClock
     private let actor: Actor
@@ -12,7 +12,7 @@ public struct ParkedDecisions {
 
     /// Decisions in the name of whoever asks.
     /// - Parameter source: where they come from, `/reel/cli`.
-    public init(store: any EventStore, clock: any WallClock, actor: Actor, source: String) {
+    package init(store: any EventStore, clock: any WallClock, actor: Actor, source: String) {
         self.store = store
         self.clock = clock
         self.actor = actor
@@ -22,7 +22,7 @@ public struct ParkedDecisions {
     /// Notes that an event is to be tried again.
     /// - Returns: why that cannot be; nil when it may take effect.
     /// - Throws: the log's failures.
-    public func retry(session: String, eventID: String) throws(LogFailure) -> String? {
+    package func retry(session: String, eventID: String) throws(LogFailure) -> String? {
         guard !session.isEmpty else { return nil }
         let handler = CommandHandler(session: session, store: store, clock: clock)
         do {
@@ -41,7 +41,7 @@ public struct ParkedDecisions {
     /// - Parameter causes: why, outermost first.
     /// - Returns: why that cannot be; nil when it may take effect.
     /// - Throws: the log's failures.
-    public func discard(
+    package func discard(
         session: String, eventID: String, causes: [String]
     ) throws(LogFailure) -> String? {
         guard !session.isEmpty else { return nil }

@@ -1,20 +1,20 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 internal import Recording
 
 /// A session whose chunks no stage begins with, because somebody paused its pipeline by itself.
-public struct ProcessingHold: Sendable, Hashable {
+package struct ProcessingHold: Sendable, Hashable {
     /// The session.
-    public var sessionID: String
+    package var sessionID: String
     /// When its pipeline was paused.
-    public var since: Timestamp
+    package var since: Timestamp
     /// Who paused it.
-    public var by: Actor
+    package var by: Actor
     /// Chunks that are recorded and not stored.
-    public var waitingChunks: Int
+    package var waitingChunks: Int
 
     /// What the session's history says; nil when it is not held. Reads all of it.
-    public init?(ofSession session: String, in store: any EventStore) throws {
+    package init?(ofSession session: String, in store: any EventStore) throws {
         var state = SessionState()
         var pause: RecordedEvent?
         try store.forEach(of: session) { event in

@@ -1,10 +1,10 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 internal import Recording
-public import Supervision
+package import Supervision
 
 /// Which sessions the read model shows as not stopped. The log decides; this only says where to look.
-public protocol OpenSessions: AnyObject {
+package protocol OpenSessions: AnyObject {
     /// Ids of sessions that are starting, recording or paused; at most `limit`.
     func openSessions(limit: Int) throws -> [String]
 }
@@ -14,7 +14,7 @@ public protocol OpenSessions: AnyObject {
 /// A recording is stopped when its recorder's mark was missing at every look for `graceMilliseconds` in a
 /// row. A look that fails (the server was away) starts the wait again: a mark may be missing only
 /// because nobody could set it.
-public final class RecorderWatch {
+package final class RecorderWatch {
     private let log: any EventLog
     private let sessions: () throws -> any OpenSessions
     private let clock: any WallClock
@@ -25,7 +25,7 @@ public final class RecorderWatch {
     private var unreadable: Set<String> = []
 
     /// A watch that is not running yet.
-    public init(
+    package init(
         log: any EventLog, sessions: @escaping () throws -> any OpenSessions, clock: any WallClock,
         report: RoleLog, graceMilliseconds: Int = 20_000
     ) {
@@ -37,7 +37,7 @@ public final class RecorderWatch {
     }
 
     /// Works until `stop` is set. Call on a thread of its own.
-    public func run(stop: StopSignal) throws {
+    package func run(stop: StopSignal) throws {
         try waitingOutFailures(of: "recorder watch", stop: stop, report: report) { succeeded in
             missingSince.removeAll()
             let liveness = try log.liveness()

@@ -1,7 +1,7 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 internal import Recording
-public import Vault
+package import Vault
 
 /// Closes sessions: when a stopped session's last chunk is stored, computes the Merkle root over the
 /// sealed files' leaf hashes in sequence order and completes it.
@@ -9,12 +9,12 @@ public import Vault
 /// It folds every session that is still open from the events as they come; one that it meets in the
 /// middle (after a restart) is loaded from the log first. What it appends expects the version that it
 /// decided on and has derived ids, so that a repeated event, or a second owner, changes nothing.
-public final class SessionCompletion: OrderedHandler {
+package final class SessionCompletion: OrderedHandler {
     /// Its subscription: what it has not seen stays in the log's server.
-    public static let subscription = Subscription("completion", .log, parks: true, holdsBack: true)
+    package static let subscription = Subscription("completion", .log, parks: true, holdsBack: true)
 
     /// Name of the subscription and its checkpoint.
-    public var name: String { Self.subscription.name }
+    package var name: String { Self.subscription.name }
 
     private struct Tracked {
         var state: SessionState
@@ -40,22 +40,22 @@ public final class SessionCompletion: OrderedHandler {
 
     /// A handler that knows no session yet.
     /// - Parameter spool: what a completed session left there is removed.
-    public init(spool: Spool, clock: any WallClock, report: RoleLog) {
+    package init(spool: Spool, clock: any WallClock, report: RoleLog) {
         self.spool = spool
         self.clock = clock
         self.report = report
     }
 
     /// Forgets all sessions; they are loaded again when their next event comes.
-    public func reset() { tracked.removeAll() }
+    package func reset() { tracked.removeAll() }
 
     /// Forgets the sessions of these partitions.
-    public func forget(_ partitions: Set<Int>) {
+    package func forget(_ partitions: Set<Int>) {
         if !partitions.isEmpty { tracked = tracked.filter { !partitions.contains($0.value.partition) } }
     }
 
     /// Takes events in and closes what is ready.
-    public func handle(_ events: [RecordedEvent], _ store: any EventStore) throws {
+    package func handle(_ events: [RecordedEvent], _ store: any EventStore) throws {
         var touched: [String: RecordedEvent] = [:]
         // Nothing is completed for the sake of a record of who did what.
         for event in events where !AuditRecord.isHistory(event.partitionKey) {
@@ -83,7 +83,7 @@ public final class SessionCompletion: OrderedHandler {
     }
 
     /// Every event of a session is needed to close it.
-    public func malformed(among events: [RecordedEvent]) -> [any EventFailure] {
+    package func malformed(among events: [RecordedEvent]) -> [any EventFailure] {
         FoldFailure.malformed(among: events.filter { !AuditRecord.isHistory($0.partitionKey) })
     }
 

@@ -1,6 +1,6 @@
-public import Base
-public import EventSourcing
-public import Recording
+package import Base
+package import EventSourcing
+package import Recording
 internal import Vault
 
 /// Removes what there is of deleted sessions: the data key, so that nothing that it sealed can be read
@@ -9,17 +9,15 @@ internal import Vault
 /// Everything that it does may be done again: a crash at any point leaves the deletion to be handled once
 /// more, by whoever owns the partition then, and what is gone stays gone. It acts on what the log says of
 /// a session and on nothing else, so reading the log anew removes nothing that was not removed before.
-public final class SessionRemoval: OrderedHandler {
+package final class SessionRemoval: OrderedHandler {
     /// Its subscription: what it has not seen stays in the log's server.
-    public static let subscription = Subscription("removal", .log, parks: true, holdsBack: true)
+    package static let subscription = Subscription("removal", .log, parks: true, holdsBack: true)
 
     /// Where the content of sessions is, and what opens it.
-    public struct Places: Sendable {
+    package struct Places: Sendable {
         var vault: VaultAccess
         var passwords: (any PasswordRecords)?
-
-        /// Places from their parts.
-        public init(_ vault: VaultAccess, passwords: (any PasswordRecords)?) {
+        package init(_ vault: VaultAccess, passwords: (any PasswordRecords)?) {
             self.vault = vault
             self.passwords = passwords
         }
@@ -38,20 +36,20 @@ public final class SessionRemoval: OrderedHandler {
     private var isDeleted: [String: Bool] = [:]
 
     /// Name of the subscription and its checkpoint.
-    public var name: String { Self.subscription.name }
+    package var name: String { Self.subscription.name }
 
     /// A handler that knows no session yet.
-    public init(_ places: Places, clock: any WallClock, report: RoleLog) {
+    package init(_ places: Places, clock: any WallClock, report: RoleLog) {
         self.places = places
         self.clock = clock
         self.report = report
     }
 
     /// Forgets which sessions live.
-    public func reset() { isDeleted.removeAll() }
+    package func reset() { isDeleted.removeAll() }
 
     /// Takes events in and removes what they say is deleted.
-    public func handle(_ events: [RecordedEvent], _ store: any EventStore) throws {
+    package func handle(_ events: [RecordedEvent], _ store: any EventStore) throws {
         for event in events {
             let session = event.partitionKey
             if event.type == Self.deletedType {

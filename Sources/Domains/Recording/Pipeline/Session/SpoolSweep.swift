@@ -1,13 +1,13 @@
-public import EventSourcing
+package import EventSourcing
 internal import Intake
 internal import Recording
-public import Supervision
-public import Vault
+package import Supervision
+package import Vault
 
 /// Empties the spool of sessions that need nothing there any more: what completion could not remove, and
 /// what a recorder left behind that woke up, or died, when its session was over already. Of a session that
 /// goes on it removes what nobody can record any more (`SpoolLeftovers`).
-public final class SpoolSweep {
+package final class SpoolSweep {
     private let spool: Spool
     private let log: any EventLog
     private let report: RoleLog
@@ -19,7 +19,7 @@ public final class SpoolSweep {
     ///   - pauseMilliseconds: between the end of one sweep and the beginning of the next.
     ///   - ageSeconds: files of sessions that go on are left alone for longer than whoever wrote them needs
     ///     to learn that they will not be recorded.
-    public init(
+    package init(
         spool: Spool, log: any EventLog, report: RoleLog, pauseMilliseconds: Int = 600_000,
         ageSeconds: Int = 3600
     ) {
@@ -31,7 +31,7 @@ public final class SpoolSweep {
     }
 
     /// Sweeps at once, and then again and again until `stop` is set. Call on a thread of its own.
-    public func run(stop: StopSignal) throws {
+    package func run(stop: StopSignal) throws {
         try waitingOutFailures(of: "spool sweep", stop: stop, report: report) { succeeded in
             let store = try log.open()
             while !stop.isSet {

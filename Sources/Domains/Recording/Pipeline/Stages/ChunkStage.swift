@@ -1,19 +1,19 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 internal import Recording
 internal import SessionContent
-public import Vault
+package import Vault
 
 /// A chain of chunk stages on one thread: reads a chunk once, hands it on in memory, writes it once.
 ///
 /// With one stage it hands its result on through the spool. The results are the same but for nonces.
-public final class ChunkStage: Stage {
+package final class ChunkStage: Stage {
     /// The stages of the chain, in order.
-    public let chain: [StageName]
+    package let chain: [StageName]
     /// Consumer group of the first stage.
-    public let name: String
+    package let name: String
     /// What the first stage takes up.
-    public let consumes: Set<String>
+    package let consumes: Set<String>
 
     private let log: any EventLog
     private let clock: any WallClock
@@ -25,7 +25,7 @@ public final class ChunkStage: Stage {
     /// - Parameters:
     ///   - chain: consecutive stages, not empty.
     ///   - levels: compression levels by codec; the codec's default where absent.
-    public init(
+    package init(
         chain: [StageName], log: any EventLog, vault: VaultAccess, levels: [Codec: Int],
         clock: any WallClock
     ) throws {
@@ -39,7 +39,7 @@ public final class ChunkStage: Stage {
     }
 
     /// Takes one chunk through the chain.
-    public func handle(_ delivery: Delivery) -> StageOutcome {
+    package func handle(_ delivery: Delivery) -> StageOutcome {
         let event: ChunkEvent
         do {
             guard case .chunk(let chunkEvent) = try RecordingEvent(delivery.event) else { return .done([]) }
@@ -125,14 +125,14 @@ public final class ChunkStage: Stage {
     private func result(of chunk: ChunkReference) -> String { "\(chunk.chunkID)/\(chain[0].emits)" }
 
     /// The first stage's event about the chunk.
-    public func resultID(of delivery: Delivery) -> String? {
+    package func resultID(of delivery: Delivery) -> String? {
         guard case .chunk(let event)? = try? RecordingEvent(delivery.event) else { return nil }
         return result(of: event.chunk)
     }
 
     /// Removes what there is of a chunk whose session was deleted: a worker may have begun with it before
     /// and died after.
-    public func discard(_ delivery: Delivery) -> StageOutcome {
+    package func discard(_ delivery: Delivery) -> StageOutcome {
         guard case .chunk(let event)? = try? RecordingEvent(delivery.event) else { return .done([]) }
         let path = ChunkItem(event)?.path
         do { try workshop.discard(event.chunk, spooled: path) } catch {
@@ -142,7 +142,7 @@ public final class ChunkStage: Stage {
     }
 
     /// Empties the spool of a chunk that is stored; removes what a lost race left there.
-    public func settled(_ delivery: Delivery, appended: Bool) {
+    package func settled(_ delivery: Delivery, appended: Bool) {
         guard case .chunk(let event)? = try? RecordingEvent(delivery.event), let item = ChunkItem(event)
         else {
             return

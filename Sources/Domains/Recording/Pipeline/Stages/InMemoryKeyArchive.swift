@@ -1,18 +1,18 @@
 internal import Base
-public import Recording
+package import Recording
 
 /// Keys that live in memory: for benchmarks and simulations, never for what must be opened again.
-public final class InMemoryKeyArchive: KeyArchive, KeyRecords {
+package final class InMemoryKeyArchive: KeyArchive, KeyRecords {
     private let records = Lock<[String: KeyRecord]>([:])
 
     /// An empty archive.
-    public init() {}
+    package init() {}
 
     /// The same records for every thread.
-    public func open() -> any KeyRecords { self }
+    package func open() -> any KeyRecords { self }
 
     /// Keeps a record unless the session has one; answers the one that is kept.
-    public func keep(_ record: KeyRecord) -> KeyRecord {
+    package func keep(_ record: KeyRecord) -> KeyRecord {
         records.withLock { kept in
             if let known = kept[record.sessionID] { return known }
             kept[record.sessionID] = record
@@ -21,8 +21,8 @@ public final class InMemoryKeyArchive: KeyArchive, KeyRecords {
     }
 
     /// The record of a session.
-    public func record(ofSession sessionID: String) -> KeyRecord? { records.withLock { $0[sessionID] } }
+    package func record(ofSession sessionID: String) -> KeyRecord? { records.withLock { $0[sessionID] } }
 
     /// Removes a session's record.
-    public func destroy(ofSession sessionID: String) { records.withLock { $0[sessionID] = nil } }
+    package func destroy(ofSession sessionID: String) { records.withLock { $0[sessionID] = nil } }
 }

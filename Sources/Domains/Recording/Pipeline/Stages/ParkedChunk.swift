@@ -1,11 +1,11 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 internal import Recording
 
 /// What the log says when a stage gives a chunk up.
-public enum ParkedChunk {
+package enum ParkedChunk {
     /// `ChunkFailed` for a delivery that is parked; nothing for an event that is not about a chunk.
-    public static func events(
+    package static func events(
         for delivery: Delivery, _ reason: ParkedReason, clock: any WallClock, at level: FormatLevel
     ) throws(LogFailure) -> [ProposedEvent] {
         guard case .chunk(let event)? = try? RecordingEvent(delivery.event) else { return [] }

@@ -1,20 +1,18 @@
-public import Recording
-public import SessionContent
-public import Vault
+package import Recording
+package import SessionContent
+package import Vault
 
 /// What a role needs to touch content: the folders, the key-encryption keys and the wrapped keys.
-public struct VaultAccess: Sendable {
+package struct VaultAccess: Sendable {
     /// Recorded chunks that are not stored yet.
-    public var spool: Spool
+    package var spool: Spool
     /// Sealed files.
-    public var chunks: ChunkStore
+    package var chunks: ChunkStore
     /// Key-encryption keys.
-    public var ring: KeyRing
+    package var ring: KeyRing
     /// Wrapped data keys.
-    public var archive: any KeyArchive
-
-    /// Access from its parts.
-    public init(spool: Spool, chunks: ChunkStore, ring: KeyRing, archive: any KeyArchive) {
+    package var archive: any KeyArchive
+    package init(spool: Spool, chunks: ChunkStore, ring: KeyRing, archive: any KeyArchive) {
         self.spool = spool
         self.chunks = chunks
         self.ring = ring
@@ -22,5 +20,5 @@ public struct VaultAccess: Sendable {
     }
 
     /// The sessions' keys, for the calling thread.
-    public func openKeys() throws -> SessionKeys { SessionKeys(ring: ring, records: try archive.open()) }
+    package func openKeys() throws -> SessionKeys { SessionKeys(ring: ring, records: try archive.open()) }
 }

@@ -1,13 +1,13 @@
-public import Base
-public import EventSourcing
-public import Recording
-public import SessionContent
-public import Supervision
-public import Vault
+package import Base
+package import EventSourcing
+package import Recording
+package import SessionContent
+package import Supervision
+package import Vault
 
 /// Verifies sessions and keeps the results in their histories: the same for command line, requests and
 /// background. One thread.
-public final class SessionVerifier {
+package final class SessionVerifier {
     private let store: any EventStore
     private let chunks: ChunkStore
     private let keys: () throws -> SessionKeys?
@@ -16,7 +16,7 @@ public final class SessionVerifier {
     /// - Parameters:
     ///   - keys: makes what opens contents, anew for each session: a key that was kept says nothing of one
     ///     that is gone. Nil where hashes alone are to be looked at.
-    public init(
+    package init(
         store: any EventStore, chunks: ChunkStore, keys: @escaping () throws -> SessionKeys?,
         clock: any WallClock
     ) {
@@ -32,7 +32,7 @@ public final class SessionVerifier {
     ///   - stop: once it is set, a log that is away is not waited for.
     ///   - patienceMilliseconds: how long to wait for a log that takes nothing.
     ///   - progress: called after every chunk; what it throws ends the look.
-    public func verify(
+    package func verify(
         _ session: String, _ trigger: VerificationTrigger, context: EventContext, stop: StopSignal,
         patienceMilliseconds: Int = 10_000, progress: (Int, Int) throws -> Void = { _, _ in }
     ) throws -> VerifiedSession? {

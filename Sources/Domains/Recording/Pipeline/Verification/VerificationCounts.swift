@@ -1,18 +1,18 @@
-public import Base
+package import Base
 internal import EventSourcing
-public import Recording
+package import Recording
 
 /// Verifications that histories hold, by what they came to, since this process began: those of commands and
 /// of the background alike, of the partitions that this process follows. Any thread.
-public final class VerificationCounts: Sendable {
+package final class VerificationCounts: Sendable {
     private let began: Timestamp
     private let counts = Lock<[VerificationOutcome: Int]>([:])
 
     /// Counts from now on: what is older was counted by others.
-    public init(clock: any WallClock = SystemClock()) { began = clock.now() }
+    package init(clock: any WallClock = SystemClock()) { began = clock.now() }
 
     /// How many came to this.
-    public subscript(outcome: VerificationOutcome) -> Int { counts.withLock { $0[outcome] ?? 0 } }
+    package subscript(outcome: VerificationOutcome) -> Int { counts.withLock { $0[outcome] ?? 0 } }
 
     /// Takes an event of the log in, of whatever kind it is.
     func take(_ event: RecordedEvent) {

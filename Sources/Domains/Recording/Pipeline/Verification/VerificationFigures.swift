@@ -1,10 +1,10 @@
-public import Base
-public import EventSourcing
-public import Recording
+package import Base
+package import EventSourcing
+package import Recording
 internal import Supervision
 
 /// What is known of verifications in a process, for metrics, health and `reel status`. Any thread.
-public final class VerificationFigures: Sendable {
+package final class VerificationFigures: Sendable {
     private struct State {
         var isOwner = false
         var oldest_ms: Int64?
@@ -14,19 +14,19 @@ public final class VerificationFigures: Sendable {
     private let state = Lock(State())
 
     /// Nothing is known.
-    public init() {}
+    package init() {}
 
     /// Seconds since that session was verified, or over, that nobody has looked at for longest; 0 where there
     /// is none, nil in a process that does not look.
-    public var oldestSeconds: Double? {
+    package var oldestSeconds: Double? {
         state.withLock { $0.isOwner ? Double($0.oldest_ms ?? 0) / 1000 : nil }
     }
 
     /// Seconds that were spent on reading and on comparing.
-    public var workedSeconds: Double { state.withLock { Double($0.pace.worked.wholeMilliseconds) / 1000 } }
+    package var workedSeconds: Double { state.withLock { Double($0.pace.worked.wholeMilliseconds) / 1000 } }
 
     /// Seconds that were rested, for the disk's share.
-    public var restedSeconds: Double { state.withLock { Double($0.pace.rested.wholeMilliseconds) / 1000 } }
+    package var restedSeconds: Double { state.withLock { Double($0.pace.rested.wholeMilliseconds) / 1000 } }
 
     func isOwner(_ isOwner: Bool) { state.withLock { $0.isOwner = isOwner } }
     func note(oldest_ms: Int64?) { state.withLock { $0.oldest_ms = oldest_ms } }
@@ -35,29 +35,29 @@ public final class VerificationFigures: Sendable {
 }
 
 /// A session that somebody has to look after, by its last verification.
-public struct FaultySession: Sendable, Hashable {
+package struct FaultySession: Sendable, Hashable {
     /// Its id.
-    public var sessionID: String
+    package var sessionID: String
     /// What the verification came to.
-    public var outcome: VerificationOutcome
+    package var outcome: VerificationOutcome
     /// How many findings there were.
-    public var findingCount: Int
+    package var findingCount: Int
     /// When, by the clock of the log's server.
-    public var at: Timestamp
+    package var at: Timestamp
 }
 
 /// The faulty sessions, as the log says it. Looked up anew when what is known is some seconds old, because
 /// many may ask. Any thread.
-public final class FaultySessions: Sendable {
+package final class FaultySessions: Sendable {
     /// The most that are named; all are counted.
-    public static let maximumNamed = 20
+    package static let maximumNamed = 20
 
     /// What there is.
-    public struct Found: Sendable, Hashable {
+    package struct Found: Sendable, Hashable {
         /// How many there are.
-        public var count = 0
+        package var count = 0
         /// The first of them, by their ids.
-        public var named: [FaultySession] = []
+        package var named: [FaultySession] = []
     }
 
     private struct Kept {
@@ -70,13 +70,13 @@ public final class FaultySessions: Sendable {
     private let kept = Lock<Kept?>(nil)
 
     /// - Parameter lifetimeMilliseconds: how old what is answered may be.
-    public init(_ log: any EventLog, lifetimeMilliseconds: Int = 5_000) {
+    package init(_ log: any EventLog, lifetimeMilliseconds: Int = 5_000) {
         self.log = log
         lifetime = .milliseconds(lifetimeMilliseconds)
     }
 
     /// The faulty sessions.
-    public func find() throws -> Found {
+    package func find() throws -> Found {
         try kept.withLock { kept in
             if let kept, Machine.now - kept.at < lifetime { return kept.found }
             let found = try look()

@@ -1,12 +1,12 @@
-public import EventSourcing
+package import EventSourcing
 internal import Recording
-public import Supervision
+package import Supervision
 
 /// A member of the ordered subscription that keeps beside the log when each session was verified last
 /// (`VerificationFacts`), and counts verifications of any kind for metrics.
-public final class VerificationIndexWorker {
+package final class VerificationIndexWorker {
     /// Its subscription. It reads what was archived, too.
-    public static let subscription = Subscription(
+    package static let subscription = Subscription(
         "verifications", .index, parks: false, holdsBack: false,
         indexes: [VerificationFacts.indexName, VerificationFacts.faultsIndexName])
 
@@ -14,7 +14,7 @@ public final class VerificationIndexWorker {
 
     /// A worker that is not running yet.
     /// - Parameter member: its name among the subscription's members, one that nobody had before.
-    public init(
+    package init(
         log: any EventLog, member: String, counts: VerificationCounts, timing: LeaseTiming = LeaseTiming(),
         report: RoleLog
     ) {
@@ -25,7 +25,7 @@ public final class VerificationIndexWorker {
 
     /// Works until `stop` is set and everything is written; then leaves its partitions to others. Call on a
     /// thread of its own.
-    public func run(stop: StopSignal) throws { try loop.run(stop: stop) }
+    package func run(stop: StopSignal) throws { try loop.run(stop: stop) }
 }
 
 /// The facts' events. What cannot be read makes its session one that is to be looked at: so no event is ever

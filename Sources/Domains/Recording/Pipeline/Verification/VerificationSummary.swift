@@ -1,23 +1,23 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 internal import Recording
 
 /// How far verifying is, as the log's facts say it.
-public struct VerificationSummary: Sendable, Hashable {
+package struct VerificationSummary: Sendable, Hashable {
     /// Sessions that are completed or failed, and not deleted.
-    public var over = 0
+    package var over = 0
     /// Those of them that were verified at least once.
-    public var verified = 0
+    package var verified = 0
     /// Those whose last verification found damage, or no key.
-    public var faulty = 0
+    package var faulty = 0
     /// When the one was verified that was verified longest ago, by the clock of the log's server.
-    public var oldest: Timestamp?
+    package var oldest: Timestamp?
 
     /// Nothing is known yet.
-    public init() {}
+    package init() {}
 
     /// Goes through the facts of some partitions. Blocks.
-    public init(of log: any EventLog, partitions: some Sequence<Int>) throws(LogFailure) {
+    package init(of log: any EventLog, partitions: some Sequence<Int>) throws(LogFailure) {
         let index = try VerificationIndex(log)
         var summary = VerificationSummary()
         for partition in partitions {

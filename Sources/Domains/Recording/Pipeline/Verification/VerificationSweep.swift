@@ -1,21 +1,19 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 internal import Recording
-public import SessionContent
-public import Supervision
-public import Vault
+package import SessionContent
+package import Supervision
+package import Vault
 
 /// How sessions are verified in the background.
-public struct VerificationPolicy: Sendable, Hashable {
+package struct VerificationPolicy: Sendable, Hashable {
     /// Each session that is over is verified at least once in so many milliseconds; 0: never by itself.
-    public var period_ms: Int64
+    package var period_ms: Int64
     /// The share of the disk's time that it may take.
-    public var diskShare: Double
+    package var diskShare: Double
     /// Between two looks for sessions that are due.
-    public var looks_ms = 1_000...600_000
-
-    /// A policy from its parts.
-    public init(period_ms: Int64, diskShare: Double) {
+    package var looks_ms = 1_000...600_000
+    package init(period_ms: Int64, diskShare: Double) {
         self.period_ms = period_ms
         self.diskShare = diskShare
     }
@@ -29,11 +27,11 @@ public struct VerificationPolicy: Sendable, Hashable {
 /// Which sessions there are, and when they were verified, comes from the log's facts. Of all processes that
 /// could, the one with the lease does. Whoever is interrupted begins the session anew that it was at; the
 /// others stay verified.
-public final class VerificationSweep {
+package final class VerificationSweep {
     /// Name of its lease.
-    public static let leaseName = "verification"
+    package static let leaseName = "verification"
     /// Who did it, as events and records of the audit trail say.
-    public static let actor = "verification"
+    package static let actor = "verification"
 
     /// Sessions that are remembered as due; the next look finds more.
     private static let batch = 1_000
@@ -45,20 +43,20 @@ public final class VerificationSweep {
     private static let patienceMilliseconds = 86_400_000
 
     /// What it needs besides the log.
-    public struct Parts {
+    package struct Parts {
         /// Sealed files, read without keeping them in memory.
-        public var chunks: ChunkStore
+        package var chunks: ChunkStore
         /// Makes what opens contents.
-        public var keys: () throws -> SessionKeys?
+        package var keys: () throws -> SessionKeys?
         /// The time, by the clock of the log's server.
-        public var now: () throws -> Timestamp
+        package var now: () throws -> Timestamp
         /// Waits; answers whether to end.
-        public var pause: (StopSignal, Int) -> Bool = { $0.wait(milliseconds: $1) }
+        package var pause: (StopSignal, Int) -> Bool = { $0.wait(milliseconds: $1) }
         /// Called with each session that was verified.
-        public var onVerified: (VerifiedSession) throws -> Void
+        package var onVerified: (VerifiedSession) throws -> Void
 
         /// Parts without those that have a usual value.
-        public init(
+        package init(
             chunks: ChunkStore, keys: @escaping () throws -> SessionKeys?,
             now: @escaping () throws -> Timestamp,
             onVerified: @escaping (VerifiedSession) throws -> Void
@@ -89,7 +87,7 @@ public final class VerificationSweep {
     /// - Parameters:
     ///   - member: name of this process among those that could do it.
     ///   - figures: where it says how far it is.
-    public init(
+    package init(
         log: any EventLog, parts: Parts, policy: VerificationPolicy, clock: any WallClock, member: String,
         figures: VerificationFigures, report: RoleLog
     ) {
@@ -104,7 +102,7 @@ public final class VerificationSweep {
     }
 
     /// Works until `stop` is set. Call on a thread of its own.
-    public func run(stop: StopSignal) throws {
+    package func run(stop: StopSignal) throws {
         try waitingOutFailures(of: "verification", stop: stop, report: report) { succeeded in
             let index = try VerificationIndex(log)
             let store = try log.open()

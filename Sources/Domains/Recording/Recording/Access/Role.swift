@@ -1,5 +1,5 @@
 /// What somebody is, as a token says it.
-public enum Role: String, Sendable, CaseIterable {
+package enum Role: String, Sendable, CaseIterable {
     /// Everything.
     case admin
     /// Every session.
@@ -13,7 +13,7 @@ public enum Role: String, Sendable, CaseIterable {
 }
 
 /// What may be asked of the services.
-public enum Operation: String, Sendable, CaseIterable {
+package enum Operation: String, Sendable, CaseIterable {
     case createSession = "create_session"
     /// Also as an item of a list.
     case readSession = "read_session"
@@ -49,7 +49,7 @@ public enum Operation: String, Sendable, CaseIterable {
 }
 
 /// How far a permission goes.
-public enum Reach: Int, Sendable, CaseIterable, Comparable {
+package enum Reach: Int, Sendable, CaseIterable, Comparable {
     /// Nowhere.
     case none
     /// Sessions that the subject owns.
@@ -60,13 +60,13 @@ public enum Reach: Int, Sendable, CaseIterable, Comparable {
     case all
 
     /// A shorter reach comes first.
-    public static func < (a: Reach, b: Reach) -> Bool { a.rawValue < b.rawValue }
+    package static func < (a: Reach, b: Reach) -> Bool { a.rawValue < b.rawValue }
 }
 
 /// Who may do what: the one table of permissions.
-public enum Permissions {
+package enum Permissions {
     /// How far `operation` goes for a role.
-    public static func reach(of role: Role, _ operation: Operation) -> Reach {
+    package static func reach(of role: Role, _ operation: Operation) -> Reach {
         let row = row(operation)
         return switch role {
         case .admin: .all
@@ -108,7 +108,7 @@ public enum Permissions {
     }
 
     /// The table as text, a line for each operation.
-    public static var table: String {
+    package static var table: String {
         let width = (Operation.allCases.map(\.rawValue.count).max() ?? 0) + 2
         func padded(_ text: String, _ width: Int) -> String {
             text + String(repeating: " ", count: max(0, width - text.count))

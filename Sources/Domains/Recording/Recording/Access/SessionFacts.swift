@@ -1,42 +1,40 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 
 /// What decides who may see a session, and what tells its description from any other: a fold of the few
 /// events that make, change and delete sessions.
 ///
 /// Read models show sessions; these facts, which come from the log alone, say who is shown them, and whether
 /// what is shown is what the log says.
-public struct SessionFacts: Sendable, Hashable {
+package struct SessionFacts: Sendable, Hashable {
     /// Whose it is.
-    public var ownership: Ownership
+    package var ownership: Ownership
     /// What it is described as.
-    public var description: DescriptionDigest
+    package var description: DescriptionDigest
     /// A sequence of the session up to which everything that concerns these facts is contained.
-    public var version: UInt64
-
-    /// Facts from their parts.
-    public init(ownership: Ownership, description: DescriptionDigest, version: UInt64) {
+    package var version: UInt64
+    package init(ownership: Ownership, description: DescriptionDigest, version: UInt64) {
         self.ownership = ownership
         self.description = description
         self.version = version
     }
 
     /// The facts of a session that has just been made.
-    public init(_ created: SessionEvent.Created, version: UInt64 = 1) {
+    package init(_ created: SessionEvent.Created, version: UInt64 = 1) {
         ownership = Ownership(created.metadata)
         description = DescriptionDigest(SessionDescription(created), created.rdp)
         self.version = version
     }
 
     /// The facts of a session as it is shown.
-    public init(_ view: SessionView) {
+    package init(_ view: SessionView) {
         ownership = Ownership(view.metadata)
         description = DescriptionDigest(SessionDescription(view), view.rdp)
         version = view.version
     }
 
     /// The facts after a change, of which the whole new description is known.
-    public func changed(to description: SessionDescription, version: UInt64) -> SessionFacts {
+    package func changed(to description: SessionDescription, version: UInt64) -> SessionFacts {
         guard version > self.version else { return self }
         var digest = DescriptionDigest(description, nil)
         digest.desktop = self.description.desktop
@@ -44,7 +42,7 @@ public struct SessionFacts: Sendable, Hashable {
     }
 
     /// What a session that is shown has to do with these facts.
-    public func agreement(with view: SessionView) -> FactsAgreement {
+    package func agreement(with view: SessionView) -> FactsAgreement {
         guard view.status != .deleted else { return .contradicting }
         if DescriptionDigest(SessionDescription(view), view.rdp) == description { return .same }
         return view.version < version ? .behind : .contradicting
@@ -52,7 +50,7 @@ public struct SessionFacts: Sendable, Hashable {
 }
 
 /// How what is shown of a session stands to its facts.
-public enum FactsAgreement: Sendable, Hashable {
+package enum FactsAgreement: Sendable, Hashable {
     /// It is described alike.
     case same
     /// It is described otherwise, and says that it is older.
@@ -64,17 +62,17 @@ public enum FactsAgreement: Sendable, Hashable {
 /// Tells one description of a session from another: of each part the first eight bytes of the SHA-256 of its
 /// JSON text. They stand beside the log: whoever changes how a part is written makes them another name
 /// (`SessionFacts.indexName`), so that they are made again.
-public struct DescriptionDigest: Sendable, Hashable {
+package struct DescriptionDigest: Sendable, Hashable {
     /// Of its name.
-    public var name: UInt64
+    package var name: UInt64
     /// Of the desktop that is recorded, which never changes.
-    public var desktop: UInt64
+    package var desktop: UInt64
     /// Of how it is recorded.
-    public var recording: UInt64
+    package var recording: UInt64
     /// Of how it is kept.
-    public var storage: UInt64
+    package var storage: UInt64
     /// Of what people say about it.
-    public var metadata: UInt64
+    package var metadata: UInt64
 
     /// The digests of a description; 0 stands for a desktop that is not known.
     init(_ description: SessionDescription, _ desktop: RDPConfig?) {
@@ -110,7 +108,7 @@ public struct DescriptionDigest: Sendable, Hashable {
 }
 
 /// What an event does to the facts of its session.
-public enum FactsChange: Sendable, Hashable {
+package enum FactsChange: Sendable, Hashable {
     /// Nothing.
     case none
     /// They are these now.
@@ -122,14 +120,14 @@ public enum FactsChange: Sendable, Hashable {
 
 extension SessionFacts {
     /// Under which name they are kept beside the log. Another form, of digests or of coding, is another name.
-    public static let indexName = "session-facts-1"
+    package static let indexName = "session-facts-1"
 
     /// The types of events that make facts; others change nothing.
-    public static let eventTypes: Set<String> = ["SessionCreated", "SessionUpdated", "SessionDeleted"]
+    package static let eventTypes: Set<String> = ["SessionCreated", "SessionUpdated", "SessionDeleted"]
 
     /// What an event does. One that was taken in before does nothing.
     /// - Parameter facts: of its session; nil where none are known.
-    public static func change(_ facts: SessionFacts?, by event: RecordedEvent) -> FactsChange {
+    package static func change(_ facts: SessionFacts?, by event: RecordedEvent) -> FactsChange {
         guard eventTypes.contains(event.type) else { return .none }
         if let facts, event.sequence <= facts.version { return .none }
         // What this release can't read may have given the session to somebody else.

@@ -10,7 +10,7 @@ extension SessionFacts {
 
     /// The facts in a few bytes: the form; which of owner and project there are; the version (LEB128); the
     /// digests (8 bytes each, big-endian); then owner and project, each its length (LEB128) and UTF-8.
-    public var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         var bytes: [UInt8] = [Self.form]
         bytes.reserveCapacity(96)
         bytes.append(
@@ -26,7 +26,7 @@ extension SessionFacts {
     }
 
     /// Reads them; nil for anything else.
-    public init?(bytes: [UInt8]) {
+    package init?(bytes: [UInt8]) {
         var rest = bytes[...]
         guard rest.popFirst() == Self.form, let flags = rest.popFirst(), flags < 4,
             let version = VariableInteger.take(from: &rest)

@@ -1,14 +1,12 @@
 internal import Base
 
 /// Whose a session is.
-public struct Ownership: Sendable, Hashable {
+package struct Ownership: Sendable, Hashable {
     /// Its owner, if it has one.
-    public var owner: String?
+    package var owner: String?
     /// Its project, if it has one.
-    public var project: String?
-
-    /// An ownership from its parts.
-    public init(owner: String?, project: String?) {
+    package var project: String?
+    package init(owner: String?, project: String?) {
         self.owner = owner
         self.project = project
     }
@@ -25,34 +23,32 @@ public struct Ownership: Sendable, Hashable {
     }
 
     /// Whose the described session is.
-    public init(_ metadata: SessionMetadata) {
+    package init(_ metadata: SessionMetadata) {
         self.init(owner: metadata.owner, project: metadata.project)
     }
 }
 
 /// Who asks: what a verified token says.
-public struct Subject: Sendable, Hashable {
+package struct Subject: Sendable, Hashable {
     /// Its name, which owners of sessions are compared with.
-    public var id: String
+    package var id: String
     /// What it is; the farthest reach of several roles counts.
-    public var roles: Set<Role>
+    package var roles: Set<Role>
     /// Projects that it belongs to.
-    public var projects: Set<String>
-
-    /// A subject from its parts.
-    public init(id: String, roles: Set<Role>, projects: Set<String> = []) {
+    package var projects: Set<String>
+    package init(id: String, roles: Set<Role>, projects: Set<String> = []) {
         self.id = id
         self.roles = roles
         self.projects = projects
     }
 
     /// How far an operation goes for it.
-    public func reach(_ operation: Operation) -> Reach {
+    package func reach(_ operation: Operation) -> Reach {
         roles.map { Permissions.reach(of: $0, operation) }.max() ?? .none
     }
 
     /// Whether it may do something to a session.
-    public func may(_ operation: Operation, _ session: Ownership) -> Bool {
+    package func may(_ operation: Operation, _ session: Ownership) -> Bool {
         switch reach(operation) {
         case .none: false
         case .owned: owns(session)
@@ -62,26 +58,26 @@ public struct Subject: Sendable, Hashable {
     }
 
     /// Whether it may do something that concerns no single session.
-    public func may(_ operation: Operation) -> Bool { reach(operation) == .all }
+    package func may(_ operation: Operation) -> Bool { reach(operation) == .all }
 
     /// How a request is to be answered that concerns an existing session.
     ///
     /// Who may not even see a session must not learn that it exists.
-    public func decision(_ operation: Operation, _ session: Ownership) -> AccessDecision {
+    package func decision(_ operation: Operation, _ session: Ownership) -> AccessDecision {
         if may(operation, session) { return .allowed }
         return may(.readSession, session) ? .forbidden : .hidden
     }
 
     /// Whether it may make a session of that ownership. Whoever does not reach everything makes sessions of
     /// its own alone, in a project that it belongs to or in none.
-    public func mayCreate(_ session: Ownership) -> Bool {
+    package func mayCreate(_ session: Ownership) -> Bool {
         may(.createSession, session) && (reach(.createSession) == .all || mayUse(session))
     }
 
     /// Whether a session may be changed from one ownership to another: both must be within reach, so that
     /// nobody gives away, or takes, what is another's. Of a project that is another's nobody takes a session
     /// out, and nobody puts one in.
-    public func mayMove(_ before: Ownership, to after: Ownership) -> Bool {
+    package func mayMove(_ before: Ownership, to after: Ownership) -> Bool {
         guard may(.updateSession, before) else { return false }
         if before.isIdentical(to: after) || reach(.updateSession) == .all { return true }
         guard may(.updateSession, after) else { return false }
@@ -89,7 +85,7 @@ public struct Subject: Sendable, Hashable {
     }
 
     /// Whose sessions its lists show; nil for everybody's.
-    public var audience: Audience? {
+    package var audience: Audience? {
         switch reach(.readSession) {
         case .all: nil
         case .shared: Audience(owner: id, projects: projects)
@@ -114,7 +110,7 @@ public struct Subject: Sendable, Hashable {
 }
 
 /// What becomes of a request.
-public enum AccessDecision: Sendable, Hashable {
+package enum AccessDecision: Sendable, Hashable {
     /// It goes on.
     case allowed
     /// 403: it is seen, and not for the subject to touch.
@@ -124,20 +120,18 @@ public enum AccessDecision: Sendable, Hashable {
 }
 
 /// Whose sessions somebody sees: its own, and those of its projects.
-public struct Audience: Sendable, Hashable {
+package struct Audience: Sendable, Hashable {
     /// Sessions of this owner; nil for none.
-    public var owner: String?
+    package var owner: String?
     /// Sessions of these projects.
-    public var projects: Set<String>
-
-    /// An audience from its parts.
-    public init(owner: String?, projects: Set<String>) {
+    package var projects: Set<String>
+    package init(owner: String?, projects: Set<String>) {
         self.owner = owner.flatMap { $0.isEmpty ? nil : $0 }
         self.projects = projects.subtracting([""])
     }
 
     /// Whether it sees a session.
-    public func sees(_ session: Ownership) -> Bool {
+    package func sees(_ session: Ownership) -> Bool {
         let isOwner = owner.flatMap { owner in session.owner?.isIdentical(to: owner) } ?? false
         return isOwner || session.isOf(projects)
     }

@@ -1,49 +1,49 @@
-public import EventSourcing
+package import EventSourcing
 
 /// `AuditRecorded`: somebody did something, or tried to. Schema: `schemas/events/AuditRecorded.v2.json`.
 ///
 /// A record is bounded and free of control characters from the moment it is made, so that whatever a
 /// client sends can't bloat the log or reach a terminal. It never holds a secret: details whose name says
 /// that they would are withheld.
-public struct AuditRecord: Event, Hashable {
+package struct AuditRecord: Event, Hashable {
     /// The CloudEvents type.
-    public static let typeName = "AuditRecorded"
+    package static let typeName = "AuditRecorded"
 
     /// What was done or tried.
-    public let action: AuditAction
+    package let action: AuditAction
     /// What it was done to.
-    public let resource: AuditResource
+    package let resource: AuditResource
     /// The session that it concerns, if any.
-    public let sessionID: String?
+    package let sessionID: String?
     /// Whether it was done.
-    public let outcome: AuditOutcome
+    package let outcome: AuditOutcome
     /// HTTP status of the answer, or exit status of the command; nil where there is neither.
-    public let statusCode: Int?
+    package let statusCode: Int?
     /// Why it was denied or failed, or what was given as reason; at most 500 characters.
-    public let reason: String?
+    package let reason: String?
     /// Who did it.
-    public let actor: AuditActor
+    package let actor: AuditActor
     /// Network address that it came from; nil for what was done on the machine itself.
-    public let address: String?
+    package let address: String?
     /// Id of the request, the same as in the answer and in the events that it caused.
-    public let requestID: String?
+    package let requestID: String?
     /// What the client says it is; at most 256 characters.
-    public let userAgent: String?
+    package let userAgent: String?
     /// The fields of the session that were changed, such as `metadata.owner`: names and no values, so that
     /// the record can stay when the session is forgotten. At most 32, each of at most 64 characters.
-    public let changed: [String]
+    package let changed: [String]
     /// Sequence of the session's last event when it was done, so that what it did can be found; nil where it
     /// is not known, or nothing was done to a session.
-    public let sessionSequence: UInt64?
+    package let sessionSequence: UInt64?
     /// Which bytes were given out first; nil where none were, or all of them.
-    public let range: AuditRange?
+    package let range: AuditRange?
     /// The case for which it was done, as whoever did it called it; at most 100 characters.
-    public let caseName: String?
+    package let caseName: String?
     /// More about it, by name: at most 16, each of at most 256 characters.
-    public let details: [String: String]
+    package let details: [String: String]
 
     /// A record from its parts, each cut to its bound.
-    public init(
+    package init(
         _ action: AuditAction, on resource: AuditResource, session: String? = nil, outcome: AuditOutcome,
         statusCode: Int? = nil, reason: String? = nil, actor: AuditActor, address: String? = nil,
         requestID: String? = nil, userAgent: String? = nil, changed: [String] = [],
@@ -72,39 +72,39 @@ public struct AuditRecord: Event, Hashable {
     }
 
     /// `AuditRecorded`.
-    public var typeName: String { Self.typeName }
+    package var typeName: String { Self.typeName }
     /// The newest version at a level: version 2 has come with level 2.
-    public func version(at level: FormatLevel) -> Int? { Self.version(at: level) }
+    package func version(at level: FormatLevel) -> Int? { Self.version(at: level) }
     /// The newest version of the type's schema at a level.
-    public static func version(at level: FormatLevel) -> Int { level > .first ? 2 : 1 }
+    package static func version(at level: FormatLevel) -> Int { level > .first ? 2 : 1 }
     /// Id of the resource, or of the session, or the action where neither is known; cut to the log's bound.
-    public var subject: String {
+    package var subject: String {
         AuditText.cut(resource.id ?? sessionID ?? action.rawValue, bytes: LogLimits.bytesPerIdentifier)
     }
 
     /// Where records stand in the log: in histories of their own, whose keys can't be a session's id,
     /// so that no session's sequence, version or ETag ever moves for the sake of a record.
-    public static let keyPrefix = "audit/"
+    package static let keyPrefix = "audit/"
 
     /// Whether a history in the log is one of records.
-    public static func isHistory(_ partitionKey: String) -> Bool { partitionKey.hasPrefix(keyPrefix) }
+    package static func isHistory(_ partitionKey: String) -> Bool { partitionKey.hasPrefix(keyPrefix) }
 
     /// Key of a history of records.
     /// - Parameters:
     ///   - writer: name of the process that writes it, new at every start.
     ///   - number: from 1; a writer begins a new one now and then, so that the log can archive the old.
-    public static func historyKey(_ writer: String, _ number: Int) -> String {
+    package static func historyKey(_ writer: String, _ number: Int) -> String {
         "\(keyPrefix)\(writer)/\(number)"
     }
 }
 
 /// What was done or tried: words of lower-case letters, joined by dots, such as `session.start`.
-public struct AuditAction: RawRepresentable, Sendable, Hashable, CustomStringConvertible {
+package struct AuditAction: RawRepresentable, Sendable, Hashable, CustomStringConvertible {
     /// The words.
-    public let rawValue: String
+    package let rawValue: String
 
     /// Nil unless it has 1 to 64 characters, words of `a` to `z` and `_` between dots.
-    public init?(rawValue: String) {
+    package init?(rawValue: String) {
         guard (1...64).contains(rawValue.utf8.count) else { return nil }
         for word in rawValue.utf8.split(separator: 0x2E, omittingEmptySubsequences: false) {
             guard let first = word.first, (0x61...0x7A).contains(first),
@@ -117,86 +117,86 @@ public struct AuditAction: RawRepresentable, Sendable, Hashable, CustomStringCon
     private init(_ known: StaticString) { rawValue = "\(known)" }
 
     /// The words.
-    public var description: String { rawValue }
+    package var description: String { rawValue }
 
     /// A session was made.
-    public static let sessionCreate = AuditAction("session.create")
+    package static let sessionCreate = AuditAction("session.create")
     /// A session was looked at.
-    public static let sessionRead = AuditAction("session.read")
+    package static let sessionRead = AuditAction("session.read")
     /// Sessions were listed.
-    public static let sessionList = AuditAction("session.list")
+    package static let sessionList = AuditAction("session.list")
     /// A session's description was changed.
-    public static let sessionUpdate = AuditAction("session.update")
+    package static let sessionUpdate = AuditAction("session.update")
     /// A session was deleted.
-    public static let sessionDelete = AuditAction("session.delete")
+    package static let sessionDelete = AuditAction("session.delete")
     /// A case holds a session from then on.
-    public static let holdSet = AuditAction("hold.set")
+    package static let holdSet = AuditAction("hold.set")
     /// A case holds a session no longer.
-    public static let holdLift = AuditAction("hold.lift")
+    package static let holdLift = AuditAction("hold.lift")
     /// A session's files, log and proofs were compared; outcome and number of findings are in the details.
-    public static let sessionVerify = AuditAction("session.verify")
+    package static let sessionVerify = AuditAction("session.verify")
     /// A session was started.
-    public static let sessionStart = AuditAction("session.start")
+    package static let sessionStart = AuditAction("session.start")
     /// A recording was paused.
-    public static let sessionPause = AuditAction("session.pause")
+    package static let sessionPause = AuditAction("session.pause")
     /// A recording was resumed.
-    public static let sessionResume = AuditAction("session.resume")
+    package static let sessionResume = AuditAction("session.resume")
     /// A recording was stopped.
-    public static let sessionStop = AuditAction("session.stop")
+    package static let sessionStop = AuditAction("session.stop")
     /// Something was recorded from the machine itself.
-    public static let sessionRecord = AuditAction("session.record")
+    package static let sessionRecord = AuditAction("session.record")
     /// A session's recorded bytes were taken out as a whole.
-    public static let sessionExport = AuditAction("session.export")
+    package static let sessionExport = AuditAction("session.export")
     /// A session's recorded bytes were read as media.
-    public static let mediaDownload = AuditAction("media.download")
+    package static let mediaDownload = AuditAction("media.download")
     /// A chunk was looked at.
-    public static let chunkRead = AuditAction("chunk.read")
+    package static let chunkRead = AuditAction("chunk.read")
     /// Chunks were listed.
-    public static let chunkList = AuditAction("chunk.list")
+    package static let chunkList = AuditAction("chunk.list")
     /// A chunk was handed in.
-    public static let chunkUpload = AuditAction("chunk.upload")
+    package static let chunkUpload = AuditAction("chunk.upload")
     /// A chunk's bytes were taken out.
-    public static let chunkDownload = AuditAction("chunk.download")
+    package static let chunkDownload = AuditAction("chunk.download")
     /// A proof of a chunk's place was taken out.
-    public static let chunkProof = AuditAction("chunk.proof")
+    package static let chunkProof = AuditAction("chunk.proof")
     /// A pipeline was made, or asked for.
-    public static let pipelineCreate = AuditAction("pipeline.create")
+    package static let pipelineCreate = AuditAction("pipeline.create")
     /// A pipeline was looked at.
-    public static let pipelineRead = AuditAction("pipeline.read")
+    package static let pipelineRead = AuditAction("pipeline.read")
     /// A pipeline was started, stopped, paused, resumed or recovered; the trigger is in the details.
-    public static let pipelineControl = AuditAction("pipeline.control")
+    package static let pipelineControl = AuditAction("pipeline.control")
     /// Statistics were looked at.
-    public static let statisticsRead = AuditAction("statistics.read")
+    package static let statisticsRead = AuditAction("statistics.read")
     /// Events were read or followed.
-    public static let eventsRead = AuditAction("events.read")
+    package static let eventsRead = AuditAction("events.read")
     /// The records themselves were read.
-    public static let auditRead = AuditAction("audit.read")
+    package static let auditRead = AuditAction("audit.read")
     /// Records were lost because more came than could be kept; the details count them.
-    public static let auditDropped = AuditAction("audit.dropped")
+    package static let auditDropped = AuditAction("audit.dropped")
     /// A session's data key was taken out.
-    public static let keyExport = AuditAction("key.export")
+    package static let keyExport = AuditAction("key.export")
     /// A session's RDP password was set or replaced.
-    public static let passwordPut = AuditAction("password.put")
+    package static let passwordPut = AuditAction("password.put")
     /// A session's RDP password was removed.
-    public static let passwordRemove = AuditAction("password.remove")
+    package static let passwordRemove = AuditAction("password.remove")
     /// Configuration was looked at.
-    public static let configurationRead = AuditAction("configuration.read")
+    package static let configurationRead = AuditAction("configuration.read")
     /// Configuration was changed, in a file or at run time; the details name what, never a secret.
-    public static let configurationChange = AuditAction("configuration.change")
+    package static let configurationChange = AuditAction("configuration.change")
     /// A token was made.
-    public static let tokenIssue = AuditAction("token.issue")
+    package static let tokenIssue = AuditAction("token.issue")
     /// Nobody could be recognized: no token, or one that is not good.
-    public static let authenticate = AuditAction("access.authenticate")
+    package static let authenticate = AuditAction("access.authenticate")
     /// A parked event was tried again.
-    public static let parkedRetry = AuditAction("parked.retry")
+    package static let parkedRetry = AuditAction("parked.retry")
     /// A parked event was discarded.
-    public static let parkedDiscard = AuditAction("parked.discard")
+    package static let parkedDiscard = AuditAction("parked.discard")
     /// Read models were built again and put in place.
-    public static let replaySwap = AuditAction("replay.swap")
+    package static let replaySwap = AuditAction("replay.swap")
 }
 
 /// Whether what was tried was done.
-public enum AuditOutcome: String, Sendable, CaseIterable {
+package enum AuditOutcome: String, Sendable, CaseIterable {
     /// It was done.
     case allowed
     /// It was refused: not recognized, not permitted, above a limit, against a rule.
@@ -206,9 +206,9 @@ public enum AuditOutcome: String, Sendable, CaseIterable {
 }
 
 /// What something was done to.
-public struct AuditResource: Sendable, Hashable {
+package struct AuditResource: Sendable, Hashable {
     /// Kinds of things.
-    public enum Kind: String, Sendable, CaseIterable {
+    package enum Kind: String, Sendable, CaseIterable {
         /// Kinds that have ids of their own.
         case session, chunk, pipeline, key, password, token
         /// Kinds of which there is one.
@@ -222,40 +222,40 @@ public struct AuditResource: Sendable, Hashable {
     }
 
     /// What kind of thing.
-    public let type: Kind
+    package let type: Kind
     /// Its id, at most 100 characters; nil where there is one of its kind, or none was named.
-    public let id: String?
+    package let id: String?
 
     /// A thing by its kind and id.
-    public init(_ type: Kind, id: String? = nil) {
+    package init(_ type: Kind, id: String? = nil) {
         self.type = type
         self.id = id
     }
 }
 
 /// A part of what can be given out, as in `Content-Range` (RFC 9110, section 14.4).
-public struct AuditRange: Sendable, Hashable {
+package struct AuditRange: Sendable, Hashable {
     /// Offset of the first byte, from 0.
-    public let first: UInt64
+    package let first: UInt64
     /// Offset of the last byte.
-    public let last: UInt64
+    package let last: UInt64
     /// Bytes of the whole.
-    public let length: UInt64
+    package let length: UInt64
 
     /// The greatest number that every reader of JSON keeps exactly (RFC 8259, section 6).
     static let greatestNumber: UInt64 = (1 << 53) - 1
 
     /// Nil unless it is a part of a whole that a record can name.
-    public init?(first: UInt64, last: UInt64, length: UInt64) {
+    package init?(first: UInt64, last: UInt64, length: UInt64) {
         guard first <= last, last < length, length <= Self.greatestNumber else { return nil }
         (self.first, self.last, self.length) = (first, last, length)
     }
 }
 
 /// Who did something.
-public struct AuditActor: Sendable, Hashable {
+package struct AuditActor: Sendable, Hashable {
     /// Kinds of actors, after the CloudEvents Auth Context extension.
-    public enum Kind: String, Sendable, CaseIterable {
+    package enum Kind: String, Sendable, CaseIterable {
         /// A person.
         case user
         /// A program with an account of its own.
@@ -267,22 +267,20 @@ public struct AuditActor: Sendable, Hashable {
     }
 
     /// What kind of actor.
-    public let type: Kind
+    package let type: Kind
     /// Name of the actor, at most 128 characters; never a credential. Nil for nobody.
-    public let subject: String?
+    package let subject: String?
     /// The roles that were held, at most 16.
-    public let roles: [String]
-
-    /// An actor from its parts.
-    public init(type: Kind, subject: String?, roles: [String] = []) {
+    package let roles: [String]
+    package init(type: Kind, subject: String?, roles: [String] = []) {
         self.type = type
         self.subject = subject
         self.roles = roles
     }
 
     /// Nobody who could be recognized.
-    public static let unauthenticated = AuditActor(type: .unauthenticated, subject: nil)
+    package static let unauthenticated = AuditActor(type: .unauthenticated, subject: nil)
 
     /// The same in the envelope of an event.
-    public var envelope: Actor { Actor(type: type.rawValue, id: subject ?? "") }
+    package var envelope: Actor { Actor(type: type.rawValue, id: subject ?? "") }
 }

@@ -1,9 +1,9 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 extension AuditRecord {
     /// Writes the payload. What version 1 has no members for stands among its details.
-    public func encode(_ version: Int, into writer: inout JSONWriter) {
+    package func encode(_ version: Int, into writer: inout JSONWriter) {
         let details = version == 1 ? detailsOfVersion1 : details
         writer.object { json in
             json.member("action", action.rawValue)
@@ -53,7 +53,7 @@ extension AuditRecord {
     }
 
     /// Reads a payload.
-    public init(type: String, version: Int, data: JSONValue) throws(MalformedEvent) {
+    package init(type: String, version: Int, data: JSONValue) throws(MalformedEvent) {
         guard type == Self.typeName else { throw MalformedEvent(type: type, text: "unknown type") }
         guard version == 1 || version == 2 else {
             throw MalformedEvent(type: type, text: "unknown version \(version)")
@@ -85,7 +85,7 @@ extension AuditRecord {
     }
 
     /// Reads what stands in the log.
-    public init(_ recorded: RecordedEvent) throws(MalformedEvent) {
+    package init(_ recorded: RecordedEvent) throws(MalformedEvent) {
         let json: JSONValue
         do { json = try JSONValue(parsing: recorded.data) } catch {
             throw MalformedEvent(type: recorded.type, text: "data: \(error)")

@@ -1,17 +1,17 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 /// Which chunk an event is about.
-public struct ChunkReference: Sendable, Hashable {
+package struct ChunkReference: Sendable, Hashable {
     /// The session that it belongs to.
-    public var sessionID: String
+    package var sessionID: String
     /// Its number in the session, from 1.
-    public var sequenceNumber: Int
+    package var sequenceNumber: Int
     /// Its id: `<session_id>-chunk-<sequence, six digits>` unless the caller gave one.
-    public var chunkID: String
+    package var chunkID: String
 
     /// A reference with the usual chunk id.
-    public init(sessionID: String, sequenceNumber: Int) {
+    package init(sessionID: String, sequenceNumber: Int) {
         let digits = String(sequenceNumber)
         let padding = String(repeating: "0", count: max(0, 6 - digits.count))
         // A chunk's id has at most 100 characters too; a long session id stands in it by its hash.
@@ -26,7 +26,7 @@ public struct ChunkReference: Sendable, Hashable {
     }
 
     /// A reference with a chunk id of the caller's.
-    public init(sessionID: String, sequenceNumber: Int, chunkID: String) {
+    package init(sessionID: String, sequenceNumber: Int, chunkID: String) {
         self.sessionID = sessionID
         self.sequenceNumber = sequenceNumber
         self.chunkID = chunkID
@@ -34,18 +34,16 @@ public struct ChunkReference: Sendable, Hashable {
 }
 
 /// What every stage must know of a chunk; it goes along from event to event.
-public struct ChunkContent: Sendable, Hashable {
+package struct ChunkContent: Sendable, Hashable {
     /// Recorded bytes.
-    public var sizeBytes: Int
+    package var sizeBytes: Int
     /// HMAC-SHA256 of the recorded bytes under the session's digest key, 64 hexadecimal digits.
-    public var digest: String
+    package var digest: String
     /// Id of the session's data key.
-    public var keyID: String
+    package var keyID: String
     /// `xchacha20poly1305` or `none`.
-    public var cipher: String
-
-    /// A description from its parts.
-    public init(sizeBytes: Int, digest: String, keyID: String, cipher: String) {
+    package var cipher: String
+    package init(sizeBytes: Int, digest: String, keyID: String, cipher: String) {
         self.sizeBytes = sizeBytes
         self.digest = digest
         self.keyID = keyID
@@ -57,30 +55,28 @@ public struct ChunkContent: Sendable, Hashable {
 ///
 /// A `spoolPath` says where the next stage finds the chunk; it is absent when the next stage got it in
 /// memory, and then the next stage's event stands in the same append.
-public enum ChunkEvent: Event, Hashable {
+package enum ChunkEvent: Event, Hashable {
     /// A chunk is durable in the spool.
-    public struct Recorded: Sendable, Hashable {
+    package struct Recorded: Sendable, Hashable {
         /// Which chunk.
-        public var chunk: ChunkReference
+        package var chunk: ChunkReference
         /// What it holds.
-        public var content: ChunkContent
+        package var content: ChunkContent
         /// The codec that was asked for: none, zstd, lz4 or gzip.
-        public var codec: String
+        package var codec: String
         /// When its first byte was captured.
-        public var capturedAt: Timestamp
+        package var capturedAt: Timestamp
         /// Seconds from its first to its last byte.
-        public var durationSeconds: Double
+        package var durationSeconds: Double
         /// Frames in it; 0 when they are not known.
-        public var frameCount: Int
+        package var frameCount: Int
         /// Frames that the source lost before it.
-        public var droppedFrames: Int
+        package var droppedFrames: Int
         /// How good the source says that it is, 0...100; nil when the source measures nothing.
-        public var qualityScore: Double?
+        package var qualityScore: Double?
         /// Where it is, relative to the spool.
-        public var spoolPath: String
-
-        /// A payload from its parts.
-        public init(
+        package var spoolPath: String
+        package init(
             chunk: ChunkReference, content: ChunkContent, codec: String, capturedAt: Timestamp,
             durationSeconds: Double, frameCount: Int, droppedFrames: Int = 0, qualityScore: Double? = nil,
             spoolPath: String
@@ -98,22 +94,20 @@ public enum ChunkEvent: Event, Hashable {
     }
 
     /// A chunk is compressed.
-    public struct Compressed: Sendable, Hashable {
+    package struct Compressed: Sendable, Hashable {
         /// Which chunk.
-        public var chunk: ChunkReference
+        package var chunk: ChunkReference
         /// What it holds.
-        public var content: ChunkContent
+        package var content: ChunkContent
         /// The codec of the payload: none when compression did not shrink it.
-        public var codec: String
+        package var codec: String
         /// Bytes of the codec's output.
-        public var compressedBytes: Int
+        package var compressedBytes: Int
         /// Milliseconds of work.
-        public var processingMilliseconds: Double
+        package var processingMilliseconds: Double
         /// Where the payload is, relative to the spool.
-        public var spoolPath: String?
-
-        /// A payload from its parts.
-        public init(
+        package var spoolPath: String?
+        package init(
             chunk: ChunkReference, content: ChunkContent, codec: String, compressedBytes: Int,
             processingMilliseconds: Double, spoolPath: String?
         ) {
@@ -127,26 +121,24 @@ public enum ChunkEvent: Event, Hashable {
     }
 
     /// A chunk is sealed, validated or stored.
-    public struct Sealed: Sendable, Hashable {
+    package struct Sealed: Sendable, Hashable {
         /// Which chunk.
-        public var chunk: ChunkReference
+        package var chunk: ChunkReference
         /// What it holds.
-        public var content: ChunkContent
+        package var content: ChunkContent
         /// The codec of the payload.
-        public var codec: String
+        package var codec: String
         /// Bytes of the codec's output.
-        public var compressedBytes: Int
+        package var compressedBytes: Int
         /// Bytes of the sealed file.
-        public var sealedBytes: Int
+        package var sealedBytes: Int
         /// Leaf hash of the sealed file (RFC 9162), 64 hexadecimal digits.
-        public var merkleHash: String
+        package var merkleHash: String
         /// Milliseconds of work.
-        public var processingMilliseconds: Double
+        package var processingMilliseconds: Double
         /// Where the sealed file is: relative to the spool, or to the chunk store once stored.
-        public var path: String?
-
-        /// A payload from its parts.
-        public init(
+        package var path: String?
+        package init(
             chunk: ChunkReference, content: ChunkContent, codec: String, compressedBytes: Int,
             sealedBytes: Int, merkleHash: String, processingMilliseconds: Double, path: String?
         ) {
@@ -177,7 +169,7 @@ public enum ChunkEvent: Event, Hashable {
     case deleted(ChunkReference)
 
     /// Which chunk it concerns.
-    public var chunk: ChunkReference {
+    package var chunk: ChunkReference {
         switch self {
         case .recorded(let payload): payload.chunk
         case .compressed(let payload): payload.chunk
@@ -187,16 +179,16 @@ public enum ChunkEvent: Event, Hashable {
     }
 
     /// The chunk's id.
-    public var subject: String { chunk.chunkID }
+    package var subject: String { chunk.chunkID }
 
     /// The newest version of its type: none depends on the level yet.
-    public func version(at level: FormatLevel) -> Int? { Self.newestVersion(of: typeName) }
+    package func version(at level: FormatLevel) -> Int? { Self.newestVersion(of: typeName) }
 
     /// The id of the one event of this type for this chunk: a redone step has no further effect.
-    public var derivedID: String { "\(chunk.chunkID)/\(typeName)" }
+    package var derivedID: String { "\(chunk.chunkID)/\(typeName)" }
 
     /// The CloudEvents type.
-    public var typeName: String {
+    package var typeName: String {
         switch self {
         case .recorded: "ChunkRecorded"
         case .compressed: "ChunkCompressed"
@@ -209,7 +201,7 @@ public enum ChunkEvent: Event, Hashable {
     }
 
     /// The types there are.
-    public static let typeNames: Set<String> = [
+    package static let typeNames: Set<String> = [
         "ChunkRecorded", "ChunkCompressed", "ChunkSealed", "ChunkValidated", "ChunkStored", "ChunkFailed",
         "ChunkDeleted",
     ]

@@ -1,9 +1,9 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 extension ChunkEvent {
     /// Writes the payload.
-    public func encode(_ version: Int, into writer: inout JSONWriter) {
+    package func encode(_ version: Int, into writer: inout JSONWriter) {
         writer.object { json in
             json.member("chunk_id", chunk.chunkID)
             json.member("session_id", chunk.sessionID)
@@ -31,7 +31,7 @@ extension ChunkEvent {
     }
 
     /// Reads a payload; one of an old version becomes what it would be in the newest.
-    public init(type: String, version: Int, data: JSONValue) throws(MalformedEvent) {
+    package init(type: String, version: Int, data: JSONValue) throws(MalformedEvent) {
         guard (1...Self.newestVersion(of: type)).contains(version) else {
             throw MalformedEvent(type: type, text: "unknown version \(version)")
         }
@@ -162,7 +162,9 @@ extension ChunkEvent.Sealed {
     }
 
     /// The codec's output against the original; at most 1.
-    public var compressionRatio: Double { Recording.compressionRatio(compressedBytes, of: content.sizeBytes) }
+    package var compressionRatio: Double {
+        Recording.compressionRatio(compressedBytes, of: content.sizeBytes)
+    }
 }
 
 extension Double {

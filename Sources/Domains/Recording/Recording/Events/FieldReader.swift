@@ -1,14 +1,14 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 /// Reads the members of an event's payload; every error names the member.
-public struct FieldReader {
+package struct FieldReader {
     private let type: String
     private let path: String
     private let json: JSONValue
 
     /// A reader of `json`, the payload of an event of the given type.
-    public init(type: String, _ json: JSONValue, path: String = "") throws(MalformedEvent) {
+    package init(type: String, _ json: JSONValue, path: String = "") throws(MalformedEvent) {
         guard case .object = json else {
             throw MalformedEvent(type: type, text: "\(path.isEmpty ? "data" : path) is not an object")
         }
@@ -27,25 +27,25 @@ public struct FieldReader {
     }
 
     /// Refuses an object that lacks one of these members.
-    public func require(_ names: [String]) throws(MalformedEvent) {
+    package func require(_ names: [String]) throws(MalformedEvent) {
         for name in names where value(name) == nil { throw bad(name, "is missing") }
     }
 
     /// A member that may be missing.
-    public func optionalString(_ name: String) throws(MalformedEvent) -> String? {
+    package func optionalString(_ name: String) throws(MalformedEvent) -> String? {
         guard let value = value(name) else { return nil }
         guard let string = value.string else { throw bad(name, "is not a string") }
         return string
     }
 
     /// A member that must be there.
-    public func string(_ name: String) throws(MalformedEvent) -> String {
+    package func string(_ name: String) throws(MalformedEvent) -> String {
         guard let string = try optionalString(name) else { throw bad(name, "is missing") }
         return string
     }
 
     /// A member that must be there, with so many characters.
-    public func string(_ name: String, _ lengths: ClosedRange<Int>) throws(MalformedEvent) -> String {
+    package func string(_ name: String, _ lengths: ClosedRange<Int>) throws(MalformedEvent) -> String {
         let string = try string(name)
         guard lengths.contains(string.unicodeScalars.count) else {
             throw bad(name, "does not have \(lengths.lowerBound) to \(lengths.upperBound) characters")
@@ -54,7 +54,7 @@ public struct FieldReader {
     }
 
     /// A whole number within bounds that may be missing.
-    public func optionalInteger(
+    package func optionalInteger(
         _ name: String, _ bounds: ClosedRange<Int>
     ) throws(MalformedEvent) -> Int? {
         guard let value = value(name) else { return nil }
@@ -66,14 +66,14 @@ public struct FieldReader {
     }
 
     /// A whole number within bounds that must be there.
-    public func integer(_ name: String, _ bounds: ClosedRange<Int>) throws(MalformedEvent) -> Int {
+    package func integer(_ name: String, _ bounds: ClosedRange<Int>) throws(MalformedEvent) -> Int {
         guard let integer = try optionalInteger(name, bounds) else { throw bad(name, "is missing") }
         return integer
     }
 
     /// A number within bounds that may be missing. JSON has no words for NaN and infinity, and what is too
     /// large for a double is no JSON that is accepted.
-    public func optionalNumber(
+    package func optionalNumber(
         _ name: String, _ bounds: ClosedRange<Double>
     ) throws(MalformedEvent) -> Double? {
         guard let value = value(name) else { return nil }
@@ -85,26 +85,26 @@ public struct FieldReader {
     }
 
     /// A number within bounds that must be there.
-    public func number(_ name: String, _ bounds: ClosedRange<Double>) throws(MalformedEvent) -> Double {
+    package func number(_ name: String, _ bounds: ClosedRange<Double>) throws(MalformedEvent) -> Double {
         guard let number = try optionalNumber(name, bounds) else { throw bad(name, "is missing") }
         return number
     }
 
     /// A truth value that may be missing.
-    public func optionalBool(_ name: String) throws(MalformedEvent) -> Bool? {
+    package func optionalBool(_ name: String) throws(MalformedEvent) -> Bool? {
         guard let value = value(name) else { return nil }
         guard let flag = value.bool else { throw bad(name, "is neither true nor false") }
         return flag
     }
 
     /// A truth value that must be there.
-    public func bool(_ name: String) throws(MalformedEvent) -> Bool {
+    package func bool(_ name: String) throws(MalformedEvent) -> Bool {
         guard let flag = try optionalBool(name) else { throw bad(name, "is missing") }
         return flag
     }
 
     /// An array of strings; empty when missing.
-    public func strings(_ name: String) throws(MalformedEvent) -> [String] {
+    package func strings(_ name: String) throws(MalformedEvent) -> [String] {
         guard let value = value(name) else { return [] }
         guard let elements = value.array else { throw bad(name, "is not an array") }
         var strings: [String] = []
@@ -116,13 +116,13 @@ public struct FieldReader {
     }
 
     /// An array of strings that must be there.
-    public func requiredStrings(_ name: String) throws(MalformedEvent) -> [String] {
+    package func requiredStrings(_ name: String) throws(MalformedEvent) -> [String] {
         guard value(name) != nil else { throw bad(name, "is missing") }
         return try strings(name)
     }
 
     /// An object that must be there and holds nothing but strings, by their names.
-    public func texts(_ name: String) throws(MalformedEvent) -> [String: String] {
+    package func texts(_ name: String) throws(MalformedEvent) -> [String: String] {
         guard let members = value(name)?.members else { throw bad(name, "is missing or no object") }
         var texts: [String: String] = [:]
         for member in members {
@@ -135,7 +135,7 @@ public struct FieldReader {
     }
 
     /// One word of an enumeration, which must be there.
-    public func choice<T: RawRepresentable>(_ name: String) throws(MalformedEvent) -> T
+    package func choice<T: RawRepresentable>(_ name: String) throws(MalformedEvent) -> T
     where T.RawValue == String {
         let word = try string(name)
         guard let choice = T(rawValue: word) else { throw bad(name, "has the unknown value \(word)") }
@@ -143,7 +143,7 @@ public struct FieldReader {
     }
 
     /// A time that must be there.
-    public func time(_ name: String) throws(MalformedEvent) -> Timestamp {
+    package func time(_ name: String) throws(MalformedEvent) -> Timestamp {
         guard let time = Timestamp(rfc3339: try string(name)) else {
             throw bad(name, "is not an RFC 3339 time")
         }
@@ -151,13 +151,13 @@ public struct FieldReader {
     }
 
     /// An object that may be missing.
-    public func optionalObject(_ name: String) throws(MalformedEvent) -> FieldReader? {
+    package func optionalObject(_ name: String) throws(MalformedEvent) -> FieldReader? {
         guard let value = value(name) else { return nil }
         return try FieldReader(type: type, value, path: path.isEmpty ? name : "\(path).\(name)")
     }
 
     /// An object that must be there.
-    public func object(_ name: String) throws(MalformedEvent) -> FieldReader {
+    package func object(_ name: String) throws(MalformedEvent) -> FieldReader {
         guard let object = try optionalObject(name) else { throw bad(name, "is missing") }
         return object
     }

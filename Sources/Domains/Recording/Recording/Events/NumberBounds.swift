@@ -3,43 +3,43 @@
 ///
 /// Each is wide enough for everything that was written lawfully, and narrow enough for sums over as many
 /// events as a log can hold.
-public enum NumberBounds {
+package enum NumberBounds {
     /// Numbers of chunks in their session: as many as file names have digits for.
-    public static let sequenceNumber = 1...99_999_999
+    package static let sequenceNumber = 1...99_999_999
     /// Counts of chunks in a session.
-    public static let chunkCount = 0...99_999_999
+    package static let chunkCount = 0...99_999_999
     /// Bytes of a recorded chunk, and of the codec's output: the largest chunk size there is.
-    public static let chunkBytes = 0...104_857_600
+    package static let chunkBytes = 0...104_857_600
     /// Bytes of a sealed file: those of a chunk and 4,148 for magic, length, header, nonce and tag.
-    public static let sealedBytes = 0...104_861_748
+    package static let sealedBytes = 0...104_861_748
     /// Bytes of a whole session: numbers that every reader of JSON holds exactly.
-    public static let sessionBytes = 0...9_007_199_254_740_991
+    package static let sessionBytes = 0...9_007_199_254_740_991
     /// Numbers of events in a session's history, as others' records name them.
-    public static let sessionSequence = 1...9_007_199_254_740_991
+    package static let sessionSequence = 1...9_007_199_254_740_991
     /// Frames of a chunk.
-    public static let frames = 0...2_147_483_647
+    package static let frames = 0...2_147_483_647
     /// Seconds of media. Uploads were never bounded here, so every number is lawful that is not negative.
-    public static let seconds = 0.0 ... .greatestFiniteMagnitude
+    package static let seconds = 0.0 ... .greatestFiniteMagnitude
     /// Milliseconds of work: a year, which no process has lived for.
-    public static let work_ms = 0.0...31_536_000_000
+    package static let work_ms = 0.0...31_536_000_000
     /// The codec's output against the original.
-    public static let ratio = 0.0...1.0
+    package static let ratio = 0.0...1.0
     /// Scores of quality.
-    public static let quality = 0.0...100.0
+    package static let quality = 0.0...100.0
     /// Tries of a stage.
-    public static let attempts = 1...2_147_483_647
+    package static let attempts = 1...2_147_483_647
     /// HTTP statuses, and exit statuses of commands.
-    public static let status = 0...999
+    package static let status = 0...999
     /// TCP ports.
-    public static let port = 1...65_535
+    package static let port = 1...65_535
     /// Frames a second that a recording is asked for.
-    public static let frameRate = 1...120
+    package static let frameRate = 1...120
     /// Kilobits a second that a recording is asked for.
-    public static let bitrate = 1000...50_000_000
+    package static let bitrate = 1000...50_000_000
     /// Days that a session is kept.
-    public static let retentionDays = 1...365
+    package static let retentionDays = 1...365
     /// Gigabytes that a session may have.
-    public static let maxSizeGB = 1...1000
+    package static let maxSizeGB = 1...1000
     /// Bytes of a full chunk.
-    public static let chunkSize = 1024...104_857_600
+    package static let chunkSize = 1024...104_857_600
 }

@@ -1,8 +1,8 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 /// Everything that stands in a session's history.
-public enum RecordingEvent: Event, Hashable {
+package enum RecordingEvent: Event, Hashable {
     /// Of the session.
     case session(SessionEvent)
     /// Of one of its chunks.
@@ -19,19 +19,19 @@ public enum RecordingEvent: Event, Hashable {
     }
 
     /// The CloudEvents type.
-    public var typeName: String { inner.typeName }
+    package var typeName: String { inner.typeName }
     /// The version of its schema at a level.
-    public func version(at level: FormatLevel) -> Int? { inner.version(at: level) }
+    package func version(at level: FormatLevel) -> Int? { inner.version(at: level) }
     /// The chunk's or the session's id.
-    public var subject: String { inner.subject }
+    package var subject: String { inner.subject }
 
     /// Writes the payload.
-    public func encode(_ version: Int, into writer: inout JSONWriter) {
+    package func encode(_ version: Int, into writer: inout JSONWriter) {
         inner.encode(version, into: &writer)
     }
 
     /// Reads a payload of any type there is.
-    public init(type: String, version: Int, data: JSONValue) throws(MalformedEvent) {
+    package init(type: String, version: Int, data: JSONValue) throws(MalformedEvent) {
         if ChunkEvent.typeNames.contains(type) {
             self = .chunk(try ChunkEvent(type: type, version: version, data: data))
         } else if SessionEvent.typeNames.contains(type) {
@@ -44,7 +44,7 @@ public enum RecordingEvent: Event, Hashable {
     }
 
     /// Reads what stands in the log.
-    public init(_ recorded: RecordedEvent) throws(MalformedEvent) {
+    package init(_ recorded: RecordedEvent) throws(MalformedEvent) {
         let json: JSONValue
         do { json = try JSONValue(parsing: recorded.data) } catch {
             throw MalformedEvent(type: recorded.type, text: "data: \(error)")
@@ -53,25 +53,25 @@ public enum RecordingEvent: Event, Hashable {
     }
 
     /// The types there are.
-    public static let typeNames = SessionEvent.typeNames.union(ChunkEvent.typeNames)
+    package static let typeNames = SessionEvent.typeNames.union(ChunkEvent.typeNames)
         .union([PipelineStep.typeName])
 }
 
 /// A step of the pipeline's state machine: `PipelineStateChanged`.
-public struct PipelineStep: Event, Hashable {
+package struct PipelineStep: Event, Hashable {
     static let typeName = "PipelineStateChanged"
 
     /// The session whose pipeline it is.
-    public var sessionID: String
+    package var sessionID: String
     /// State before.
-    public var from: PipelineState
+    package var from: PipelineState
     /// State after.
-    public var to: PipelineState
+    package var to: PipelineState
     /// What moved it.
-    public var trigger: PipelineTrigger
+    package var trigger: PipelineTrigger
 
     /// A step from `from` by `trigger`; nil when the machine has no such step.
-    public init?(sessionID: String, from: PipelineState, _ trigger: PipelineTrigger) {
+    package init?(sessionID: String, from: PipelineState, _ trigger: PipelineTrigger) {
         guard let to = from.after(trigger) else { return nil }
         self.sessionID = sessionID
         self.from = from
@@ -80,14 +80,14 @@ public struct PipelineStep: Event, Hashable {
     }
 
     /// `PipelineStateChanged`.
-    public var typeName: String { Self.typeName }
+    package var typeName: String { Self.typeName }
     /// The first version.
-    public func version(at level: FormatLevel) -> Int? { 1 }
+    package func version(at level: FormatLevel) -> Int? { 1 }
     /// The session's id.
-    public var subject: String { sessionID }
+    package var subject: String { sessionID }
 
     /// Writes the payload.
-    public func encode(_ version: Int, into writer: inout JSONWriter) {
+    package func encode(_ version: Int, into writer: inout JSONWriter) {
         writer.object { json in
             json.member("session_id", sessionID)
             json.member("from", from.rawValue)
@@ -97,7 +97,7 @@ public struct PipelineStep: Event, Hashable {
     }
 
     /// Reads a payload; refuses a step that the machine doesn't have.
-    public init(type: String, version: Int, data: JSONValue) throws(MalformedEvent) {
+    package init(type: String, version: Int, data: JSONValue) throws(MalformedEvent) {
         guard version == 1 else { throw MalformedEvent(type: type, text: "unknown version \(version)") }
         let json = try FieldReader(type: type, data)
         let to: PipelineState = try json.choice("to")

@@ -1,28 +1,26 @@
-public import EventSourcing
+package import EventSourcing
 
 /// What happens to a session. Schemas: `schemas/events/Session*.v1.json`.
-public enum SessionEvent: Event, Hashable {
+package enum SessionEvent: Event, Hashable {
     /// A session was made.
-    public struct Created: Sendable, Hashable {
+    package struct Created: Sendable, Hashable {
         /// Its id.
-        public var sessionID: String
+        package var sessionID: String
         /// Its name, 1 to 255 characters.
-        public var name: String
+        package var name: String
         /// The desktop that is recorded; nil for a film or a stream of which nobody has stated it.
-        public var rdp: RDPConfig?
+        package var rdp: RDPConfig?
         /// How it is recorded.
-        public var recording: RecordingConfig
+        package var recording: RecordingConfig
         /// How it is kept.
-        public var storage: StorageConfig
+        package var storage: StorageConfig
         /// What people say about it.
-        public var metadata: SessionMetadata
+        package var metadata: SessionMetadata
         /// How it is cut.
-        public var capture: CaptureConfig
+        package var capture: CaptureConfig
         /// What the film says of itself that is recorded; nil where there is none, or nobody has looked.
-        public var media: MediaFacts?
-
-        /// A payload from its parts.
-        public init(
+        package var media: MediaFacts?
+        package init(
             sessionID: String, name: String, rdp: RDPConfig?, recording: RecordingConfig,
             storage: StorageConfig, metadata: SessionMetadata, capture: CaptureConfig,
             media: MediaFacts? = nil
@@ -38,7 +36,7 @@ public enum SessionEvent: Event, Hashable {
         }
 
         /// Every rule that is broken.
-        public var violations: [Violation] {
+        package var violations: [Violation] {
             var rules = Rules()
             rules.require("session_id", Identifier.isValid(sessionID), Identifier.rule)
             rules.length("name", name, 1...255)
@@ -53,24 +51,24 @@ public enum SessionEvent: Event, Hashable {
     }
 
     /// Parts of a session's description were replaced; absent ones stay as they were.
-    public struct Updated: Sendable, Hashable {
+    package struct Updated: Sendable, Hashable {
         /// Its id.
-        public var sessionID: String
+        package var sessionID: String
         /// The new name.
-        public var name: String?
+        package var name: String?
         /// The new recording configuration.
-        public var recording: RecordingConfig?
+        package var recording: RecordingConfig?
         /// The new storage configuration.
-        public var storage: StorageConfig?
+        package var storage: StorageConfig?
         /// The new metadata.
-        public var metadata: SessionMetadata?
+        package var metadata: SessionMetadata?
 
         /// A payload that changes nothing yet.
-        public init(sessionID: String) { self.sessionID = sessionID }
+        package init(sessionID: String) { self.sessionID = sessionID }
     }
 
     /// Why a recording stopped.
-    public enum StopReason: String, Sendable, CaseIterable {
+    package enum StopReason: String, Sendable, CaseIterable {
         /// The source had no more bytes.
         case endOfSource = "end_of_source"
         /// Somebody asked for it.
@@ -84,20 +82,18 @@ public enum SessionEvent: Event, Hashable {
     }
 
     /// Nothing more will be recorded.
-    public struct Stopped: Sendable, Hashable {
+    package struct Stopped: Sendable, Hashable {
         /// Its id.
-        public var sessionID: String
+        package var sessionID: String
         /// Why.
-        public var reason: StopReason
+        package var reason: StopReason
         /// Whether something of the source is missing.
-        public var incomplete: Bool
+        package var incomplete: Bool
         /// How many chunks were recorded; they are numbered 1...chunkCount.
-        public var chunkCount: Int
+        package var chunkCount: Int
         /// Sum of their sizes in bytes.
-        public var sizeBytes: Int
-
-        /// A payload from its parts.
-        public init(
+        package var sizeBytes: Int
+        package init(
             sessionID: String, reason: StopReason, incomplete: Bool, chunkCount: Int, sizeBytes: Int
         ) {
             self.sessionID = sessionID
@@ -109,22 +105,20 @@ public enum SessionEvent: Event, Hashable {
     }
 
     /// Every chunk is stored, the tree closed.
-    public struct Completed: Sendable, Hashable {
+    package struct Completed: Sendable, Hashable {
         /// Its id.
-        public var sessionID: String
+        package var sessionID: String
         /// Root of its Merkle tree, 64 hexadecimal digits.
-        public var merkleRoot: String
+        package var merkleRoot: String
         /// How many chunks.
-        public var chunkCount: Int
+        package var chunkCount: Int
         /// Recorded bytes.
-        public var sizeBytes: Int
+        package var sizeBytes: Int
         /// Bytes of the sealed files.
-        public var sealedBytes: Int
+        package var sealedBytes: Int
         /// Whether something of the source is missing.
-        public var incomplete: Bool
-
-        /// A payload from its parts.
-        public init(
+        package var incomplete: Bool
+        package init(
             sessionID: String, merkleRoot: String, chunkCount: Int, sizeBytes: Int, sealedBytes: Int,
             incomplete: Bool
         ) {
@@ -138,16 +132,14 @@ public enum SessionEvent: Event, Hashable {
     }
 
     /// A case holds the session, or does no longer, and why.
-    public struct HoldChange: Sendable, Hashable {
+    package struct HoldChange: Sendable, Hashable {
         /// The session's id.
-        public var sessionID: String
+        package var sessionID: String
         /// The case.
-        public var caseName: String
+        package var caseName: String
         /// Why.
-        public var reason: String
-
-        /// A payload from its parts.
-        public init(sessionID: String, caseName: String, reason: String) {
+        package var reason: String
+        package init(sessionID: String, caseName: String, reason: String) {
             self.sessionID = sessionID
             self.caseName = caseName
             self.reason = reason
@@ -186,7 +178,7 @@ public enum SessionEvent: Event, Hashable {
     case verified(Verified)
 
     /// The session it concerns.
-    public var sessionID: String {
+    package var sessionID: String {
         switch self {
         case .created(let payload): payload.sessionID
         case .updated(let payload): payload.sessionID
@@ -201,15 +193,15 @@ public enum SessionEvent: Event, Hashable {
     }
 
     /// The session's id.
-    public var subject: String { sessionID }
+    package var subject: String { sessionID }
 
     /// The format level from which on holds, and facts that nobody stated as absent, are known.
-    public static let levelOfHolds = 2
+    package static let levelOfHolds = 2
     /// The format level from which on verifications are known.
-    public static let levelOfVerifications = 2
+    package static let levelOfVerifications = 2
 
     /// The newest version of its type that is known at a level.
-    public func version(at level: FormatLevel) -> Int? {
+    package func version(at level: FormatLevel) -> Int? {
         switch self {
         case .legalHoldSet, .legalHoldLifted: level.number >= Self.levelOfHolds ? 1 : nil
         case .verified: level.number >= Self.levelOfVerifications ? 1 : nil
@@ -218,7 +210,7 @@ public enum SessionEvent: Event, Hashable {
     }
 
     /// The CloudEvents type.
-    public var typeName: String {
+    package var typeName: String {
         switch self {
         case .created: "SessionCreated"
         case .updated: "SessionUpdated"
@@ -239,10 +231,10 @@ public enum SessionEvent: Event, Hashable {
     }
 
     /// The types that tell of cases that hold a session: not for everybody who reads its history.
-    public static let holdTypeNames: Set<String> = ["LegalHoldSet", "LegalHoldLifted"]
+    package static let holdTypeNames: Set<String> = ["LegalHoldSet", "LegalHoldLifted"]
 
     /// The types there are.
-    public static let typeNames: Set<String> = [
+    package static let typeNames: Set<String> = [
         "SessionCreated", "SessionUpdated", "SessionStarted", "SessionPaused", "SessionResumed",
         "SessionStopped", "SessionProcessing", "SessionCompleted", "SessionFailed", "SessionDeleted",
         "MerkleRootComputed", "KeyExported", "LegalHoldSet", "LegalHoldLifted", "SessionVerified",

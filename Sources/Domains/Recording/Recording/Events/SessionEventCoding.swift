@@ -1,9 +1,9 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 extension SessionEvent {
     /// Writes the payload.
-    public func encode(_ version: Int, into writer: inout JSONWriter) {
+    package func encode(_ version: Int, into writer: inout JSONWriter) {
         writer.object { json in
             json.member("session_id", sessionID)
             switch self {
@@ -45,7 +45,7 @@ extension SessionEvent {
     }
 
     /// Reads a payload; one of an old version becomes what it would be in the newest.
-    public init(type: String, version: Int, data: JSONValue) throws(MalformedEvent) {
+    package init(type: String, version: Int, data: JSONValue) throws(MalformedEvent) {
         guard (1...Self.newestVersion(of: type)).contains(version) else {
             throw MalformedEvent(type: type, text: "unknown version \(version)")
         }

@@ -1,11 +1,11 @@
 /// What a history says of one chunk, event by event.
-public struct ChunkTrail: Sendable, Hashable {
+package struct ChunkTrail: Sendable, Hashable {
     /// Which chunk.
-    public let chunk: ChunkReference
+    package let chunk: ChunkReference
     /// What was recorded.
-    public let content: ChunkContent
+    package let content: ChunkContent
     /// The codec that was asked for.
-    public let codec: String
+    package let codec: String
     /// Which events were told of it.
     var told: Told = []
     /// What `ChunkCompressed` says, until it is sealed.
@@ -13,16 +13,16 @@ public struct ChunkTrail: Sendable, Hashable {
     /// What the last of `ChunkSealed`, `ChunkValidated` and `ChunkStored` says, in the order of the stages.
     var latest: ChunkEvent.Sealed?
     /// Why a stage gave it up, the last time.
-    public internal(set) var failure: String?
+    package internal(set) var failure: String?
 
     /// What `ChunkStored` says; nil while it is not stored.
-    public var stored: ChunkEvent.Sealed? { told.contains(.stored) ? latest : nil }
+    package var stored: ChunkEvent.Sealed? { told.contains(.stored) ? latest : nil }
     /// Length of what was recorded; nil where what the log says is no length of anything.
-    public var sizeBytes: Int? {
+    package var sizeBytes: Int? {
         (0...HistoryAudit.maximumNumber).contains(content.sizeBytes) ? content.sizeBytes : nil
     }
     /// Whether its file was removed.
-    public var isDeleted: Bool { told.contains(.deleted) }
+    package var isDeleted: Bool { told.contains(.deleted) }
 
     struct Compressed: Sendable, Hashable {
         var codec: String

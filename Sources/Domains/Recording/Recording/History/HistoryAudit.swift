@@ -1,4 +1,4 @@
-public import EventSourcing
+package import EventSourcing
 
 /// Reads a session's history event by event and says what in it cannot have come about lawfully: the rules by
 /// which events are decided and appended, applied backwards. Pure; it believes nothing because of what stands
@@ -7,28 +7,28 @@ public import EventSourcing
 /// It proves that the history is one that Reel can have written: complete from its first event, each step one
 /// that the state machines have, each chunk told of by one event of each kind, counts and sums right. It does
 /// not prove that Reel has written it: whoever can write the log can write a lawful history.
-public struct HistoryAudit: Sendable {
+package struct HistoryAudit: Sendable {
     /// The most findings that are kept; more are counted.
-    public static let maximumFindings = 1000
+    package static let maximumFindings = 1000
     /// Numbers above this are no sizes or counts of anything.
     static let maximumNumber = 1 << 53
 
     /// The session.
-    public let sessionID: String
+    package let sessionID: String
     /// What was found so far, in the order of the events; at most `maximumFindings`.
-    public private(set) var findings: [HistoryFinding] = []
+    package private(set) var findings: [HistoryFinding] = []
     /// How many findings there are.
-    public private(set) var findingCount = 0
+    package private(set) var findingCount = 0
     /// The fold of the events so far.
-    public private(set) var state = SessionState()
+    package private(set) var state = SessionState()
     /// What is told of each chunk, by number.
-    public internal(set) var chunks: [Int: ChunkTrail] = [:]
+    package internal(set) var chunks: [Int: ChunkTrail] = [:]
     /// Sequence of the last entry; 0 before the first.
-    public private(set) var version: UInt64 = 0
+    package private(set) var version: UInt64 = 0
     /// The first entry that cannot be read.
-    public private(set) var hole: UnreadableHole?
+    package private(set) var hole: UnreadableHole?
     /// Id of the session's data key, as the first event that names it has it.
-    public internal(set) var keyID: String?
+    package internal(set) var keyID: String?
 
     /// Sums as the events before bear them out; nil beyond all bounds.
     var sizeBytes: Int? = 0
@@ -44,10 +44,10 @@ public struct HistoryAudit: Sendable {
     private var batches = AppendedBatches()
 
     /// An audit that has read nothing.
-    public init(of sessionID: String) { self.sessionID = sessionID }
+    package init(of sessionID: String) { self.sessionID = sessionID }
 
     /// Whether nothing was found.
-    public var isLawful: Bool { findingCount == 0 }
+    package var isLawful: Bool { findingCount == 0 }
 
     mutating func note(_ rule: HistoryFinding.Rule, _ text: String) { note(rule, nil, text) }
 
@@ -63,7 +63,7 @@ public struct HistoryAudit: Sendable {
     }
 
     /// Takes in the next entry of the history.
-    public mutating func take(_ entry: LogEntry) {
+    package mutating func take(_ entry: LogEntry) {
         requireSequence(entry)
         version = entry.sequence
         switch entry {
@@ -175,7 +175,7 @@ public struct HistoryAudit: Sendable {
     }
 
     /// What a history that ends here lacks. Findings that show only then are added to those of the events.
-    public func concluded() -> HistoryAudit {
+    package func concluded() -> HistoryAudit {
         var audit = self
         audit.version = 0
         if state.status == nil { audit.noteLack(.transition, nil, "there is no SessionCreated") }

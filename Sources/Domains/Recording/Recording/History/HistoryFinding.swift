@@ -1,7 +1,7 @@
 /// Something in a session's history that cannot have come about lawfully, or cannot be read.
-public struct HistoryFinding: Sendable, Hashable, CustomStringConvertible {
+package struct HistoryFinding: Sendable, Hashable, CustomStringConvertible {
     /// Which rule is broken.
-    public enum Rule: String, Sendable, CaseIterable {
+    package enum Rule: String, Sendable, CaseIterable {
         /// An entry cannot be read, or its payload not understood.
         case unreadable
         /// Sequences are 1, 2, 3 … without gaps, and positions in the log rise.
@@ -30,16 +30,14 @@ public struct HistoryFinding: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Which rule is broken.
-    public var rule: Rule
+    package var rule: Rule
     /// The session's or the chunk's id.
-    public var subject: String
+    package var subject: String
     /// Sequence of the event with which it shows; 0 where that is the history as a whole.
-    public var sequence: UInt64
+    package var sequence: UInt64
     /// What was found, and what ought to stand there.
-    public var text: String
-
-    /// A finding from its parts.
-    public init(_ rule: Rule, _ subject: String, sequence: UInt64, _ text: String) {
+    package var text: String
+    package init(_ rule: Rule, _ subject: String, sequence: UInt64, _ text: String) {
         self.rule = rule
         self.subject = subject
         self.sequence = sequence
@@ -47,5 +45,5 @@ public struct HistoryFinding: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The text, and the sequence that it is about.
-    public var description: String { sequence > 0 ? "event \(sequence): \(text)" : text }
+    package var description: String { sequence > 0 ? "event \(sequence): \(text)" : text }
 }

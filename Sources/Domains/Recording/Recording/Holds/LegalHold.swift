@@ -1,19 +1,17 @@
-public import Base
+package import Base
 internal import EventSourcing
 
 /// A case that holds a session: until it is lifted, nothing deletes the session or anything of its content.
-public struct LegalHold: Sendable, Hashable {
+package struct LegalHold: Sendable, Hashable {
     /// The case, as whoever set the hold calls it.
-    public var caseName: String
+    package var caseName: String
     /// Why it was set.
-    public var reason: String
+    package var reason: String
     /// Who set it.
-    public var setBy: String
+    package var setBy: String
     /// When it was set.
-    public var setAt: Timestamp
-
-    /// A hold from its parts.
-    public init(caseName: String, reason: String, setBy: String, setAt: Timestamp) {
+    package var setAt: Timestamp
+    package init(caseName: String, reason: String, setBy: String, setAt: Timestamp) {
         self.caseName = caseName
         self.reason = reason
         self.setBy = setBy
@@ -21,10 +19,10 @@ public struct LegalHold: Sendable, Hashable {
     }
 
     /// The most cases that hold one session at once.
-    public static let maximumCases = 100
+    package static let maximumCases = 100
 
     /// Writes the object.
-    public func encode(into json: inout JSONWriter) {
+    package func encode(into json: inout JSONWriter) {
         json.object { json in
             json.member("case", caseName)
             json.member("reason", reason)
@@ -35,19 +33,19 @@ public struct LegalHold: Sendable, Hashable {
 }
 
 /// Texts that people give for holds, and for what is taken out: a case and a reason.
-public enum CaseText {
+package enum CaseText {
     /// Lengths of the name of a case, in characters of Unicode.
-    public static let caseLengths = 1...100
+    package static let caseLengths = 1...100
     /// Lengths of a reason, in characters of Unicode.
-    public static let reasonLengths = 1...500
+    package static let reasonLengths = 1...500
 
     /// The rules that the name of a case breaks.
-    public static func violations(ofCase text: String) -> [Violation] {
+    package static func violations(ofCase text: String) -> [Violation] {
         violations("case", text, caseLengths)
     }
 
     /// The rules that a reason breaks.
-    public static func violations(ofReason text: String) -> [Violation] {
+    package static func violations(ofReason text: String) -> [Violation] {
         violations("reason", text, reasonLengths)
     }
 
@@ -69,11 +67,11 @@ public enum CaseText {
 ///
 /// Sessions that have it are taken over once, each by an event, when the log is at the level that knows
 /// holds. Until then the tag keeps a session as a case would; from then on it means nothing.
-public enum HoldTag {
+package enum HoldTag {
     /// The tag.
-    public static let name = "legal-hold"
+    package static let name = "legal-hold"
     /// The case by which a session is held that had the tag.
-    public static let caseName = "legal-hold tag"
+    package static let caseName = "legal-hold tag"
     /// Why it is.
-    public static let reason = "the session had the tag legal-hold when holds became a right of their own"
+    package static let reason = "the session had the tag legal-hold when holds became a right of their own"
 }

@@ -1,7 +1,7 @@
-public import EventSourcing
+package import EventSourcing
 
 /// Kinds of requests that are limited apart from each other, by subject and minute.
-public enum RateClass: String, Sendable, CaseIterable {
+package enum RateClass: String, Sendable, CaseIterable {
     /// Making a session.
     case create
     /// Reading sessions, pipelines, events and the audit trail.
@@ -22,7 +22,7 @@ public enum RateClass: String, Sendable, CaseIterable {
     case unauthenticated
 
     /// How often in a minute unless configured otherwise.
-    public var usualLimit: Int {
+    package var usualLimit: Int {
         switch self {
         case .create: 10
         case .status: 100
@@ -37,25 +37,25 @@ public enum RateClass: String, Sendable, CaseIterable {
     }
 
     /// What may be configured.
-    public static let bounds = 1...10_000_000
+    package static let bounds = 1...10_000_000
 
     /// Name of the variable that configures it: `REEL_RATE_CREATE` …
-    public var variable: String { "REEL_RATE_\(rawValue.uppercased())" }
+    package var variable: String { "REEL_RATE_\(rawValue.uppercased())" }
 }
 
 /// The limits of all classes.
-public struct RateLimits: Sendable, Hashable {
+package struct RateLimits: Sendable, Hashable {
     private var limits: [RateClass: Int] = [:]
 
     /// The usual limits.
-    public init() {}
+    package init() {}
 
     /// How often in a minute. A value outside `RateClass.bounds` is taken to the nearest bound.
-    public subscript(_ kind: RateClass) -> Int {
+    package subscript(_ kind: RateClass) -> Int {
         get { limits[kind] ?? kind.usualLimit }
         set { limits[kind] = min(max(newValue, RateClass.bounds.lowerBound), RateClass.bounds.upperBound) }
     }
 
     /// The rule of a class.
-    public func rule(_ kind: RateClass) -> RateRule { RateRule(name: kind.rawValue, limit: self[kind]) }
+    package func rule(_ kind: RateClass) -> RateRule { RateRule(name: kind.rawValue, limit: self[kind]) }
 }

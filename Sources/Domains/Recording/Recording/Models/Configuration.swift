@@ -2,28 +2,28 @@ internal import Base
 internal import EventSourcing
 
 /// Where a recorded desktop is. The password is not part of it: it never enters an event.
-public struct RDPConfig: Sendable, Hashable {
+package struct RDPConfig: Sendable, Hashable {
     /// Host name or address, 1 to 255 characters of `[a-zA-Z0-9.-]`.
-    public var host: String
+    package var host: String
     /// TCP port; nil where nobody stated it, as of a film that was taken somewhere.
-    public var port: Int? = 3389
+    package var port: Int? = 3389
     /// Name to log in with, 1 to 255 characters; nil where nobody stated it.
-    public var username: String?
+    package var username: String?
     /// Domain of the name, 1 to 255 characters.
-    public var domain: String?
+    package var domain: String?
     /// Whether the connection is encrypted; nil where nobody stated it.
-    public var useTLS: Bool? = true
+    package var useTLS: Bool? = true
     /// Whether certificate errors are ignored; nil where nobody stated it.
-    public var ignoreCertificate: Bool? = false
+    package var ignoreCertificate: Bool? = false
 
     /// A configuration with the defaults of its other fields.
-    public init(host: String, username: String) {
+    package init(host: String, username: String) {
         self.host = host
         self.username = username
     }
 
     /// What is known of a desktop that Reel does not connect to: nothing but this.
-    public static func stated(host: String, username: String?) -> RDPConfig {
+    package static func stated(host: String, username: String?) -> RDPConfig {
         var desktop = RDPConfig(host: host, username: "")
         desktop.username = username
         (desktop.port, desktop.useTLS, desktop.ignoreCertificate) = (nil, nil, nil)
@@ -42,7 +42,7 @@ public struct RDPConfig: Sendable, Hashable {
     }
 
     /// Every rule that is broken.
-    public var violations: [Violation] {
+    package var violations: [Violation] {
         var rules = Rules("rdp_config")
         rules.length("host", host, 1...255)
         let hostBytes = host.utf8.allSatisfy {
@@ -61,32 +61,32 @@ public struct RDPConfig: Sendable, Hashable {
 
 /// How a session is recorded. What is nil nobody stated, and nothing shows: so it is with films and streams
 /// that Reel keeps as they come.
-public struct RecordingConfig: Sendable, Hashable {
+package struct RecordingConfig: Sendable, Hashable {
     /// The qualities there are.
-    public static let qualities = ["low", "medium", "high", "ultra"]
+    package static let qualities = ["low", "medium", "high", "ultra"]
     /// The compressions there are.
-    public static let compressions = ["none", "zstd", "lz4", "gzip"]
+    package static let compressions = ["none", "zstd", "lz4", "gzip"]
 
     /// Frames a second, 1 to 120.
-    public var frameRate: Int? = 30
+    package var frameRate: Int? = 30
     /// `WIDTHxHEIGHT`, 320x240 to 7680x4320.
-    public var resolution: String? = "1920x1080"
+    package var resolution: String? = "1920x1080"
     /// One of `qualities`.
-    public var quality: String? = "high"
+    package var quality: String? = "high"
     /// One of `compressions`.
-    public var compression: String = "zstd"
+    package var compression: String = "zstd"
     /// Kilobits a second, 1,000 to 50,000,000.
-    public var bitrate: Int?
+    package var bitrate: Int?
     /// Whether sound is recorded.
-    public var audioEnabled: Bool? = true
+    package var audioEnabled: Bool? = true
     /// Whether the cursor is recorded.
-    public var cursorEnabled: Bool? = true
+    package var cursorEnabled: Bool? = true
 
     /// The defaults.
-    public init() {}
+    package init() {}
 
     /// A configuration of which nothing is stated but how chunks are compressed.
-    public static func unstated(compression: String) -> RecordingConfig {
+    package static func unstated(compression: String) -> RecordingConfig {
         var config = RecordingConfig()
         (config.frameRate, config.resolution, config.quality) = (nil, nil, nil)
         (config.audioEnabled, config.cursorEnabled) = (nil, nil)
@@ -107,7 +107,7 @@ public struct RecordingConfig: Sendable, Hashable {
     }
 
     /// Every rule that is broken.
-    public var violations: [Violation] {
+    package var violations: [Violation] {
         var rules = Rules("recording_config")
         rules.range("frame_rate", frameRate, NumberBounds.frameRate)
         if let resolution { Self.check(resolution, &rules) }
@@ -134,25 +134,25 @@ public struct RecordingConfig: Sendable, Hashable {
 }
 
 /// How long, how much and in which form a session is kept.
-public struct StorageConfig: Sendable, Hashable {
+package struct StorageConfig: Sendable, Hashable {
     /// Days, 1 to 365.
-    public var retentionDays: Int = 30
+    package var retentionDays: Int = 30
     /// Gigabytes, 1 to 1000.
-    public var maxSizeGB: Int = 10
+    package var maxSizeGB: Int = 10
     /// Whether chunks are encrypted.
-    public var encryptionEnabled: Bool = true
+    package var encryptionEnabled: Bool = true
     /// Whether chunks are compressed.
-    public var compressionEnabled: Bool = true
+    package var compressionEnabled: Bool = true
     /// Whether it is backed up.
-    public var backupEnabled: Bool = false
+    package var backupEnabled: Bool = false
     /// Whether it is archived.
-    public var archiveEnabled: Bool = false
+    package var archiveEnabled: Bool = false
 
     /// The defaults.
-    public init() {}
+    package init() {}
 
     /// Every rule that is broken.
-    public var violations: [Violation] {
+    package var violations: [Violation] {
         var rules = Rules("storage_config")
         rules.range("retention_days", retentionDays, NumberBounds.retentionDays)
         rules.range("max_size_gb", maxSizeGB, NumberBounds.maxSizeGB)
@@ -160,10 +160,10 @@ public struct StorageConfig: Sendable, Hashable {
     }
 
     /// The most bytes that may be recorded: a gigabyte is 1,073,741,824 of them.
-    public var maximumBytes: Int { maxSizeGB *| (1 << 30) }
+    package var maximumBytes: Int { maxSizeGB *| (1 << 30) }
 
     /// The rule that a session with so many recorded bytes breaks; nil when it breaks none.
-    public func violation(ofBytes bytes: Int) -> Violation? {
+    package func violation(ofBytes bytes: Int) -> Violation? {
         if bytes <= maximumBytes { return nil }
         return Violation(
             "storage_config.max_size_gb", "allows \(maxSizeGB) GB, which is \(maximumBytes) bytes")
@@ -171,25 +171,25 @@ public struct StorageConfig: Sendable, Hashable {
 }
 
 /// What people say about a session.
-public struct SessionMetadata: Sendable, Hashable {
+package struct SessionMetadata: Sendable, Hashable {
     /// The priorities there are.
-    public static let priorities = ["low", "normal", "high", "critical"]
+    package static let priorities = ["low", "normal", "high", "critical"]
 
     /// Project, at most 100 characters.
-    public var project: String?
+    package var project: String?
     /// Environment, at most 50 characters.
-    public var environment: String?
+    package var environment: String?
     /// At most 10 tags of at most 50 characters.
-    public var tags: [String] = []
+    package var tags: [String] = []
     /// Description, at most 500 characters, in lines.
-    public var description: String?
+    package var description: String?
     /// Owner, at most 100 characters.
-    public var owner: String?
+    package var owner: String?
     /// One of `priorities`.
-    public var priority: String? = "normal"
+    package var priority: String? = "normal"
 
     /// The defaults.
-    public init() {}
+    package init() {}
 
     /// Whether two are the same, code point by code point.
     func isIdentical(to other: SessionMetadata) -> Bool {
@@ -200,7 +200,7 @@ public struct SessionMetadata: Sendable, Hashable {
     }
 
     /// Every rule that is broken.
-    public var violations: [Violation] {
+    package var violations: [Violation] {
         var rules = Rules("metadata")
         rules.length("project", project, 0...100)
         rules.length("environment", environment, 0...50)
@@ -217,9 +217,9 @@ public struct SessionMetadata: Sendable, Hashable {
 }
 
 /// How a session's bytes are cut and sealed.
-public struct CaptureConfig: Sendable, Hashable {
+package struct CaptureConfig: Sendable, Hashable {
     /// Where chunks come from.
-    public enum Source: String, Sendable, CaseIterable {
+    package enum Source: String, Sendable, CaseIterable {
         /// A file.
         case file
         /// A stream such as standard input.
@@ -229,21 +229,19 @@ public struct CaptureConfig: Sendable, Hashable {
     }
 
     /// The bounds of a chunk's size in bytes: 1 KiB to 100 MiB.
-    public static let chunkSizes = NumberBounds.chunkSize
+    package static let chunkSizes = NumberBounds.chunkSize
 
     /// Where chunks come from.
-    public var source: Source
+    package var source: Source
     /// Largest size of a chunk in bytes.
-    public var chunkSizeBytes: Int
-
-    /// A configuration from its parts.
-    public init(source: Source, chunkSizeBytes: Int) {
+    package var chunkSizeBytes: Int
+    package init(source: Source, chunkSizeBytes: Int) {
         self.source = source
         self.chunkSizeBytes = chunkSizeBytes
     }
 
     /// Every rule that is broken.
-    public var violations: [Violation] {
+    package var violations: [Violation] {
         var rules = Rules("capture")
         rules.range("chunk_size_bytes", chunkSizeBytes, Self.chunkSizes)
         return rules.violations

@@ -1,11 +1,11 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 // JSON forms of the configurations, the same in events and in read models.
 
 extension RDPConfig {
     /// Writes the object.
-    public func encode(into json: inout JSONWriter) {
+    package func encode(into json: inout JSONWriter) {
         json.object { json in
             json.member("host", host)
             json.member("port", port)
@@ -18,7 +18,7 @@ extension RDPConfig {
 
     /// Reads the object.
     /// - Parameter isWhole: whether everything is stated that has a default.
-    public init(from json: FieldReader, isWhole: Bool) throws(MalformedEvent) {
+    package init(from json: FieldReader, isWhole: Bool) throws(MalformedEvent) {
         if isWhole { try json.require(["port", "username", "use_tls", "ignore_cert"]) }
         self.init(host: try json.string("host"), username: "")
         username = try json.optionalString("username")
@@ -31,7 +31,7 @@ extension RDPConfig {
 
 extension RecordingConfig {
     /// Writes the object.
-    public func encode(into json: inout JSONWriter) {
+    package func encode(into json: inout JSONWriter) {
         json.object { json in
             json.member("frame_rate", frameRate)
             json.member("resolution", resolution)
@@ -45,7 +45,7 @@ extension RecordingConfig {
 
     /// Reads the object.
     /// - Parameter isWhole: whether everything is stated that has a default.
-    public init(from json: FieldReader, isWhole: Bool) throws(MalformedEvent) {
+    package init(from json: FieldReader, isWhole: Bool) throws(MalformedEvent) {
         if isWhole {
             try json.require(["frame_rate", "resolution", "quality", "audio_enabled", "cursor_enabled"])
         }
@@ -62,7 +62,7 @@ extension RecordingConfig {
 
 extension StorageConfig {
     /// Writes the object.
-    public func encode(into json: inout JSONWriter) {
+    package func encode(into json: inout JSONWriter) {
         json.object { json in
             json.member("retention_days", retentionDays)
             json.member("max_size_gb", maxSizeGB)
@@ -74,7 +74,7 @@ extension StorageConfig {
     }
 
     /// Reads the object.
-    public init(from json: FieldReader) throws(MalformedEvent) {
+    package init(from json: FieldReader) throws(MalformedEvent) {
         self.init()
         retentionDays = try json.integer("retention_days", NumberBounds.retentionDays)
         maxSizeGB = try json.integer("max_size_gb", NumberBounds.maxSizeGB)
@@ -87,7 +87,7 @@ extension StorageConfig {
 
 extension SessionMetadata {
     /// Writes the object.
-    public func encode(into json: inout JSONWriter) {
+    package func encode(into json: inout JSONWriter) {
         json.object { json in
             json.member("project", project)
             json.member("environment", environment)
@@ -99,7 +99,7 @@ extension SessionMetadata {
     }
 
     /// Reads the object.
-    public init(from json: FieldReader) throws(MalformedEvent) {
+    package init(from json: FieldReader) throws(MalformedEvent) {
         self.init()
         project = try json.optionalString("project")
         environment = try json.optionalString("environment")
@@ -112,7 +112,7 @@ extension SessionMetadata {
 
 extension CaptureConfig {
     /// Writes the object.
-    public func encode(into json: inout JSONWriter) {
+    package func encode(into json: inout JSONWriter) {
         json.object { json in
             json.member("source", source.rawValue)
             json.member("chunk_size_bytes", chunkSizeBytes)
@@ -120,7 +120,7 @@ extension CaptureConfig {
     }
 
     /// Reads the object.
-    public init(from json: FieldReader) throws(MalformedEvent) {
+    package init(from json: FieldReader) throws(MalformedEvent) {
         self.init(
             source: try json.choice("source"),
             chunkSizeBytes: try json.integer("chunk_size_bytes", NumberBounds.chunkSize))

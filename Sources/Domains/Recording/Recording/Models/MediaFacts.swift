@@ -1,49 +1,49 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 /// What a film says of itself, as it was found by looking into the file before it was recorded. What is nil
 /// the file doesn't say, or not in a way that can be relied on.
-public struct MediaFacts: Sendable, Hashable {
+package struct MediaFacts: Sendable, Hashable {
     /// The bounds of its numbers: what lies beyond them no film says and means.
-    public enum Bounds {
+    package enum Bounds {
         /// Seconds: ten years.
-        public static let seconds = 0.0...315_360_000
+        package static let seconds = 0.0...315_360_000
         /// Pixels of a side.
-        public static let pixels = 1...65_535
+        package static let pixels = 1...65_535
         /// Pictures a second.
-        public static let frameRate = 0.0...1_000
+        package static let frameRate = 0.0...1_000
         /// Bytes of the file.
-        public static let bytes = 1...9_007_199_254_740_991
+        package static let bytes = 1...9_007_199_254_740_991
         /// Characters of the container's name.
-        public static let container = 1...64
+        package static let container = 1...64
     }
 
     /// The container's name, as libavformat has it: `mov,mp4,m4a,3gp,3g2,mj2`, `matroska,webm`, `avi`.
-    public var container: String
+    package var container: String
     /// Bytes of the file when it was looked at.
-    public var sizeBytes: Int
+    package var sizeBytes: Int
     /// Its length in seconds.
-    public var durationSeconds: Double?
+    package var durationSeconds: Double?
     /// Width of its picture.
-    public var width: Int?
+    package var width: Int?
     /// Height of its picture.
-    public var height: Int?
+    package var height: Int?
     /// Pictures a second, on average.
-    public var frameRate: Double?
+    package var frameRate: Double?
     /// Pictures in it.
-    public var frameCount: Int?
+    package var frameCount: Int?
     /// Whether it has sound.
-    public var audio: Bool
+    package var audio: Bool
 
     /// Facts of which nothing is known but these.
-    public init(container: String, sizeBytes: Int, audio: Bool) {
+    package init(container: String, sizeBytes: Int, audio: Bool) {
         self.container = container
         self.sizeBytes = sizeBytes
         self.audio = audio
     }
 
     /// Every rule that is broken.
-    public var violations: [Violation] {
+    package var violations: [Violation] {
         var rules = Rules("media")
         rules.length("container", container, Bounds.container)
         rules.range("size_bytes", sizeBytes, Bounds.bytes)
@@ -56,7 +56,7 @@ public struct MediaFacts: Sendable, Hashable {
     }
 
     /// What of it a recording's configuration says too, in the terms and within the bounds of that.
-    public func describe(_ recording: inout RecordingConfig) {
+    package func describe(_ recording: inout RecordingConfig) {
         recording.audioEnabled = audio
         let rate = frameRate.map { Int(saturating: $0.rounded()) }
         recording.frameRate = rate.flatMap { NumberBounds.frameRate.contains($0) ? $0 : nil }
@@ -67,7 +67,7 @@ public struct MediaFacts: Sendable, Hashable {
     }
 
     /// Writes the object.
-    public func encode(into json: inout JSONWriter) {
+    package func encode(into json: inout JSONWriter) {
         json.object { json in
             json.member("container", container)
             json.member("size_bytes", sizeBytes)
@@ -81,7 +81,7 @@ public struct MediaFacts: Sendable, Hashable {
     }
 
     /// Reads the object.
-    public init(from json: FieldReader) throws(MalformedEvent) {
+    package init(from json: FieldReader) throws(MalformedEvent) {
         self.init(
             container: try json.string("container", Bounds.container),
             sizeBytes: try json.integer("size_bytes", Bounds.bytes), audio: try json.bool("audio"))

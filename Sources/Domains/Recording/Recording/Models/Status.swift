@@ -1,5 +1,5 @@
 /// States of a session (DESIGN 3.2).
-public enum SessionStatus: String, Sendable, CaseIterable {
+package enum SessionStatus: String, Sendable, CaseIterable {
     /// Made, nothing recorded.
     case created
     /// A recorder was asked for.
@@ -20,7 +20,7 @@ public enum SessionStatus: String, Sendable, CaseIterable {
     case deleted
 
     /// Whether the machine has a step from this state to `next`.
-    public func canBecome(_ next: SessionStatus) -> Bool {
+    package func canBecome(_ next: SessionStatus) -> Bool {
         switch (self, next) {
         case (.created, .starting), (.created, .deleted), (.starting, .recording), (.starting, .failed),
             (.recording, .paused), (.recording, .stopped), (.recording, .failed), (.paused, .recording),
@@ -33,7 +33,7 @@ public enum SessionStatus: String, Sendable, CaseIterable {
 }
 
 /// States of a chunk in the read model.
-public enum ChunkStatus: String, Sendable, CaseIterable {
+package enum ChunkStatus: String, Sendable, CaseIterable {
     /// Durable in the spool.
     case recorded
     /// A stage works on it.
@@ -51,11 +51,11 @@ public enum ChunkStatus: String, Sendable, CaseIterable {
 }
 
 /// The pipeline's own states.
-public enum PipelineState: String, Sendable, CaseIterable {
+package enum PipelineState: String, Sendable, CaseIterable {
     case created, starting, active, pausing, paused, stopping, stopped, error, cleanup, destroyed
 
     /// The coarser status that the read model shows: inactive, active, paused, error or stopped.
-    public var readModelStatus: String {
+    package var readModelStatus: String {
         switch self {
         case .created, .starting: "inactive"
         case .active: "active"
@@ -66,7 +66,7 @@ public enum PipelineState: String, Sendable, CaseIterable {
     }
 
     /// The state after `trigger`; nil when this state has no such step.
-    public func after(_ trigger: PipelineTrigger) -> PipelineState? {
+    package func after(_ trigger: PipelineTrigger) -> PipelineState? {
         switch (self, trigger) {
         case (.created, .start): .starting
         case (.starting, .startComplete): .active
@@ -88,7 +88,7 @@ public enum PipelineState: String, Sendable, CaseIterable {
 }
 
 /// What moves the pipeline's state machine.
-public enum PipelineTrigger: String, Sendable, CaseIterable {
+package enum PipelineTrigger: String, Sendable, CaseIterable {
     case start
     case startComplete = "start_complete"
     case pause

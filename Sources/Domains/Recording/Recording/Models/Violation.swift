@@ -2,20 +2,18 @@ internal import Base
 internal import EventSourcing
 
 /// One rule that one field breaks.
-public struct Violation: Sendable, Hashable, CustomStringConvertible {
+package struct Violation: Sendable, Hashable, CustomStringConvertible {
     /// Path of the field: `recording_config.frame_rate`.
-    public var field: String
+    package var field: String
     /// The rule: `must be between 1 and 120`.
-    public var rule: String
-
-    /// A violation from its parts.
-    public init(_ field: String, _ rule: String) {
+    package var rule: String
+    package init(_ field: String, _ rule: String) {
         self.field = field
         self.rule = rule
     }
 
     /// `field rule`.
-    public var description: String { "\(field) \(rule)" }
+    package var description: String { "\(field) \(rule)" }
 }
 
 /// Gathers every violation of a model, not the first alone.
@@ -65,11 +63,11 @@ struct Rules {
 }
 
 /// What an id from outside may look like: `^[a-zA-Z0-9_-]+$`, 1 to 100 characters.
-public enum Identifier {
+package enum Identifier {
     static let rule = "must have 1 to 100 letters, digits, hyphens and underscores"
 
     /// Whether `text` may be an id.
-    public static func isValid(_ text: String) -> Bool {
+    package static func isValid(_ text: String) -> Bool {
         (1...100).contains(text.utf8.count) && text.utf8.allSatisfy(isAllowed)
     }
 

@@ -1,25 +1,25 @@
-public import Base
+package import Base
 
 /// Which records are asked for; absent criteria match all.
-public struct AuditFilter: Sendable, Hashable {
+package struct AuditFilter: Sendable, Hashable {
     /// The session that they concern.
-    public var session: String?
+    package var session: String?
     /// Name of who did it.
-    public var actor: String?
+    package var actor: String?
     /// What was done.
-    public var action: AuditAction?
+    package var action: AuditAction?
     /// Whether it was done.
-    public var outcome: AuditOutcome?
+    package var outcome: AuditOutcome?
     /// At this time or later.
-    public var since: Timestamp?
+    package var since: Timestamp?
     /// At this time or earlier.
-    public var until: Timestamp?
+    package var until: Timestamp?
 
     /// All records.
-    public init() {}
+    package init() {}
 
     /// Whether a record is among them.
-    public func matches(_ view: AuditView) -> Bool {
+    package func matches(_ view: AuditView) -> Bool {
         let record = view.record
         return session.map { record.sessionID == $0 } ?? true
             && actor.map { record.actor.subject == $0 } ?? true
@@ -32,26 +32,24 @@ public struct AuditFilter: Sendable, Hashable {
 
 /// The place behind a record, which the next page goes on from. Holds no secret and grants nothing; one
 /// that was made up leads to another place of the same list, and nowhere else.
-public struct AuditCursor: Sendable, Hashable, Comparable {
+package struct AuditCursor: Sendable, Hashable, Comparable {
     /// When the record's event happened.
-    public var time: Timestamp
+    package var time: Timestamp
     /// The record's id.
-    public var id: String
+    package var id: String
 
     /// The place behind a record.
-    public init(_ view: AuditView) { self.init(time: view.stamp.time, id: view.id) }
-
-    /// A place from its parts.
-    public init(time: Timestamp, id: String) {
+    package init(_ view: AuditView) { self.init(time: view.stamp.time, id: view.id) }
+    package init(time: Timestamp, id: String) {
         self.time = time
         self.id = id
     }
 
     /// Milliseconds and id, as in `1763697000000-01KAJ…`.
-    public var text: String { "\(time.milliseconds)-\(id)" }
+    package var text: String { "\(time.milliseconds)-\(id)" }
 
     /// Reads what `text` writes; nil for anything else.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         guard let dash = text.firstIndex(of: "-"), let milliseconds = Int64(text[..<dash]),
             milliseconds >= 0, let time = Timestamp(exactly: milliseconds), text.utf8.count <= 300
         else { return nil }
@@ -61,20 +59,18 @@ public struct AuditCursor: Sendable, Hashable, Comparable {
     }
 
     /// The order of the trail: by time, then by id.
-    public static func < (a: AuditCursor, b: AuditCursor) -> Bool {
+    package static func < (a: AuditCursor, b: AuditCursor) -> Bool {
         a.time == b.time ? a.id.utf8.lexicographicallyPrecedes(b.id.utf8) : a.time < b.time
     }
 }
 
 /// A page of the trail, the newest first.
-public struct AuditPage: Sendable, Hashable {
+package struct AuditPage: Sendable, Hashable {
     /// The records.
-    public var records: [AuditView]
+    package var records: [AuditView]
     /// Where the next page begins; nil on the last.
-    public var next: AuditCursor?
-
-    /// A page from its parts.
-    public init(records: [AuditView], next: AuditCursor?) {
+    package var next: AuditCursor?
+    package init(records: [AuditView], next: AuditCursor?) {
         self.records = records
         self.next = next
     }
@@ -82,7 +78,7 @@ public struct AuditPage: Sendable, Hashable {
 
 /// What auditors ask. Calls block and may come from several threads; what they answer can lag behind the
 /// log.
-public protocol AuditQueries: Sendable {
+package protocol AuditQueries: Sendable {
     /// Records behind a place, the newest first.
     /// - Parameter limit: the most records of the page, from 1.
     func records(

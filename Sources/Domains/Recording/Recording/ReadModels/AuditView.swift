@@ -1,31 +1,29 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 /// One record of the audit trail as it is shown. Schema: `schemas/read-models/audit.json`.
-public struct AuditView: Sendable, Hashable {
+package struct AuditView: Sendable, Hashable {
     /// Its id: that of its event.
-    public var id: String
+    package var id: String
     /// What it says.
-    public var record: AuditRecord
+    package var record: AuditRecord
     /// When it happened, and where it stands in the log.
-    public var stamp: EventStamp
-
-    /// A view from its parts.
-    public init(id: String, record: AuditRecord, stamp: EventStamp) {
+    package var stamp: EventStamp
+    package init(id: String, record: AuditRecord, stamp: EventStamp) {
         self.id = id
         self.record = record
         self.stamp = stamp
     }
 
     /// The view of a record in the log.
-    public init(_ event: RecordedEvent) throws(MalformedEvent) {
+    package init(_ event: RecordedEvent) throws(MalformedEvent) {
         // Who did it the record says.
         let stamp = EventStamp(time: event.time, sequence: event.sequence, position: event.position)
         self.init(id: event.id, record: try AuditRecord(event), stamp: stamp)
     }
 
     /// Writes it as one JSON object; what is unknown is null.
-    public func encode(into writer: inout JSONWriter) {
+    package func encode(into writer: inout JSONWriter) {
         func text(_ json: inout JSONWriter, _ name: StaticString, _ value: String?) {
             json.key(name)
             if let value { json.value(value) } else { json.null() }

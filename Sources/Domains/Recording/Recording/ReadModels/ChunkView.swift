@@ -1,48 +1,48 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 /// A chunk as dashboards see it: the read model of collection `chunks` (seed 000). A pure fold of the
 /// chunk's own events.
-public struct ChunkView: Sendable, Hashable {
+package struct ChunkView: Sendable, Hashable {
     /// Its id.
-    public var chunkID: String
+    package var chunkID: String
     /// The session that it belongs to.
-    public var sessionID: String
+    package var sessionID: String
     /// Its number in the session, from 1.
-    public var sequenceNumber: Int
+    package var sequenceNumber: Int
     /// When its first byte was captured.
-    public var timestamp: Timestamp
+    package var timestamp: Timestamp
     /// How far it has come.
-    public var status: ChunkStatus
+    package var status: ChunkStatus
     /// Recorded bytes.
-    public var sizeBytes: Int
+    package var sizeBytes: Int
     /// Seconds from its first to its last byte.
-    public var durationSeconds: Double
+    package var durationSeconds: Double
     /// Frames in it; 0 when they are not known.
-    public var frameCount: Int
+    package var frameCount: Int
     /// Leaf hash of the sealed file, 64 hexadecimal digits; nil until it is sealed.
-    public var merkleHash: String?
+    package var merkleHash: String?
     /// Where it is in the chunk store; nil until it is stored, and again when it is removed.
-    public var storagePath: String?
+    package var storagePath: String?
     /// Codec output against original, 0...1; nil until it is compressed.
-    public var compressionRatio: Double?
+    package var compressionRatio: Double?
     /// Quality 0...100; nil as long as no source measures one.
-    public var qualityScore: Double?
+    package var qualityScore: Double?
     /// The data key that seals it; nil until it is sealed, and for a chunk without cipher.
-    public var encryptionKeyID: String?
+    package var encryptionKeyID: String?
     /// When it was recorded.
-    public var createdAt: Timestamp
+    package var createdAt: Timestamp
     /// When it was stored, or given up.
-    public var processedAt: Timestamp?
+    package var processedAt: Timestamp?
     /// When the last event that it contains happened.
-    public var updatedAt: Timestamp
+    package var updatedAt: Timestamp
     /// Sequence of that event in the session's history.
-    public var version: UInt64
+    package var version: UInt64
     /// Place of that event in the log.
-    public var logPosition: LogPosition
+    package var logPosition: LogPosition
 
     /// The chunk after its first event; nil when that does not record a chunk.
-    public init?(_ first: ChunkEvent, _ stamp: EventStamp) {
+    package init?(_ first: ChunkEvent, _ stamp: EventStamp) {
         guard case .recorded(let payload) = first else { return nil }
         self.init(
             payload.chunk, timestamp: payload.capturedAt, status: .recorded,
@@ -52,7 +52,7 @@ public struct ChunkView: Sendable, Hashable {
     }
 
     /// A chunk from the parts that it has from the beginning.
-    public init(
+    package init(
         _ chunk: ChunkReference, timestamp: Timestamp, status: ChunkStatus, sizeBytes: Int,
         durationSeconds: Double, frameCount: Int, createdAt: Timestamp, last stamp: EventStamp
     ) {
@@ -71,7 +71,7 @@ public struct ChunkView: Sendable, Hashable {
     }
 
     /// Takes in the next event of the chunk.
-    public mutating func evolve(_ event: ChunkEvent, _ stamp: EventStamp) {
+    package mutating func evolve(_ event: ChunkEvent, _ stamp: EventStamp) {
         switch event {
         case .recorded: break
         case .compressed(let payload):

@@ -1,7 +1,7 @@
-public import EventSourcing
+package import EventSourcing
 
 /// Why an event cannot be taken into the read models.
-public enum FoldFailure: TransientFailure, EventFailure, Sendable, Equatable, CustomStringConvertible {
+package enum FoldFailure: TransientFailure, EventFailure, Sendable, Equatable, CustomStringConvertible {
     /// An event does not follow the last one that the read model contains.
     case gap(sessionID: String, contained: UInt64, given: UInt64, position: LogPosition)
     /// An event of a chunk whose first event neither the read model nor the batch contains.
@@ -11,7 +11,7 @@ public enum FoldFailure: TransientFailure, EventFailure, Sendable, Equatable, Cu
 
     /// Whether reading the session again from the log can help. Such an event must hold up what follows,
     /// and never be set aside.
-    public var isRepairable: Bool {
+    package var isRepairable: Bool {
         switch self {
         case .gap, .unknownChunk: true
         case .malformed: false
@@ -19,10 +19,10 @@ public enum FoldFailure: TransientFailure, EventFailure, Sendable, Equatable, Cu
     }
 
     /// A gap may be closed; then the same event can be applied.
-    public var remedy: Remedy { isRepairable ? .time : .none }
+    package var remedy: Remedy { isRepairable ? .time : .none }
 
     /// The place of the event that cannot be taken in.
-    public var position: LogPosition? {
+    package var position: LogPosition? {
         switch self {
         case .gap(_, _, _, let position), .unknownChunk(_, let position), .malformed(_, _, let position):
             position
@@ -30,10 +30,10 @@ public enum FoldFailure: TransientFailure, EventFailure, Sendable, Equatable, Cu
     }
 
     /// What can't be understood now can't be understood later.
-    public var isFinal: Bool { !isRepairable }
+    package var isFinal: Bool { !isRepairable }
 
     /// Those among the events that can't be understood, whatever stands before them.
-    public static func malformed(among events: [RecordedEvent]) -> [FoldFailure] {
+    package static func malformed(among events: [RecordedEvent]) -> [FoldFailure] {
         events.compactMap { event in
             do throws(MalformedEvent) {
                 if AuditRecord.isHistory(event.partitionKey) {
@@ -58,7 +58,7 @@ public enum FoldFailure: TransientFailure, EventFailure, Sendable, Equatable, Cu
     }
 
     /// What happened, and to what.
-    public var description: String {
+    package var description: String {
         switch self {
         case .gap(let session, let contained, let given, let position):
             "session \(session): event \(given) at \(position) does not follow event \(contained), "

@@ -1,4 +1,4 @@
-public import Base
+package import Base
 
 /// Adds up the time of what was recorded, by what is said of the chunks: no clock is asked, and it does not
 /// matter when they arrived. The rules stand in `ops/decisions/media-time.md`.
@@ -7,21 +7,21 @@ public import Base
 /// - One whose length nobody states (0) lasts until the next one begins, unless the recording was paused or
 ///   ended in between; the last one's length is not known and counts 0.
 /// - What is covered is the sum of the lengths: chunks that overlap count both, and gaps count nothing.
-public struct MediaClock: Sendable, Hashable {
+package struct MediaClock: Sendable, Hashable {
     /// Milliseconds that chunks cover.
-    public var covered_ms: Int64 = 0
+    package var covered_ms: Int64 = 0
     /// When the earliest chunk begins; nil before the first one.
-    public var begin: Timestamp?
+    package var begin: Timestamp?
     /// When the latest chunk ends, as far as it is known; nil before the first one.
-    public var end: Timestamp?
+    package var end: Timestamp?
     /// When the last chunk began, as long as its length is not known and the next one tells it.
-    public var openSince: Timestamp?
+    package var openSince: Timestamp?
 
     /// A clock that has seen nothing.
-    public init() {}
+    package init() {}
 
     /// Milliseconds from the beginning to the end; never less than is covered.
-    public var span_ms: Int64 {
+    package var span_ms: Int64 {
         guard let begin, let end else { return covered_ms }
         return max(covered_ms, end.milliseconds(since: begin))
     }

@@ -1,5 +1,5 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 
 /// Sums over the sessions of one partition, kept beside the projection's checkpoint so that nobody has to go
 /// through all sessions for them.
@@ -9,45 +9,45 @@ public import EventSourcing
 /// `position` is counted once, as the difference between its session's sums before and after, and one that
 /// is not behind it is not counted at all. It takes that the state before is the one at `position`; where
 /// what is stored is ahead of it, it is folded again from the log (`ProjectionFolder.take`).
-public struct PartitionTotals: Sendable, Hashable {
+package struct PartitionTotals: Sendable, Hashable {
     /// The last event of the partition that is counted, or was left out.
-    public var position: LogPosition
+    package var position: LogPosition
     /// As long as `position` is before it, the sums are being made anew and lack what stood up to it.
-    public var wholeFrom: LogPosition?
+    package var wholeFrom: LogPosition?
     /// Sessions of which less is counted than stands in the partition up to `position`, because they were
     /// held back; each with the sequence of its last counted event.
-    public var behind: [String: UInt64] = [:]
+    package var behind: [String: UInt64] = [:]
     /// Sessions by status, the deleted ones among them.
-    public var sessions: [SessionStatus: Int] = [:]
+    package var sessions: [SessionStatus: Int] = [:]
     private var sums: Sums = Sums()
     /// The shortest processing time of a chunk in milliseconds; nil without any.
-    public var minimum_ms: Double?
+    package var minimum_ms: Double?
     /// The longest processing time of a chunk in milliseconds; nil without any.
-    public var maximum_ms: Double?
+    package var maximum_ms: Double?
 
     /// Sums of nothing: those before the first event of a partition.
-    public init(of partition: Int) {
+    package init(of partition: Int) {
         position = .start(of: partition)
     }
 
     /// What one session alone adds; nothing without one.
-    public init(of fold: SessionFold?) {
+    package init(of fold: SessionFold?) {
         self.init(of: fold?.session.logPosition.partition ?? 0)
         position = .start(of: 0)
         if let fold { count(from: nil, to: Share(fold)) }
     }
 
     /// Whether nothing is missing from the sums.
-    public var isWhole: Bool { wholeFrom.map { $0 <= position } ?? true }
+    package var isWhole: Bool { wholeFrom.map { $0 <= position } ?? true }
 
     /// Names of the sums, as they are kept.
-    public static let names = [
+    package static let names = [
         "chunks", "size_bytes", "duration_seconds", "errors", "started", "stored_bytes", "worked_chunks",
         "worked_us", "steps", "failures", "stored_chunks", "stored_original_bytes", "stored_payload_bytes",
     ]
 
     /// The sums, in the order of their names; others than so many are no sums.
-    public var values: [Int] {
+    package var values: [Int] {
         get {
             [
                 sums.chunks, sums.sizeBytes, sums.durationSeconds, sums.errors, sums.started,
@@ -151,7 +151,7 @@ public struct PartitionTotals: Sendable, Hashable {
 
 extension RecordingTotals {
     /// Adds the sums of a partition.
-    public mutating func add(_ part: PartitionTotals) {
+    package mutating func add(_ part: PartitionTotals) {
         for (status, count) in part.sessions where status != .deleted {
             sessions[status, default: 0] +|= count
         }
@@ -182,23 +182,23 @@ extension PartitionTotals {
     var counts: Sums { sums }
 
     /// Whether the same is counted, whatever it was counted up to.
-    public func agrees(with other: PartitionTotals) -> Bool {
+    package func agrees(with other: PartitionTotals) -> Bool {
         sessions == other.sessions && sums == other.sums && minimum_ms == other.minimum_ms
             && maximum_ms == other.maximum_ms
     }
 }
 
 /// The sums of all partitions that a projection has to do with.
-public struct TotalsBook: Sendable, Hashable {
+package struct TotalsBook: Sendable, Hashable {
     /// Which rebuild they come from; empty for none. Those of another one are not known.
-    public var lineage: String
+    package var lineage: String
     /// What is known.
-    public var known: [Int: PartitionTotals]
+    package var known: [Int: PartitionTotals]
     /// Partitions that were read in part without being counted.
-    public var unknown: Set<Int>
+    package var unknown: Set<Int>
 
     /// A book from what is kept.
-    public init(lineage: String, known: [Int: PartitionTotals], unknown: Set<Int>) {
+    package init(lineage: String, known: [Int: PartitionTotals], unknown: Set<Int>) {
         self.lineage = lineage
         self.known = known
         self.unknown = unknown
@@ -206,22 +206,22 @@ public struct TotalsBook: Sendable, Hashable {
 
     /// The sums of a partition, those before its first event where it was never read; nil where they are
     /// not known.
-    public subscript(partition: Int) -> PartitionTotals? {
+    package subscript(partition: Int) -> PartitionTotals? {
         if let totals = known[partition] { return totals }
         return unknown.contains(partition) ? nil : PartitionTotals(of: partition)
     }
 
     /// Whether there are sums, and nothing is missing from them.
-    public var isWhole: Bool { unknown.isEmpty && !known.isEmpty && known.values.allSatisfy(\.isWhole) }
+    package var isWhole: Bool { unknown.isEmpty && !known.isEmpty && known.values.allSatisfy(\.isWhole) }
 
     /// Says that a partition's sums are not known any more.
-    public mutating func lose(_ partition: Int) {
+    package mutating func lose(_ partition: Int) {
         known[partition] = nil
         unknown.insert(partition)
     }
 
     /// Nothing up to there is left to be counted.
-    public mutating func pass(_ position: LogPosition) {
+    package mutating func pass(_ position: LogPosition) {
         guard var totals = self[position.partition], totals.position < position else { return }
         totals.position = position
         if totals.isWhole { totals.wholeFrom = nil }

@@ -3,19 +3,19 @@ internal import EventSourcing
 
 /// The fold of a session's history behind its `PipelineView`: what is shown, and what has to be
 /// remembered beyond it.
-public struct PipelineFold: Sendable, Hashable {
+package struct PipelineFold: Sendable, Hashable {
     /// State of the pipeline's own machine.
-    public private(set) var state: PipelineState
+    package private(set) var state: PipelineState
     /// Chunks that have to go through every stage.
-    public private(set) var chunkCount: Int
+    package private(set) var chunkCount: Int
     /// Frames in them.
-    public private(set) var frameCount: Int
+    package private(set) var frameCount: Int
     /// Whether no more chunks will come.
-    public private(set) var isClosed: Bool
+    package private(set) var isClosed: Bool
     private var base: PipelineView
 
     /// The stages that a chunk goes through, in order.
-    public static let stageNames = ["compress", "encrypt", "validate", "store"]
+    package static let stageNames = ["compress", "encrypt", "validate", "store"]
 
     /// The pipeline of a session that was just made.
     init(created payload: SessionEvent.Created, _ stamp: EventStamp) {
@@ -27,7 +27,7 @@ public struct PipelineFold: Sendable, Hashable {
     }
 
     /// A fold that was kept.
-    public init(
+    package init(
         kept view: PipelineView, state: PipelineState, chunkCount: Int, frameCount: Int, isClosed: Bool
     ) {
         var base = view
@@ -43,12 +43,12 @@ public struct PipelineFold: Sendable, Hashable {
     }
 
     /// The session whose pipeline it is.
-    public var sessionID: String { base.sessionID }
+    package var sessionID: String { base.sessionID }
     /// Sequence of the last event taken in.
-    public var version: UInt64 { base.version }
+    package var version: UInt64 { base.version }
 
     /// What is shown of it.
-    public var view: PipelineView {
+    package var view: PipelineView {
         var view = base
         view.status = state.readModelStatus
         var errors = 0
@@ -66,7 +66,7 @@ public struct PipelineFold: Sendable, Hashable {
     }
 
     /// Takes in the next event of the session's history.
-    public mutating func evolve(_ fact: RecordingEvent, _ stamp: EventStamp) {
+    package mutating func evolve(_ fact: RecordingEvent, _ stamp: EventStamp) {
         switch fact {
         case .session(.stopped), .session(.failed), .session(.deleted): isClosed = true
         case .session: break

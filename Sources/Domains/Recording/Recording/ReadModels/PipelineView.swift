@@ -1,27 +1,25 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 /// A session's pipeline as dashboards see it: the read model of collection `pipeline` (seed 000).
-public struct PipelineView: Sendable, Hashable {
+package struct PipelineView: Sendable, Hashable {
     /// The session whose pipeline it is.
-    public var sessionID: String
+    package var sessionID: String
     /// `inactive`, `active`, `paused`, `error` or `stopped` (`PipelineState.readModelStatus`).
-    public var status: String
+    package var status: String
     /// The stages in the order of work.
-    public var stages: [StageView]
+    package var stages: [StageView]
     /// What all stages did together.
-    public var overall: PipelineMetrics
+    package var overall: PipelineMetrics
     /// When the session was made.
-    public var createdAt: Timestamp
+    package var createdAt: Timestamp
     /// When the last event that it contains happened.
-    public var updatedAt: Timestamp
+    package var updatedAt: Timestamp
     /// Sequence of that event.
-    public var version: UInt64
+    package var version: UInt64
     /// Place of that event in the log.
-    public var logPosition: LogPosition
-
-    /// A pipeline from its parts.
-    public init(
+    package var logPosition: LogPosition
+    package init(
         sessionID: String, status: String, stages: [StageView], overall: PipelineMetrics,
         createdAt: Timestamp, last stamp: EventStamp
     ) {
@@ -37,24 +35,24 @@ public struct PipelineView: Sendable, Hashable {
 }
 
 /// What all stages of a pipeline did together.
-public struct PipelineMetrics: Sendable, Hashable {
+package struct PipelineMetrics: Sendable, Hashable {
     /// Milliseconds of work of all stages.
-    public var totalProcessing_ms = 0.0
+    package var totalProcessing_ms = 0.0
     /// Recorded frames per second of work of all stages; 0 before any work.
-    public var throughputFPS = 0.0
+    package var throughputFPS = 0.0
     /// Chunks given up against all that a stage was done with, 0...1.
-    public var errorRate = 0.0
+    package var errorRate = 0.0
     /// Memory is the workers', not a session's: always 0.
-    public var memoryUsageBytes = 0
+    package var memoryUsageBytes = 0
     /// Processor time is the workers', not a session's: always 0.
-    public var cpuUsagePercent = 0.0
+    package var cpuUsagePercent = 0.0
 
     /// Metrics of a pipeline without work.
-    public init() {}
+    package init() {}
 }
 
 /// What a stage is doing, as seed 000 names it.
-public enum StageStatus: String, Sendable, CaseIterable {
+package enum StageStatus: String, Sendable, CaseIterable {
     /// It waits for the pipeline to start, or the pipeline has ended without work for it.
     case inactive
     /// It works, or waits for chunks.
@@ -68,31 +66,31 @@ public enum StageStatus: String, Sendable, CaseIterable {
 }
 
 /// One stage of a session's pipeline.
-public struct StageView: Sendable, Hashable {
+package struct StageView: Sendable, Hashable {
     /// Its name.
-    public var name: String
+    package var name: String
     /// What it is doing.
-    public var status: StageStatus = .inactive
+    package var status: StageStatus = .inactive
     /// When it last finished a chunk.
-    public var lastProcessed: Timestamp?
+    package var lastProcessed: Timestamp?
     /// Chunks it finished.
-    public var itemsProcessed = 0
+    package var itemsProcessed = 0
     /// Chunks it gave up.
-    public var errorsCount = 0
+    package var errorsCount = 0
     /// Milliseconds it worked, all chunks together.
-    public var processing_ms = 0.0
+    package var processing_ms = 0.0
     /// Why it gave up its last chunk; nil when it finished one since.
-    public var errorMessage: String?
+    package var errorMessage: String?
     /// Tries beyond the first, of the chunks it gave up.
-    public var retryCount = 0
+    package var retryCount = 0
     /// Tries that a chunk gets.
-    public var maxRetries = 3
+    package var maxRetries = 3
 
     /// A stage that has done nothing.
-    public init(name: String) { self.name = name }
+    package init(name: String) { self.name = name }
 
     /// Chunks per second of work; 0 before any work.
-    public var throughputPerSecond: Double { .perSecond(itemsProcessed, ofWork_ms: processing_ms) }
+    package var throughputPerSecond: Double { .perSecond(itemsProcessed, ofWork_ms: processing_ms) }
 
     mutating func succeed(_ milliseconds: Double, _ time: Timestamp) {
         itemsProcessed +|= 1

@@ -1,13 +1,13 @@
-public import EventSourcing
+package import EventSourcing
 
 /// A document's state in memory, and what the next write has to know about it.
-public final class Projected<Model> {
+package final class Projected<Model> {
     /// What it says.
-    public fileprivate(set) var model: Model
+    package fileprivate(set) var model: Model
     /// Whether it was folded from its first event in this batch, and is thus most likely not stored yet.
-    public fileprivate(set) var isNew: Bool
+    package fileprivate(set) var isNew: Bool
     /// Where the first event stands that was taken into it since it was written last; nil when there is none.
-    public fileprivate(set) var since: LogPosition?
+    package fileprivate(set) var since: LogPosition?
     fileprivate var isTouched = false
 
     fileprivate init(_ model: Model, isNew: Bool) {
@@ -30,21 +30,21 @@ public final class Projected<Model> {
 /// there is one content per version, and taking in an event again is noticed by its sequence. A first event
 /// starts afresh without looking at what is stored; hence going through the log from its beginning repairs
 /// everything, whatever the database contains.
-public struct ProjectionFolder {
+package struct ProjectionFolder {
     private var folds: GenerationCache<Projected<SessionFold>>
     private var chunks: GenerationCache<Projected<ChunkView>>
     /// Sessions that the events since the last `finish` concern.
-    public private(set) var touchedFolds: [Projected<SessionFold>] = []
+    package private(set) var touchedFolds: [Projected<SessionFold>] = []
     /// Chunks that they concern.
-    public private(set) var touchedChunks: [Projected<ChunkView>] = []
+    package private(set) var touchedChunks: [Projected<ChunkView>] = []
     /// Records of the audit trail. Each is a document by itself and never changes, so that nothing of them
     /// is loaded, kept or checked for gaps.
-    public private(set) var records: [AuditView] = []
+    package private(set) var records: [AuditView] = []
     /// The sums that are kept along, by partition; nil where nobody keeps them.
-    public var totals: TotalsBook?
+    package var totals: TotalsBook?
     /// Whether the events are those of a session that was held back: what stands up to the counted position
     /// is counted now, and what stands behind it when it comes by itself.
-    public var isResuming = false
+    package var isResuming = false
     // What is used between two writes is held here, however small the caches are.
     private var batchFolds: [String: Projected<SessionFold>] = [:]
     private var batchChunks: [String: Projected<ChunkView>] = [:]
@@ -53,7 +53,7 @@ public struct ProjectionFolder {
 
     /// A folder that keeps so many states in memory; up to twice as many at times.
     /// - Parameter readsHistories: whether a session can be read again from the log.
-    public init(sessionLimit: Int, chunkLimit: Int, readsHistories: Bool = true) {
+    package init(sessionLimit: Int, chunkLimit: Int, readsHistories: Bool = true) {
         self.readsHistories = readsHistories
         folds = GenerationCache(limit: sessionLimit)
         chunks = GenerationCache(limit: chunkLimit)
@@ -61,7 +61,7 @@ public struct ProjectionFolder {
 
     /// Takes a look at the next events; answers which states have to be loaded and adopted before they
     /// are folded. What was touched before stays so until `finish`.
-    public mutating func begin(_ events: [RecordedEvent]) -> (sessions: [String], chunks: [String]) {
+    package mutating func begin(_ events: [RecordedEvent]) -> (sessions: [String], chunks: [String]) {
         var missingSessions: Set<String> = []
         var missingChunks: Set<String> = []
         var newSessions: Set<String> = []
@@ -94,19 +94,19 @@ public struct ProjectionFolder {
 
     /// Takes over a stored fold. It is written again with its batch: when the database was dropped between
     /// two writes the fold may be there without the documents that it belongs to.
-    public mutating func adopt(_ fold: SessionFold) {
+    package mutating func adopt(_ fold: SessionFold) {
         let state = Projected(fold, isNew: false)
         keep(state)
         touch(state)
     }
 
     /// Takes over a stored chunk.
-    public mutating func adopt(_ chunk: ChunkView) {
+    package mutating func adopt(_ chunk: ChunkView) {
         keep(Projected(chunk, isNew: false))
     }
 
     /// Takes in the next event of a batch.
-    public mutating func fold(_ event: RecordedEvent) throws(FoldFailure) {
+    package mutating func fold(_ event: RecordedEvent) throws(FoldFailure) {
         if AuditRecord.isHistory(event.partitionKey) {
             do { records.append(try AuditView(event)) } catch { throw malformed(error, event) }
             return
@@ -222,7 +222,7 @@ public struct ProjectionFolder {
     ///     May throw instead: the gap itself, where nothing can be read.
     ///   - failure: what a failure of the fold is to the caller.
     /// - Returns: how many sessions were read again.
-    public mutating func take<Failure: Error>(
+    package mutating func take<Failure: Error>(
         _ events: [RecordedEvent],
         load: (_ sessions: [String], _ chunks: [String]) throws(Failure) -> ([SessionFold], [ChunkView]),
         history: (_ gap: FoldFailure, _ event: RecordedEvent, _ sequence: UInt64) throws(Failure) ->
@@ -304,7 +304,7 @@ public struct ProjectionFolder {
     }
 
     /// What was touched has been taken away to be written.
-    public mutating func finish() {
+    package mutating func finish() {
         for state in touchedFolds { state.settle() }
         for state in touchedChunks { state.settle() }
         touchedFolds = []
@@ -315,13 +315,13 @@ public struct ProjectionFolder {
     }
 
     /// Forgets everything, after a batch that may have been written in part.
-    public mutating func forget() {
+    package mutating func forget() {
         forgetStates()
         totals = nil
     }
 
     /// Forgets the states, and keeps the sums.
-    public mutating func forgetStates() {
+    package mutating func forgetStates() {
         finish()
         folds.removeAll()
         chunks.removeAll()

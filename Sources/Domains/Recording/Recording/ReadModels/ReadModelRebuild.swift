@@ -1,8 +1,8 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 /// Which read models are built again.
-public enum RebuildScope: Sendable, Hashable {
+package enum RebuildScope: Sendable, Hashable {
     /// All of them.
     case everything
     /// One collection, by its name: `sessions`, `chunks`, `pipeline` or `audit`.
@@ -12,9 +12,9 @@ public enum RebuildScope: Sendable, Hashable {
 }
 
 /// A document in which what is shown and what the log says differ.
-public struct ReadModelDifference: Sendable, Hashable {
+package struct ReadModelDifference: Sendable, Hashable {
     /// How they differ.
-    public enum Kind: Sendable, Hashable {
+    package enum Kind: Sendable, Hashable {
         /// The log knows it, the read model does not have it.
         case missing
         /// The read model has it, the log does not know it.
@@ -24,14 +24,12 @@ public struct ReadModelDifference: Sendable, Hashable {
     }
 
     /// The collection of the document.
-    public var collection: String
+    package var collection: String
     /// The document's own id: a session's or a chunk's.
-    public var key: String
+    package var key: String
     /// How they differ.
-    public var kind: Kind
-
-    /// A difference from its parts.
-    public init(collection: String, key: String, _ kind: Kind) {
+    package var kind: Kind
+    package init(collection: String, key: String, _ kind: Kind) {
         self.collection = collection
         self.key = key
         self.kind = kind
@@ -39,55 +37,53 @@ public struct ReadModelDifference: Sendable, Hashable {
 }
 
 /// What came of comparing the read models that are shown with those that were built beside them.
-public struct ReadModelComparison: Sendable, Hashable {
+package struct ReadModelComparison: Sendable, Hashable {
     /// Differences that are listed; the others are counted only.
-    public static let listedLimit = 1_000
+    package static let listedLimit = 1_000
 
     /// Documents that were built from the log and compared.
-    public var documents = 0
+    package var documents = 0
     /// Documents that differ.
-    public var differences = 0
+    package var differences = 0
     /// The first of them.
-    public var listed: [ReadModelDifference] = []
+    package var listed: [ReadModelDifference] = []
     /// Documents among those that differ of which more is shown than was built.
-    public var ahead = 0
+    package var ahead = 0
     /// Documents that could not be decided on yet: what is shown is still behind the log, or moved on
     /// while it was looked at.
-    public var unsettled = 0
+    package var unsettled = 0
 
     /// A comparison of nothing.
-    public init() {}
+    package init() {}
 
     /// Counts a difference, and lists it as long as there is room.
-    public mutating func add(_ difference: ReadModelDifference) {
+    package mutating func add(_ difference: ReadModelDifference) {
         differences += 1
         if listed.count < Self.listedLimit { listed.append(difference) }
     }
 }
 
 /// How far a rebuild is.
-public struct RebuildProgress: Sendable, Hashable {
+package struct RebuildProgress: Sendable, Hashable {
     /// What is being done.
-    public enum Step: String, Sendable {
+    package enum Step: String, Sendable {
         case rebuilding, comparing, settling, swapping
     }
 
     /// What is being done.
-    public var step: Step
+    package var step: Step
     /// Events of the log that are built, those of an interrupted run that it goes on with included.
-    public var events: Int
+    package var events: Int
     /// Events that are to be built; 0 when that is not known.
-    public var total: Int
-
-    /// Progress from its parts.
-    public init(step: Step, events: Int, total: Int) {
+    package var total: Int
+    package init(step: Step, events: Int, total: Int) {
         self.step = step
         self.events = events
         self.total = total
     }
 
     /// How much of the building is done, from 0 to 100; nil when it is not known.
-    public var percent: Int? {
+    package var percent: Int? {
         guard total > 0 else { return nil }
         // Both were read: their product may be larger than any number here.
         return total.dividingFullWidth(min(max(0, events), total).multipliedFullWidth(by: 100)).quotient
@@ -95,21 +91,21 @@ public struct RebuildProgress: Sendable, Hashable {
 }
 
 /// A rebuild that is at work, or was when it was last heard of.
-public struct RunningRebuild: Sendable, Hashable {
+package struct RunningRebuild: Sendable, Hashable {
     /// Who does it, for people.
-    public var worker: String
+    package var worker: String
     /// Since when.
-    public var since: Timestamp?
+    package var since: Timestamp?
     /// How far it was.
-    public var progress: RebuildProgress?
+    package var progress: RebuildProgress?
     /// Until when it is taken for running if nothing more is heard of it. It changes as long as there is life
     /// in it.
-    public var until: Timestamp
+    package var until: Timestamp
     /// Milliseconds until then, by the database's clock.
-    public var left_ms: Int
+    package var left_ms: Int
 
     /// A rebuild from what is known of it.
-    public init(
+    package init(
         worker: String, since: Timestamp?, progress: RebuildProgress?, until: Timestamp, left_ms: Int
     ) {
         self.worker = worker
@@ -122,7 +118,7 @@ public struct RunningRebuild: Sendable, Hashable {
 
 /// Read models that are built from the log beside those that are shown, compared with them, and put in
 /// their place. Calls block; one thread.
-public protocol ReadModelRebuild: AnyObject {
+package protocol ReadModelRebuild: AnyObject {
     /// Takes up what an interrupted rebuild of the same scope left, or begins afresh; answers after which
     /// positions to go on.
     func begin() throws -> [Int: LogPosition]

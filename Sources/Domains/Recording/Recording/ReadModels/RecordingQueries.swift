@@ -1,98 +1,96 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 /// Which sessions are asked for; absent criteria match all. Deleted ones are found by their status only.
-public struct SessionFilter: Sendable, Hashable {
+package struct SessionFilter: Sendable, Hashable {
     /// Where they are in their life.
-    public var status: SessionStatus?
+    package var status: SessionStatus?
     /// Exact project.
-    public var project: String?
+    package var project: String?
     /// Exact environment.
-    public var environment: String?
+    package var environment: String?
     /// One of their tags.
-    public var tag: String?
+    package var tag: String?
     /// Exact owner.
-    public var owner: String?
+    package var owner: String?
     /// Whether a case holds them.
-    public var isHeld: Bool?
+    package var isHeld: Bool?
     /// A case that holds them.
-    public var caseName: String?
+    package var caseName: String?
     /// Whose sessions are shown; nil for everybody's.
-    public var audience: Audience?
+    package var audience: Audience?
 
     /// All sessions but deleted ones.
-    public init() {}
+    package init() {}
 }
 
 /// Which chunks of a session are asked for; absent criteria match all.
-public struct ChunkFilter: Sendable, Hashable {
+package struct ChunkFilter: Sendable, Hashable {
     /// How far they have come.
-    public var status: ChunkStatus?
+    package var status: ChunkStatus?
     /// Captured at this time or later.
-    public var from: Timestamp?
+    package var from: Timestamp?
     /// Captured at this time or earlier.
-    public var to: Timestamp?
+    package var to: Timestamp?
 
     /// All chunks.
-    public init() {}
+    package init() {}
 }
 
 /// A part of an ordered list.
-public struct Page: Sendable, Hashable {
+package struct Page: Sendable, Hashable {
     /// The most items in it.
-    public var limit: Int
+    package var limit: Int
     /// Items before it.
-    public var offset: Int
+    package var offset: Int
 
     /// A part from its bounds; negative ones count as 0.
-    public init(limit: Int, offset: Int = 0) {
+    package init(limit: Int, offset: Int = 0) {
         self.limit = max(0, limit)
         self.offset = max(0, offset)
     }
 }
 
 /// Sums over all sessions that are not deleted.
-public struct RecordingTotals: Sendable, Hashable {
+package struct RecordingTotals: Sendable, Hashable {
     /// Sessions by status; absent where there is none.
-    public var sessions: [SessionStatus: Int] = [:]
+    package var sessions: [SessionStatus: Int] = [:]
     /// Recorded chunks.
-    public var chunks = 0
+    package var chunks = 0
     /// Recorded bytes.
-    public var sizeBytes = 0
+    package var sizeBytes = 0
     /// Seconds recorded.
-    public var durationSeconds = 0
+    package var durationSeconds = 0
     /// Errors.
-    public var errors = 0
+    package var errors = 0
     /// Sessions whose recording began.
-    public var startedCount = 0
+    package var startedCount = 0
     /// Bytes of sealed files.
-    public var storedBytes = 0
+    package var storedBytes = 0
     /// Stored chunks.
-    public var storedChunks = 0
+    package var storedChunks = 0
     /// Recorded bytes of the stored chunks.
-    public var storedOriginalBytes = 0
+    package var storedOriginalBytes = 0
     /// The codec's output of the stored chunks, in bytes.
-    public var storedPayloadBytes = 0
+    package var storedPayloadBytes = 0
     /// What the stages did for all sessions, also for deleted ones; without what they have begun.
-    public var work = WorkTally()
+    package var work = WorkTally()
 
     /// Sums of nothing.
-    public init() {}
+    package init() {}
 }
 
 /// Why a query has no answer. Never that something does not exist: that is an answer.
-public struct QueryFailure: TransientFailure, Sendable, Hashable, CustomStringConvertible {
+package struct QueryFailure: TransientFailure, Sendable, Hashable, CustomStringConvertible {
     /// What happened, to what, and where; free of credentials.
-    public var description: String
+    package var description: String
     /// Whether no server was reached.
-    public var isUnreachable: Bool
+    package var isUnreachable: Bool
     /// What has to happen before it has one.
-    public var remedy: Remedy
+    package var remedy: Remedy
     /// Whether a document is not what Reel wrote, and not the server away: the description names it.
-    public var isOfRecord: Bool
-
-    /// A failure from its parts.
-    public init(_ description: String, isUnreachable: Bool, remedy: Remedy, isOfRecord: Bool = false) {
+    package var isOfRecord: Bool
+    package init(_ description: String, isUnreachable: Bool, remedy: Remedy, isOfRecord: Bool = false) {
         self.description = description
         self.isUnreachable = isUnreachable
         self.remedy = remedy
@@ -102,7 +100,7 @@ public struct QueryFailure: TransientFailure, Sendable, Hashable, CustomStringCo
 
 /// What dashboards and the API ask the read models. Calls block and may come from several threads; what
 /// they answer can lag behind the log.
-public protocol RecordingQueries: Sendable {
+package protocol RecordingQueries: Sendable {
     /// Sessions from a place on, the newest first.
     func sessions(
         _ filter: SessionFilter, from start: ListStart, limit: Int
@@ -144,25 +142,25 @@ public protocol RecordingQueries: Sendable {
 
 extension RecordingQueries {
     /// Sessions, the newest first.
-    public func sessions(_ filter: SessionFilter, _ page: Page) throws(QueryFailure) -> [SessionView] {
+    package func sessions(_ filter: SessionFilter, _ page: Page) throws(QueryFailure) -> [SessionView] {
         try sessions(filter, from: .offset(page.offset), limit: page.limit)
     }
 }
 
 extension SessionView {
     /// Its place in lists.
-    public var listPlace: ListCursor.Place { .session(created_ms: createdAt.milliseconds, id: sessionID) }
+    package var listPlace: ListCursor.Place { .session(created_ms: createdAt.milliseconds, id: sessionID) }
 }
 
 extension SessionFilter {
     /// Whether a session's ownership is one that is asked for and may be shown.
-    public func admits(_ ownership: Ownership) -> Bool {
+    package func admits(_ ownership: Ownership) -> Bool {
         (owner == nil || ownership.owner == owner) && (project == nil || ownership.project == project)
             && (audience?.sees(ownership) ?? true)
     }
 
     /// Whether a session is one of those that are asked for.
-    public func matches(_ session: SessionView) -> Bool {
+    package func matches(_ session: SessionView) -> Bool {
         (status == nil ? session.status != .deleted : session.status == status)
             && (environment == nil || session.metadata.environment == environment)
             && (tag.map(session.metadata.tags.contains) ?? true)
@@ -172,7 +170,7 @@ extension SessionFilter {
     }
 
     /// Whether nothing but ownership is asked about.
-    public var isOfOwnershipAlone: Bool {
+    package var isOfOwnershipAlone: Bool {
         status == nil && environment == nil && tag == nil && isHeld == nil && caseName == nil
     }
 }

@@ -1,20 +1,20 @@
 /// Everything that is folded from a session's whole history: its session and its pipeline read model,
 /// which always stand at the same version, and the exact sums behind them.
-public struct SessionFold: Sendable, Hashable {
+package struct SessionFold: Sendable, Hashable {
     /// The session.
-    public private(set) var session: SessionView
+    package private(set) var session: SessionView
     /// The sums behind its statistics.
-    public private(set) var tally: SessionTally
+    package private(set) var tally: SessionTally
     /// Its pipeline.
-    public private(set) var pipeline: PipelineFold
+    package private(set) var pipeline: PipelineFold
 
     /// The session's id.
-    public var sessionID: String { session.sessionID }
+    package var sessionID: String { session.sessionID }
     /// Sequence of the last event taken in.
-    public var version: UInt64 { session.version }
+    package var version: UInt64 { session.version }
 
     /// The fold of the first event; nil when that does not make a session.
-    public init?(_ first: RecordingEvent, _ stamp: EventStamp) {
+    package init?(_ first: RecordingEvent, _ stamp: EventStamp) {
         guard case .session(.created(let payload)) = first, let session = SessionView(first, stamp) else {
             return nil
         }
@@ -25,7 +25,7 @@ public struct SessionFold: Sendable, Hashable {
     }
 
     /// A fold that was kept; nil when its parts are not of one session and one version.
-    public init?(session: SessionView, tally: SessionTally, pipeline: PipelineFold) {
+    package init?(session: SessionView, tally: SessionTally, pipeline: PipelineFold) {
         guard session.sessionID == pipeline.sessionID, session.version == pipeline.version else { return nil }
         self.session = session
         self.tally = tally
@@ -33,7 +33,7 @@ public struct SessionFold: Sendable, Hashable {
     }
 
     /// Takes in the next event of the history.
-    public mutating func evolve(_ fact: RecordingEvent, _ stamp: EventStamp) {
+    package mutating func evolve(_ fact: RecordingEvent, _ stamp: EventStamp) {
         session.evolve(fact, stamp)
         tally.evolve(fact)
         session.statistics = tally.statistics(of: session.media)

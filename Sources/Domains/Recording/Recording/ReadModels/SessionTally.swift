@@ -4,39 +4,39 @@ internal import Base
 ///
 /// The statistics are rounded and mixed (whole seconds, ratios), so a fold that went on from them alone
 /// would drift with every restart; the tally keeps the exact sums.
-public struct SessionTally: Sendable, Hashable {
+package struct SessionTally: Sendable, Hashable {
     /// The time of what was recorded.
-    public var clock = MediaClock()
+    package var clock = MediaClock()
     /// Whether a file is recorded: when its bytes were read says nothing about the time in it.
-    public var isFile = false
+    package var isFile = false
     /// Recorded chunks.
-    public var chunkCount = 0
+    package var chunkCount = 0
     /// Recorded bytes.
-    public var sizeBytes = 0
+    package var sizeBytes = 0
     /// Recorded frames.
-    public var frameCount = 0
+    package var frameCount = 0
     /// Frames that the source lost.
-    public var droppedFrames = 0
+    package var droppedFrames = 0
     /// How good the source says that the chunks are.
-    public var quality = QualityTally()
+    package var quality = QualityTally()
     /// What the stages did.
-    public var work = WorkTally()
+    package var work = WorkTally()
     /// Chunks that were given up, and the session's own failure.
-    public var errorCount = 0
+    package var errorCount = 0
     /// Chunks in the chunk store.
-    public var storedCount = 0
+    package var storedCount = 0
     /// Recorded bytes of the stored chunks.
-    public var storedOriginalBytes = 0
+    package var storedOriginalBytes = 0
     /// The codec's output of the stored chunks.
-    public var storedPayloadBytes = 0
+    package var storedPayloadBytes = 0
     /// Sealed files of the stored chunks.
-    public var storedFileBytes = 0
+    package var storedFileBytes = 0
 
     /// A tally of nothing.
-    public init() {}
+    package init() {}
 
     /// Takes in the next event of the session's history.
-    public mutating func evolve(_ fact: RecordingEvent) {
+    package mutating func evolve(_ fact: RecordingEvent) {
         switch fact {
         case .chunk(let event): count(event)
         case .session(let event): evolve(event)
@@ -91,7 +91,7 @@ public struct SessionTally: Sendable, Hashable {
     }
 
     /// The statistics that follow from it, and from the facts of the film that is recorded.
-    public func statistics(of film: MediaFacts?) -> SessionStatistics {
+    package func statistics(of film: MediaFacts?) -> SessionStatistics {
         let milliseconds = media_ms(of: film)
         let frames = frames(of: film)
         return SessionStatistics(

@@ -1,49 +1,49 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 /// A session as dashboards see it: the read model of collection `sessions` (seed 000).
 ///
 /// A pure fold of the session's history. Two folds of the same history up to the same sequence are equal,
 /// wherever and whenever they were made: nothing in it comes from a clock or from the order of writes.
-public struct SessionView: Sendable, Hashable {
+package struct SessionView: Sendable, Hashable {
     /// Its id.
-    public var sessionID: String
+    package var sessionID: String
     /// Its name.
-    public var name: String
+    package var name: String
     /// Where it is in its life.
-    public var status: SessionStatus
+    package var status: SessionStatus
     /// When it was made.
-    public var createdAt: Timestamp
+    package var createdAt: Timestamp
     /// When a recorder first began.
-    public var startedAt: Timestamp?
+    package var startedAt: Timestamp?
     /// When the recording ended.
-    public var stoppedAt: Timestamp?
+    package var stoppedAt: Timestamp?
     /// The desktop that is recorded; nil where nobody stated it.
-    public var rdp: RDPConfig?
+    package var rdp: RDPConfig?
     /// How it is recorded.
-    public var recording: RecordingConfig
+    package var recording: RecordingConfig
     /// How it is kept.
-    public var storage: StorageConfig
+    package var storage: StorageConfig
     /// What people say about it.
-    public var metadata: SessionMetadata
+    package var metadata: SessionMetadata
     /// The cases that hold it, in the order in which they were set.
-    public var holds: [LegalHold] = []
+    package var holds: [LegalHold] = []
     /// What the film says of itself that was recorded; nil where there is none, or nobody has looked.
-    public var media: MediaFacts?
+    package var media: MediaFacts?
     /// Its last verification; nil when there was none.
-    public var verification: VerificationView?
+    package var verification: VerificationView?
     /// What was recorded; computed by `SessionFold` from exact sums.
-    public var statistics: SessionStatistics
+    package var statistics: SessionStatistics
     /// When the last event that it contains happened, verifications left aside: they change nothing of it,
     /// and must not make anybody keep it for longer.
-    public var updatedAt: Timestamp
+    package var updatedAt: Timestamp
     /// Sequence of that event.
-    public var version: UInt64
+    package var version: UInt64
     /// Place of that event in the log.
-    public var logPosition: LogPosition
+    package var logPosition: LogPosition
 
     /// The session after its first event; nil when that does not make a session.
-    public init?(_ first: RecordingEvent, _ stamp: EventStamp) {
+    package init?(_ first: RecordingEvent, _ stamp: EventStamp) {
         guard case .session(.created(let payload)) = first else { return nil }
         self.init(
             sessionID: payload.sessionID, name: payload.name, status: .created, createdAt: stamp.time,
@@ -54,7 +54,7 @@ public struct SessionView: Sendable, Hashable {
     }
 
     /// A session from its parts, without statistics.
-    public init(
+    package init(
         sessionID: String, name: String, status: SessionStatus, createdAt: Timestamp, rdp: RDPConfig?,
         recording: RecordingConfig, storage: StorageConfig, metadata: SessionMetadata, updatedAt: Timestamp,
         version: UInt64, logPosition: LogPosition
@@ -120,26 +120,24 @@ public struct SessionView: Sendable, Hashable {
 }
 
 /// Statistics of a session, as seed 000 shows them.
-public struct SessionStatistics: Sendable, Hashable {
+package struct SessionStatistics: Sendable, Hashable {
     /// Whole seconds of media: the length of what was recorded (ops/decisions/media-time.md).
-    public var durationSeconds: Int
+    package var durationSeconds: Int
     /// Recorded chunks.
-    public var chunksCount: Int
+    package var chunksCount: Int
     /// Recorded bytes.
-    public var sizeBytes: Int
+    package var sizeBytes: Int
     /// Recorded frames, as far as the source tells them.
-    public var frameCount: Int
+    package var frameCount: Int
     /// Frames that the source lost, as far as it tells.
-    public var droppedFrames: Int
+    package var droppedFrames: Int
     /// Chunks that were given up, and the session's own failure.
-    public var errorCount: Int
+    package var errorCount: Int
     /// Frames per second of media; 0 where frames or length are not known.
-    public var averageFPS: Double
+    package var averageFPS: Double
     /// Codec output against original bytes of the stored chunks, 0...1; 0 when none is stored.
-    public var compressionRatio: Double
-
-    /// Statistics from their parts.
-    public init(
+    package var compressionRatio: Double
+    package init(
         durationSeconds: Int = 0, chunksCount: Int = 0, sizeBytes: Int = 0, frameCount: Int = 0,
         droppedFrames: Int = 0, errorCount: Int = 0, averageFPS: Double = 0, compressionRatio: Double = 0
     ) {

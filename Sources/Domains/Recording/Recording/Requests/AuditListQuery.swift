@@ -1,14 +1,14 @@
 /// `GET /audit`.
-public struct AuditListQuery: Sendable, Hashable {
+package struct AuditListQuery: Sendable, Hashable {
     /// Which records.
-    public var filter = AuditFilter()
+    package var filter = AuditFilter()
     /// The most records on the page, 1 to 1000.
-    public var limit = 50
+    package var limit = 50
     /// Behind which record the page begins; nil for the newest.
-    public var cursor: AuditCursor?
+    package var cursor: AuditCursor?
 
     /// The parameters `session`, `actor`, `action`, `outcome`, `since`, `until`, `limit` and `cursor`.
-    public init(_ parameters: [(name: String, value: String)]) throws(RequestFailure) {
+    package init(_ parameters: [(name: String, value: String)]) throws(RequestFailure) {
         var reader = RequestParameters(parameters)
         filter.session = reader.text("session", lengths: 1...100)
         filter.actor = reader.text("actor", lengths: 1...128)

@@ -1,20 +1,20 @@
-public import Base
+package import Base
 
 /// When a chunk was captured, as its sender says, against the server's clock.
 ///
 /// A time far outside the recording is most likely a mistake of a clock or a time zone. Recordings that were
 /// made before and are uploaded later are lawful, though, and a recorder whose clock is wrong can't help it:
 /// what can have been is taken, and said to whoever sends it. What cannot have been is refused.
-public enum CaptureTime {
+package enum CaptureTime {
     /// A chunk that was captured longer ago is remarked on: a day.
-    public static let pastMilliseconds: Int64 = 86_400_000
+    package static let pastMilliseconds: Int64 = 86_400_000
     /// Clocks differ: so far ahead of ours is nothing to remark on.
-    public static let aheadMilliseconds: Int64 = 300_000
+    package static let aheadMilliseconds: Int64 = 300_000
     /// Farther ahead no clock is by mistake of a time zone: a day.
-    public static let futureMilliseconds: Int64 = 86_400_000
+    package static let futureMilliseconds: Int64 = 86_400_000
 
     /// The rule that a time breaks; nil when it breaks none.
-    public static func violation(_ time: Timestamp, now: Timestamp) -> Violation? {
+    package static func violation(_ time: Timestamp, now: Timestamp) -> Violation? {
         if time.milliseconds < 0 { return Violation("timestamp", "must not be before 1970") }
         if time.milliseconds(since: now) <= futureMilliseconds { return nil }
         return Violation(
@@ -25,7 +25,7 @@ public enum CaptureTime {
 
     /// What is remarkable about a lawful time, in the form of a rule that it does not keep; nil when nothing
     /// is.
-    public static func remark(_ time: Timestamp, now: Timestamp) -> Violation? {
+    package static func remark(_ time: Timestamp, now: Timestamp) -> Violation? {
         let age = now.milliseconds(since: time)
         if age > pastMilliseconds {
             return Violation(
@@ -45,7 +45,7 @@ public enum CaptureTime {
 
 extension JSONWriter {
     /// The answer's member `reel` with what is remarkable about what was sent; none where nothing is.
-    public mutating func remarks(_ remarks: [Violation]) {
+    package mutating func remarks(_ remarks: [Violation]) {
         guard !remarks.isEmpty else { return }
         member("reel") { json in
             json.key("warnings")

@@ -1,33 +1,33 @@
-public import Base
+package import Base
 
 /// What an uploader says of the chunk that it sends as the body of `POST /sessions/{id}/chunks`.
 ///
 /// - `sequence_number` is required, `timestamp` too: both are what cannot be found out from the bytes.
 /// - `sha256` is the digest of the body, hexadecimal; the upload is refused when the bytes differ, and given
 ///   again with the same digest it changes nothing.
-public struct ChunkUpload: Sendable, Hashable {
+package struct ChunkUpload: Sendable, Hashable {
     /// How far ahead of the next chunk one may be uploaded.
-    public static let window = 64
+    package static let window = 64
     /// The longest chunk, in seconds: a year.
-    public static let seconds = 0.0...31_536_000
+    package static let seconds = 0.0...31_536_000
 
     /// Which chunk: its number, and the caller's id or the usual one.
-    public var chunk: ChunkReference
+    package var chunk: ChunkReference
     /// When its first byte was captured.
-    public var capturedAt: Timestamp
+    package var capturedAt: Timestamp
     /// Seconds from its first to its last byte.
-    public var durationSeconds: Double
+    package var durationSeconds: Double
     /// Frames in it; 0 when they are not known.
-    public var frameCount: Int
+    package var frameCount: Int
     /// Frames that the source lost before it.
-    public var droppedFrames: Int
+    package var droppedFrames: Int
     /// How good the source says that it is, 0...100.
-    public var qualityScore: Double?
+    package var qualityScore: Double?
     /// SHA-256 of the body, 64 lower-case hexadecimal digits; nil when the uploader gives none.
-    public var digest: String?
+    package var digest: String?
 
     /// A chunk of which nothing else is said.
-    public init(chunk: ChunkReference, capturedAt: Timestamp) {
+    package init(chunk: ChunkReference, capturedAt: Timestamp) {
         self.chunk = chunk
         self.capturedAt = capturedAt
         (durationSeconds, frameCount, droppedFrames) = (0, 0, 0)
@@ -35,7 +35,7 @@ public struct ChunkUpload: Sendable, Hashable {
 
     /// The parameters `sequence_number`, `chunk_id`, `timestamp`, `duration_seconds`, `frame_count`,
     /// `dropped_frames`, `quality_score` and `sha256`.
-    public init(
+    package init(
         _ parameters: [(name: String, value: String)], ofSession sessionID: String
     ) throws(RequestFailure) {
         var reader = RequestParameters(parameters)

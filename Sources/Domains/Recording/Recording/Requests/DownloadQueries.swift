@@ -1,12 +1,10 @@
 /// For which case and why recorded bytes or a key are taken out; either may be left out.
-public struct Purpose: Sendable, Hashable {
+package struct Purpose: Sendable, Hashable {
     /// The case, 1 to 100 characters.
-    public var caseName: String?
+    package var caseName: String?
     /// Why, 1 to 500 characters.
-    public var reason: String?
-
-    /// A purpose from its parts.
-    public init(caseName: String? = nil, reason: String? = nil) {
+    package var reason: String?
+    package init(caseName: String? = nil, reason: String? = nil) {
         self.caseName = caseName
         self.reason = reason
     }
@@ -18,7 +16,7 @@ public struct Purpose: Sendable, Hashable {
 }
 
 /// What of a chunk is downloaded.
-public enum DownloadForm: String, Sendable, CaseIterable {
+package enum DownloadForm: String, Sendable, CaseIterable {
     /// The bytes as they were recorded.
     case original
     /// The file of the chunk store.
@@ -26,14 +24,14 @@ public enum DownloadForm: String, Sendable, CaseIterable {
 }
 
 /// `GET /sessions/{id}/chunks/{chunk_id}/download`.
-public struct ChunkDownloadQuery: Sendable, Hashable {
+package struct ChunkDownloadQuery: Sendable, Hashable {
     /// Which bytes.
-    public var form: DownloadForm
+    package var form: DownloadForm
     /// What for.
-    public var purpose: Purpose
+    package var purpose: Purpose
 
     /// Reads the query's parameters.
-    public init(_ parameters: [(name: String, value: String)]) throws(RequestFailure) {
+    package init(_ parameters: [(name: String, value: String)]) throws(RequestFailure) {
         var reader = RequestParameters(parameters)
         form = reader.choice("form") ?? .original
         purpose = Purpose(&reader)
@@ -42,12 +40,12 @@ public struct ChunkDownloadQuery: Sendable, Hashable {
 }
 
 /// `GET /sessions/{id}/media`.
-public struct MediaQuery: Sendable, Hashable {
+package struct MediaQuery: Sendable, Hashable {
     /// What for.
-    public var purpose: Purpose
+    package var purpose: Purpose
 
     /// Reads the query's parameters.
-    public init(_ parameters: [(name: String, value: String)]) throws(RequestFailure) {
+    package init(_ parameters: [(name: String, value: String)]) throws(RequestFailure) {
         var reader = RequestParameters(parameters)
         purpose = Purpose(&reader)
         try reader.finish()

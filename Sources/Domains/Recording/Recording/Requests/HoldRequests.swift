@@ -1,14 +1,14 @@
-public import Base
+package import Base
 
 /// `POST /sessions/{id}/hold`: a case holds the session from now on.
-public struct HoldRequest: RequestBody, Hashable {
+package struct HoldRequest: RequestBody, Hashable {
     /// The case, 1 to 100 characters.
-    public var caseName = ""
+    package var caseName = ""
     /// Why, 1 to 500 characters.
-    public var reason = ""
+    package var reason = ""
 
     /// Reads the object.
-    public static func read(_ json: JSONValue) -> (HoldRequest, [Violation]) {
+    package static func read(_ json: JSONValue) -> (HoldRequest, [Violation]) {
         var reader = RequestReader(json)
         var request = HoldRequest()
         if reader.isNoObject { return (request, reader.violations) }
@@ -21,14 +21,14 @@ public struct HoldRequest: RequestBody, Hashable {
 }
 
 /// `DELETE /sessions/{id}/hold`: a case holds the session no longer.
-public struct LiftHoldRequest: RequestBody, Hashable {
+package struct LiftHoldRequest: RequestBody, Hashable {
     /// The case; may be left out where one alone holds the session.
-    public var caseName: String?
+    package var caseName: String?
     /// Why, 1 to 500 characters.
-    public var reason = ""
+    package var reason = ""
 
     /// Reads the object.
-    public static func read(_ json: JSONValue) -> (LiftHoldRequest, [Violation]) {
+    package static func read(_ json: JSONValue) -> (LiftHoldRequest, [Violation]) {
         var reader = RequestReader(json)
         var request = LiftHoldRequest()
         if reader.isNoObject { return (request, reader.violations) }

@@ -1,9 +1,9 @@
 internal import Base
 
 /// From where a page of a list goes.
-public enum ListStart: Sendable, Hashable {
+package enum ListStart: Sendable, Hashable {
     /// The most items that may be skipped by count; a cursor goes as deep as the list.
-    public static let maximumOffset = 1_000_000
+    package static let maximumOffset = 1_000_000
 
     /// Behind so many items. The server passes over all of them.
     case offset(Int)
@@ -11,7 +11,7 @@ public enum ListStart: Sendable, Hashable {
     case after(ListCursor)
 
     /// Items before the page.
-    public var offset: Int {
+    package var offset: Int {
         switch self {
         case .offset(let offset): offset
         case .after(let cursor): cursor.shown
@@ -23,9 +23,9 @@ public enum ListStart: Sendable, Hashable {
 ///
 /// Its text is opaque, at most 320 characters, and good for the list that it was made for alone: a hash over
 /// place, list and filters ends it. It holds no secret and grants nothing.
-public struct ListCursor: Sendable, Hashable {
+package struct ListCursor: Sendable, Hashable {
     /// The last item of the page.
-    public enum Place: Sendable, Hashable {
+    package enum Place: Sendable, Hashable {
         /// A session, by the milliseconds of its creation and its id.
         case session(created_ms: Int64, id: String)
         /// A chunk, by its number.
@@ -33,27 +33,25 @@ public struct ListCursor: Sendable, Hashable {
     }
 
     /// The last item of the page.
-    public var place: Place
+    package var place: Place
     /// Items up to there.
-    public var shown: Int
+    package var shown: Int
     /// Items of the list as they were counted for its first page, so that no page counts them again.
-    public var total: Int
-
-    /// A cursor from its parts.
-    public init(_ place: Place, shown: Int, total: Int) {
+    package var total: Int
+    package init(_ place: Place, shown: Int, total: Int) {
         self.place = place
         self.shown = max(0, shown)
         self.total = max(0, total)
     }
 
     /// The text for the list of this name.
-    public func text(of list: String) -> String {
+    package func text(of list: String) -> String {
         let body = bytes
         return Hexadecimal.text(body + Self.mark(body, list))
     }
 
     /// Reads a text; nil when it is none, or one of another list.
-    public init?(_ text: String, of list: String) {
+    package init?(_ text: String, of list: String) {
         guard text.utf8.count <= 320, let bytes = Hexadecimal.bytes(text), bytes.count > 8 else { return nil }
         let body = Array(bytes.dropLast(8))
         guard Array(bytes.suffix(8)) == Self.mark(body, list) else { return nil }
@@ -113,7 +111,7 @@ private struct ByteReader {
 
 extension SessionFilter {
     /// Name of the list of matching sessions, for cursors: equal exactly for equal filters.
-    public var listName: String {
+    package var listName: String {
         var writer = JSONWriter()
         writer.object { json in
             json.member("status", status?.rawValue)
@@ -134,7 +132,7 @@ extension SessionFilter {
 
 extension ChunkFilter {
     /// Name of the list of a session's matching chunks, for cursors: equal exactly for equal filters.
-    public func listName(ofSession sessionID: String) -> String {
+    package func listName(ofSession sessionID: String) -> String {
         var writer = JSONWriter()
         writer.object { json in
             json.member("session_id", sessionID)

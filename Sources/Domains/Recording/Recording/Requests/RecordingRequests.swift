@@ -1,15 +1,15 @@
-public import Base
+package import Base
 
 /// `POST /recordings/start`: what `SessionOrder` takes, and where the recording comes from. That of a stream
 /// may leave `rdp_config` out.
-public struct RecordingOrder: RequestBody {
+package struct RecordingOrder: RequestBody {
     /// The session that is to be recorded.
-    public var session: SessionOrder
+    package var session: SessionOrder
     /// Where the recording comes from; what is not said is a stream.
-    public var source = CaptureConfig.Source.stream
+    package var source = CaptureConfig.Source.stream
 
     /// Reads the object.
-    public static func read(_ json: JSONValue) -> (RecordingOrder, [Violation]) {
+    package static func read(_ json: JSONValue) -> (RecordingOrder, [Violation]) {
         guard case .object(let members) = json else {
             let (session, violations) = SessionOrder.read(json)
             return (RecordingOrder(session: session), violations)
@@ -32,16 +32,16 @@ public struct RecordingOrder: RequestBody {
 }
 
 /// `POST /chunks/{id}/process`: the next bytes of a recording's stream, as the body.
-public struct StreamAppend: Sendable, Hashable {
+package struct StreamAppend: Sendable, Hashable {
     /// Bytes that were recorded before it; nil when the sender goes by nothing.
-    public var offset: Int?
+    package var offset: Int?
     /// When its first byte was captured; nil for when it arrives.
-    public var capturedAt: Timestamp?
+    package var capturedAt: Timestamp?
     /// Whether bytes that come while the recording is paused end the request; else they are thrown away.
-    public var refusesWhilePaused = false
+    package var refusesWhilePaused = false
 
     /// The parameters `offset`, `timestamp` and `while_paused`.
-    public init(_ parameters: [(name: String, value: String)]) throws(RequestFailure) {
+    package init(_ parameters: [(name: String, value: String)]) throws(RequestFailure) {
         var reader = RequestParameters(parameters)
         offset = reader.integer("offset", 0...Int.max)
         capturedAt = reader.time("timestamp")

@@ -116,18 +116,18 @@ struct RequestParameters {
 }
 
 /// `GET /sessions`.
-public struct SessionListQuery: Sendable, Hashable {
+package struct SessionListQuery: Sendable, Hashable {
     /// Which sessions.
-    public var filter = SessionFilter()
+    package var filter = SessionFilter()
     /// The most sessions on the page, 1 to 100.
-    public var limit = 50
+    package var limit = 50
     /// From where the page goes.
-    public var start = ListStart.offset(0)
+    package var start = ListStart.offset(0)
 
     /// The parameters `status`, `project`, `environment`, `tag`, `owner`, `held`, `case`, `limit`, `offset`
     /// and `cursor`.
     /// - Parameter audience: who asks (`Subject.audience`); nil when everything may be seen.
-    public init(
+    package init(
         _ parameters: [(name: String, value: String)], seenBy audience: Audience?
     ) throws(RequestFailure) {
         var reader = RequestParameters(parameters)
@@ -146,16 +146,16 @@ public struct SessionListQuery: Sendable, Hashable {
 }
 
 /// `GET /sessions/{id}/chunks`.
-public struct ChunkListQuery: Sendable, Hashable {
+package struct ChunkListQuery: Sendable, Hashable {
     /// Which chunks.
-    public var filter = ChunkFilter()
+    package var filter = ChunkFilter()
     /// The most chunks on the page, 1 to 1000.
-    public var limit = 100
+    package var limit = 100
     /// From where the page goes.
-    public var start = ListStart.offset(0)
+    package var start = ListStart.offset(0)
 
     /// The parameters `status`, `start_time`, `end_time`, `limit`, `offset` and `cursor`.
-    public init(
+    package init(
         _ parameters: [(name: String, value: String)], ofSession sessionID: String
     ) throws(RequestFailure) {
         var reader = RequestParameters(parameters)

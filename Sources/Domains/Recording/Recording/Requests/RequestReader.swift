@@ -1,4 +1,4 @@
-public import Base
+package import Base
 internal import EventSourcing
 
 /// Reads one object that somebody sent, and gathers every field that breaks a rule. Never throws: what a
@@ -13,17 +13,17 @@ internal import EventSourcing
 ///   that may be empty, and is refused elsewhere.
 /// - A field that nobody knows is refused, so that a typing error does not pass for a default.
 /// - NaN and infinities are no JSON, and numbers beyond a double are refused with the whole text.
-public struct RequestReader {
+package struct RequestReader {
     /// The most violations that one request lists.
-    public static let maximumViolations = 100
+    package static let maximumViolations = 100
 
     /// What is wrong so far.
-    public private(set) var violations: [Violation] = []
+    package private(set) var violations: [Violation] = []
     private var unread: [JSONValue.Member] = []
     private let prefix: String
 
     /// A reader of a whole body, or of the object at `path`.
-    public init(_ json: JSONValue, path: String = "") {
+    package init(_ json: JSONValue, path: String = "") {
         prefix = path.isEmpty ? "" : path + "."
         if case .object(let members) = json {
             unread = members
@@ -34,7 +34,7 @@ public struct RequestReader {
     }
 
     /// Whether it was no object at all; then nothing else is worth saying of it.
-    public private(set) var isNoObject = false
+    package private(set) var isNoObject = false
 
     /// Takes a member out; what is left at the end is unknown.
     private mutating func take(_ name: String) -> JSONValue? {
@@ -79,17 +79,17 @@ public struct RequestReader {
     }
 
     /// A text.
-    public mutating func read(_ name: String, into text: inout String, required: Bool = false) {
+    package mutating func read(_ name: String, into text: inout String, required: Bool = false) {
         if let given = self.text(name, required: required) { text = given }
     }
 
     /// A text that need not have been stated before, and that null does not empty.
-    public mutating func read(_ name: String, stating text: inout String?, required: Bool = false) {
+    package mutating func read(_ name: String, stating text: inout String?, required: Bool = false) {
         if let given = self.text(name, required: required) { text = given }
     }
 
     /// A text, or none.
-    public mutating func read(_ name: String, into text: inout String?) {
+    package mutating func read(_ name: String, into text: inout String?) {
         guard let value = take(name) else { return }
         if value.isNull {
             text = nil
@@ -101,17 +101,17 @@ public struct RequestReader {
     }
 
     /// A whole number.
-    public mutating func read(_ name: String, into integer: inout Int, required: Bool = false) {
+    package mutating func read(_ name: String, into integer: inout Int, required: Bool = false) {
         if let given = self.integer(name, required: required) { integer = given }
     }
 
     /// A whole number that need not have been stated before, and that null does not empty.
-    public mutating func read(_ name: String, stating integer: inout Int?) {
+    package mutating func read(_ name: String, stating integer: inout Int?) {
         if let given = self.integer(name) { integer = given }
     }
 
     /// A whole number, or none.
-    public mutating func read(_ name: String, into integer: inout Int?) {
+    package mutating func read(_ name: String, into integer: inout Int?) {
         guard let value = take(name) else { return }
         if value.isNull {
             integer = nil
@@ -123,17 +123,17 @@ public struct RequestReader {
     }
 
     /// A truth value.
-    public mutating func read(_ name: String, into flag: inout Bool) {
+    package mutating func read(_ name: String, into flag: inout Bool) {
         if let given = self.flag(name) { flag = given }
     }
 
     /// A truth value that need not have been stated before, and that null does not empty.
-    public mutating func read(_ name: String, stating flag: inout Bool?) {
+    package mutating func read(_ name: String, stating flag: inout Bool?) {
         if let given = self.flag(name) { flag = given }
     }
 
     /// A list of texts.
-    public mutating func read(_ name: String, into texts: inout [String]) {
+    package mutating func read(_ name: String, into texts: inout [String]) {
         guard let value = present(name, required: false) else { return }
         guard let elements = value.array else { return refuse(name, "must be an array of strings") }
         var strings: [String] = []
@@ -149,7 +149,7 @@ public struct RequestReader {
     }
 
     /// An object within; nil when it is absent, or null where that says the same.
-    public mutating func object(_ name: String, required: Bool = false, nullable: Bool = false) -> JSONValue?
+    package mutating func object(_ name: String, required: Bool = false, nullable: Bool = false) -> JSONValue?
     {
         guard let value = take(name) else {
             if required { refuse(name, "is required") }
@@ -165,7 +165,7 @@ public struct RequestReader {
     /// Everything that is wrong, unknown members and the rules of what was read included.
     ///
     /// A field whose value could not be taken is not judged a second time by the value it kept.
-    public mutating func finish(_ rules: [Violation] = []) -> [Violation] {
+    package mutating func finish(_ rules: [Violation] = []) -> [Violation] {
         for member in unread { refuse(Self.shortened(member.name), "is not a field of this request") }
         unread = []
         let broken = Set(violations.map(\.field))
@@ -191,7 +191,7 @@ public struct RequestReader {
 }
 
 /// Why a request was not understood.
-public enum RequestFailure: Error, Sendable, Hashable, CustomStringConvertible {
+package enum RequestFailure: Error, Sendable, Hashable, CustomStringConvertible {
     /// More bytes than any request of its kind has.
     case tooLarge(bytes: Int, most: Int)
     /// No JSON text.
@@ -200,7 +200,7 @@ public enum RequestFailure: Error, Sendable, Hashable, CustomStringConvertible {
     case invalid([Violation])
 
     /// What happened, in a sentence; holds no value that was sent.
-    public var description: String {
+    package var description: String {
         switch self {
         case .tooLarge(let bytes, let most): "the body has \(bytes) bytes, at most \(most) are allowed"
         case .malformed(let error): "the body is no JSON that is accepted: \(error)"
@@ -209,23 +209,23 @@ public enum RequestFailure: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The fields and their rules, where that is what is wrong.
-    public var violations: [Violation] {
+    package var violations: [Violation] {
         if case .invalid(let violations) = self { violations } else { [] }
     }
 }
 
 /// What a client sends as a JSON object.
-public protocol RequestBody: Sendable {
+package protocol RequestBody: Sendable {
     /// Reads the object; the violations that come with it are all that is wrong.
     static func read(_ json: JSONValue) -> (Self, [Violation])
 }
 
 extension RequestBody {
     /// The most bytes that a body may have. The largest lawful one, with every character escaped, has less.
-    public static var maximumBytes: Int { 64 * 1024 }
+    package static var maximumBytes: Int { 64 * 1024 }
 
     /// Reads a body.
-    public init(json bytes: [UInt8]) throws(RequestFailure) {
+    package init(json bytes: [UInt8]) throws(RequestFailure) {
         guard bytes.count <= Self.maximumBytes else {
             throw .tooLarge(bytes: bytes.count, most: Self.maximumBytes)
         }

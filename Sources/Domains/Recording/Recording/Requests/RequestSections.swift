@@ -1,7 +1,7 @@
 internal import Base
 
 /// A part of a request with defaults of its own: a configuration, or the metadata.
-public protocol RequestSection: Sendable, Hashable {
+package protocol RequestSection: Sendable, Hashable {
     /// The defaults.
     init()
     /// Takes over what the reader has; what is absent stays as it is.
@@ -23,7 +23,7 @@ extension RequestSection {
 
 extension RecordingConfig: RequestSection {
     /// Takes over what the reader has.
-    public mutating func read(_ reader: inout RequestReader) {
+    package mutating func read(_ reader: inout RequestReader) {
         reader.read("frame_rate", stating: &frameRate)
         reader.read("resolution", stating: &resolution)
         reader.read("quality", stating: &quality)
@@ -36,7 +36,7 @@ extension RecordingConfig: RequestSection {
 
 extension StorageConfig: RequestSection {
     /// Takes over what the reader has.
-    public mutating func read(_ reader: inout RequestReader) {
+    package mutating func read(_ reader: inout RequestReader) {
         reader.read("retention_days", into: &retentionDays)
         reader.read("max_size_gb", into: &maxSizeGB)
         reader.read("encryption_enabled", into: &encryptionEnabled)
@@ -48,7 +48,7 @@ extension StorageConfig: RequestSection {
 
 extension SessionMetadata: RequestSection {
     /// Takes over what the reader has.
-    public mutating func read(_ reader: inout RequestReader) {
+    package mutating func read(_ reader: inout RequestReader) {
         reader.read("project", into: &project)
         reader.read("environment", into: &environment)
         reader.read("tags", into: &tags)
@@ -60,7 +60,7 @@ extension SessionMetadata: RequestSection {
 
 /// Some fields of a section, to be put over those that it has. What was read keeps to the rules; since no
 /// rule spans two fields, any lawful section keeps to them with the change.
-public struct SectionChange<Section: RequestSection>: Sendable, Hashable {
+package struct SectionChange<Section: RequestSection>: Sendable, Hashable {
     private let json: JSONValue
 
     /// A change from the object that was sent, and everything that is wrong with it.
@@ -69,7 +69,7 @@ public struct SectionChange<Section: RequestSection>: Sendable, Hashable {
     }
 
     /// The section with the change.
-    public func applied(to section: Section) -> Section {
+    package func applied(to section: Section) -> Section {
         var reader = RequestReader(json)
         var section = section
         section.read(&reader)

@@ -1,15 +1,15 @@
-public import Base
+package import Base
 
 /// A session to work with: one that there is, by its `session_id` alone, or a new one, by everything that
 /// `POST /sessions` takes. Body of `POST /pipelines`.
-public enum SessionOrder: RequestBody {
+package enum SessionOrder: RequestBody {
     /// The session of this id.
     case existing(String)
     /// One that is to be made.
     case new(CreateSessionRequest)
 
     /// Reads the object.
-    public static func read(_ json: JSONValue) -> (SessionOrder, [Violation]) {
+    package static func read(_ json: JSONValue) -> (SessionOrder, [Violation]) {
         read(json, isStream: false)
     }
 

@@ -1,50 +1,50 @@
-public import Base
+package import Base
 
 /// The password of a recorded desktop, on its way from a request to where it is sealed. No description of
 /// it, nor of anything that holds it, shows it, and nothing in this module encodes it.
-public struct RDPPassword: Sendable, CustomStringConvertible, CustomDebugStringConvertible,
+package struct RDPPassword: Sendable, CustomStringConvertible, CustomDebugStringConvertible,
     CustomReflectable
 {
     private let text: String
 
     /// A password of 1 to 255 characters; the rule is checked by who reads the request.
-    public init(_ text: String) { self.text = text }
+    package init(_ text: String) { self.text = text }
 
     /// Lends the password's UTF-8 bytes.
-    public func withBytes<Answer>(_ body: ([UInt8]) throws -> Answer) rethrows -> Answer {
+    package func withBytes<Answer>(_ body: ([UInt8]) throws -> Answer) rethrows -> Answer {
         try body(Array(text.utf8))
     }
 
     /// Never the password.
-    public var description: String { "(a password)" }
+    package var description: String { "(a password)" }
     /// Never the password.
-    public var debugDescription: String { description }
+    package var debugDescription: String { description }
     /// Without children.
-    public var customMirror: Mirror { Mirror(self, children: []) }
+    package var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 /// `POST /sessions`.
 ///
 /// Beyond seed 000 it takes `session_id`, for callers that name their sessions themselves. `description`
 /// stands for `metadata.description` and wins over it.
-public struct CreateSessionRequest: RequestBody {
+package struct CreateSessionRequest: RequestBody {
     /// The id that the caller gives; nil when it is left to us.
-    public var sessionID: String?
+    package var sessionID: String?
     /// Its name, 1 to 255 characters.
-    public var name = ""
+    package var name = ""
     /// The desktop, without the password; nil for a stream of which nobody has stated it.
-    public var rdp: RDPConfig?
+    package var rdp: RDPConfig?
     /// The desktop's password, which enters no event and no read model.
-    public var password: RDPPassword?
+    package var password: RDPPassword?
     /// How it is recorded.
-    public var recording = RecordingConfig()
+    package var recording = RecordingConfig()
     /// How it is kept.
-    public var storage = StorageConfig()
+    package var storage = StorageConfig()
     /// What people say about it.
-    public var metadata = SessionMetadata()
+    package var metadata = SessionMetadata()
 
     /// Reads the object.
-    public static func read(_ json: JSONValue) -> (CreateSessionRequest, [Violation]) {
+    package static func read(_ json: JSONValue) -> (CreateSessionRequest, [Violation]) {
         read(json, isStream: false)
     }
 
@@ -105,7 +105,7 @@ public struct CreateSessionRequest: RequestBody {
     }
 
     /// The event's payload. A session without an owner belongs to `owner`, who asked for it.
-    public func creation(
+    package func creation(
         sessionID: String, owner: String?, capture: CaptureConfig
     ) -> SessionEvent.Created {
         var metadata = metadata
@@ -121,23 +121,23 @@ public struct CreateSessionRequest: RequestBody {
 ///
 /// null is the same as absent for `name`, `description` and the configurations; within them it empties what
 /// may be empty (`bitrate`, `project`, `environment`, `description`, `owner`, `priority`).
-public struct UpdateSessionRequest: RequestBody, Hashable {
+package struct UpdateSessionRequest: RequestBody, Hashable {
     /// The new name.
-    public var name: String?
+    package var name: String?
     /// Stands for `metadata.description`, and wins over it.
-    public var description: String?
+    package var description: String?
     /// Changes of how it is recorded.
-    public var recording: SectionChange<RecordingConfig>?
+    package var recording: SectionChange<RecordingConfig>?
     /// Changes of how it is kept.
-    public var storage: SectionChange<StorageConfig>?
+    package var storage: SectionChange<StorageConfig>?
     /// Changes of what people say about it.
-    public var metadata: SectionChange<SessionMetadata>?
+    package var metadata: SectionChange<SessionMetadata>?
 
     /// A request that changes nothing.
-    public init() {}
+    package init() {}
 
     /// Reads the object.
-    public static func read(_ json: JSONValue) -> (UpdateSessionRequest, [Violation]) {
+    package static func read(_ json: JSONValue) -> (UpdateSessionRequest, [Violation]) {
         var reader = RequestReader(json)
         var request = UpdateSessionRequest()
         if reader.isNoObject { return (request, reader.violations) }
@@ -161,7 +161,7 @@ public struct UpdateSessionRequest: RequestBody, Hashable {
     }
 
     /// The event's payload: the parts that become other than they are; nil when none does.
-    public func event(
+    package func event(
         sessionID: String, on current: SessionDescription
     ) -> SessionEvent.Updated? {
         var changed = SessionEvent.Updated(sessionID: sessionID)

@@ -1,8 +1,8 @@
-public import Base
+package import Base
 internal import EventSourcing
 
 /// Who can do something about an error.
-public enum ErrorCategory: String, Sendable, CaseIterable {
+package enum ErrorCategory: String, Sendable, CaseIterable {
     /// Whoever asked, by asking otherwise.
     case userFixable = "user_fixable"
     /// Somebody with more rights, or with access to the system.
@@ -12,7 +12,7 @@ public enum ErrorCategory: String, Sendable, CaseIterable {
 }
 
 /// The codes of errors (DESIGN 3.7).
-public enum ErrorCode: Int, Sendable, CaseIterable {
+package enum ErrorCode: Int, Sendable, CaseIterable {
     case sessionNotFound = 3001
     case invalidConfiguration = 3002
     case existsAlready = 3003
@@ -30,10 +30,10 @@ public enum ErrorCode: Int, Sendable, CaseIterable {
     case dependencyUnavailable = 3015
 
     /// `REEL_ERR_3001` …
-    public var name: String { "REEL_ERR_\(rawValue)" }
+    package var name: String { "REEL_ERR_\(rawValue)" }
 
     /// The HTTP status that goes with it, unless an error names a closer one.
-    public var status: Int {
+    package var status: Int {
         switch self {
         case .sessionNotFound, .chunkNotFound: 404
         case .invalidConfiguration: 422
@@ -50,7 +50,7 @@ public enum ErrorCode: Int, Sendable, CaseIterable {
     }
 
     /// Who can do something about it.
-    public var category: ErrorCategory {
+    package var category: ErrorCategory {
         switch self {
         case .sessionNotFound, .invalidConfiguration, .existsAlready, .wrongState, .chunkNotFound, .pipeline,
             .notAuthenticated, .tooLarge, .malformedRequest:
@@ -62,23 +62,23 @@ public enum ErrorCode: Int, Sendable, CaseIterable {
 }
 
 /// What went wrong with a request, as it is answered: `ErrorInfo` in an `ErrorResponse`.
-public struct ErrorInfo: Error, Sendable, Hashable {
+package struct ErrorInfo: Error, Sendable, Hashable {
     /// Which kind of error.
-    public var code: ErrorCode
+    package var code: ErrorCode
     /// The HTTP status.
-    public var status: Int
+    package var status: Int
     /// What happened, in a sentence of at most 500 characters.
-    public var message: String
+    package var message: String
     /// Every field that breaks a rule.
-    public var violations: [Violation]
+    package var violations: [Violation]
     /// Whole seconds after which trying again makes sense.
-    public var retryAfter: Int?
+    package var retryAfter: Int?
     /// Where the recording goes on, for whoever was about to go on elsewhere.
-    public var next: StreamPlace?
+    package var next: StreamPlace?
 
     /// An error.
     /// - Parameter status: a closer one than the code's, such as 405 or 416 with `malformedRequest`.
-    public init(
+    package init(
         _ code: ErrorCode, _ message: String, status: Int? = nil, violations: [Violation] = [],
         retryAfter: Int? = nil, next: StreamPlace? = nil
     ) {
@@ -91,7 +91,7 @@ public struct ErrorInfo: Error, Sendable, Hashable {
     }
 
     /// A request that was not understood.
-    public init(_ failure: RequestFailure) {
+    package init(_ failure: RequestFailure) {
         switch failure {
         case .tooLarge: self.init(.tooLarge, failure.description)
         case .malformed: self.init(.malformedRequest, failure.description)
@@ -105,7 +105,7 @@ public struct ErrorInfo: Error, Sendable, Hashable {
     }
 
     /// A command that the rules refuse.
-    public init(_ rejection: SessionRejection) {
+    package init(_ rejection: SessionRejection) {
         switch rejection {
         case .notFound: self.init(.sessionNotFound, rejection.description)
         case .exists: self.init(.existsAlready, rejection.description)
@@ -126,13 +126,13 @@ public struct ErrorInfo: Error, Sendable, Hashable {
 
     /// Who can do something about it. With status 500 a dependency is not away: what it has is not right, and
     /// waiting does not help.
-    public var category: ErrorCategory {
+    package var category: ErrorCategory {
         code == .dependencyUnavailable && status == 500 ? .adminRequired : code.category
     }
 
     /// Writes `{"error": …}`.
     /// - Parameter requestID: the request's id, as in the answer's header.
-    public func encode(into json: inout JSONWriter, requestID: String, at time: Timestamp) {
+    package func encode(into json: inout JSONWriter, requestID: String, at time: Timestamp) {
         json.object { json in
             json.member("error") { json in
                 json.member("code", code.name)

@@ -1,8 +1,8 @@
-public import Base
+package import Base
 internal import EventSourcing
 
 /// How something is.
-public enum HealthStatus: String, Sendable, CaseIterable {
+package enum HealthStatus: String, Sendable, CaseIterable {
     /// It works.
     case healthy
     /// It works, and not as it should.
@@ -11,7 +11,7 @@ public enum HealthStatus: String, Sendable, CaseIterable {
     case unhealthy
 
     /// The worst of several; healthy when there is none.
-    public static func worst(of all: some Sequence<HealthStatus>) -> HealthStatus {
+    package static func worst(of all: some Sequence<HealthStatus>) -> HealthStatus {
         all.reduce(.healthy) { worst, next in
             next == .unhealthy || worst == .healthy ? next : worst
         }
@@ -19,18 +19,16 @@ public enum HealthStatus: String, Sendable, CaseIterable {
 }
 
 /// How one part of the system is.
-public struct ServiceHealth: Sendable, Hashable {
+package struct ServiceHealth: Sendable, Hashable {
     /// How it is.
-    public var status: HealthStatus
+    package var status: HealthStatus
     /// When it was looked at.
-    public var lastCheck: Timestamp
+    package var lastCheck: Timestamp
     /// Milliseconds that it took to answer.
-    public var response_ms: Double?
+    package var response_ms: Double?
     /// Why it is not healthy; holds no secret.
-    public var errorMessage: String?
-
-    /// A state from its parts.
-    public init(
+    package var errorMessage: String?
+    package init(
         _ status: HealthStatus, at lastCheck: Timestamp, response_ms: Double? = nil,
         errorMessage: String? = nil
     ) {
@@ -51,18 +49,16 @@ public struct ServiceHealth: Sendable, Hashable {
 }
 
 /// `HealthResponse`: how the system is, part by part.
-public struct HealthResponse: Sendable, Hashable {
+package struct HealthResponse: Sendable, Hashable {
     /// When it was put together.
-    public var timestamp: Timestamp
+    package var timestamp: Timestamp
     /// Services by name: the event log, the projector …
-    public var services: [String: ServiceHealth]
+    package var services: [String: ServiceHealth]
     /// Databases by name.
-    public var database: [String: ServiceHealth]
+    package var database: [String: ServiceHealth]
     /// Places where files are kept, by name.
-    public var storage: [String: ServiceHealth]
-
-    /// A state from its parts.
-    public init(
+    package var storage: [String: ServiceHealth]
+    package init(
         timestamp: Timestamp, services: [String: ServiceHealth] = [:],
         database: [String: ServiceHealth] = [:], storage: [String: ServiceHealth] = [:]
     ) {
@@ -73,12 +69,12 @@ public struct HealthResponse: Sendable, Hashable {
     }
 
     /// The worst of its parts.
-    public var status: HealthStatus {
+    package var status: HealthStatus {
         HealthStatus.worst(of: [services, database, storage].flatMap { $0.values.map(\.status) })
     }
 
     /// Writes the object, the parts in the order of their names.
-    public func encode(into json: inout JSONWriter) {
+    package func encode(into json: inout JSONWriter) {
         json.object { json in
             json.member("status", status.rawValue)
             json.member("timestamp", timestamp)

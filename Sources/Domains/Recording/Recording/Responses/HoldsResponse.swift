@@ -1,21 +1,21 @@
-public import Base
+package import Base
 internal import EventSourcing
 
 /// The cases that hold a session: what setting and lifting a hold answers.
-public struct HoldsResponse: Sendable, Hashable {
+package struct HoldsResponse: Sendable, Hashable {
     /// The session.
-    public var sessionID: String
+    package var sessionID: String
     /// The cases, in the order in which they were set.
-    public var holds: [LegalHold]
+    package var holds: [LegalHold]
 
     /// The cases of a session.
-    public init(_ session: SessionView) {
+    package init(_ session: SessionView) {
         sessionID = session.sessionID
         holds = session.holds
     }
 
     /// Writes the object.
-    public func encode(into json: inout JSONWriter) {
+    package func encode(into json: inout JSONWriter) {
         json.object { json in
             json.member("session_id", sessionID)
             json.member("is_held", !holds.isEmpty)

@@ -1,23 +1,21 @@
-public import Base
+package import Base
 internal import EventSourcing
 
 /// Where a page lies in its list.
-public struct PaginationInfo: Sendable, Hashable {
+package struct PaginationInfo: Sendable, Hashable {
     /// Items in the list.
-    public var total: Int
+    package var total: Int
     /// The most items on the page.
-    public var limit: Int
+    package var limit: Int
     /// Items before the page.
-    public var offset: Int
+    package var offset: Int
     /// Whether items follow.
-    public var hasNext: Bool
+    package var hasNext: Bool
     /// What asks for the page that follows; nil when none does, and where a list has no cursors.
-    public var nextCursor: String?
+    package var nextCursor: String?
     /// Whether items come before.
-    public var hasPrevious: Bool { offset > 0 }
-
-    /// A place from its parts.
-    public init(total: Int, limit: Int, offset: Int, hasNext: Bool, nextCursor: String? = nil) {
+    package var hasPrevious: Bool { offset > 0 }
+    package init(total: Int, limit: Int, offset: Int, hasNext: Bool, nextCursor: String? = nil) {
         self.total = total
         self.limit = limit
         self.offset = offset
@@ -26,13 +24,13 @@ public struct PaginationInfo: Sendable, Hashable {
     }
 
     /// The place of a page that is found by counting.
-    public init(_ page: Page, total: Int) {
+    package init(_ page: Page, total: Int) {
         self.init(
             total: total, limit: page.limit, offset: page.offset, hasNext: page.offset +| page.limit < total)
     }
 
     /// Writes the member `pagination`.
-    public func encode(into json: inout JSONWriter) {
+    package func encode(into json: inout JSONWriter) {
         json.member("pagination") { json in
             json.member("total", total)
             json.member("limit", limit)
@@ -45,21 +43,19 @@ public struct PaginationInfo: Sendable, Hashable {
 }
 
 /// `SessionListResponse`.
-public struct SessionListResponse: Sendable, Hashable {
+package struct SessionListResponse: Sendable, Hashable {
     /// The sessions of the page, the newest first.
-    public var sessions: [SessionView]
+    package var sessions: [SessionView]
     /// Where the page lies.
-    public var pagination: PaginationInfo
-
-    /// A list from its parts.
-    public init(sessions: [SessionView], pagination: PaginationInfo) {
+    package var pagination: PaginationInfo
+    package init(sessions: [SessionView], pagination: PaginationInfo) {
         self.sessions = sessions
         self.pagination = pagination
     }
 
     /// Writes the object.
     /// - Parameter showsHolds: whether responses have the cases that hold the sessions.
-    public func encode(
+    package func encode(
         into json: inout JSONWriter, as form: ViewForm = .response, showsHolds: Bool = false
     ) {
         json.object { json in
@@ -73,20 +69,18 @@ public struct SessionListResponse: Sendable, Hashable {
 }
 
 /// `ChunkListResponse`. Its `pagination.limit` goes up to 1000.
-public struct ChunkListResponse: Sendable, Hashable {
+package struct ChunkListResponse: Sendable, Hashable {
     /// The chunks of the page, in the order of their numbers.
-    public var chunks: [ChunkView]
+    package var chunks: [ChunkView]
     /// Where the page lies.
-    public var pagination: PaginationInfo
-
-    /// A list from its parts.
-    public init(chunks: [ChunkView], pagination: PaginationInfo) {
+    package var pagination: PaginationInfo
+    package init(chunks: [ChunkView], pagination: PaginationInfo) {
         self.chunks = chunks
         self.pagination = pagination
     }
 
     /// Writes the object.
-    public func encode(into json: inout JSONWriter, as form: ViewForm = .response) {
+    package func encode(into json: inout JSONWriter, as form: ViewForm = .response) {
         json.object { json in
             json.key("chunks")
             json.array { list in for chunk in chunks { chunk.encode(into: &list, as: form) } }

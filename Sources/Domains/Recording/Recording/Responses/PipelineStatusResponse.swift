@@ -1,26 +1,26 @@
-public import Base
+package import Base
 internal import EventSourcing
 
 /// What the Pipeline Manager says of a pipeline: the read model, and what the log alone knows of its state
 /// machine and its chunks.
-public struct PipelineStatusResponse: Sendable, Hashable {
+package struct PipelineStatusResponse: Sendable, Hashable {
     /// The read model.
-    public var pipeline: PipelineView
+    package var pipeline: PipelineView
     /// State of its own machine.
-    public var state: PipelineState
+    package var state: PipelineState
     /// Whether it was paused by itself, so that no chunk of the session is begun with.
-    public var isHeld: Bool
+    package var isHeld: Bool
     /// Where its session is.
-    public var session: SessionStatus
+    package var session: SessionStatus
     /// Recorded chunks.
-    public var recorded: Int
+    package var recorded: Int
     /// Those of them that are stored.
-    public var stored: Int
+    package var stored: Int
     /// Those of them that were given up.
-    public var failed: Int
+    package var failed: Int
 
     /// The answer from both; nil when there is no session.
-    public init?(_ pipeline: PipelineView, _ session: SessionState) {
+    package init?(_ pipeline: PipelineView, _ session: SessionState) {
         guard let status = session.status else { return nil }
         self.pipeline = pipeline
         state = session.pipeline
@@ -32,7 +32,7 @@ public struct PipelineStatusResponse: Sendable, Hashable {
     }
 
     /// Writes the object.
-    public func encode(into json: inout JSONWriter) {
+    package func encode(into json: inout JSONWriter) {
         json.object { json in
             json.member("session_id", pipeline.sessionID)
             json.member("state", state.rawValue)

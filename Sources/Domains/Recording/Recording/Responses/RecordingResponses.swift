@@ -1,4 +1,4 @@
-public import Base
+package import Base
 internal import EventSourcing
 
 extension SessionView {
@@ -17,15 +17,15 @@ extension SessionView {
 }
 
 /// What the Recorder says of recordings in a list.
-public struct RecordingListResponse: Sendable {
+package struct RecordingListResponse: Sendable {
     /// The sessions.
-    public var list: SessionListResponse
+    package var list: SessionListResponse
 
     /// The same list of sessions, as recordings.
-    public init(_ list: SessionListResponse) { self.list = list }
+    package init(_ list: SessionListResponse) { self.list = list }
 
     /// Writes the object.
-    public func encode(into json: inout JSONWriter) {
+    package func encode(into json: inout JSONWriter) {
         json.object { json in
             json.key("recordings")
             json.array { recordings in
@@ -39,20 +39,18 @@ public struct RecordingListResponse: Sendable {
 }
 
 /// What the Recorder says of one recording: the session, and how far it has come by the log.
-public struct RecordingStatusResponse: Sendable {
+package struct RecordingStatusResponse: Sendable {
     /// The session.
-    public var session: SessionView
+    package var session: SessionView
     /// The session by the log alone.
-    public var state: SessionState
+    package var state: SessionState
     /// Whether whoever records was heard of lately; nil when nobody records.
-    public var isRecorderAlive: Bool?
+    package var isRecorderAlive: Bool?
     /// Chunks that wait for one that is missing.
-    public var waiting: Int
+    package var waiting: Int
     /// Bytes that came while the recording was paused, and were thrown away, as far as that is known.
-    public var droppedBytes: Int
-
-    /// A status from its parts.
-    public init(
+    package var droppedBytes: Int
+    package init(
         _ session: SessionView, _ state: SessionState, isRecorderAlive: Bool?, waiting: Int, droppedBytes: Int
     ) {
         self.session = session
@@ -63,7 +61,7 @@ public struct RecordingStatusResponse: Sendable {
     }
 
     /// Writes the object.
-    public func encode(into json: inout JSONWriter) {
+    package func encode(into json: inout JSONWriter) {
         json.object { json in
             session.encodeRecording(into: &json)
             json.member("progress") { json in
@@ -83,34 +81,30 @@ public struct RecordingStatusResponse: Sendable {
 }
 
 /// What compressing has brought, over all sessions that are not deleted.
-public struct CompressionStatsResponse: Sendable {
+package struct CompressionStatsResponse: Sendable {
     /// One codec that a session may name.
-    public struct Algorithm: Sendable, Hashable {
+    package struct Algorithm: Sendable, Hashable {
         /// Its name.
-        public var name: String
+        package var name: String
         /// The level that chunks are compressed with here; nil where there are no levels.
-        public var level: Int?
-
-        /// An algorithm from its parts.
-        public init(name: String, level: Int?) {
+        package var level: Int?
+        package init(name: String, level: Int?) {
             self.name = name
             self.level = level
         }
     }
 
     /// The sums.
-    public var totals: RecordingTotals
+    package var totals: RecordingTotals
     /// What there is.
-    public var algorithms: [Algorithm]
-
-    /// Statistics from their parts.
-    public init(_ totals: RecordingTotals, algorithms: [Algorithm]) {
+    package var algorithms: [Algorithm]
+    package init(_ totals: RecordingTotals, algorithms: [Algorithm]) {
         self.totals = totals
         self.algorithms = algorithms
     }
 
     /// Writes the object.
-    public func encode(into json: inout JSONWriter) {
+    package func encode(into json: inout JSONWriter) {
         let (original, compressed) = (totals.storedOriginalBytes, totals.storedPayloadBytes)
         json.object { json in
             json.member("chunks_count", totals.storedChunks)

@@ -1,8 +1,8 @@
-public import Base
+package import Base
 internal import EventSourcing
 
 /// In which form a view is written.
-public enum ViewForm: Sendable {
+package enum ViewForm: Sendable {
     /// As the API answers it: the fields of seed 000's responses.
     case response
     /// As the document of its collection: `schemas/read-models/*.json`.
@@ -53,7 +53,7 @@ extension JSONWriter {
 extension SessionView {
     /// Writes the session. What has no value is there, and null.
     /// - Parameter showsHolds: whether a response has the cases that hold it; a document always has them.
-    public func encode(
+    package func encode(
         into json: inout JSONWriter, as form: ViewForm = .response, showsHolds: Bool = false
     ) {
         json.object { json in
@@ -107,7 +107,7 @@ extension MediaFacts {
 extension ChunkView {
     /// Writes the chunk. What has no value is there, and null.
     /// - Parameter remarks: what whoever has just uploaded it should know.
-    public func encode(
+    package func encode(
         into json: inout JSONWriter, as form: ViewForm = .response, remarks: [Violation] = []
     ) {
         json.object { json in
@@ -150,7 +150,7 @@ extension ChunkView {
 
 extension PipelineView {
     /// Writes the pipeline. What has no value is there, and null.
-    public func encode(into json: inout JSONWriter, as form: ViewForm = .response) {
+    package func encode(into json: inout JSONWriter, as form: ViewForm = .response) {
         json.object { json in
             json.member("session_id", sessionID)
             encodeWork(into: &json)

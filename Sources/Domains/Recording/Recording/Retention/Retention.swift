@@ -1,12 +1,12 @@
-public import Base
+package import Base
 
 /// How long a session is kept, by `retention_days` of its storage configuration: that many days of 24 hours
 /// after its recording ended. Pure: time is a value.
-public enum Retention {
+package enum Retention {
     private static let millisecondsPerDay: Int64 = 86_400_000
 
     /// What becomes of a session.
-    public enum Verdict: Sendable, Hashable, CustomStringConvertible {
+    package enum Verdict: Sendable, Hashable, CustomStringConvertible {
         /// It is not over: it is recorded, or its chunks are still being processed, or it is deleted already.
         case unfinished(SessionStatus)
         /// Cases hold it.
@@ -17,7 +17,7 @@ public enum Retention {
         case due(since: Timestamp)
 
         /// In words.
-        public var description: String {
+        package var description: String {
             switch self {
             case .unfinished(let status): "is \(status.rawValue)"
             case .held(let cases): "is under legal hold: \(cases.joined(separator: ", "))"
@@ -29,7 +29,7 @@ public enum Retention {
 
     /// The last moment at which a session is kept; nil as long as it is not over. One that never recorded
     /// counts from its last event that is no verification.
-    public static func end(of session: SessionView) -> Timestamp? {
+    package static func end(of session: SessionView) -> Timestamp? {
         guard session.status == .completed || session.status == .failed else { return nil }
         return (session.stoppedAt ?? session.updatedAt).advanced(
             byMilliseconds: Int64(session.storage.retentionDays) *| millisecondsPerDay)
@@ -37,7 +37,7 @@ public enum Retention {
 
     /// Whether a session goes: it does when more time than its retention has passed and no case holds it.
     /// - Parameter tagCounts: whether its tag keeps it as a case does (`HoldTag`).
-    public static func verdict(_ session: SessionView, now: Timestamp, tagCounts: Bool) -> Verdict {
+    package static func verdict(_ session: SessionView, now: Timestamp, tagCounts: Bool) -> Verdict {
         guard let end = end(of: session) else { return .unfinished(session.status) }
         let isTagged = tagCounts && session.metadata.tags.contains(HoldTag.name)
         let cases = session.holds.map(\.caseName)

@@ -5,7 +5,7 @@ extension SessionEvent.Updated {
     /// Names of the fields that it gives other values, as requests and read models call them, such as `name`
     /// and `metadata.owner`; without values, for records that outlive the session.
     /// - Parameter before: what it changes; nil where that is not known: then what it sets as a whole.
-    public func changedFields(from before: SessionDescription?) -> [String] {
+    package func changedFields(from before: SessionDescription?) -> [String] {
         guard let before else { return wholes }
         var names: [String] = []
         if let name, !areIdentical(name, before.name) { names.append("name") }

@@ -7,7 +7,7 @@ extension ChunkReference {
     ///
     /// The read model knows chunks by their id alone, so an id must not be taken from another session's
     /// chunks: one of the caller's own begins with the session's id and does not look like the usual one.
-    public var violations: [Violation] {
+    package var violations: [Violation] {
         var rules = Rules()
         rules.range("sequence_number", sequenceNumber, NumberBounds.sequenceNumber)
         let usual = ChunkReference(sessionID: sessionID, sequenceNumber: sequenceNumber).chunkID
@@ -37,7 +37,7 @@ extension SessionState {
     }
 
     /// The recorded chunk of this number; nil when there is none.
-    public func chunk(_ number: Int) -> ChunkReference? {
+    package func chunk(_ number: Int) -> ChunkReference? {
         guard (1...max(1, chunkCount)).contains(number), chunkCount > 0 else { return nil }
         let usual = ChunkReference(sessionID: sessionID, sequenceNumber: number)
         guard let own = ownChunkIDs[number] else { return usual }
@@ -45,7 +45,7 @@ extension SessionState {
     }
 
     /// Whether this very chunk is recorded already: same number, id, size and digest.
-    public func holds(_ chunk: ChunkEvent.Recorded) -> Bool {
+    package func holds(_ chunk: ChunkEvent.Recorded) -> Bool {
         let number = chunk.chunk.sequenceNumber
         return self.chunk(number) == chunk.chunk && fingerprints.indices.contains(number - 1)
             && fingerprints[number - 1] == Self.fingerprint(of: chunk.content.digest, chunk.content.sizeBytes)
@@ -53,7 +53,7 @@ extension SessionState {
 
     /// Whether the recorded chunk of this number is described by an event that names this very file of the
     /// spool: two writers never have one name, so that whoever asks knows whether the event is their own.
-    public func isRecorded(from spoolPath: String, as number: Int) -> Bool {
+    package func isRecorded(from spoolPath: String, as number: Int) -> Bool {
         spooled.indices.contains(number - 1) && spooled[number - 1] == Self.fingerprint(of: spoolPath)
     }
 
@@ -68,7 +68,7 @@ extension SessionState {
 
 extension SessionDecider {
     /// The most chunks whose deletion is noted at once.
-    public static let deletionsAtOnce = 500
+    package static let deletionsAtOnce = 500
 
     static func record(
         _ chunk: ChunkEvent.Recorded, at offset: Int?, _ state: SessionState, _ status: SessionStatus
@@ -116,7 +116,7 @@ extension SessionDecider {
 
 extension ChunkEvent.Recorded {
     /// Every rule of seed 000 that is broken, but for those of the reference.
-    public var violations: [Violation] {
+    package var violations: [Violation] {
         var rules = Rules()
         rules.range("size_bytes", content.sizeBytes, NumberBounds.chunkBytes)
         rules.require(

@@ -7,7 +7,7 @@ extension PipelineTrigger {
     /// - It starts with its session, so only before that.
     /// - Stopping would leave a recording without a pipeline, so only what is over can be stopped, cleaned
     ///   up, recovered and destroyed apart.
-    public func isAllowed(whileSessionIs status: SessionStatus) -> Bool {
+    package func isAllowed(whileSessionIs status: SessionStatus) -> Bool {
         switch self {
         case .start: status == .created || status == .starting
         case .startComplete: status == .starting || status == .recording
@@ -43,7 +43,7 @@ extension PipelineState {
 
 extension SessionDecider {
     /// Refuses to remove what a case holds.
-    public static func requireUnheld(_ state: SessionState) throws(SessionRejection) {
+    package static func requireUnheld(_ state: SessionState) throws(SessionRejection) {
         guard state.legalHolds.isEmpty else {
             throw .held(cases: state.legalHolds, command: "have its pipeline cleaned up")
         }

@@ -3,22 +3,22 @@
 /// Follows the log's events in order; a stage asks it before it takes a chunk, and lets the chunk wait
 /// without counting that as a try. Whoever begins in the middle of the log knows the held sessions of that
 /// moment by `SessionState.isHeld` of those whose pipeline is paused in the read model.
-public struct ProcessingHolds: Sendable, Hashable {
+package struct ProcessingHolds: Sendable, Hashable {
     private var held: Set<String>
     /// Sessions whose recording rests: their pipelines pause with them, and hold back nothing.
     private var resting: Set<String>
 
     /// What is known at a place in the log.
-    public init(held: Set<String> = [], resting: Set<String> = []) {
+    package init(held: Set<String> = [], resting: Set<String> = []) {
         self.held = held
         self.resting = resting
     }
 
     /// Whether no stage may begin with a chunk of the session.
-    public func holds(_ sessionID: String) -> Bool { held.contains(sessionID) }
+    package func holds(_ sessionID: String) -> Bool { held.contains(sessionID) }
 
     /// Takes in the next event.
-    public mutating func evolve(_ fact: RecordingEvent) {
+    package mutating func evolve(_ fact: RecordingEvent) {
         switch fact {
         case .session(.paused(let id)): resting.insert(id)
         case .session(let event):

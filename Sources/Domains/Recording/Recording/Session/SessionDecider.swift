@@ -1,8 +1,8 @@
-public import Base
-public import EventSourcing
+package import Base
+package import EventSourcing
 
 /// What may be asked of a session.
-public enum SessionCommand: Sendable, Hashable {
+package enum SessionCommand: Sendable, Hashable {
     /// Make it.
     case create(SessionEvent.Created)
     /// Replace parts of its description.
@@ -51,7 +51,7 @@ public enum SessionCommand: Sendable, Hashable {
 }
 
 /// Why something may not happen to a session.
-public enum SessionRejection: Error, Sendable, Hashable, CustomStringConvertible {
+package enum SessionRejection: Error, Sendable, Hashable, CustomStringConvertible {
     /// There is no such session.
     case notFound
     /// A session of this id exists.
@@ -82,7 +82,7 @@ public enum SessionRejection: Error, Sendable, Hashable, CustomStringConvertible
     case tooManyHolds
 
     /// What happened, in a sentence.
-    public var description: String {
+    package var description: String {
         switch self {
         case .notFound: "there is no such session"
         case .exists: "a session with this id exists already"
@@ -110,12 +110,12 @@ public enum SessionRejection: Error, Sendable, Hashable, CustomStringConvertible
 }
 
 /// The rules of a session (DESIGN 3.2): its own state machine, and the pipeline's, which follows it.
-public enum SessionDecider: Decider {
+package enum SessionDecider: Decider {
     /// Before the first event.
-    public static let initial = SessionState()
+    package static let initial = SessionState()
 
     /// What happens when `command` is carried out.
-    public static func decide(
+    package static func decide(
         _ command: SessionCommand, _ state: SessionState
     ) throws(SessionRejection) -> [RecordingEvent] {
         if case .create(let payload) = command {
@@ -242,7 +242,7 @@ public enum SessionDecider: Decider {
     }
 
     /// Takes one event into account.
-    public static func evolve(_ state: inout SessionState, _ fact: RecordingEvent) {
+    package static func evolve(_ state: inout SessionState, _ fact: RecordingEvent) {
         switch fact {
         case .session(let event): evolve(&state, event)
         case .chunk(let event): evolve(&state, event)
@@ -304,7 +304,7 @@ public enum SessionDecider: Decider {
 extension RecordingEvent {
     /// The id of what can happen once to a session or a chunk, derived from it, so that doing it again has no
     /// effect; nil for what is told apart by its cause.
-    public var derivedID: String? {
+    package var derivedID: String? {
         switch self {
         case .chunk(.failed), .pipeline: nil
         case .chunk(let event): event.derivedID
@@ -320,7 +320,7 @@ extension RecordingEvent {
     }
 
     /// The event's id in the log; what has none by itself is told apart by the command that caused it.
-    public func eventID(command: String, index: Int) -> String {
+    package func eventID(command: String, index: Int) -> String {
         if case .chunk(let event) = self { return event.derivedID }
         return derivedID ?? "\(command)/\(index)"
     }
@@ -328,7 +328,7 @@ extension RecordingEvent {
 
 extension CommandHandler where D == SessionDecider {
     /// A handler for one session.
-    public convenience init(session id: String, store: any EventStore, clock: any WallClock) {
+    package convenience init(session id: String, store: any EventStore, clock: any WallClock) {
         self.init(partitionKey: id, store: store, clock: clock) { event throws(MalformedEvent) in
             try RecordingEvent(event)
         }
@@ -336,7 +336,7 @@ extension CommandHandler where D == SessionDecider {
 
     /// Carries out one command; `commandID` makes giving it again harmless.
     @discardableResult
-    public func handle(
+    package func handle(
         _ command: SessionCommand, id commandID: String, context: EventContext
     ) throws(CommandError<SessionRejection>) -> [RecordingEvent] {
         try handle([command], id: commandID, context: context)
@@ -344,7 +344,7 @@ extension CommandHandler where D == SessionDecider {
 
     /// Carries out several commands in order, all or none.
     @discardableResult
-    public func handle(
+    package func handle(
         _ commands: [SessionCommand], id commandID: String, context: EventContext
     ) throws(CommandError<SessionRejection>) -> [RecordingEvent] {
         try handle(commands, context: context) { index, fact in

@@ -2,18 +2,18 @@ internal import Base
 internal import EventSourcing
 
 /// What may be changed of a session: its name, and how it is recorded, kept and described.
-public struct SessionDescription: Sendable, Hashable {
+package struct SessionDescription: Sendable, Hashable {
     /// Its name.
-    public var name: String
+    package var name: String
     /// How it is recorded.
-    public var recording: RecordingConfig
+    package var recording: RecordingConfig
     /// How it is kept.
-    public var storage: StorageConfig
+    package var storage: StorageConfig
     /// What people say about it.
-    public var metadata: SessionMetadata
+    package var metadata: SessionMetadata
 
     /// What a new session is.
-    public init(_ created: SessionEvent.Created) {
+    package init(_ created: SessionEvent.Created) {
         name = created.name
         recording = created.recording
         storage = created.storage
@@ -21,7 +21,7 @@ public struct SessionDescription: Sendable, Hashable {
     }
 
     /// What the read model shows of a session.
-    public init(_ view: SessionView) {
+    package init(_ view: SessionView) {
         name = view.name
         recording = view.recording
         storage = view.storage
@@ -38,7 +38,7 @@ public struct SessionDescription: Sendable, Hashable {
 
     /// 32 hexadecimal digits that tell one description from another. The same in the log's fold and in the
     /// read model, so that a change can be asked for on what was read.
-    public var tag: String {
+    package var tag: String {
         var writer = JSONWriter()
         writer.object { json in
             json.member("name", name)

@@ -1,37 +1,37 @@
 /// What is known of one session: the fold of its history.
-public struct SessionState: Sendable, Hashable {
+package struct SessionState: Sendable, Hashable {
     /// Its id; empty before it exists.
-    public internal(set) var sessionID = ""
+    package internal(set) var sessionID = ""
     /// Its state; nil before it exists.
-    public internal(set) var status: SessionStatus?
+    package internal(set) var status: SessionStatus?
     /// State of its pipeline.
-    public internal(set) var pipeline: PipelineState = .created
+    package internal(set) var pipeline: PipelineState = .created
     /// Whether its pipeline was paused by itself, which holds back the processing of its chunks.
-    public internal(set) var isHeld = false
+    package internal(set) var isHeld = false
     /// What may be changed of it; nil before it exists.
-    public internal(set) var description: SessionDescription?
+    package internal(set) var description: SessionDescription?
     /// Recorded chunks; they are numbered 1...chunkCount.
-    public internal(set) var chunkCount = 0
+    package internal(set) var chunkCount = 0
     /// Sum of their recorded bytes.
-    public internal(set) var sizeBytes = 0
+    package internal(set) var sizeBytes = 0
     /// Whether something of the source is missing.
-    public internal(set) var incomplete = false
+    package internal(set) var incomplete = false
     /// Leaf hash of each stored chunk, by sequence number.
-    public internal(set) var merkleHashes: [Int: String] = [:]
+    package internal(set) var merkleHashes: [Int: String] = [:]
     /// Sum of the sealed files' bytes.
-    public internal(set) var sealedBytes = 0
+    package internal(set) var sealedBytes = 0
     /// Chunks that a stage gave up, with its error.
-    public internal(set) var failures: [Int: String] = [:]
+    package internal(set) var failures: [Int: String] = [:]
     /// The Merkle root, once computed.
-    public internal(set) var merkleRoot: String?
+    package internal(set) var merkleRoot: String?
 
     /// The cases that hold it, in the order in which they were set.
-    public internal(set) var legalHolds: [String] = []
+    package internal(set) var legalHolds: [String] = []
     /// Whether what it was held for by its tag has become a case.
     var isTagTakenOver = false
 
     /// Chunks of the deleted session whose files are gone: 1...deletedThrough.
-    public internal(set) var deletedThrough = 0
+    package internal(set) var deletedThrough = 0
     /// A fingerprint of each recorded chunk's content, in the order of their numbers.
     var fingerprints: [UInt64] = []
     /// A fingerprint of the spool's file that each recorded chunk was described with, in the same order.
@@ -40,15 +40,15 @@ public struct SessionState: Sendable, Hashable {
     var ownChunkIDs: [Int: String] = [:]
 
     /// Where the recording goes on.
-    public var nextPlace: StreamPlace { StreamPlace(sequenceNumber: chunkCount + 1, offset: sizeBytes) }
+    package var nextPlace: StreamPlace { StreamPlace(sequenceNumber: chunkCount + 1, offset: sizeBytes) }
 
     /// Whether nothing more will be recorded and every chunk is stored.
-    public var isEverythingStored: Bool {
+    package var isEverythingStored: Bool {
         (status == .stopped || status == .processing) && merkleHashes.count == chunkCount
     }
 
     /// The leaf hashes in order; nil while one is missing.
-    public var orderedMerkleHashes: [String]? {
+    package var orderedMerkleHashes: [String]? {
         guard merkleHashes.count == chunkCount else { return nil }
         var hashes: [String] = []
         hashes.reserveCapacity(chunkCount)
@@ -61,11 +61,11 @@ public struct SessionState: Sendable, Hashable {
 
     /// The cases that keep it from being deleted.
     /// - Parameter tagCounts: whether the tag still keeps a session (`HoldTag`).
-    public func holdingCases(tagCounts: Bool) -> [String] {
+    package func holdingCases(tagCounts: Bool) -> [String] {
         let isTagged = description?.metadata.tags.contains(HoldTag.name) ?? false
         return legalHolds + (tagCounts && isTagged && !isTagTakenOver ? [HoldTag.caseName] : [])
     }
 
     /// A session that does not exist yet.
-    public init() {}
+    package init() {}
 }

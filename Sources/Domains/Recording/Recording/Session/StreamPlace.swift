@@ -1,21 +1,19 @@
 /// A place in a recording: where its next chunk belongs.
-public struct StreamPlace: Sendable, Hashable, CustomStringConvertible {
+package struct StreamPlace: Sendable, Hashable, CustomStringConvertible {
     /// The number of the chunk, from 1.
-    public var sequenceNumber: Int
+    package var sequenceNumber: Int
     /// Bytes that were recorded before it.
-    public var offset: Int
-
-    /// A place from its parts.
-    public init(sequenceNumber: Int, offset: Int) {
+    package var offset: Int
+    package init(sequenceNumber: Int, offset: Int) {
         self.sequenceNumber = sequenceNumber
         self.offset = offset
     }
 
     /// `byte 4096 with chunk 3`.
-    public var description: String { "byte \(offset) with chunk \(sequenceNumber)" }
+    package var description: String { "byte \(offset) with chunk \(sequenceNumber)" }
 
     /// The place behind a chunk of so many bytes that was recorded here.
-    public func after(bytes: Int) -> StreamPlace {
+    package func after(bytes: Int) -> StreamPlace {
         StreamPlace(sequenceNumber: sequenceNumber + 1, offset: offset + bytes)
     }
 }

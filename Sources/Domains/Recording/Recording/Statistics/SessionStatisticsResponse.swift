@@ -1,19 +1,19 @@
-public import Base
+package import Base
 internal import EventSourcing
 
 /// `PerformanceStats` of seed 000.
-public struct PerformanceStats: Sendable, Hashable {
+package struct PerformanceStats: Sendable, Hashable {
     /// Mean processing time of a chunk in milliseconds; 0 before the first one is stored.
-    public var average_ms: Double
+    package var average_ms: Double
     /// The longest one.
-    public var maximum_ms: Double
+    package var maximum_ms: Double
     /// The shortest one.
-    public var minimum_ms: Double
+    package var minimum_ms: Double
     /// Chunks that a stage gave up, against all that a stage was done with, 0...1.
-    public var errorRate: Double
+    package var errorRate: Double
 
     /// The figures that follow from a tally.
-    public init(_ work: WorkTally) {
+    package init(_ work: WorkTally) {
         average_ms = .quotient(work.sum_ms, by: Double(work.chunks))
         maximum_ms = work.maximum_ms ?? 0
         minimum_ms = work.minimum_ms ?? 0
@@ -31,30 +31,30 @@ public struct PerformanceStats: Sendable, Hashable {
 }
 
 /// `SessionStatisticsResponse`: what is to be said of one session in figures, all of it from its events.
-public struct SessionStatisticsResponse: Sendable, Hashable {
+package struct SessionStatisticsResponse: Sendable, Hashable {
     /// The session.
-    public var sessionID: String
+    package var sessionID: String
     /// When the media begins; of a film, and before there is any, when the recording or else the session did.
-    public var start: Timestamp
+    package var start: Timestamp
     /// When the media ends; of a film, and before there is any, when the recording did or its last event.
-    public var end: Timestamp
+    package var end: Timestamp
     /// Whole seconds of media from beginning to end; of a film its length.
-    public var totalSeconds: Int
+    package var totalSeconds: Int
     /// Whole seconds that the chunks cover.
-    public var activeSeconds: Int
+    package var activeSeconds: Int
     /// The rest of them: pauses and gaps.
-    public var pausedSeconds: Int { max(0, totalSeconds -| activeSeconds) }
+    package var pausedSeconds: Int { max(0, totalSeconds -| activeSeconds) }
     /// The figures of the session's document.
-    public var statistics: SessionStatistics
+    package var statistics: SessionStatistics
     /// The codec's output of the stored chunks, in bytes.
-    public var compressedBytes: Int
+    package var compressedBytes: Int
     /// The scores of the chunks.
-    public var quality: QualityTally
+    package var quality: QualityTally
     /// What the stages did.
-    public var performance: PerformanceStats
+    package var performance: PerformanceStats
 
     /// The figures of a session.
-    public init(_ fold: SessionFold) {
+    package init(_ fold: SessionFold) {
         let session = fold.session
         sessionID = session.sessionID
         statistics = session.statistics
@@ -76,7 +76,7 @@ public struct SessionStatisticsResponse: Sendable, Hashable {
     }
 
     /// Writes the object.
-    public func encode(into json: inout JSONWriter) {
+    package func encode(into json: inout JSONWriter) {
         json.object { json in
             json.member("session_id", sessionID)
             json.member("time_range") { json in
@@ -121,36 +121,34 @@ public struct SessionStatisticsResponse: Sendable, Hashable {
 }
 
 /// What the file systems of the chunk store have, as they say.
-public struct StorageCapacity: Sendable, Hashable {
+package struct StorageCapacity: Sendable, Hashable {
     /// Bytes that there are.
-    public var totalBytes: Int
+    package var totalBytes: Int
     /// Bytes that may still be written.
-    public var availableBytes: Int
+    package var availableBytes: Int
     /// Bytes that are taken.
-    public var usedBytes: Int { totalBytes - availableBytes }
+    package var usedBytes: Int { totalBytes - availableBytes }
 
     /// A capacity; what is available is no more than there is.
-    public init(totalBytes: Int, availableBytes: Int) {
+    package init(totalBytes: Int, availableBytes: Int) {
         self.totalBytes = max(0, totalBytes)
         self.availableBytes = min(max(0, availableBytes), self.totalBytes)
     }
 }
 
 /// `SystemStatisticsResponse`.
-public struct SystemStatisticsResponse: Sendable, Hashable {
+package struct SystemStatisticsResponse: Sendable, Hashable {
     /// Sums over all sessions that are not deleted.
-    public var totals: RecordingTotals
+    package var totals: RecordingTotals
     /// Room for sealed files.
-    public var capacity: StorageCapacity
-
-    /// Statistics from their parts.
-    public init(_ totals: RecordingTotals, _ capacity: StorageCapacity) {
+    package var capacity: StorageCapacity
+    package init(_ totals: RecordingTotals, _ capacity: StorageCapacity) {
         self.totals = totals
         self.capacity = capacity
     }
 
     /// Writes the object.
-    public func encode(into json: inout JSONWriter) {
+    package func encode(into json: inout JSONWriter) {
         json.object { json in
             json.member("system_stats") { json in
                 let active: [SessionStatus] = [.starting, .recording, .paused]

@@ -3,26 +3,26 @@ internal import Base
 /// How good the chunks of a session are, by the scores that their source gave them.
 ///
 /// The classes: excellent from 90, good from 75, fair from 50, poor below.
-public struct QualityTally: Sendable, Hashable {
+package struct QualityTally: Sendable, Hashable {
     /// Chunks with a score.
-    public var count = 0
+    package var count = 0
     /// Sum of the scores.
-    public var sum = 0.0
+    package var sum = 0.0
     /// The least score; nil without any.
-    public var minimum: Double?
+    package var minimum: Double?
     /// The greatest score; nil without any.
-    public var maximum: Double?
+    package var maximum: Double?
     /// Chunks with a score from 90.
-    public var excellent = 0
+    package var excellent = 0
     /// Chunks with a score from 75 to below 90.
-    public var good = 0
+    package var good = 0
     /// Chunks with a score from 50 to below 75.
-    public var fair = 0
+    package var fair = 0
     /// Chunks with a score below 50.
-    public var poor: Int { max(0, count -| excellent -| good -| fair) }
+    package var poor: Int { max(0, count -| excellent -| good -| fair) }
 
     /// A tally of nothing.
-    public init() {}
+    package init() {}
 
     mutating func add(_ score: Double) {
         count +|= 1
@@ -40,24 +40,24 @@ public struct QualityTally: Sendable, Hashable {
 
 /// What the stages did for a session. A chunk's processing time is the work of all its stages, without the
 /// time that it waited between them.
-public struct WorkTally: Sendable, Hashable {
+package struct WorkTally: Sendable, Hashable {
     /// Chunks that every stage is done with.
-    public var chunks = 0
+    package var chunks = 0
     /// Sum of their processing times in milliseconds.
-    public var sum_ms = 0.0
+    package var sum_ms = 0.0
     /// The shortest of them; nil without any.
-    public var minimum_ms: Double?
+    package var minimum_ms: Double?
     /// The longest of them; nil without any.
-    public var maximum_ms: Double?
+    package var maximum_ms: Double?
     /// Chunks that a stage was done with, each stage counted.
-    public var steps = 0
+    package var steps = 0
     /// Chunks that a stage gave up.
-    public var failures = 0
+    package var failures = 0
     /// Work on chunks that are not through every stage, by their number, in milliseconds.
-    public var begun: [Int: Double] = [:]
+    package var begun: [Int: Double] = [:]
 
     /// A tally of nothing.
-    public init() {}
+    package init() {}
 
     mutating func add(_ milliseconds: Double, to chunk: ChunkReference) {
         steps +|= 1
@@ -74,7 +74,7 @@ public struct WorkTally: Sendable, Hashable {
     }
 
     /// Takes in the tally of another session.
-    public mutating func add(_ other: WorkTally) {
+    package mutating func add(_ other: WorkTally) {
         chunks +|= other.chunks
         sum_ms +|= other.sum_ms
         minimum_ms = [minimum_ms, other.minimum_ms].compactMap { $0 }.min()

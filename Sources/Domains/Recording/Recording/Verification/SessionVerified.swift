@@ -3,37 +3,37 @@ internal import EventSourcing
 
 extension SessionEvent {
     /// The session's files, log and proofs were compared. Schema: `schemas/events/SessionVerified.v1.json`.
-    public struct Verified: Sendable, Hashable {
+    package struct Verified: Sendable, Hashable {
         /// The session's id.
-        public var sessionID: String
+        package var sessionID: String
         /// What it came to.
-        public var outcome: VerificationOutcome
+        package var outcome: VerificationOutcome
         /// What asked for it.
-        public var trigger: VerificationTrigger
+        package var trigger: VerificationTrigger
         /// Sequence of the session's last event that was compared.
-        public var version: Int
+        package var version: Int
         /// Chunks whose files were looked at.
-        public var chunkCount: Int
+        package var chunkCount: Int
         /// Bytes of sealed files that were read.
-        public var bytesRead: Int
+        package var bytesRead: Int
         /// Whether the files were opened; otherwise they were hashed alone.
-        public var contentsOpened: Bool
+        package var contentsOpened: Bool
         /// Root of the files as they were found, 64 hexadecimal digits; nil where one of them lacks.
-        public var merkleRoot: String?
+        package var merkleRoot: String?
         /// How long it took, rests included.
-        public var durationMilliseconds: Int
+        package var durationMilliseconds: Int
         /// What was found, each `kind subject: text`; at most `maximumFindings`.
-        public private(set) var findings: [String]
+        package private(set) var findings: [String]
         /// How many findings there were.
-        public private(set) var findingCount: Int
+        package private(set) var findingCount: Int
 
         /// The most findings that an event holds.
-        public static let maximumFindings = 50
+        package static let maximumFindings = 50
         /// The most characters of a finding.
-        public static let maximumFindingLength = 500
+        package static let maximumFindingLength = 500
 
         /// A payload from its parts; findings are cut to what an event holds.
-        public init(
+        package init(
             sessionID: String, outcome: VerificationOutcome, trigger: VerificationTrigger, version: Int,
             chunkCount: Int, bytesRead: Int, contentsOpened: Bool, merkleRoot: String?,
             durationMilliseconds: Int, findings: [String], findingCount: Int
@@ -58,7 +58,7 @@ extension SessionEvent {
         }
 
         /// Every rule that is broken: an outcome must not say more than was looked at.
-        public var violations: [Violation] {
+        package var violations: [Violation] {
             var rules = Rules()
             rules.require("outcome", outcome.isLasting, "cannot stand in a history")
             let isWhole = contentsOpened && findingCount == 0

@@ -1,5 +1,5 @@
 internal import Base
-public import EventSourcing
+package import EventSourcing
 
 /// When a session was verified last, and what that came to: a fold of the few events that end, verify and
 /// delete sessions.
@@ -7,22 +7,20 @@ public import EventSourcing
 /// Read models show verifications; which sessions are due, and which are faulty, is decided on these facts,
 /// which come from the log alone: whoever can write the read models hides no session, and makes none look
 /// verified.
-public struct VerificationFacts: Sendable, Hashable {
+package struct VerificationFacts: Sendable, Hashable {
     /// Sequence of the last event of the session that is contained.
-    public var version: UInt64
+    package var version: UInt64
     /// Whether the session is completed or failed, and so is verified from time to time.
-    public var isOver: Bool
+    package var isOver: Bool
     /// When its contents were looked at last, or when it was over; milliseconds since 1970 by the clock of
     /// the log's server. 0: it has to be looked at as soon as can be.
-    public var since_ms: UInt64
+    package var since_ms: UInt64
     /// What the last verification came to that looked at everything; of one that only hashed, that nothing
     /// better is known. Nil when there was none.
-    public var outcome: VerificationOutcome?
+    package var outcome: VerificationOutcome?
     /// How many findings it had.
-    public var findingCount: Int
-
-    /// Facts from their parts.
-    public init(
+    package var findingCount: Int
+    package init(
         version: UInt64, isOver: Bool, since_ms: UInt64, outcome: VerificationOutcome? = nil,
         findingCount: Int = 0
     ) {
@@ -34,11 +32,11 @@ public struct VerificationFacts: Sendable, Hashable {
     }
 
     /// Whether somebody has to look after the session.
-    public var isFaulty: Bool { outcome?.isFault ?? false }
+    package var isFaulty: Bool { outcome?.isFault ?? false }
 }
 
 /// What an event does to the facts of its session.
-public enum VerificationFactsChange: Sendable, Hashable {
+package enum VerificationFactsChange: Sendable, Hashable {
     /// Nothing.
     case none
     /// They are these now.
@@ -49,18 +47,18 @@ public enum VerificationFactsChange: Sendable, Hashable {
 
 extension VerificationFacts {
     /// Under which name they are kept beside the log. Another form of coding is another name.
-    public static let indexName = "verification-1"
+    package static let indexName = "verification-1"
     /// Under which name those of faulty sessions alone are kept, which are few.
-    public static let faultsIndexName = "verification-faults-1"
+    package static let faultsIndexName = "verification-faults-1"
 
     /// The types of events that make facts; others change nothing.
-    public static let eventTypes: Set<String> = [
+    package static let eventTypes: Set<String> = [
         "SessionCompleted", "SessionFailed", "SessionVerified", "SessionDeleted",
     ]
 
     /// What an event does. One that was taken in before does nothing.
     /// - Parameter facts: of its session; nil where none are known.
-    public static func change(
+    package static func change(
         _ facts: VerificationFacts?, by event: RecordedEvent
     ) -> VerificationFactsChange {
         guard eventTypes.contains(event.type) else { return .none }
@@ -82,7 +80,7 @@ extension VerificationFacts {
     }
 
     /// The facts of a session of which something cannot be read: it may be over, and is to be looked at.
-    public static func unknown(_ facts: VerificationFacts?, at sequence: UInt64) -> VerificationFacts {
+    package static func unknown(_ facts: VerificationFacts?, at sequence: UInt64) -> VerificationFacts {
         VerificationFacts(
             version: max(sequence, facts?.version ?? 0), isOver: true, since_ms: 0, outcome: facts?.outcome,
             findingCount: facts?.findingCount ?? 0)
@@ -111,7 +109,7 @@ extension VerificationFacts {
 
     /// The facts in a few bytes: the form; whether the session is over; the outcome, as its place in
     /// `VerificationOutcome.lasting` from 1, or 0; version, time and number of findings in LEB128.
-    public var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         var bytes = [Self.form, isOver ? Self.overFlag : 0, Self.code(outcome)]
         VariableInteger.append(version, to: &bytes)
         VariableInteger.append(since_ms, to: &bytes)
@@ -120,7 +118,7 @@ extension VerificationFacts {
     }
 
     /// Reads them; nil for anything else.
-    public init?(bytes: [UInt8]) {
+    package init?(bytes: [UInt8]) {
         var rest = bytes[...]
         guard rest.popFirst() == Self.form, let flags = rest.popFirst(), flags <= Self.overFlag,
             let code = rest.popFirst(), Int(code) <= VerificationOutcome.lasting.count,

@@ -1,7 +1,7 @@
-public import Base
+package import Base
 
 /// What a verification of one session has come to. It never says more than was looked at.
-public enum VerificationOutcome: String, Sendable, CaseIterable {
+package enum VerificationOutcome: String, Sendable, CaseIterable {
     /// The session is completed; its history, every sealed file and the Merkle root are what was written, and
     /// every file opens to what was recorded.
     case sound
@@ -23,17 +23,17 @@ public enum VerificationOutcome: String, Sendable, CaseIterable {
     case deletedMeanwhile = "deleted_meanwhile"
 
     /// Whether something is wrong that somebody has to look after.
-    public var isFault: Bool { self == .damaged || self == .keyMissing || self == .unreadable }
+    package var isFault: Bool { self == .damaged || self == .keyMissing || self == .unreadable }
 
     /// Whether it can stand in a session's history.
-    public var isLasting: Bool { Self.lasting.contains(self) }
+    package var isLasting: Bool { Self.lasting.contains(self) }
 
     /// Those that can stand in a session's history. The others are answered, and noted in the trail.
-    public static let lasting: [VerificationOutcome] = [.sound, .unopened, .keyMissing, .partial, .damaged]
+    package static let lasting: [VerificationOutcome] = [.sound, .unopened, .keyMissing, .partial, .damaged]
 }
 
 /// What asked for a verification.
-public enum VerificationTrigger: String, Sendable, CaseIterable {
+package enum VerificationTrigger: String, Sendable, CaseIterable {
     /// `reel verify`.
     case command
     /// The role `storage`, because it was time.
@@ -41,23 +41,23 @@ public enum VerificationTrigger: String, Sendable, CaseIterable {
 }
 
 /// The session's last verification, as dashboards see it.
-public struct VerificationView: Sendable, Hashable {
+package struct VerificationView: Sendable, Hashable {
     /// What it came to.
-    public var outcome: VerificationOutcome
+    package var outcome: VerificationOutcome
     /// When.
-    public var at: Timestamp
+    package var at: Timestamp
     /// Who asked for it, as the event's envelope says.
-    public var by: String
+    package var by: String
     /// The first findings; the event has more.
-    public var findings: [String]
+    package var findings: [String]
     /// How many there were.
-    public var findingCount: Int
+    package var findingCount: Int
 
     /// The most findings that are shown.
-    public static let maximumFindings = 5
+    package static let maximumFindings = 5
 
     /// A verification from its parts; of findings those that are shown.
-    public init(
+    package init(
         outcome: VerificationOutcome, at: Timestamp, by: String, findings: [String], findingCount: Int
     ) {
         self.outcome = outcome

@@ -1,27 +1,25 @@
-public import Base
+package import Base
 internal import EventSourcing
-public import HTTPServer
-public import Metrics
-public import Recording
+package import HTTPServer
+package import Metrics
+package import Recording
 
 /// Something that a service depends on, and how to find out whether it works.
-public struct HealthProbe: Sendable {
+package struct HealthProbe: Sendable {
     /// What kind of thing it is.
-    public enum Kind: Sendable {
+    package enum Kind: Sendable {
         case service
         case database
         case storage
     }
 
     /// What is wrong with something that answers.
-    public struct Finding: Sendable, Hashable {
+    package struct Finding: Sendable, Hashable {
         /// How it is.
-        public var status: HealthStatus
+        package var status: HealthStatus
         /// What is said to everybody; holds no secret, and names nobody.
-        public var message: String
-
-        /// A finding from its parts.
-        public init(_ status: HealthStatus, _ message: String) {
+        package var message: String
+        package init(_ status: HealthStatus, _ message: String) {
             self.status = status
             self.message = message
         }
@@ -37,7 +35,7 @@ public struct HealthProbe: Sendable {
     /// - Parameters:
     ///   - failed: what the service is without it.
     ///   - message: what is said then; what `check` throws is said to nobody.
-    public init(
+    package init(
         _ kind: Kind, _ name: String, failed: HealthStatus, message: String,
         check: @escaping @Sendable () throws -> Void
     ) {
@@ -52,7 +50,7 @@ public struct HealthProbe: Sendable {
     ///   - failed: what the service is when nothing answers.
     ///   - message: what is said then; what `finding` throws is said to nobody.
     ///   - finding: finds out how it is; nil when all is well.
-    public init(
+    package init(
         _ kind: Kind, _ name: String, failed: HealthStatus, message: String,
         finding: @escaping @Sendable () throws -> Finding?
     ) {
@@ -76,23 +74,23 @@ public struct HealthProbe: Sendable {
 }
 
 /// What every role's port answers: `/health`, `/health/live`, `/health/ready`, `/status`, `/metrics`.
-public struct ServicePaths: Sendable {
+package struct ServicePaths: Sendable {
     /// What the service depends on.
-    public var probes: [HealthProbe]
+    package var probes: [HealthProbe]
     /// Where figures are.
-    public var metrics: MetricsRegistry
+    package var metrics: MetricsRegistry
     /// Who may read `/metrics` and `/status`; nil: anybody.
-    public var readers: (any Authenticator)?
+    package var readers: (any Authenticator)?
     /// What `/status` says, beside the state.
-    public var facts: [(name: String, value: String)]
+    package var facts: [(name: String, value: String)]
     /// How many sessions there are by their status, which `/status` says, too; nil where that is nobody's
     /// business.
-    public var sessions: (@Sendable () throws -> [(status: SessionStatus, count: Int)])?
+    package var sessions: (@Sendable () throws -> [(status: SessionStatus, count: Int)])?
     private let clock: any WallClock
     private let memo = HealthMemo()
 
     /// Paths of a service.
-    public init(
+    package init(
         probes: [HealthProbe], metrics: MetricsRegistry, readers: (any Authenticator)?,
         facts: [(name: String, value: String)], clock: any WallClock
     ) {
@@ -104,7 +102,7 @@ public struct ServicePaths: Sendable {
     }
 
     /// The routes, with and without the API's prefix.
-    public var routes: [Route] {
+    package var routes: [Route] {
         ["", Endpoint.base].flatMap { prefix in
             [
                 Route.quick(.get, prefix + "/health/live") { _ in
@@ -206,7 +204,7 @@ private final class HealthMemo: Sendable {
 
 extension ServerSettings {
     /// The form of errors that all services have.
-    public mutating func speakReel() {
+    package mutating func speakReel() {
         renderError = ErrorAnswers.render
         errorFor = { error, _ in ErrorAnswers.answer(error) }
     }
