@@ -63,6 +63,8 @@ let package = Package(
         room(.core, "EventSourcing", ["Base"]),
         // Threads, child processes, locks on folders, signals.
         room(.core, "Supervision", ["Base", "CPosix", "CStart"]),
+        // The runtime of workers and stages, leases, what can't be handled, and the live feed.
+        room(.core, "Engine", ["Base", "EventSourcing", "Supervision"]),
 
         // Adapters: ports of the core over servers and files. They never import each other.
         room(.adapters, "RedisLog", ["Base", "EventSourcing", "CHiredis"]),
@@ -85,7 +87,8 @@ let package = Package(
         room(
             .recording, "Pipeline",
             [
-                "Base", "EventSourcing", "Intake", "Recording", "SessionContent", "Vault", "Supervision",
+                "Base", "Engine", "EventSourcing", "Intake", "Recording", "SessionContent", "Vault",
+                "Supervision",
             ]),
         // The HTTP interfaces, over ports.
         room(
@@ -98,7 +101,7 @@ let package = Package(
         room(
             .recording, "GatewayFeed",
             [
-                "EventSourcing", "Gateway", "HTTPServer", "Pipeline", "Recording", "Supervision",
+                "EventSourcing", "Gateway", "HTTPServer", "Engine", "Pipeline", "Recording", "Supervision",
             ]),
         // Looks into films, in a process of its own.
         room(
@@ -116,7 +119,8 @@ let package = Package(
             name: "reel",
             dependencies: [
                 "Base", "EventSourcing", "Recording", "RedisLog", "SessionContent", "Vault",
-                "Pipeline", "MongoViews", "Supervision", "EmbeddedServers", "Console", "Access", "Gateway",
+                "Engine", "Pipeline", "MongoViews", "Supervision", "EmbeddedServers", "Console", "Access",
+                "Gateway",
                 "MediaProbe", "GatewayFeed", "HTTPLoad", "HTTPServer", "Intake", "Metrics",
             ],
             path: "Sources/Program/reel", swiftSettings: strict),
@@ -125,13 +129,17 @@ let package = Package(
         room(
             .testing, "Simulation",
             [
-                "Base", "EventSourcing", "Intake", "Recording", "Pipeline", "SessionContent",
+                "Base", "EventSourcing", "Intake", "Recording", "Engine", "Pipeline", "SessionContent",
                 "Supervision", "Vault",
             ]),
-        room(.testing, "TestServers", ["Base", "EmbeddedServers", "Supervision"]),
+        room(
+            .testing, "TestServers",
+            ["Base", "EmbeddedServers", "EventSourcing", "RedisLog", "Simulation", "Supervision"]),
 
         tests("BaseTests", ["Base"]),
         tests("EventSourcingTests", ["Base", "EventSourcing", "Simulation"]),
+        tests(
+            "EngineTests", ["Base", "Engine", "EventSourcing", "Simulation", "Supervision", "TestServers"]),
         tests("RecordingTests", ["Base", "EventSourcing", "Recording", "Simulation"]),
         tests("RedisLogTests", ["Base", "EventSourcing", "RedisLog", "Simulation", "TestServers"]),
         tests("VaultTests", ["Base", "Simulation", "Vault"]),
@@ -143,13 +151,13 @@ let package = Package(
         tests(
             "PipelineTests",
             [
-                "Base", "EventSourcing", "Recording", "Pipeline", "SessionContent", "Vault",
+                "Base", "EventSourcing", "Recording", "Engine", "Pipeline", "SessionContent", "Vault",
                 "Simulation", "RedisLog", "TestServers",
             ]),
         tests(
             "MongoViewsTests",
             [
-                "Base", "EmbeddedServers", "EventSourcing", "Recording", "MongoViews", "Pipeline",
+                "Base", "EmbeddedServers", "EventSourcing", "Recording", "MongoViews", "Engine", "Pipeline",
                 "RedisLog", "Simulation", "Supervision", "TestServers",
             ]),
         tests("ConsoleTests", ["Console"]),
@@ -160,23 +168,24 @@ let package = Package(
             "GatewayTests",
             [
                 "Base", "Access", "EventSourcing", "Gateway", "GatewayFeed", "HTTPServer", "Intake",
-                "Metrics", "Pipeline", "Recording", "SessionContent", "Simulation", "Supervision",
+                "Metrics", "Engine", "Pipeline", "Recording", "SessionContent", "Simulation", "Supervision",
                 "Vault",
             ]),
         tests(
             "ReelTests",
             [
                 "Base", "reel", "Console", "EventSourcing", "HTTPServer", "Recording", "RedisLog",
-                "SessionContent", "Simulation", "Supervision", "Pipeline", "TestServers", "Vault",
+                "SessionContent", "Simulation", "Supervision", "Engine", "Pipeline", "TestServers", "Vault",
             ]),
         tests("MediaProbeTests", ["MediaProbe", "Recording"]),
         tests("SupervisionTests", ["Base", "EmbeddedServers", "Supervision", "TestServers"]),
         tests(
             "SimulationTests",
             [
-                "Base", "EventSourcing", "Intake", "Pipeline", "Recording", "Simulation", "Vault",
+                "Base", "EventSourcing", "Intake", "Engine", "Pipeline", "Recording", "Simulation", "Vault",
             ]),
-        tests("FuzzTests", ["Base", "EventSourcing", "Pipeline", "RedisLog", "Simulation", "Vault"]),
+        tests(
+            "FuzzTests", ["Base", "EventSourcing", "Engine", "Pipeline", "RedisLog", "Simulation", "Vault"]),
         tests("SystemTests", []),
         tests("TidyTests", []),
     ]

@@ -1,3 +1,4 @@
+import Engine
 import Base
 import EmbeddedServers
 import EventSourcing

@@ -1,3 +1,4 @@
+import Engine
 import EventSourcing
 import Pipeline
 import Recording

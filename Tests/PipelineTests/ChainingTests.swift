@@ -5,6 +5,7 @@ import Pipeline
 import Recording
 import SessionContent
 import Simulation
+import TestServers
 import Testing
 import Vault
 

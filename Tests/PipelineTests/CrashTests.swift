@@ -4,6 +4,7 @@ import Foundation
 import Pipeline
 import Recording
 import SessionContent
+import TestServers
 import Testing
 import Vault
 

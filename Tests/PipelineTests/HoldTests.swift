@@ -1,3 +1,4 @@
+import Engine
 import Base
 import EventSourcing
 import Pipeline
@@ -5,6 +6,7 @@ import Recording
 import SessionContent
 import Simulation
 import Supervision
+import TestServers
 import Testing
 import Vault
 
@@ -134,10 +136,10 @@ struct HoldTests {
         try plant.command(.stop(.requested, incomplete: false), on: "new")
         #expect(try gate.answer(for: "new", store) == .open)
         try plant.command(.delete(tagCounts: false), on: "new")
-        try eventually("it is gone") { try gate.answer(for: "new", store) == .deleted }
+        try eventually("it is gone") { try gate.answer(for: "new", store) == .over }
         #expect(store.loads == before)
         // One that another process finds that way.
-        #expect(try Plant(plant.log).startGate().answer(for: "new", store) == .deleted)
+        #expect(try Plant(plant.log).startGate().answer(for: "new", store) == .over)
     }
 
     @Test("pauses that come while a session is looked up are not missed")

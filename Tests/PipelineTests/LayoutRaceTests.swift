@@ -2,6 +2,7 @@ import Base
 import EventSourcing
 import Recording
 import SessionContent
+import TestServers
 import Testing
 import Vault
 

@@ -1,3 +1,4 @@
+import Engine
 import Base
 import EventSourcing
 import Foundation
@@ -5,6 +6,7 @@ import Pipeline
 import Recording
 import Simulation
 import Supervision
+import TestServers
 import Testing
 import Vault
 

@@ -1,6 +1,6 @@
+import Engine
 import Base
 import EventSourcing
-import Pipeline
 import Simulation
 import Supervision
 import TestServers
@@ -67,9 +67,9 @@ struct LiveFeedTests {
         let store = try log.open()
         try append(store, "a", 0..<300)
         let running = try Running(log)
-        let all = try running.feed.follow(LiveFilter(.session("a")), from: .beginning)
-        let fresh = try running.feed.follow(LiveFilter(.session("a")), from: .now)
-        let after = try running.feed.follow(LiveFilter(.session("a")), from: .after("290"))
+        let all = try running.feed.follow(LiveFilter(.history("a")), from: .beginning)
+        let fresh = try running.feed.follow(LiveFilter(.history("a")), from: .now)
+        let after = try running.feed.follow(LiveFilter(.history("a")), from: .after("290"))
         #expect(ids(try take(300, all)) == Array(1...300))
         #expect(ids(try take(10, after)) == Array(291...300))
         try append(store, "b", 0..<5)
@@ -110,7 +110,7 @@ struct LiveFeedTests {
             // Each of the others breaks off again and again and goes on by the last id.
             var seen: [String: UInt64] = [:]
             var start = LiveStart.beginning
-            let scope: LiveFilter.Scope = thread == 1 ? .session("k3") : .everything
+            let scope: LiveFilter.Scope = thread == 1 ? .history("k3") : .everything
             var count = 0
             let total = thread == 1 ? each : each * keys
             var turn = 0
@@ -143,10 +143,10 @@ struct LiveFeedTests {
             limits.queuedEvents = 10
             limits.queuedBytes = 3_000
         }
-        let slow = [LiveFilter(.session("a")), LiveFilter(.everything)].map { filter in
+        let slow = [LiveFilter(.history("a")), LiveFilter(.everything)].map { filter in
             try? running.feed.follow(filter, from: .now)
         }
-        let quick = try running.feed.follow(LiveFilter(.session("a")), from: .beginning)
+        let quick = try running.feed.follow(LiveFilter(.history("a")), from: .beginning)
         for round in 0..<10 {
             try append(store, "a", round * 50..<(round + 1) * 50)
             #expect(ids(try take(50, quick)).count == 50)
@@ -166,8 +166,8 @@ struct LiveFeedTests {
         try append(store, "a", 0..<5)
         let running = try Running(log)
         let live = try running.feed.follow(LiveFilter(.everything), from: .now)
-        let own = try running.feed.follow(LiveFilter(.session("a")), from: .beginning)
-        let chosen = try running.feed.follow(LiveFilter(.session("a"), types: ["Even"]), from: .after("5"))
+        let own = try running.feed.follow(LiveFilter(.history("a")), from: .beginning)
+        let chosen = try running.feed.follow(LiveFilter(.history("a"), types: ["Even"]), from: .after("5"))
         #expect(ids(try take(5, own)) == [1, 2, 3, 4, 5])
         let bad = try log.addUnreadable(to: "a", spoiling)
         let named = try #require(try take(1, live).first)
@@ -184,7 +184,7 @@ struct LiveFeedTests {
         #expect(told["text"]?.string?.isEmpty == false)
         #expect(try take(2, chosen).map(\.id) == ["6", "7"])
         // From the history, from behind it, and in pages.
-        let behind = try running.feed.follow(LiveFilter(.session("a")), from: .after("6"))
+        let behind = try running.feed.follow(LiveFilter(.history("a")), from: .after("6"))
         #expect(ids(try take(2, behind)) == [7, 8])
         let later = try running.feed.follow(LiveFilter(.everything), from: .after(named.id))
         #expect(try take(4, later).allSatisfy { $0.event.position != bad })
@@ -192,7 +192,8 @@ struct LiveFeedTests {
         #expect(all.count == 10 && all.count { $0.event.type == LiveEvent.unreadableType } == 1)
         var (place, seen, holes): (String?, Int, [LogPosition]) = (nil, 0, [])
         while true {
-            let found = try LiveHistory.page(after: place, limit: 3, includesAudit: true, from: store)
+            let found = try LiveHistory.page(
+                after: place, limit: 3, filter: LiveFilter(.everything), from: store)
             let page = try #require(found)
             place = page.place
             seen += page.events.count
@@ -216,9 +217,10 @@ struct LiveFeedTests {
             try append(store, "end", 0..<1)
             return items.map { "\($0.event.partitionKey) \($0.event.sequence)" }.sorted()
         }
-        let odd = try sequences(LiveFilter(.everything, types: ["Odd"]), 5)
+        let isRecord: @Sendable (String) -> Bool = { $0.hasPrefix("audit/") }
+        let odd = try sequences(LiveFilter(.everything, types: ["Odd"], hiding: isRecord), 5)
         #expect(odd == ["a 10", "a 2", "a 4", "a 6", "a 8"])
-        let records = try sequences(LiveFilter(.everything, types: ["Odd"], includesAudit: true), 10)
+        let records = try sequences(LiveFilter(.everything, types: ["Odd"]), 10)
         #expect(records.count { $0.hasPrefix("audit/x/1") } == 5)
         #expect(running.feed.lastSeen("audit/x/1") == nil)
     }
@@ -231,18 +233,18 @@ struct LiveFeedTests {
         let running = try Running(log) { $0.followers = 2 }
         for id in ["", "-1", "01", "1x", "99999999999999999999", "AQ"] {
             #expect(throws: LiveRefusal.unknownID, "\(id)") {
-                try running.feed.follow(LiveFilter(.session("a")), from: .after(id))
+                try running.feed.follow(LiveFilter(.history("a")), from: .after(id))
             }
             #expect(throws: LiveRefusal.unknownID, "\(id)") {
                 try running.feed.follow(LiveFilter(.everything), from: .after(id))
             }
         }
-        let ahead = try running.feed.follow(LiveFilter(.session("a")), from: .after("6"))
+        let ahead = try running.feed.follow(LiveFilter(.history("a")), from: .after("6"))
         guard case .ended(.unknownPlace) = ahead.next(waitMilliseconds: 60_000) else {
             Issue.record("a place beyond the session was taken")
             return
         }
-        let one = try running.feed.follow(LiveFilter(.session("a")), from: .now)
+        let one = try running.feed.follow(LiveFilter(.history("a")), from: .now)
         let two = try running.feed.follow(LiveFilter(.everything), from: .now)
         #expect(throws: LiveRefusal.tooMany(limit: 2)) {
             try running.feed.follow(LiveFilter(.everything), from: .now)
@@ -294,7 +296,7 @@ struct LiveFeedTests {
         let count = 3_000
         let reached = Lock<[Int: Int]>([:])
         let followers = try (0..<count).map { number in
-            try running.feed.follow(LiveFilter(.session("s\(number)")), from: .now) {
+            try running.feed.follow(LiveFilter(.history("s\(number)")), from: .now) {
                 reached.withLock { $0[number, default: 0] += 1 }
             }
         }

@@ -1,7 +1,9 @@
+import Engine
 import EventSourcing
 import Pipeline
 import Simulation
 import Supervision
+import TestServers
 import Testing
 
 @Suite("Ordered subscriptions", .timeLimit(.minutes(10)))

@@ -1,3 +1,4 @@
+import Engine
 import Base
 import EventSourcing
 import Foundation
@@ -5,6 +6,7 @@ import Pipeline
 import RedisLog
 import Simulation
 import Supervision
+import TestServers
 import Testing
 
 /// Takes events down in the order in which they were handled, and fails on one of them until it is mended.

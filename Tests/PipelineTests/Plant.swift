@@ -1,3 +1,4 @@
+import Engine
 import Base
 import EventSourcing
 import Foundation
@@ -10,21 +11,6 @@ import Supervision
 import TestServers
 import Testing
 import Vault
-
-/// Which log a test runs on.
-enum LogKind: String, CaseIterable, Sendable {
-    case memory, redis
-
-    func open(partitions: Int = 4) throws -> any EventLog {
-        switch self {
-        case .memory: return InMemoryEventLog(partitions: partitions)
-        case .redis:
-            let server = try TestRedis.shared
-            return try RedisEventLog.open(
-                "\(server.url)/\(server.freshDatabase())", createWith: partitions)
-        }
-    }
-}
 
 /// Everything that records and seals, in a folder of its own that goes with it.
 final class Plant {

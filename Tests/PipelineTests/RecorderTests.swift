@@ -1,3 +1,4 @@
+import Engine
 import Base
 import EventSourcing
 import Foundation
@@ -6,6 +7,7 @@ import Recording
 import SessionContent
 import Simulation
 import Supervision
+import TestServers
 import Testing
 import Vault
 

@@ -1,3 +1,4 @@
+import Engine
 import Base
 import EventSourcing
 import Recording
@@ -17,7 +18,7 @@ private final class Running {
 
     init(_ log: any EventLog) throws {
         let directory = SessionDirectory(log: log, report: .silent)
-        let feed = LiveFeed(log: log, directory: directory, report: .silent)
+        let feed = LiveFeed(log: log, listener: directory, report: .silent)
         (self.directory, self.feed) = (directory, feed)
         threads.append(try OwnThread(name: "live") { [stop] in try feed.run(stop: stop) })
         threads.append(try OwnThread(name: "directory") { [stop] in try directory.run(stop: stop) })

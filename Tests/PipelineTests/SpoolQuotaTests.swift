@@ -2,6 +2,7 @@ import Base
 import Pipeline
 import Recording
 import Supervision
+import TestServers
 import Testing
 import Vault
 

@@ -18,6 +18,7 @@ private let exceptions: [String: Set<String>] = ["MongoViews": ["Recording"]]
 private let layers: [String: Set<String>] = [
     "Base": ["CCrypto", "Glibc", "Synchronization"],
     "EventSourcing": ["Base"],
+    "Engine": ["Base", "EventSourcing", "Supervision", "Synchronization"],
     "Recording": ["Base", "EventSourcing"],
     "RedisLog": ["Base", "EventSourcing", "CHiredis", "Glibc", "Synchronization"],
     "Vault": ["Base", "CCrypto", "CLZ4", "CSodium", "CZlib", "CZstd", "Glibc"],
@@ -25,14 +26,16 @@ private let layers: [String: Set<String>] = [
     "SessionContent": ["Base", "EventSourcing", "Recording", "Vault"],
     "Intake": ["Base", "EventSourcing", "Recording", "Supervision", "Vault", "Synchronization"],
     "Pipeline": [
-        "Base", "EventSourcing", "Intake", "Recording", "SessionContent", "Supervision", "Vault",
+        "Base", "Engine", "EventSourcing", "Intake", "Recording", "SessionContent", "Supervision", "Vault",
         "Glibc", "Synchronization",
     ],
     "Gateway": [
         "Base", "Access", "EventSourcing", "HTTPServer", "Intake", "Metrics", "Recording",
         "SessionContent", "Supervision", "Vault",
     ],
-    "GatewayFeed": ["EventSourcing", "Gateway", "HTTPServer", "Pipeline", "Recording", "Supervision"],
+    "GatewayFeed": [
+        "Engine", "EventSourcing", "Gateway", "HTTPServer", "Pipeline", "Recording", "Supervision",
+    ],
     "MediaProbe": ["Base", "Recording", "Supervision", "CAvformat", "CPosix", "CSandbox", "Glibc"],
     "Metrics": ["Base", "Synchronization"],
     "HTTPServer": [
@@ -44,10 +47,13 @@ private let layers: [String: Set<String>] = [
     "EmbeddedServers": ["Base", "Supervision", "CMongo", "Glibc"],
     "Console": ["Base"],
     "Simulation": [
-        "Base", "EventSourcing", "Intake", "Pipeline", "Recording", "SessionContent", "Supervision",
+        "Base", "Engine", "EventSourcing", "Intake", "Pipeline", "Recording", "SessionContent", "Supervision",
         "Vault", "Foundation", "Glibc",
     ],
-    "TestServers": ["Base", "EmbeddedServers", "Supervision", "Foundation", "Glibc", "Synchronization"],
+    "TestServers": [
+        "Base", "EmbeddedServers", "EventSourcing", "RedisLog", "Simulation", "Supervision", "Foundation",
+        "Glibc", "Synchronization",
+    ],
 ]
 
 @Suite("Layers")

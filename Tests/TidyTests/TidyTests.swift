@@ -198,7 +198,7 @@ struct BannedCallTests {
     func domainWords() throws {
         // HTTP and TLS have chunks and sessions of their own; MongoViews still has views of recordings.
         let rooms = [
-            "Base", "EventSourcing", "Supervision", "RedisLog", "Access", "Console", "Metrics",
+            "Base", "Engine", "EventSourcing", "Supervision", "RedisLog", "Access", "Console", "Metrics",
         ]
         let word = try Regex("(?i)session|chunk")
         for file in rooms.flatMap(SourceTree.swift(ofRoom:)) {

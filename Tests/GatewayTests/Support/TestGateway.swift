@@ -1,3 +1,4 @@
+import Engine
 import Access
 import Base
 import EventSourcing
@@ -93,7 +94,7 @@ final class TestGateway {
             log: log, queries: queries, authenticator: tokens, keys: try LockedKeys(vault),
             spool: vault.spool, chunks: vault.chunks, clock: SystemClock())
         let directory = SessionDirectory(log: log, report: .silent)
-        let feed = LiveFeed(log: log, directory: directory, report: .silent)
+        let feed = LiveFeed(log: log, listener: directory, report: .silent)
         if isLive {
             parts.events = FeedFollowing(feed)
             parts.directory = FeedDirectory(directory, feed)

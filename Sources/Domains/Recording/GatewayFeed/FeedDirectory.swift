@@ -1,3 +1,4 @@
+package import Engine
 internal import Gateway
 package import Pipeline
 package import Recording

@@ -1,7 +1,9 @@
+package import Engine
 package import EventSourcing
 package import Gateway
 internal import HTTPServer
-package import Pipeline
+internal import Pipeline
+internal import Recording
 
 /// The gateway's followers on the process's one reader of the log.
 package struct FeedFollowing: EventFollowing {
@@ -45,8 +47,8 @@ package struct FeedFollowing: EventFollowing {
     ) throws(FollowRefusal) -> any FollowedEvents {
         let filter =
             switch scope {
-            case .session(let id): LiveFilter(.session(id))
-            case .everything(let includesAudit): LiveFilter(.everything, includesAudit: includesAudit)
+            case .session(let id): LiveFilter(.history(id))
+            case .everything(let includesAudit): Self.everything(includesAudit)
             }
         let place: LiveStart =
             switch start {
@@ -65,13 +67,19 @@ package struct FeedFollowing: EventFollowing {
         }
     }
 
+    /// Records of the audit trail are for those alone who may read them.
+    private static func everything(_ includesAudit: Bool) -> LiveFilter {
+        includesAudit ? LiveFilter(.everything) : LiveFilter(.everything, hiding: AuditRecord.isHistory)
+    }
+
     /// See `EventFollowing`.
     package func page(
         after place: String?, limit: Int, includesAudit: Bool, from store: any EventStore
     ) throws(LogFailure) -> FollowedPage? {
-        try LiveHistory.page(after: place, limit: limit, includesAudit: includesAudit, from: store).map {
-            FollowedPage(
-                events: $0.events, unreadable: $0.unreadable, place: $0.place, hasMore: $0.hasMore)
-        }
+        try LiveHistory.page(after: place, limit: limit, filter: Self.everything(includesAudit), from: store)
+            .map {
+                FollowedPage(
+                    events: $0.events, unreadable: $0.unreadable, place: $0.place, hasMore: $0.hasMore)
+            }
     }
 }

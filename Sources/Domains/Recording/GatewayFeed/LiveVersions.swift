@@ -1,5 +1,6 @@
+package import Engine
 internal import Gateway
-package import Pipeline
+internal import Pipeline
 
 /// How far each session has come, as far as the process's one reader of the log knows.
 package struct LiveVersions: LatestVersions {

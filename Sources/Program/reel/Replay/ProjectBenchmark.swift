@@ -1,3 +1,4 @@
+import Engine
 import EventSourcing
 import MongoViews
 import Pipeline

@@ -1,5 +1,7 @@
+import Engine
 import Metrics
 import Pipeline
+import Recording
 import Supervision
 
 /// What a process reads of the whole log, once, for all who ask its services: how far each session has come
@@ -12,7 +14,9 @@ struct LogReading {
     init?(_ system: OpenSystem) {
         guard !system.choice.names.isDisjoint(with: [.api, .recorder]) else { return nil }
         directory = SessionDirectory(log: system.log, report: system.report.roles)
-        feed = LiveFeed(log: system.log, directory: directory, report: system.report.roles)
+        var limits = LiveFeed.Limits()
+        limits.isAsked = { !AuditRecord.isHistory($0) }
+        feed = LiveFeed(log: system.log, limits: limits, listener: directory, report: system.report.roles)
     }
 
     /// In the order in which they start.

@@ -1,3 +1,4 @@
+internal import Engine
 internal import EventSourcing
 internal import Pipeline
 internal import Recording

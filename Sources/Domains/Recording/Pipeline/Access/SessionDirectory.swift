@@ -1,3 +1,4 @@
+package import Engine
 package import EventSourcing
 package import Recording
 package import Supervision
@@ -7,7 +8,7 @@ internal import Synchronization
 ///
 /// It begins with what stands beside the log (`SessionFactsWorker`), reads from there to where the feed has
 /// begun, and goes on with the feed. Some hundred bytes for each session; owners and projects are kept once.
-package final class SessionDirectory: Service {
+package final class SessionDirectory: Service, FeedListener {
     /// Name of the service.
     package let name = "session-directory"
 
@@ -68,7 +69,7 @@ package final class SessionDirectory: Service {
     // MARK: - The feed
 
     /// The feed begins here, for the first time or anew: whatever is known may not have happened.
-    func begin(at places: [LogPosition]) {
+    package func begin(at places: [LogPosition]) {
         state.update { state in
             state.generation += 1
             state.feed = places
@@ -80,7 +81,7 @@ package final class SessionDirectory: Service {
 
     /// The feed has come to these entries. Those of partitions that are not read up to there yet are left to
     /// whoever reads them.
-    func take(_ entries: [LogEntry]) {
+    package func take(_ entries: [LogEntry]) {
         guard !entries.isEmpty else { return }
         let joined = state.withLock { state in
             for entry in entries {

@@ -1,3 +1,4 @@
+internal import Engine
 internal import Base
 package import EventSourcing
 internal import Glibc

@@ -1,3 +1,4 @@
+internal import Engine
 package import EventSourcing
 package import Recording
 package import Supervision

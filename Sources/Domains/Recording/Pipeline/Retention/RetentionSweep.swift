@@ -1,3 +1,4 @@
+package import Engine
 package import Base
 package import EventSourcing
 internal import Recording

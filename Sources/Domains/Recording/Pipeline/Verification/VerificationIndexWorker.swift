@@ -1,3 +1,4 @@
+package import Engine
 package import EventSourcing
 internal import Recording
 package import Supervision

@@ -1,4 +1,4 @@
-internal import Base
+package import Base
 package import EventSourcing
 package import Supervision
 
@@ -8,7 +8,7 @@ package final class Outages: Sendable {
     package struct Outage: Sendable, Hashable {
         /// Name of the role, the stage or the subscription.
         package var role: String
-        /// What it waits for; names no session.
+        /// What it waits for; names no history.
         package var text: String
         /// What can end it.
         package var remedy: Remedy
@@ -42,7 +42,7 @@ package final class Outages: Sendable {
     ///   - loop: tells loops of one role apart.
     ///   - cause: what is the same for everybody whom the same trouble meets.
     /// - Returns: whether it is to be told: nobody has, of late.
-    func began(_ loop: String, _ role: String, _ error: any Error, cause: String) -> Bool {
+    package func began(_ loop: String, _ role: String, _ error: any Error, cause: String) -> Bool {
         let now = Machine.now
         return state.withLock { state in
             let since = state.outages[loop]?.since ?? now
@@ -58,7 +58,7 @@ package final class Outages: Sendable {
 
     /// Notes that a loop goes on.
     /// - Returns: how long it could not; nil when it could all the time.
-    func ended(_ loop: String) -> Duration? {
+    package func ended(_ loop: String) -> Duration? {
         let now = Machine.now
         return state.withLock { state in
             guard let outage = state.outages.removeValue(forKey: loop) else { return nil }
@@ -124,7 +124,7 @@ struct OutageWait {
 /// Runs `body` again and again, with growing pauses, until `stop` is set. What must neither skip an event
 /// nor end silently waits every error out, and says it.
 /// - Parameter isEnd: failures that end it all the same.
-func waitingOutFailures(
+package func waitingOutFailures(
     of name: String, loop: String? = nil, stop: StopSignal, report: RoleLog,
     backoff: Backoff = Backoff(firstMilliseconds: 100), unless isEnd: (any Error) -> Bool = { _ in false },
     _ body: (_ succeeded: () -> Void) throws -> Void

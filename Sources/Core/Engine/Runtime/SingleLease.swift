@@ -1,10 +1,10 @@
 internal import Base
-internal import EventSourcing
+package import EventSourcing
 internal import Supervision
 
 /// A lease of work that one process does at a time, renewed on a thread of its own for as long as the work
 /// takes, however long one step of it is.
-final class SingleLease: Sendable {
+package final class SingleLease: Sendable {
     private static let lifetimeMilliseconds = 15_000
     private static let beatMilliseconds = 3_000
     /// So long before it may have run out nothing is begun any more.
@@ -17,7 +17,7 @@ final class SingleLease: Sendable {
     private let report: RoleLog
 
     /// Takes the lease; nil while another member has it.
-    static func acquire(
+    package static func acquire(
         _ name: String, as member: String, log: any EventLog, report: RoleLog
     ) throws -> SingleLease? {
         let asked = Machine.now
@@ -41,7 +41,7 @@ final class SingleLease: Sendable {
     }
 
     /// Whether nobody else can have it yet, by the local clock.
-    var isHeld: Bool { !ending.isSet && safeUntil.withLock { $0 > Machine.now } }
+    package var isHeld: Bool { !ending.isSet && safeUntil.withLock { $0 > Machine.now } }
 
     private func beat() {
         while !ending.wait(milliseconds: Self.beatMilliseconds) {
@@ -57,7 +57,7 @@ final class SingleLease: Sendable {
     }
 
     /// Gives it back; others may take it at once.
-    func release() {
+    package func release() {
         ending.set()
         do { try log.leases().release([fence]) } catch {
             // It runs out by itself.

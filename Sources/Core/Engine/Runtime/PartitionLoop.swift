@@ -1,9 +1,9 @@
 internal import Base
-internal import EventSourcing
-internal import Supervision
+package import EventSourcing
+package import Supervision
 
 /// What an ordered subscription does with the partitions that it owns.
-protocol PartitionWork: AnyObject {
+package protocol PartitionWork: AnyObject {
     /// Name of the subscription.
     var name: String { get }
     /// Events that are read at once from each partition.
@@ -22,10 +22,11 @@ protocol PartitionWork: AnyObject {
 }
 
 /// Partitions in which an event can't be handled now.
-struct PoisonedPartitions: Error {
-    var causes: [Int: any Error]
+package struct PoisonedPartitions: Error {
+    /// What failed, by partition.
+    package var causes: [Int: any Error]
     /// Those among them whose event was set aside, so that nothing keeps them from going on.
-    var setAside: Set<Int> = []
+    package var setAside: Set<Int> = []
 }
 
 /// The loop of one member of an ordered subscription: owns partitions, reads them in order, and hands
@@ -34,7 +35,7 @@ struct PoisonedPartitions: Error {
 /// A lease is the right to begin with a batch; what makes a late owner harmless are the fences on
 /// everything that it writes. Whatever is lost, gained or uncertain leads to the same place: forget, ask
 /// the checkpoints, and read from there.
-final class PartitionLoop {
+package final class PartitionLoop {
     private struct Halt {
         var until: ContinuousClock.Instant
         var backoff: Backoff
@@ -61,7 +62,9 @@ final class PartitionLoop {
     private var halts: [Int: Halt] = [:]
     private var nextBalance: ContinuousClock.Instant?
 
-    init(_ work: any PartitionWork, log: any EventLog, member: String, timing: LeaseTiming, report: RoleLog) {
+    package init(
+        _ work: any PartitionWork, log: any EventLog, member: String, timing: LeaseTiming, report: RoleLog
+    ) {
         self.work = work
         self.log = log
         self.timing = timing
@@ -70,7 +73,7 @@ final class PartitionLoop {
     }
 
     /// Works until `stop` is set; then saves, gives everything back and leaves.
-    func run(stop: StopSignal) throws {
+    package func run(stop: StopSignal) throws {
         let ending = StopSignal()
         let heart = try heartbeat(until: ending)
         var failures = 0

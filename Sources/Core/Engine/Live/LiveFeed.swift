@@ -7,7 +7,7 @@ package import Supervision
 /// who want it. Followers that come with a place of their own, or fell behind, are filled from the history
 /// (log and archive) by a few threads in turn, and go on live exactly where that ends: see `LiveFollower`.
 ///
-/// Order holds within a session. Followers of everything get the events of different sessions in the order
+/// Order holds within a history. Followers of everything get the events of different histories in the order
 /// in which the reader met them, or partition by partition while they catch up.
 package final class LiveFeed: Service {
     /// Bounds of a feed.
@@ -24,8 +24,10 @@ package final class LiveFeed: Service {
         package var batch = 500
         /// Threads that read the history.
         package var fillers = 2
-        /// Sessions whose last sequence is known.
-        package var sessions = 50_000
+        /// Histories whose last sequence is known.
+        package var histories = 50_000
+        /// Whether somebody asks for the last sequence of a history, by its partition key.
+        package var isAsked: @Sendable (_ partitionKey: String) -> Bool = { _ in true }
 
         /// The usual bounds.
         package init() {}
@@ -49,16 +51,16 @@ package final class LiveFeed: Service {
     private let limits: Limits
     private let report: RoleLog
     private let ready = StopSignal()
-    private let directory: SessionDirectory?
+    private let listener: (any FeedListener)?
 
     /// A feed that takes followers once `run` has reached the log.
-    /// - Parameter directory: hears of everything before anybody else does.
+    /// - Parameter listener: hears of everything before anybody else does.
     package init(
-        log: any EventLog, limits: Limits = Limits(), directory: SessionDirectory? = nil, report: RoleLog
+        log: any EventLog, limits: Limits = Limits(), listener: (any FeedListener)? = nil, report: RoleLog
     ) {
         self.log = log
         self.limits = limits
-        self.directory = directory
+        self.listener = listener
         self.report = report
         hub = LiveHub(limits)
     }
@@ -72,14 +74,14 @@ package final class LiveFeed: Service {
         try hub.follow(filter, from: start, onReady: onReady)
     }
 
-    /// The last sequence of a session that this process knows of; nil when the session has not changed since
+    /// The last sequence of a history that this process knows of; nil when the history has not changed since
     /// the feed began, or long ago. What a read model or a cache holds is stale when its version is lower.
     /// Where `isFollowing` is false, others may have gone on without its being known here.
-    package func lastSeen(_ session: String) -> UInt64? { hub.lastSeen.value(session) }
+    package func lastSeen(_ history: String) -> UInt64? { hub.lastSeen.value(history) }
 
     /// Notes what this process has appended itself, so that it is known before the reader meets it.
-    package func noteAppended(_ session: String, sequence: UInt64) {
-        hub.lastSeen.note(session, sequence)
+    package func noteAppended(_ history: String, sequence: UInt64) {
+        hub.lastSeen.note(history, sequence)
     }
 
     /// Whether the reader is connected and goes with the log.
@@ -122,7 +124,7 @@ package final class LiveFeed: Service {
             ready.set()
             while !stop.isSet {
                 let entries = try entries(of: feed)
-                directory?.take(entries)
+                listener?.take(entries)
                 hub.note(entries)
                 if !hub.isFollowing {
                     for entry in entries { places[entry.position.partition] = entry.position }
@@ -160,7 +162,7 @@ package final class LiveFeed: Service {
     /// Where to go on: after what was delivered, at first at the log's end.
     private func beginning(_ ends: [LogPosition]) -> [LogPosition] {
         if let places = hub.places { return places }
-        directory?.begin(at: ends)
+        listener?.begin(at: ends)
         hub.begin(at: ends)
         return ends
     }

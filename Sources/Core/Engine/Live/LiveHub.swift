@@ -8,7 +8,7 @@ final class LiveHub: Sendable {
     private struct State {
         /// Where the reader is; nil before it has begun.
         var places: [LogPosition]?
-        var sessions: [String: [LiveFollower]] = [:]
+        var histories: [String: [LiveFollower]] = [:]
         var everything: [LiveFollower] = []
         /// Followers of everything that are not known to be where the reader is.
         var apart: [LiveFollower] = []
@@ -25,7 +25,7 @@ final class LiveHub: Sendable {
 
     init(_ limits: LiveFeed.Limits) {
         self.limits = limits
-        lastSeen = LastSeen(limit: limits.sessions)
+        lastSeen = LastSeen(limit: limits.histories, isAsked: limits.isAsked)
     }
 
     var isFollowing: Bool {
@@ -49,7 +49,7 @@ final class LiveHub: Sendable {
         lastSeen.removeAll()
         let all = state.update { state in
             state.places = nil
-            return state.everything + state.sessions.values.flatMap { $0 }
+            return state.everything + state.histories.values.flatMap { $0 }
         }
         for follower in all { follower.end(.stopping) }
     }
@@ -67,7 +67,7 @@ final class LiveHub: Sendable {
                 filter, cursor, limits: limits, onReady: onReady,
                 schedule: { [weak self] in self?.schedule($0) }, leave: { [weak self] in self?.remove($0) })
             switch filter.scope {
-            case .session(let id): state.sessions[id, default: []].append(follower)
+            case .history(let id): state.histories[id, default: []].append(follower)
             case .everything:
                 state.everything.append(follower)
                 state.apart.append(follower)
@@ -84,13 +84,13 @@ final class LiveHub: Sendable {
         _ scope: LiveFilter.Scope, _ start: LiveStart, _ places: [LogPosition]
     ) throws(LiveRefusal) -> LiveCursor {
         switch (scope, start) {
-        case (.session, .beginning): return .session(next: 1, shown: 0, isBehind: true)
-        case (.session, .now): return .session(next: nil, shown: 0, isBehind: false)
-        case (.session, .after(let id)):
+        case (.history, .beginning): return .history(next: 1, shown: 0, isBehind: true)
+        case (.history, .now): return .history(next: nil, shown: 0, isBehind: false)
+        case (.history, .after(let id)):
             guard let sequence = UInt64(id), String(sequence) == id, sequence < UInt64(Int64.max) else {
                 throw .unknownID
             }
-            return .session(next: sequence + 1, shown: 0, isBehind: true)
+            return .history(next: sequence + 1, shown: 0, isBehind: true)
         case (.everything, .now): return .places(places, unread: [:])
         case (.everything, .beginning):
             let starts = places.indices.map { LogPosition.start(of: $0) }
@@ -113,12 +113,12 @@ final class LiveHub: Sendable {
     private func remove(_ follower: LiveFollower) {
         state.withLock { state in
             switch follower.filter.scope {
-            case .session(let id):
-                guard var found = state.sessions.removeValue(forKey: id) else { return }
+            case .history(let id):
+                guard var found = state.histories.removeValue(forKey: id) else { return }
                 let count = found.count
                 found.removeAll { $0 === follower }
                 state.count -= count - found.count
-                if !found.isEmpty { state.sessions[id] = found }
+                if !found.isEmpty { state.histories[id] = found }
             case .everything:
                 let count = state.everything.count
                 state.everything.removeAll { $0 === follower }
@@ -130,16 +130,16 @@ final class LiveHub: Sendable {
 
     // MARK: - Delivering
 
-    /// Notes how far sessions have come, before anybody is handed what has happened to them.
+    /// Notes how far histories have come, before anybody is handed what has happened to them.
     func note(_ entries: [LogEntry]) {
         for case .event(let event) in entries { lastSeen.note(event.partitionKey, event.sequence) }
     }
 
     /// Hands events to those who follow them, and what cannot be read to those who follow everything: whose
-    /// it is, others see when the next event of their session comes. The reader's thread alone.
+    /// it is, others see when the next event of their history comes. The reader's thread alone.
     func deliver(_ entries: [LogEntry]) {
-        let (sessions, everything, steps) = state.withLock { state in
-            var sessions: [String: [LiveFollower]] = [:]
+        let (histories, everything, steps) = state.withLock { state in
+            var histories: [String: [LiveFollower]] = [:]
             var steps: [LiveStep] = []
             steps.reserveCapacity(entries.count)
             var places = state.places ?? []
@@ -148,16 +148,16 @@ final class LiveHub: Sendable {
                 let previous = places[entry.position.partition]
                 places[entry.position.partition] = entry.position
                 steps.append(LiveStep(entry, previous: previous, places: isFollowed ? places : []))
-                guard let key = entry.event?.partitionKey, sessions[key] == nil else { continue }
-                if let found = state.sessions[key] { sessions[key] = found }
+                guard let key = entry.event?.partitionKey, histories[key] == nil else { continue }
+                if let found = state.histories[key] { histories[key] = found }
             }
             state.places = places
             state.events += entries.count
-            return (sessions, state.everything, steps)
+            return (histories, state.everything, steps)
         }
         for step in steps {
             if let key = step.entry.event?.partitionKey {
-                for follower in sessions[key] ?? [] { follower.push(step) }
+                for follower in histories[key] ?? [] { follower.push(step) }
             }
             for follower in everything { follower.push(step) }
         }
@@ -197,7 +197,7 @@ final class LiveHub: Sendable {
         let all = state.update { state in
             state.hasEnded = true
             state.waiting = Deque()
-            return state.everything + state.sessions.values.flatMap { $0 }
+            return state.everything + state.histories.values.flatMap { $0 }
         }
         for follower in all { follower.end(.stopping) }
     }
@@ -225,8 +225,8 @@ struct Deque<Element> {
     }
 }
 
-/// The last sequences of sessions that changed of late: what was noted among the last `limit` different
-/// sessions is known, what was not among twice as many is not.
+/// The last sequences of histories that changed of late: what was noted among the last `limit` different
+/// histories is known, what was not among twice as many is not.
 final class LastSeen: Sendable {
     private struct State {
         var young: [String: UInt64] = [:]
@@ -235,28 +235,32 @@ final class LastSeen: Sendable {
 
     private let state = Lock(State())
     private let limit: Int
+    private let isAsked: @Sendable (String) -> Bool
 
-    init(limit: Int) { self.limit = max(1, limit) }
+    init(limit: Int, isAsked: @escaping @Sendable (String) -> Bool) {
+        self.limit = max(1, limit)
+        self.isAsked = isAsked
+    }
 
-    func value(_ session: String) -> UInt64? {
-        state.withLock { $0.young[session] ?? $0.old[session] }
+    func value(_ history: String) -> UInt64? {
+        state.withLock { $0.young[history] ?? $0.old[history] }
     }
 
     func removeAll() {
         state.withLock { $0 = State() }
     }
 
-    func note(_ session: String, _ sequence: UInt64) {
-        if LiveFilter.isAudit(session) { return }
+    func note(_ history: String, _ sequence: UInt64) {
+        guard isAsked(history) else { return }
         state.withLock { state in
-            let known = state.young[session] ?? state.old[session] ?? 0
-            if state.young[session] == nil {
+            let known = state.young[history] ?? state.old[history] ?? 0
+            if state.young[history] == nil {
                 if state.young.count >= limit {
                     state.old = state.young
                     state.young = [:]
                 }
             }
-            state.young[session] = max(known, sequence)
+            state.young[history] = max(known, sequence)
         }
     }
 }

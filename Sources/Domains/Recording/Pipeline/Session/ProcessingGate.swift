@@ -1,30 +1,21 @@
+package import Engine
 package import EventSourcing
 internal import Recording
 package import Supervision
-
-/// Whether a stage may begin with a chunk of a session.
-package enum GateAnswer: Sendable, Hashable {
-    /// It may.
-    case open
-    /// Somebody paused the session's pipeline by itself: its chunks wait.
-    case held
-    /// The session is deleted: nothing is left to do for it.
-    case deleted
-}
 
 /// What a process knows of sessions whose pipelines are paused by themselves: it follows the log from its
 /// end, and a session that began before is looked up once, when its first chunk comes.
 ///
 /// So nothing has to be kept anywhere: whoever starts anew, or has missed something, forgets everything and
 /// looks sessions up again. One for all stage workers of a process; any thread may ask.
-package final class ProcessingGate: Sendable {
+package final class ProcessingGate: StageGate {
     private struct Known {
         var version: UInt64
         var holds: ProcessingHolds
         var isDeleted: Bool
 
         func answer(_ session: String) -> GateAnswer {
-            isDeleted ? .deleted : holds.holds(session) ? .held : .open
+            isDeleted ? .over : holds.holds(session) ? .held : .open
         }
 
         /// Takes in an event; false when it can't be understood.

@@ -21,11 +21,11 @@ package enum LiveHistory {
     /// - Parameters:
     ///   - place: nil for the beginning of the log.
     ///   - limit: events on the page, at most.
+    ///   - filter: of everything; what it leaves out is passed over.
     package static func page(
-        after place: String?, limit: Int, includesAudit: Bool, from store: any EventStore
+        after place: String?, limit: Int, filter: LiveFilter, from store: any EventStore
     ) throws(LogFailure) -> Page? {
         let count = store.partitioning.count
-        let filter = LiveFilter(.everything, includesAudit: includesAudit)
         var places = (0..<count).map { LogPosition.start(of: $0) }
         if let place {
             guard let given = LivePlace.decode(place, partitions: count) else { return nil }

@@ -33,7 +33,7 @@ package final class OrderedWorker {
     /// - Parameters:
     ///   - member: its name among the subscription's members, one that nobody had before; nil to have one
     ///     made.
-    ///   - policy: how often an event that can't be handled is tried before its session waits.
+    ///   - policy: how often an event that can't be handled is tried before its history waits.
     ///   - clock: says when an event was set aside.
     package init(
         handler: any OrderedHandler, log: any EventLog, member: String? = nil,
@@ -60,7 +60,7 @@ package final class ProjectionWorker {
     /// - Parameters:
     ///   - member: its name among the subscription's members, one that nobody had before; nil to have one
     ///     made.
-    ///   - policy: how often an event that can't be handled is tried before its session waits.
+    ///   - policy: how often an event that can't be handled is tried before its history waits.
     ///   - clock: says when an event was set aside.
     package init(
         projection: any Projection, log: any EventLog, member: String? = nil,

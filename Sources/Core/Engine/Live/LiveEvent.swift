@@ -8,7 +8,7 @@ package final class LiveEvent: Sendable {
 
     private let sent = Lock<(id: String, bytes: [UInt8])?>(nil)
 
-    /// Key of the history that it stands in: the session's id, or one of the audit trail's; empty for an
+    /// Partition key of the history that it stands in; empty for an
     /// entry that cannot be read.
     package let partitionKey: String
     /// Its sequence there; 0 for an entry of which nobody knows whose it is.
@@ -57,17 +57,17 @@ package final class LiveEvent: Sendable {
 package struct LiveItem: Sendable {
     /// The event.
     package let event: LiveEvent
-    /// Where to go on after it: what `Last-Event-ID` brings back. It is a sequence number when one session
+    /// Where to go on after it: what `Last-Event-ID` brings back. It is a sequence number when one history
     /// is followed, and all of the log's places in one word when everything is.
     package let id: String
 }
 
 /// What a follower wants to see.
-package struct LiveFilter: Sendable, Hashable {
+package struct LiveFilter: Sendable {
     /// How much of the log.
     package enum Scope: Sendable, Hashable {
-        /// One session's history.
-        case session(String)
+        /// The history of one partition key.
+        case history(String)
         /// All of it.
         case everything
     }
@@ -76,16 +76,20 @@ package struct LiveFilter: Sendable, Hashable {
     package var scope: Scope
     /// Event types; nil for all.
     package var types: Set<String>?
-    /// Whether records of the audit trail are among them. Only for followers who may read it.
-    package var includesAudit: Bool
-    package init(_ scope: Scope, types: Set<String>? = nil, includesAudit: Bool = false) {
+    /// Whether a history is left out of everything, by its partition key.
+    package var hides: @Sendable (_ partitionKey: String) -> Bool
+
+    package init(
+        _ scope: Scope, types: Set<String>? = nil,
+        hiding hides: @escaping @Sendable (_ partitionKey: String) -> Bool = { _ in false }
+    ) {
         self.scope = scope
         self.types = types
-        self.includesAudit = includesAudit
+        self.hides = hides
     }
 
     func passes(_ event: RecordedEvent) -> Bool {
-        if !includesAudit, LiveFilter.isAudit(event.partitionKey) { return false }
+        if hides(event.partitionKey) { return false }
         return types?.contains(event.type) ?? true
     }
 

@@ -37,7 +37,7 @@ package struct ReplayPage: Sendable {
 /// Reads partitions of the log ahead of whoever folds them: several threads, each with a store of its own,
 /// each with one page on its way. The pages in memory are bounded by threads times page size.
 ///
-/// Partitions are read one after the other, so that the states of the sessions of one partition are all
+/// Partitions are read one after the other, so that the states of the histories of one partition are all
 /// that a cache has to hold.
 package final class ReadAhead {
     /// Events of one page.

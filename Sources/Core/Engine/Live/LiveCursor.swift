@@ -46,7 +46,7 @@ final class LiveStep: Sendable {
 /// What was read from the history for one follower.
 struct LivePage {
     let entries: [LogEntry]
-    /// Partition that it is of; nil for one session's.
+    /// Partition that it is of; nil for one history's.
     var partition: Int?
     /// Whether nothing stood behind it when it was read.
     let isLast: Bool
@@ -54,9 +54,9 @@ struct LivePage {
 
 /// How far a follower has come.
 enum LiveCursor {
-    /// In one session: the next sequence; nil when it is whatever the feed brings first. And the highest that
+    /// In one history: the next sequence; nil when it is whatever the feed brings first. And the highest that
     /// the feed has shown, which may still have to come from the history.
-    case session(next: UInt64?, shown: UInt64, isBehind: Bool)
+    case history(next: UInt64?, shown: UInt64, isBehind: Bool)
     /// In everything, place by place: the partitions that have to be read from the history, each with the
     /// highest position that the feed has shown there and that was not taken.
     case places([LogPosition], unread: [Int: LogPosition])
@@ -70,7 +70,7 @@ enum LiveCursor {
     /// Whether something has to be read from the history.
     var isBehind: Bool {
         switch self {
-        case .session(_, _, let isBehind): isBehind
+        case .history(_, _, let isBehind): isBehind
         case .places(_, let unread): !unread.isEmpty
         case .joined: false
         }
@@ -79,7 +79,7 @@ enum LiveCursor {
     /// Whether an event that the feed has read is the next one.
     func judge(_ step: LiveStep) -> Verdict {
         switch self {
-        case .session(let next, _, _):
+        case .history(let next, _, _):
             guard let next else { return .next }
             let sequence = step.entry.sequence
             return sequence < next ? .known : sequence == next ? .next : .later
@@ -94,7 +94,7 @@ enum LiveCursor {
     /// Whether an entry of the history is one that was not delivered. There are no gaps in what is read.
     func isNextOfHistory(_ entry: LogEntry) -> Bool {
         switch self {
-        case .session(let next, _, _): entry.sequence == next
+        case .history(let next, _, _): entry.sequence == next
         case .places(let places, _): entry.position > places[entry.position.partition]
         case .joined: false
         }
@@ -103,8 +103,8 @@ enum LiveCursor {
     /// Goes past an event.
     mutating func advance(_ step: LiveStep) {
         switch self {
-        case .session(_, let shown, let isBehind):
-            self = .session(next: step.entry.sequence + 1, shown: shown, isBehind: isBehind)
+        case .history(_, let shown, let isBehind):
+            self = .history(next: step.entry.sequence + 1, shown: shown, isBehind: isBehind)
         case .places(var places, let unread):
             // Emptied first, so that changing one place does not copy all of them.
             self = .joined("")
@@ -117,9 +117,9 @@ enum LiveCursor {
     /// Notes that an event was not taken, and will have to come from the history.
     mutating func fallBehind(_ step: LiveStep) {
         switch self {
-        case .session(let next, let shown, _):
+        case .history(let next, let shown, _):
             let sequence = step.entry.sequence
-            self = .session(next: next ?? sequence, shown: max(shown, sequence), isBehind: true)
+            self = .history(next: next ?? sequence, shown: max(shown, sequence), isBehind: true)
         case .places(let places, var unread):
             let position = step.entry.position
             unread[position.partition] = max(position, unread[position.partition] ?? position)
@@ -139,7 +139,7 @@ enum LiveCursor {
             guard unread.isEmpty, places == feed else { return false }
             self = .joined("")
             return true
-        case .session, .joined: return true
+        case .history, .joined: return true
         }
     }
 
@@ -147,9 +147,9 @@ enum LiveCursor {
     mutating func finish(_ page: LivePage) {
         guard page.isLast else { return }
         switch self {
-        case .session(let next, let shown, _):
+        case .history(let next, let shown, _):
             // What the feed has shown meanwhile has to be read too.
-            self = .session(next: next, shown: shown, isBehind: next.map { shown >= $0 } ?? false)
+            self = .history(next: next, shown: shown, isBehind: next.map { shown >= $0 } ?? false)
         case .places(let places, var unread):
             // A page that was read before the feed showed something does not have it.
             if let partition = page.partition, let shown = unread[partition], shown <= places[partition] {
@@ -163,7 +163,7 @@ enum LiveCursor {
     /// The id of an event that was just gone past.
     func id(of event: LiveEvent) -> String {
         switch self {
-        case .session: String(event.sequence)
+        case .history: String(event.sequence)
         case .places(let places, _): LivePlace.encode(places)
         case .joined(let word): word
         }

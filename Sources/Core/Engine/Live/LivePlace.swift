@@ -1,10 +1,5 @@
 internal import Base
 internal import EventSourcing
-internal import Recording
-
-extension LiveFilter {
-    static func isAudit(_ partitionKey: String) -> Bool { AuditRecord.isHistory(partitionKey) }
-}
 
 /// All of a log's places in one word, for `Last-Event-ID` of those who follow everything.
 ///

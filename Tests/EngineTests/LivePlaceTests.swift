@@ -2,7 +2,7 @@ import EventSourcing
 import Simulation
 import Testing
 
-@testable import Pipeline
+@testable import Engine
 
 @Suite("Places in one word")
 struct LivePlaceTests {
@@ -41,7 +41,7 @@ struct LivePlaceTests {
         }
         var cursor =
             isOfSession
-            ? LiveCursor.session(next: 1, shown: 0, isBehind: true)
+            ? LiveCursor.history(next: 1, shown: 0, isBehind: true)
             : LiveCursor.places([.start(of: 0)], unread: [0: .start(of: 0)])
         let partition = isOfSession ? nil : 0
         // The page was read with one event; then the feed brings the second, before the page is taken.

@@ -37,7 +37,7 @@ package final class StageWorker {
     private let policy: RetryPolicy
     private let clock: any WallClock
     private let report: RoleLog
-    private let gate: ProcessingGate?
+    private let gate: (any StageGate)?
     private let parkedEvents: (Delivery, ParkedReason) throws(LogFailure) -> [ProposedEvent]
 
     private var waiting: Set<LogPosition> = []
@@ -48,11 +48,11 @@ package final class StageWorker {
 
     /// A worker that is not running yet.
     /// - Parameters:
-    ///   - gate: says which sessions' deliveries have to wait; nil where none ever has to.
+    ///   - gate: says which histories' deliveries have to wait; nil where none ever has to.
     ///   - parkedEvents: what is appended when a delivery is given up.
     package init(
         stage: any Stage, log: any EventLog, consumer: ConsumerName, policy: RetryPolicy,
-        clock: any WallClock, report: RoleLog, gate: ProcessingGate? = nil,
+        clock: any WallClock, report: RoleLog, gate: (any StageGate)? = nil,
         parkedEvents: @escaping (Delivery, ParkedReason) throws(LogFailure) -> [ProposedEvent]
     ) {
         self.stage = stage
@@ -109,7 +109,7 @@ package final class StageWorker {
         let answer = try gate?.answer(for: delivery.event.partitionKey, store) ?? .open
         if answer == .held {
             return try wait(
-                delivery, Self.heldMilliseconds, .info, "its session's pipeline is paused", subscription)
+                delivery, Self.heldMilliseconds, .info, "it is held back", subscription)
         }
         if delivery.attempt > policy.maximumDeliveries {
             try park(
@@ -117,7 +117,7 @@ package final class StageWorker {
                 attempts: delivery.attempt, store, subscription)
             return
         }
-        switch answer == .deleted ? stage.discard(delivery) : stage.handle(delivery) {
+        switch answer == .over ? stage.discard(delivery) : stage.handle(delivery) {
         case .done(let events):
             finished.append((delivery, events))
         case .wait(let milliseconds, let reason):

@@ -46,7 +46,7 @@ final class LiveFiller: @unchecked Sendable {
         let (cursor, hasEnded) = follower.state.withLock { ($0.cursor, $0.end != nil) }
         if hasEnded { return false }
         switch (cursor, follower.filter.scope) {
-        case (.session(let next, let shown, _), .session(let id)):
+        case (.history(let next, let shown, _), .history(let id)):
             guard let next else {
                 return follower.fill(LivePage(entries: [], partition: nil, isLast: true))
             }

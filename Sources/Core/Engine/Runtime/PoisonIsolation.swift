@@ -29,7 +29,7 @@ protocol IsolatingWork: AnyObject {
 ///
 /// Such an event is tried a bounded number of times, with growing pauses, and then set aside; one that can't
 /// be understood is set aside at once, and with it all others in hand that can't be. From there on its
-/// session waits: its later events are passed over, and are read again from the log, in order, once somebody
+/// history waits: its later events are passed over, and are read again from the log, in order, once somebody
 /// asked for another try and it succeeded. Everybody else goes on. What is held back stands beside the log,
 /// so that it outlives owners and restarts; it is written before the checkpoint can pass the event.
 final class PoisonIsolation: PartitionWork {
@@ -77,7 +77,7 @@ final class PoisonIsolation: PartitionWork {
         let parking = try opened().parking
         for fence in fences {
             let found = try parking.heldBack(name, in: fence.partition)
-            // Two of one session are what a retry leaves that went as far as the second and was cut off.
+            // Two of one history are what a retry leaves that went as far as the second and was cut off.
             for key in found.keys.sorted(by: { $0.position > $1.position }) {
                 held[fence.partition, default: [:]][key.partitionKey] = Held(
                     position: key.position, sequence: key.sequence)
@@ -172,11 +172,11 @@ final class PoisonIsolation: PartitionWork {
         hold(event.partitionKey, Held(position: event.position, sequence: event.sequence))
         report(
             .error,
-            "\(name): session \(event.partitionKey) waits at \(event.position), parked after \(attempts) "
+            "\(name): history \(event.partitionKey) waits at \(event.position), parked after \(attempts) "
                 + "tries: \(cause)")
     }
 
-    /// An entry that cannot be read is not tried: it would be the same every time. Its session is held, and
+    /// An entry that cannot be read is not tried: it would be the same every time. Its history is held, and
     /// nobody when it does not say whose it is.
     func setAside(_ position: LogPosition, _ failure: LogFailure) throws {
         let partition = position.partition
@@ -197,11 +197,11 @@ final class PoisonIsolation: PartitionWork {
             time: clock.now())
         try opened().parking.parkUnreadable(name, key, reason, under: fences[partition])
         hold(key.partitionKey, Held(position: key.position, sequence: key.sequence))
-        let whose = key.isNameless ? "nobody waits, for it does not say whose it is" : "session waits"
+        let whose = key.isNameless ? "nobody waits, for it does not say whose it is" : "history waits"
         report(.error, "\(name): \(key.partitionKey) parked, \(whose): \(failure)")
     }
 
-    /// What stands at a place is parked there under one key, its own name or that of its session.
+    /// What stands at a place is parked there under one key, its own name or that of its history.
     private func hold(_ key: String, _ poison: Held) {
         let partition = poison.position.partition
         for (other, place) in held[partition] ?? [:] where place.position == poison.position {
@@ -229,7 +229,7 @@ final class PoisonIsolation: PartitionWork {
                         try opened().parking.release(name, other.position, under: fences[partition])
                     }
                     forget(key, in: partition)
-                    report(.info, "\(name): session \(key) was given up and is passed over")
+                    report(.info, "\(name): history \(key) was given up and is passed over")
                 } else if (reached[partition] ?? .start(of: partition)) < poison.position {
                     // What stands before the event is still to be handled, and comes first.
                     continue
@@ -249,42 +249,42 @@ final class PoisonIsolation: PartitionWork {
     /// Whose events are to be handled again, and from which one on; nil when there is nothing to do.
     private func beginning(
         _ key: String, _ poison: Held
-    ) throws -> (session: String, sequence: UInt64)? {
+    ) throws -> (history: String, sequence: UInt64)? {
         guard poison.sequence == 0 || key == HeldKey.name(of: poison.position) else {
             return (key, poison.sequence)
         }
         // It could not be read when it was set aside; now it shows whose it is.
         guard let event = try opened().store.event(at: poison.position) else { return nil }
-        // A session that waits elsewhere goes on with its own retry.
-        let session = event.partitionKey
-        if session != key, held[poison.position.partition]?[session] != nil { return nil }
-        return (session, event.sequence)
+        // A history that waits elsewhere goes on with its own retry.
+        let history = event.partitionKey
+        if history != key, held[poison.position.partition]?[history] != nil { return nil }
+        return (history, event.sequence)
     }
 
-    /// The next events of a session: one by one from where a page would hold what cannot be read, so that
+    /// The next events of a history: one by one from where a page would hold what cannot be read, so that
     /// what stands before it is handled.
     private func page(
-        of session: String, after last: UInt64, limit: inout Int
+        of history: String, after last: UInt64, limit: inout Int
     ) throws -> [RecordedEvent] {
         let store = try opened().store
-        do throws(LogFailure) { return try store.load(session, after: last, limit: limit) } catch {
+        do throws(LogFailure) { return try store.load(history, after: last, limit: limit) } catch {
             guard error.kind == .unreadable, limit > 1 else { throw error }
             limit = 1
-            return try store.load(session, after: last, limit: limit)
+            return try store.load(history, after: last, limit: limit)
         }
     }
 
-    /// Reads a session from the event that failed on, and handles it in order.
+    /// Reads a history from the event that failed on, and handles it in order.
     private func resume(_ key: String, _ poison: Held, in partition: Int) throws {
-        // What is held back of other sessions must not be forgotten with this one when it fails again.
+        // What is held back of other histories must not be forgotten with this one when it fails again.
         try work.flush()
-        var session = key
+        var history = key
         do {
             if let start = try beginning(key, poison) {
-                session = start.session
+                history = start.history
                 var (last, limit) = (start.sequence -| 1, batchSize)
                 while true {
-                    let page = try page(of: session, after: last, limit: &limit)
+                    let page = try page(of: history, after: last, limit: &limit)
                     guard let end = page.last else { break }
                     do { try work.resume(page) } catch let failure as any EventFailure
                         where !failure.mayEnd
@@ -295,26 +295,26 @@ final class PoisonIsolation: PartitionWork {
                 }
             }
         } catch let failure as LogFailure where failure.kind == .unreadable {
-            return try stop(key, of: session, at: failure, poison)
+            return try stop(key, of: history, at: failure, poison)
         }
         try release(key, before: nil, in: partition)
         forget(key, in: partition)
-        report(.info, "\(name): session \(session) goes on after \(poison.position)")
+        report(.info, "\(name): history \(history) goes on after \(poison.position)")
     }
 
-    /// A session that was taken up again waits at an entry that cannot be read: still the same one, or a
+    /// A history that was taken up again waits at an entry that cannot be read: still the same one, or a
     /// later one.
-    private func stop(_ key: String, of session: String, at failure: LogFailure, _ poison: Held) throws {
+    private func stop(_ key: String, of history: String, at failure: LogFailure, _ poison: Held) throws {
         let position = failure.unreadableEntry ?? poison.position
         var found = try opened().parking.identify(position)
         // Its history led there, whatever the entry itself says.
-        if session != HeldKey.name(of: poison.position) { found.partitionKey = session }
+        if history != HeldKey.name(of: poison.position) { found.partitionKey = history }
         try parkUnreadable(found, failure)
         try release(key, before: position, in: position.partition)
         if found.partitionKey != key { forget(key, in: position.partition) }
     }
 
-    /// A session that was taken up again waits again, at the same event or at a later one.
+    /// A history that was taken up again waits again, at the same event or at a later one.
     private func stop(
         _ key: String, at failure: any EventFailure, among page: [RecordedEvent], _ poison: Held
     ) throws {
@@ -333,7 +333,7 @@ final class PoisonIsolation: PartitionWork {
         if event.partitionKey != key { forget(key, in: position.partition) }
     }
 
-    /// Ends whatever holds a session back before a position; an owner that died in a retry may have left
+    /// Ends whatever holds a history back before a position; an owner that died in a retry may have left
     /// more than one such place.
     private func release(_ key: String, before end: LogPosition?, in partition: Int) throws {
         let parking = try opened().parking
