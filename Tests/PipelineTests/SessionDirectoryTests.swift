@@ -43,8 +43,8 @@ private final class Keeping {
     private let thread: OwnThread<Void>
 
     init(_ log: any EventLog) throws {
-        let worker = SessionFactsWorker(
-            log: log, member: "\(ULID.make(at: SystemClock().now()))/0", report: .silent)
+        let worker = FactWorker(
+            SessionFacts.self, log: log, member: "\(ULID.make(at: SystemClock().now()))/0", report: .silent)
         // Used on its thread alone.
         nonisolated(unsafe) let lent = worker
         thread = try OwnThread(name: "facts") { [stop] in try lent.run(stop: stop) }

@@ -35,9 +35,9 @@ private final class Scene {
         plant = try Plant(InMemoryEventLog(partitions: 2, clock: clock))
         try plant.startWorkers([StageName.allCases])
         try plant.startCompletion()
-        let worker = VerificationIndexWorker(
-            log: plant.log, member: "\(ULID.make(at: SystemClock().now()))/0", counts: counts, report: .silent
-        )
+        let worker = FactWorker(
+            VerificationFacts.self, log: plant.log, member: "\(ULID.make(at: SystemClock().now()))/0",
+            report: .silent, hear: counts.take)
         // Used on its thread alone.
         nonisolated(unsafe) let lent = worker
         thread = try OwnThread(name: "index") { [stop] in try lent.run(stop: stop) }
@@ -57,7 +57,7 @@ private final class Scene {
 
     func facts(_ session: String) throws -> VerificationFacts? {
         let partition = try plant.log.open().partitioning.partition(of: session)
-        return try VerificationIndex(plant.log).facts(of: [session], in: partition)[session]
+        return try FactIndex<VerificationFacts>(plant.log).facts(of: [session], in: partition)[session]
     }
 
     /// One look at what is due; answers the sessions that were verified.
@@ -73,7 +73,7 @@ private final class Scene {
                 onVerified: { verified in self.told.withLock { $0.append(verified) } }),
             policy: VerificationPolicy(period_ms: Self.period_ms, diskShare: 1), clock: SystemClock(),
             member: member, figures: figures, report: .silent)
-        _ = try sweep.pass(VerificationIndex(plant.log), try plant.log.open(), StopSignal())
+        _ = try sweep.pass(FactIndex<VerificationFacts>(plant.log), try plant.log.open(), StopSignal())
         return told.withLock { $0.map(\.report.sessionID) }
     }
 
@@ -154,7 +154,7 @@ struct VerificationSweepTests {
         try eventually("facts") { try scene.facts("a")?.isOver == true }
         try scene.plant.command(.delete(tagCounts: false), on: "a")
         try eventually("forgotten") { try scene.facts("a") == nil }
-        let unknown = VerificationFacts.unknown(nil, at: 7)
+        let unknown = try #require(VerificationFacts.unreadable(nil, at: 7))
         #expect(unknown.isOver && unknown.since_ms == 0)
         for outcome in [nil] + VerificationOutcome.lasting.map(Optional.some) {
             let facts = VerificationFacts(

@@ -49,7 +49,7 @@ private func fold(_ events: [RecordedEvent], _ start: SessionFacts? = nil) -> Se
         switch SessionFacts.change(facts, by: event) {
         case .none: break
         case .become(let new): facts = new
-        case .remove: facts = nil
+        case .remove, .unreadable: facts = nil
         }
     }
     return facts

@@ -5,6 +5,7 @@ import RedisLog
 import EventSourcing
 import MongoViews
 import Pipeline
+import Recording
 import Supervision
 
 /// The work of the roles, each part built on the thread that runs it. What needs a server to be built is
@@ -83,10 +84,10 @@ enum Roles {
     }
 
     private static func verificationIndex(_ system: OpenSystem) -> Role {
-        Role(name: VerificationIndexWorker.subscription.name) { stop in
-            let worker = VerificationIndexWorker(
-                log: system.log, member: member(of: system), counts: system.verificationCounts,
-                report: system.report.roles)
+        Role(name: VerificationFacts.subscription.name) { stop in
+            let worker = FactWorker(
+                VerificationFacts.self, log: system.log, member: member(of: system),
+                report: system.report.roles, hear: system.verificationCounts.take)
             try worker.run(stop: stop)
         }
     }
@@ -124,9 +125,9 @@ enum Roles {
     }
 
     private static func sessionFacts(_ system: OpenSystem) -> Role {
-        Role(name: SessionFactsWorker.subscription.name) { stop in
-            let worker = SessionFactsWorker(
-                log: system.log, member: member(of: system), report: system.report.roles)
+        Role(name: SessionFacts.subscription.name) { stop in
+            let worker = FactWorker(
+                SessionFacts.self, log: system.log, member: member(of: system), report: system.report.roles)
             try worker.run(stop: stop)
         }
     }

@@ -59,7 +59,7 @@ final class FactsStore: Sendable {
             switch SessionFacts.change(known.map(Self.facts), by: event) {
             case .none: break
             case .become(let new): set(new, known, key, &table)
-            case .remove: remove(known, key, &table)
+            case .remove, .unreadable: remove(known, key, &table)
             }
         }
     }

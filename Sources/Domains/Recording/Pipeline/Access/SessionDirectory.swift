@@ -6,7 +6,7 @@ internal import Synchronization
 
 /// The facts of every session that there is, in the memory of a process that follows the log.
 ///
-/// It begins with what stands beside the log (`SessionFactsWorker`), reads from there to where the feed has
+/// It begins with what stands beside the log (`FactWorker`), reads from there to where the feed has
 /// begun, and goes on with the feed. Some hundred bytes for each session; owners and projects are kept once.
 package final class SessionDirectory: Service, FeedListener {
     /// Name of the service.

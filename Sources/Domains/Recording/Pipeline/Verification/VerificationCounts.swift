@@ -1,5 +1,6 @@
+internal import Engine
 package import Base
-internal import EventSourcing
+package import EventSourcing
 package import Recording
 
 /// Verifications that histories hold, by what they came to, since this process began: those of commands and
@@ -15,7 +16,7 @@ package final class VerificationCounts: Sendable {
     package subscript(outcome: VerificationOutcome) -> Int { counts.withLock { $0[outcome] ?? 0 } }
 
     /// Takes an event of the log in, of whatever kind it is.
-    func take(_ event: RecordedEvent) {
+    package func take(_ event: RecordedEvent) {
         guard event.type == "SessionVerified", event.time >= began,
             case .session(.verified(let verified))? = try? RecordingEvent(event)
         else { return }

@@ -1,3 +1,4 @@
+internal import Engine
 package import Base
 package import EventSourcing
 package import Recording
@@ -86,10 +87,10 @@ package final class FaultySessions: Sendable {
     }
 
     private func look() throws -> Found {
-        let index = try VerificationIndex(log)
+        let index = try FactIndex<VerificationFacts>(log)
         var found = Found()
         for partition in 0..<(try log.open().partitioning.count) {
-            try index.scanFaults(partition) { session, facts in
+            try index.scan(partition, in: VerificationFacts.faultsIndexName) { session, facts in
                 guard let outcome = facts.outcome, outcome.isFault else { return }
                 found.count += 1
                 found.named.append(

@@ -1,3 +1,4 @@
+internal import Engine
 package import Base
 package import EventSourcing
 internal import Recording
@@ -18,7 +19,7 @@ package struct VerificationSummary: Sendable, Hashable {
 
     /// Goes through the facts of some partitions. Blocks.
     package init(of log: any EventLog, partitions: some Sequence<Int>) throws(LogFailure) {
-        let index = try VerificationIndex(log)
+        let index = try FactIndex<VerificationFacts>(log)
         var summary = VerificationSummary()
         for partition in partitions {
             try index.scan(partition) { _, facts in summary.take(facts) }

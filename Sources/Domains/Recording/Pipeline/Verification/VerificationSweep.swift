@@ -105,7 +105,7 @@ package final class VerificationSweep {
     /// Works until `stop` is set. Call on a thread of its own.
     package func run(stop: StopSignal) throws {
         try waitingOutFailures(of: "verification", stop: stop, report: report) { succeeded in
-            let index = try VerificationIndex(log)
+            let index = try FactIndex<VerificationFacts>(log)
             let store = try log.open()
             while !stop.isSet {
                 // Before, a process of an earlier version could not read what is written here.
@@ -122,7 +122,9 @@ package final class VerificationSweep {
 
     /// One look at everything that may be due.
     /// - Returns: milliseconds until the next look.
-    func pass(_ index: VerificationIndex, _ store: any EventStore, _ stop: StopSignal) throws -> Int {
+    func pass(_ index: FactIndex<VerificationFacts>, _ store: any EventStore, _ stop: StopSignal) throws
+        -> Int
+    {
         guard let lease = try SingleLease.acquire(Self.leaseName, as: member, log: log, report: report) else {
             figures.isOwner(false)
             return policy.looks_ms.lowerBound * 5
@@ -164,7 +166,7 @@ package final class VerificationSweep {
     }
 
     private func due(
-        _ index: VerificationIndex, _ partitioning: Partitioning, now: Int64
+        _ index: FactIndex<VerificationFacts>, _ partitioning: Partitioning, now: Int64
     ) throws -> Due {
         var found: [(since: Int64, session: String)] = []
         var due = Due()
@@ -211,7 +213,8 @@ package final class VerificationSweep {
     private struct Interrupted: Error {}
 
     private func verify(
-        _ session: String, _ index: VerificationIndex, _ store: any EventStore, _ verifier: SessionVerifier,
+        _ session: String, _ index: FactIndex<VerificationFacts>, _ store: any EventStore,
+        _ verifier: SessionVerifier,
         _ lease: SingleLease, _ stop: StopSignal
     ) throws {
         // Somebody may have verified or deleted it since it was found.

@@ -107,18 +107,12 @@ package struct DescriptionDigest: Sendable, Hashable {
     }
 }
 
-/// What an event does to the facts of its session.
-package enum FactsChange: Sendable, Hashable {
-    /// Nothing.
-    case none
-    /// They are these now.
-    case become(SessionFacts)
-    /// There are none any more: the session was deleted, or its facts can't be told from here on and have to
-    /// be asked of its history.
-    case remove
-}
+extension SessionFacts: HistoryFact {
+    /// What keeps the facts of all sessions that there are, where processes begin that want all of them in
+    /// memory.
+    package static let subscription = Subscription(
+        "session-facts", .index, parks: false, holdsBack: false, indexes: [indexName])
 
-extension SessionFacts {
     /// Under which name they are kept beside the log. Another form, of digests or of coding, is another name.
     package static let indexName = "session-facts-1"
 
@@ -127,11 +121,13 @@ extension SessionFacts {
 
     /// What an event does. One that was taken in before does nothing.
     /// - Parameter facts: of its session; nil where none are known.
-    package static func change(_ facts: SessionFacts?, by event: RecordedEvent) -> FactsChange {
+    package static func change(_ facts: SessionFacts?, by event: RecordedEvent) -> FactChange<SessionFacts> {
         guard eventTypes.contains(event.type) else { return .none }
         if let facts, event.sequence <= facts.version { return .none }
         // What this release can't read may have given the session to somebody else.
-        guard case .session(let fact)? = try? RecordingEvent(event) else { return .remove }
+        guard case .session(let fact)? = try? RecordingEvent(event) else {
+            return event.type == "SessionDeleted" ? .remove : .unreadable
+        }
         switch fact {
         case .created(let created): return .become(SessionFacts(created, version: event.sequence))
         case .updated(let change):
@@ -144,4 +140,7 @@ extension SessionFacts {
         default: return .none
         }
     }
+
+    /// Whose it is has to be asked of its history.
+    package static func unreadable(_ facts: SessionFacts?, at sequence: UInt64) -> SessionFacts? { nil }
 }

@@ -35,17 +35,11 @@ package struct VerificationFacts: Sendable, Hashable {
     package var isFaulty: Bool { outcome?.isFault ?? false }
 }
 
-/// What an event does to the facts of its session.
-package enum VerificationFactsChange: Sendable, Hashable {
-    /// Nothing.
-    case none
-    /// They are these now.
-    case become(VerificationFacts)
-    /// There are none any more: the session was deleted.
-    case remove
-}
+extension VerificationFacts: HistoryFact {
+    /// What keeps beside the log when each session was verified last.
+    package static let subscription = Subscription(
+        "verifications", .index, parks: false, holdsBack: false, indexes: [indexName, faultsIndexName])
 
-extension VerificationFacts {
     /// Under which name they are kept beside the log. Another form of coding is another name.
     package static let indexName = "verification-1"
     /// Under which name those of faulty sessions alone are kept, which are few.
@@ -60,12 +54,10 @@ extension VerificationFacts {
     /// - Parameter facts: of its session; nil where none are known.
     package static func change(
         _ facts: VerificationFacts?, by event: RecordedEvent
-    ) -> VerificationFactsChange {
+    ) -> FactChange<VerificationFacts> {
         guard eventTypes.contains(event.type) else { return .none }
         if let facts, event.sequence <= facts.version { return .none }
-        guard case .session(let fact)? = try? RecordingEvent(event) else {
-            return .become(unknown(facts, at: event.sequence))
-        }
+        guard case .session(let fact)? = try? RecordingEvent(event) else { return .unreadable }
         var next = facts ?? VerificationFacts(version: 0, isOver: false, since_ms: 0)
         next.version = event.sequence
         switch fact {
@@ -79,8 +71,14 @@ extension VerificationFacts {
         return .become(next)
     }
 
-    /// The facts of a session of which something cannot be read: it may be over, and is to be looked at.
-    package static func unknown(_ facts: VerificationFacts?, at sequence: UInt64) -> VerificationFacts {
+    /// Records of the audit trail are no sessions.
+    package static func concerns(_ partitionKey: String) -> Bool { !AuditRecord.isHistory(partitionKey) }
+
+    /// Faulty ones stand in an index of their own, too.
+    package func belongs(in index: String) -> Bool { isFaulty }
+
+    /// A session of which something cannot be read may be over, and is to be looked at.
+    package static func unreadable(_ facts: VerificationFacts?, at sequence: UInt64) -> VerificationFacts? {
         VerificationFacts(
             version: max(sequence, facts?.version ?? 0), isOver: true, since_ms: 0, outcome: facts?.outcome,
             findingCount: facts?.findingCount ?? 0)
