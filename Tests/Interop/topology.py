@@ -299,10 +299,15 @@ class ReplicaSet(Nodes):
             "_id": "reel", "settings": {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500},
             "members": [{"_id": number, "host": f"127.0.0.1:{member.port}"}
                         for number, member in enumerate(self.members)]}
-        with pymongo.MongoClient(
-                "127.0.0.1", self.members[0].port, directConnection=True,
-                serverSelectionTimeoutMS=60000) as client:
-            client.admin.command("replSetInitiate", config)
+        try:
+            with pymongo.MongoClient(
+                    "127.0.0.1", self.members[0].port, directConnection=True,
+                    serverSelectionTimeoutMS=60000) as client:
+                client.admin.command("replSetInitiate", config)
+        except pymongo.errors.ServerSelectionTimeoutError as error:
+            first = self.members[0]
+            said = (first.folder / "out").read_text(errors="replace")[-1500:]
+            raise RuntimeError(f"{first.name} (status {first.process.poll()}) did not answer: {said}") from error
         if not eventually(self.primary, 60):
             raise RuntimeError("no member became primary")
 

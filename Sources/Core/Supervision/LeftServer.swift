@@ -5,13 +5,14 @@ import Glibc
 /// supervisor goes: one that is frozen, or refuses to end because it cannot save. It holds its folder, and
 /// nobody else ever ends it.
 enum LeftServer {
-    /// Kills the process that holds a lock, where no supervisor has it any more: its parent is the machine's
-    /// first process, or has not the lock's file open, as a supervisor has.
+    /// Kills the process that holds a lock, where no supervisor has it any more: its parent has not the file
+    /// of the lock open, as a supervisor has. What the machine's first process has open, which takes over
+    /// whom others leave, cannot always be read.
     /// - Returns: whether it was one.
     static func end(_ pid: Int32, holding lock: String) -> Bool {
         // Of another namespace's processes the number says nothing: what it names here has to have the file.
         guard pid > 1, isOpen(lock, in: pid) == true, let parent = parent(of: pid) else { return false }
-        guard parent == 1 || isOpen(lock, in: parent) == false else { return false }
+        guard isOpen(lock, in: parent) ?? (parent != 1) == false else { return false }
         return kill(pid, SIGKILL) == 0
     }
 

@@ -194,12 +194,9 @@ final class TakingBack {
             end = reached
         }
         if taken > 0 { owner.options.notify(.takenBack(state.partition, events: taken, from: state.end)) }
-        if let text = try rest(names, way, state, end) {
-            var now = state
-            now.end = end
-            return unknown(now, text)
-        }
-        return nil
+        var now = state
+        now.end = end
+        return try rest(names, way, now)
     }
 
     /// A loss of which only something says that there is more, which cannot be believed as it stands.
@@ -254,15 +251,18 @@ final class TakingBack {
         // Those that begin earlier first: what a segment goes on from is known when its turn comes.
         for name in names.sorted() {
             let link: SegmentLink
-            do throws(SegmentFailure) { link = try owner.archive.link(of: name) } catch {
+            let isVouched: Bool?
+            do throws(SegmentFailure) {
+                link = try owner.archive.link(of: name)
+                isVouched = try owner.archive.isVouched(link)
+            } catch {
                 way.obstacles[name] = "the segment that follows in the archive cannot be read: \(error)"
                 if case .storage(transient: true) = error.kind { way.transient[name] = error }
                 continue
             }
-            let doubt = try doubt(link)
-            if doubt == nil { way.vouched.insert(name) }
-            if belief == .vouched, name.last > state.end, let doubt {
-                way.doubts[name] = doubt
+            if isVouched == true { way.vouched.insert(name) }
+            if belief == .vouched, name.last > state.end, isVouched != true {
+                way.doubts[name] = doubt(link, isVouched)
             } else if paths.reach(name.after), !paths.add(link) {
                 way.obstacles[name] =
                     "the segment \(name) of the archive does not join: it names another one before it than the "
@@ -273,29 +273,34 @@ final class TakingBack {
         return way
     }
 
-    /// Why what is not on the way says that something is missing; nil when the log has all of it.
-    /// - Parameter end: of the log, with what was put back.
+    /// What of the segments beside the way the log does not have; nil when it has all of it.
+    /// - Parameter state: of the log, with what was put back.
     private func rest(
-        _ names: [SegmentName], _ way: Way, _ state: PartitionState, _ end: LogPosition
-    ) throws(LogFailure) -> String? {
+        _ names: [SegmentName], _ way: Way, _ state: PartitionState
+    ) throws(LogFailure) -> PartitionLoss? {
         let reached = way.path.last?.name.last ?? state.through
         let path = Set(way.path.map(\.name))
         var beyond: [SegmentName] = []
         for name in names.sorted() where !path.contains(name) {
             // Of a log that was archived in other segments before it was put back, or of two archivers at
             // once, and all of it is in the log.
-            if name.last <= end, way.transient[name] == nil, try !isStranger(name, state) { continue }
+            if name.last <= state.end, way.transient[name] == nil, try !isStranger(name, state) { continue }
             // What the way has passed is the log's, unless somebody vouches for something else.
             if name.last <= reached {
                 guard way.vouched.contains(name) else { continue }
-                return "it contradicts the archive, whose segment \(name) it once held; nothing is merged"
+                return loss(
+                    state, "it contradicts the archive, whose segment \(name) it once held; nothing is merged"
+                )
             }
             if let failure = way.transient[name] { throw failure.asLogFailure("take back") }
             beyond.append(name)
         }
         if beyond.isEmpty { return nil }
-        return beyond.compactMap { way.doubts[$0] }.first ?? beyond.compactMap { way.obstacles[$0] }.first
-            ?? "the archive goes on, and no segment joins where the log's archive ends, at \(reached.entryID)"
+        return unknown(
+            state,
+            beyond.compactMap { way.doubts[$0] }.first ?? beyond.compactMap { way.obstacles[$0] }.first
+                ?? "the archive goes on, and no segment joins where the log's archive ends, at "
+                + reached.entryID)
     }
 
     /// Segments that are not trimmed in the log yet and hold what it does not.
@@ -321,21 +326,13 @@ final class TakingBack {
         return there.map(\.event) != events.filter { $0.position > state.through }
     }
 
-    /// Why a segment that goes beyond the log's end is not believed; nil when it is.
-    private func doubt(_ link: SegmentLink) throws(LogFailure) -> String? {
-        let isVouched: Bool?
-        do throws(SegmentFailure) { isVouched = try owner.archive.isVouched(link) } catch {
-            throw error.asLogFailure("take back")
-        }
-        switch isVouched {
-        case true?: return nil
-        case false?:
-            return "the segment \(link.name) of the archive goes on from there, and is not the one that was "
-                + "vouched for: somebody has put it there"
-        case nil:
-            return "the segment \(link.name) of the archive goes on from there, and nobody with a key has "
-                + "vouched for it; 'reel partitions lift --from-archive' takes it back all the same"
-        }
+    /// Why a segment that goes beyond the log's end, and that nobody vouches for, is not believed.
+    private func doubt(_ link: SegmentLink, _ isVouched: Bool?) -> String {
+        "the segment \(link.name) of the archive goes on from there, and "
+            + (isVouched == false
+                ? "is not the one that was vouched for: somebody has put it there"
+                : "nobody with a key has vouched for it; 'reel partitions lift --from-archive' takes it back all "
+                    + "the same")
     }
 
     /// What of the log is not what the archive has; nil when they agree up to the log's end.

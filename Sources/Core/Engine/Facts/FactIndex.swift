@@ -61,7 +61,12 @@ package final class FactIndex<Fact: HistoryFact> {
     package func scan(
         _ partition: Int, in name: String? = nil, _ body: (String, Fact) -> Void
     ) throws(LogFailure) {
-        let index = parts.first { $0.name == name }?.index ?? all
+        let part = parts.first { $0.name == name }
+        guard let index = name == nil ? all : part?.index else {
+            throw LogFailure(
+                .invalid, operation: "scan", key: name ?? "",
+                text: "\(Fact.subscription.name) keeps no such index behind its first")
+        }
         _ = try index.scan(partition) { page in
             for (key, bytes) in page {
                 guard let fact = Fact(bytes: bytes) else { continue }

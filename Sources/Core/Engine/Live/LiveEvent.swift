@@ -76,7 +76,7 @@ package struct LiveFilter: Sendable {
     package var scope: Scope
     /// Event types; nil for all.
     package var types: Set<String>?
-    /// Whether a history is left out of everything, by its partition key.
+    /// Whether the events of a history are left out, by its partition key.
     package var hides: @Sendable (_ partitionKey: String) -> Bool
 
     package init(

@@ -47,7 +47,8 @@ package struct FeedFollowing: EventFollowing {
     ) throws(FollowRefusal) -> any FollowedEvents {
         let filter =
             switch scope {
-            case .session(let id): LiveFilter(.history(id))
+            // A record of the audit trail is no session's event, whatever id somebody asks for.
+            case .session(let id): LiveFilter(.history(id), hiding: AuditRecord.isHistory)
             case .everything(let includesAudit): Self.everything(includesAudit)
             }
         let place: LiveStart =
