@@ -13,8 +13,12 @@ private let sharedSentinel = Result { try TestSentinel.start() }
 struct SentinelContractTests {
     private func fresh(_ partitions: Int) throws -> RedisEventLog {
         let servers = try sharedSentinel.get()
+        var options = RedisEventLog.Options()
+        // Whatever is appended or read waits for the replica.
+        options.durability.minReplicas = 1
         return try RedisEventLog.open(
-            "\(servers.url)/\(servers.servers[0].freshDatabase())", createWith: partitions)
+            "\(servers.url)/\(servers.servers[0].freshDatabase())", createWith: partitions,
+            options: options)
     }
 
     @Test("store", arguments: EventStoreContract.cases)
@@ -131,6 +135,84 @@ struct SentinelTests {
         servers.servers[1].resume()
         try appendConfirmed("b")
         #expect(try store.load("s", after: 0, limit: 9).map(\.id) == ["a", "b"])
+    }
+
+    @Test("what no replica has is given to nobody, and a failover that takes it back is no loss")
+    func takenBack() throws {
+        let servers = try TestSentinel.start(replicas: 2, downAfterMilliseconds: 2000)
+        let (master, replicas) = (servers.servers[0], servers.servers.dropFirst())
+        var options = RedisEventLog.Options()
+        options.durability = Durability(minReplicas: 1, waitMilliseconds: 300)
+        let log = try RedisEventLog.open(servers.url, createWith: 2, options: options)
+        let store = try log.open()
+        let partition = log.partitioning.partition(of: "s")
+        let feed = try log.follow(after: (0..<2).map { .start(of: $0) })
+        let reader = try member(log, "reader")
+        func confirmed<Answer>(_ what: String, _ body: () throws(LogFailure) -> Answer?) throws -> Answer {
+            var answer: Answer?
+            try waitUntil(what) {
+                do throws(LogFailure) { answer = try body() } catch  where error.isTransient {}
+                return answer != nil
+            }
+            return try #require(answer)
+        }
+        func append(_ id: String) throws {
+            _ = try confirmed("an append of \(id)") { () throws(LogFailure) in
+                try store.append([SampleEvents.event(id)], to: "s", expecting: .any)
+            }
+        }
+        func given() throws -> (feed: [String], reader: [String]) {
+            let events = try confirmed("an event in the feed") { () throws(LogFailure) in
+                let events = try feed.next(limit: 9, waitMilliseconds: 100)
+                return events.isEmpty ? nil : events
+            }
+            let deliveries = try confirmed("a delivery") { () throws(LogFailure) in
+                let deliveries = try reader.next(limit: 9, waitMilliseconds: 100)
+                return deliveries.isEmpty ? nil : deliveries
+            }
+            try confirmed("an acknowledgement") { () throws(LogFailure) in
+                try reader.acknowledge(deliveries.map(\.event.position))
+            }
+            return (events.map(\.id), deliveries.map(\.event.id))
+        }
+        try append("a")
+        #expect(try given() == (["a"], ["a"]))
+        for replica in replicas { try servers.cutOff(replica, from: master) }
+        func refused(_ what: String, _ body: () throws(LogFailure) -> some Any) {
+            let failure = #expect(throws: LogFailure.self) { try body() }
+            #expect(failure?.kind == .unconfirmed, "\(what): \(String(describing: failure))")
+        }
+        refused("append") { () throws(LogFailure) in
+            try store.append([SampleEvents.event("b")], to: "s", expecting: .any)
+        }
+        for _ in 0..<2 {
+            refused("feed") { () throws(LogFailure) in try feed.next(limit: 9, waitMilliseconds: 100) }
+            refused("group") { () throws(LogFailure) in try reader.next(limit: 9, waitMilliseconds: 100) }
+        }
+        refused("load") { () throws(LogFailure) in try log.open().load("s", after: 0, limit: 9) }
+        refused("read") { () throws(LogFailure) in
+            try log.open().read(after: .start(of: partition), limit: 9)
+        }
+        refused("end") { () throws(LogFailure) in try log.open().end(of: partition) }
+        options.onlyLooks = true
+        let looking = try RedisEventLog.open(servers.url, createWith: nil, options: options)
+        let end = try looking.open().end(of: partition)
+        refused("follow") { () throws(LogFailure) in try log.follow(after: [end]) }
+        // What was confirmed before can be read, and who only looks sees what there is.
+        #expect(try store.load("s", after: 0, limit: 1).map(\.id) == ["a"])
+        #expect(try looking.open().load("s", after: 0, limit: 9).map(\.id) == ["a", "b"])
+        master.kill()
+        try waitUntil("another master") { try servers.masterPort() != master.port }
+        for replica in replicas {
+            try replica.run("CONFIG", "SET", "masteruser", "")
+            try replica.run("CONFIG", "SET", "masterauth", "")
+        }
+        try append("c")
+        #expect(try given() == (["c"], ["c"]))
+        try append("b")
+        #expect(try given() == (["b"], ["b"]))
+        #expect(try store.load("s", after: 0, limit: 9).map(\.id) == ["a", "c", "b"])
+        #expect(try log.halts().list().isEmpty)
     }
 
     @Test("sentinels that are not there, or know no such master, are named")

@@ -300,6 +300,7 @@ package final class RedisArchiver {
             }
             if found < count { break }
         }
+        try client.confirm(events.suffix(1).map(\.position), "archive")
         return (events, unreadable)
     }
 

@@ -109,6 +109,37 @@ final class RedisClient {
         }
     }
 
+    /// Waits until as many replicas as an append needs have what was read: what a failover may still take
+    /// back is nobody's to act on. Costs nothing where no replicas are asked for, nor for what this process
+    /// has acted on before.
+    /// - Parameter positions: of entries that were read from the streams.
+    /// - Throws: `unconfirmed` when too few have it in time, or when it is gone.
+    func confirm(
+        _ positions: some Sequence<LogPosition>, _ operation: String
+    ) throws(LogFailure) {
+        guard options.durability.minReplicas > 0 else { return }
+        var newest: [Int: LogPosition] = [:]
+        for position in positions where history?.isKnown(position) != true {
+            newest[position.partition] = max(position, newest[position.partition] ?? position)
+        }
+        guard !newest.isEmpty else { return }
+        let asked = newest.values.sorted()
+        var commands = CommandBuffer()
+        for position in asked {
+            commands.command("SET", LogKeys.confirmation(position.partition), "1")
+            // The connection may be another one than that which has read, to another server.
+            commands.command(
+                "XRANGE", LogKeys.log(position.partition), position.entryID, position.entryID)
+        }
+        try pipeline(operation, "\(asked[0])", commands, confirming: true) {
+            index, reply throws(LogFailure) in
+            guard !index.isMultiple(of: 2), reply.count == 0 else { return }
+            throw LogFailure(
+                .unconfirmed, operation: operation, key: "\(asked[index / 2])",
+                text: "it was read, and has gone before the replicas confirmed it")
+        }
+    }
+
     /// Sends one command and answers its reply, copied out.
     func command(
         _ operation: String, _ key: String, _ arguments: [String],

@@ -130,6 +130,16 @@ final class HistoryWatch: Sendable {
         }
     }
 
+    /// Whether the log has acknowledged or delivered a position, or a newer one of its partition.
+    func isKnown(_ position: LogPosition) -> Bool {
+        state.withLock { state in
+            guard state.known.indices.contains(position.partition),
+                let known = state.known[position.partition]
+            else { return false }
+            return position <= known
+        }
+    }
+
     /// Whether any partition is halted; costs next to nothing.
     var hasHalted: Bool { anyHalted.load(ordering: .relaxed) }
 

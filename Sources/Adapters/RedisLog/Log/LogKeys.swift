@@ -63,6 +63,9 @@ enum LogKeys {
     /// `shrunk`, up to where indexes have followed.
     static func archive(_ partition: Int) -> String { "\(prefix(partition)):archive" }
 
+    /// Written before replicas are waited for: a server waits for a connection's own writes alone.
+    static func confirmation(_ partition: Int) -> String { "\(prefix(partition)):confirmation" }
+
     /// A list with a record of each archived segment, in order (see `SegmentLink.record`).
     static func segments(_ partition: Int) -> String { "\(prefix(partition)):segments" }
 
@@ -105,6 +108,7 @@ enum LogKeys {
         switch name.prefix(while: { $0 != ":" }) {
         case "log": return .stream
         case "ranks": return .zset
+        case "confirmation": return .string
         case "s", "segments": return .list
         case "given-up": return .set
         case "i", "archive", "checkpoints", "index", "lease", "parked", "retry", "tries": return .hash

@@ -290,8 +290,16 @@ final class RedisEventStore: EventStore {
             }
         }
         let entries = history.entries.prefix(limit - events.count)
-        events += try load(partitionKey, partition, entries, after: max(sequence, base))
-        return events
+        let live = try load(partitionKey, partition, entries, after: max(sequence, base))
+        try confirm(live.last?.position, "load")
+        return events + live
+    }
+
+    /// Waits until replicas have what was read up to a position. Who only looks sees what there is.
+    private func confirm(_ position: LogPosition?, _ operation: String) throws(LogFailure) {
+        guard let position, !client.options.onlyLooks else { return }
+        guard position > archive.known(position.partition) else { return }
+        try client.confirm(CollectionOfOne(position), operation)
     }
 
     /// Events of one partition key by their entries. Some may have been trimmed since the entries were read.
@@ -420,7 +428,10 @@ final class RedisEventStore: EventStore {
                     events.append(try decoder.decode(entry, partition: partition, operation: "read"))
                 }
             }
-            if position >= archive.known(partition) { return events }
+            if position >= archive.known(partition) {
+                try confirm(events.last?.position, "read")
+                return events
+            }
         }
         var events = try archive.read(after: position, limit: limit, "read")
         if events.count < limit {
@@ -440,6 +451,7 @@ final class RedisEventStore: EventStore {
         guard let position = LogPosition(partition: partition, entryID: entry) else {
             throw LogFailure(.corrupt, operation: "end", key: key, text: "not an entry id")
         }
+        try confirm(position, "end")
         return position
     }
 }

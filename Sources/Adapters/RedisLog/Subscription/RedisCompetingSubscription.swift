@@ -71,10 +71,24 @@ final class RedisCompetingSubscription: CompetingSubscription {
             if available >= limit || (available > 0 && (rotation.isQuiet || reads >= 4))
                 || (available == 0 && rotation.isQuiet && now >= deadline)
             {
-                let deliveries = book.take(limit, at: now)
+                let deliveries = try confirmed(book.take(limit, at: now))
                 client.history?.witness(deliveries.lazy.map(\.event.position), liftings: liftings)
                 return deliveries
             }
+        }
+    }
+
+    /// Deliveries, once as many replicas as an append needs have them. Otherwise they are let go and read
+    /// again as this member's own: another server that takes over may not have them.
+    private func confirmed(_ deliveries: [Delivery]) throws(LogFailure) -> [Delivery] {
+        do throws(LogFailure) {
+            try client.confirm(deliveries.lazy.map(\.event.position), "read group")
+            return deliveries
+        } catch {
+            let unknown = book.waiting.filter { client.history?.isKnown($0) != true }
+            for position in deliveries.map(\.event.position) + unknown { book.remove(position) }
+            joinedGeneration = -1
+            throw error
         }
     }
 

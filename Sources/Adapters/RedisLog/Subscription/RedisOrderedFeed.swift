@@ -57,6 +57,7 @@ final class RedisOrderedFeed: OrderedFeed {
             throw failure
         }
         let live = events.filter { !isArchived($0.position.partition) }
+        try client.confirm(live.lazy.map(\.position), "follow")
         for event in live { seek(to: event.position) }
         client.history?.witness(live.lazy.map(\.position), liftings: liftings)
         return live.isEmpty ? try nextArchived(limit: limit) : live
@@ -144,7 +145,14 @@ final class RedisOrderedFeed: OrderedFeed {
     private func requireIntact() throws(LogFailure) {
         try requireKnownTimes()
         try client.verify(positions)
-        try client.requireWhole(positions.map(\.partition), "follow")
+        let partitions = positions.map(\.partition)
+        try client.requireWhole(partitions, "follow")
+        if client.options.durability.minReplicas > 0 {
+            try archive.ask(partitions, "follow")
+            // A place at which nothing stands yet is nobody's event.
+            try client.confirm(
+                positions.filter { $0.milliseconds > 0 && $0 > archive.known($0.partition) }, "follow")
+        }
         client.history?.witness(positions, liftings: liftings)
     }
 
