@@ -121,19 +121,27 @@ def eventually(condition, seconds=30, every=0.05):
         time.sleep(every)
 
 
+RESERVED = []
+
+
 def free_port():
-    """A port for a server that is started next. Not one that the system gives to whoever asks for any, or to
-    connections that go out (32768 and above): somebody else might get it meanwhile."""
+    """A port for a server that is started next, or comes back later. Not one that the system gives to whoever
+    asks for any, or to connections that go out (32768 and above). It is kept from everybody else who looks for
+    one, as Loopback.reservePort keeps it: by a UDP socket on the same number."""
     source = random.SystemRandom()
     for _ in range(1000):
+        port = source.randrange(10_000, 32_000)
+        mark = socket.socket(type=socket.SOCK_DGRAM)
         with socket.socket() as probe:
             try:
-                probe.bind(("127.0.0.1", source.randrange(10_000, 32_000)))
+                probe.bind(("127.0.0.1", port))
+                mark.bind(("127.0.0.1", port))
             except OSError:
+                mark.close()
                 continue
-            return probe.getsockname()[1]
+        RESERVED.append(mark)
+        return port
     raise RuntimeError("no port from 10000 to 31999 is free")
-
 
 
 class Workspace:

@@ -2,15 +2,13 @@
 replica set of MongoDB. Real processes on loopback; a node is killed by its process id and started again."""
 
 import pathlib
-import random
-import socket
 import subprocess
 import time
 
 import pymongo
 import pymongo.errors
 
-from kit import Redis, eventually
+from kit import Redis, eventually, free_port
 from servers import mongod_program
 
 SLOTS = 16384
@@ -25,18 +23,6 @@ def key_slot(key):
         for _ in range(8):
             crc = (crc << 1 ^ 0x1021) & 0xFFFF if crc & 0x8000 else crc << 1 & 0xFFFF
     return crc % SLOTS
-
-
-def server_port():
-    """A free port that no outgoing connection is given: these servers are many, and come back on their ports."""
-    while True:
-        port = random.randrange(10_500, 20_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 
 class Node:
@@ -95,7 +81,7 @@ class Nodes:
         return node
 
     def redis(self, name, *more):
-        port = server_port()
+        port = free_port()
         return self.add(name, [
             "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", "FOLDER",
             "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--repl-diskless-sync-delay",
@@ -128,7 +114,7 @@ class Sentinels(Nodes):
             f"127.0.0.1:{s.port}" for s in self.sentinels) + "/reel"
 
     def _sentinel(self, number, master):
-        port, place = server_port(), self.folder / f"sentinel-{number}"
+        port, place = free_port(), self.folder / f"sentinel-{number}"
         place.mkdir(parents=True)
         (place / "sentinel.conf").write_text(
             f"bind 127.0.0.1\nport {port}\ndir {place}\nsentinel monitor reel 127.0.0.1 {master} 2\n"
@@ -196,7 +182,7 @@ class Cluster(Nodes):
         super().__init__(folder)
         self.buses, servers = [], []
         for number in range(6):
-            self.buses.append(server_port())
+            self.buses.append(free_port())
             servers.append(self.redis(
                 f"node-{number}", "--cluster-enabled", "yes", "--cluster-port", str(self.buses[-1]),
                 "--cluster-node-timeout", "4000", "--cluster-replica-validity-factor", "0",
@@ -287,7 +273,7 @@ class ReplicaSet(Nodes):
         super().__init__(folder)
         self.members = []
         for number in range(members):
-            port = server_port()
+            port = free_port()
             self.members.append(self.add(f"mongod-{number}", [
                 mongod_program(), "--port", str(port), "--bind_ip", "127.0.0.1", "--dbpath", "FOLDER",
                 "--replSet", "reel", "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25"], port))

@@ -2,12 +2,12 @@ import Glibc
 
 /// Ports and plain sockets on 127.0.0.1.
 package enum Loopback {
-    /// A port that nobody listens on. It is taken below the range that the system gives to outgoing
-    /// connections: a server that restarts on its port must not find it used by somebody's client.
+    /// A port that nobody listens on or has reserved. It is taken below the range that the system gives to
+    /// outgoing connections: a server that restarts on its port must not find it used by somebody's client.
     package static func freePort() throws(SystemFailure) -> UInt16 {
         for _ in 0..<200 {
             let port = UInt16.random(in: 12_000..<32_000)
-            if isFree(port) { return port }
+            if isFree(port), PortReservation(port) != nil { return port }
         }
         throw SystemFailure("find a free port", "127.0.0.1", code: EADDRINUSE)
     }
@@ -40,6 +40,15 @@ package enum Loopback {
         return file
     }
 
+    /// A free port that no other call of this or of another process gives away, for as long as the
+    /// reservation is kept.
+    package static func reservePort() throws(SystemFailure) -> PortReservation {
+        for _ in 0..<200 {
+            if let reservation = PortReservation(try freePort()) { return reservation }
+        }
+        throw SystemFailure("reserve a port", "127.0.0.1", code: EADDRINUSE)
+    }
+
     fileprivate static func withAddress<Answer>(
         _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Answer
     ) -> Answer {
@@ -52,6 +61,29 @@ package enum Loopback {
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, size) }
         }
     }
+}
+
+/// A port that is somebody's although nobody listens there now: of a server that comes back on it, or is
+/// still to be started. The mark is a UDP socket on the same number, which the kernel gives to one process
+/// alone, and takes back when that ends.
+package final class PortReservation: Sendable {
+    /// The reserved port.
+    package let port: UInt16
+    private let file: CInt
+
+    /// Nil when somebody else has reserved it.
+    init?(_ port: UInt16) {
+        self.port = port
+        file = socket(AF_INET, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        let file = file
+        guard file >= 0 else { return nil }
+        guard Loopback.withAddress(port, { bind(file, $0, $1) == 0 }) else {
+            close(file)
+            return nil
+        }
+    }
+
+    deinit { close(file) }
 }
 
 /// One blocking TCP connection to 127.0.0.1 with a time limit on every call; for probes.

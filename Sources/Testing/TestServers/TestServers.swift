@@ -147,8 +147,15 @@ package final class TestMongo: TestServer, @unchecked Sendable {
     }
 }
 
+/// Ports of this process's servers, which restart on them. Tests of other processes run beside these.
+private let reservedPorts = Lock<[PortReservation]>([])
+
 func testPort(_ server: String) throws(ServerFailure) -> UInt16 {
-    do throws(SystemFailure) { return try Loopback.freePort() } catch {
+    do throws(SystemFailure) {
+        let reservation = try Loopback.reservePort()
+        reservedPorts.withLock { $0.append(reservation) }
+        return reservation.port
+    } catch {
         throw .system(server: server, error)
     }
 }
