@@ -132,6 +132,78 @@ struct ClusterTests {
         }
     }
 
+    @Test("what a master without replicas holds back holds up no other partition")
+    func oneWithoutReplicas() throws {
+        let cluster = try TestCluster.start(replicated: true)
+        var options = RedisEventLog.Options()
+        options.durability = Durability(minReplicas: 1, waitMilliseconds: 200)
+        let log = try RedisEventLog.open(cluster.url, createWith: 12, options: options)
+        let feed = try log.follow(after: (0..<12).map { .start(of: $0) })
+        let reader = try member(log, "reader")
+        let alone = Set(
+            try (0..<12).filter {
+                try cluster.master(ofSlot: KeySlot.of(LogKeys.log($0)))?.port == cluster.masters[0].port
+            })
+        #expect(!alone.isEmpty && alone.count < 12)
+        let store = try log.open()
+        func append(_ number: Int, _ round: Int) throws {
+            let event = SampleEvents.event("\(number)/\(round)")
+            try waitUntil("an append of \(event.id)") {
+                do throws(LogFailure) {
+                    _ = try store.append([event], to: "key-\(number)", expecting: .any)
+                    return true
+                } catch {
+                    guard error.kind == .unconfirmed else { throw error }
+                    return false
+                }
+            }
+        }
+        for number in 0..<20 { try append(number, 0) }
+        var followed: Set<String> = []
+        try waitUntil("everything comes") {
+            followed.formUnion(try feed.next(limit: 100, waitMilliseconds: 50).map(\.id))
+            return followed.count == 20
+        }
+        try reader.acknowledge(try take(20, from: reader).map(\.event.position))
+        cluster.replicas[0].pause()
+        defer { cluster.replicas[0].resume() }
+        for round in 1...2 {
+            for number in 0..<20 {
+                guard alone.contains(log.partitioning.partition(of: "key-\(number)")) else {
+                    try append(number, round)
+                    continue
+                }
+                let failure = #expect(throws: LogFailure.self) {
+                    try store.append(
+                        [SampleEvents.event("\(number)/\(round)")], to: "key-\(number)", expecting: .any)
+                }
+                #expect(failure?.kind == .unconfirmed)
+            }
+            var (followed, delivered): (Set<String>, Set<String>) = ([], [])
+            let expected = Set(
+                (0..<20).filter { !alone.contains(log.partitioning.partition(of: "key-\($0)")) }
+                    .map { "\($0)/\(round)" })
+            try waitUntil("the others go on in round \(round)", seconds: 60) {
+                followed.formUnion(try feed.next(limit: 100, waitMilliseconds: 50).map(\.id))
+                let deliveries = try reader.next(limit: 10, waitMilliseconds: 50)
+                try reader.acknowledge(deliveries.map(\.event.position))
+                delivered.formUnion(deliveries.map(\.event.id))
+                return followed == expected && delivered == expected
+            }
+        }
+        cluster.replicas[0].resume()
+        var late: Set<String> = []
+        try waitUntil("what was held back comes", seconds: 60) {
+            let deliveries = try reader.next(limit: 10, waitMilliseconds: 50)
+            try reader.acknowledge(deliveries.map(\.event.position))
+            late.formUnion(deliveries.map(\.event.id))
+            return late.count == 2
+                * (0..<20).count {
+                    alone.contains(log.partitioning.partition(of: "key-\($0)"))
+                }
+        }
+    }
+
     @Test("slots move to another node under writers and readers")
     func resharding() throws {
         let cluster = try TestCluster.start()

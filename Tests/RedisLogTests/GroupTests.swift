@@ -63,6 +63,18 @@ struct GroupTests {
         #expect(missing.count == 3)
     }
 
+    @Test("a member that begins again is given what it had, however often, and that counts as no delivery")
+    func again() throws {
+        let log = try freshLog(partitions: 2)
+        let positions = try appendSamples(log, 0..<250)
+        #expect(try take(250, from: member(log, "m"), limit: 250).count == 250)
+        for _ in 0..<60 {
+            let deliveries = try take(250, from: member(log, "m"), limit: 250)
+            #expect(Set(deliveries.map(\.event.position)) == Set(positions))
+            #expect(deliveries.allSatisfy { $0.attempt == 2 })
+        }
+    }
+
     @Test("a stream that ran dry blocks and then gives what is new (redis issue 5299)")
     func ranDry() throws {
         let log = try freshLog(partitions: 1)

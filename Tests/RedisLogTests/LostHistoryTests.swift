@@ -312,6 +312,23 @@ struct DurabilityTests {
         #expect(objections.count == 4 && objections[1] == "right" && objections[3] == "right")
     }
 
+    @Test("what one server's replicas have says nothing of another server, or of what was given up")
+    func confirmedByServer() {
+        let watch = HistoryWatch(partitions: 4)
+        func place(_ partition: Int, _ milliseconds: UInt64) -> LogPosition {
+            LogPosition(partition: partition, milliseconds: milliseconds, counter: 0)
+        }
+        watch.confirm([place(1, 20), place(1, 10)], on: "a")
+        #expect(watch.isConfirmed(place(1, 20), on: "a") && watch.isConfirmed(place(1, 5), on: "a"))
+        #expect(!watch.isConfirmed(place(1, 21), on: "a"))
+        #expect(!watch.isConfirmed(place(2, 5), on: "a"))
+        #expect(!watch.isConfirmed(place(1, 5), on: "b"))
+        watch.halt(1, "lost", HaltBook())
+        let lifted = ["p001", "", "p001 lifted", "somebody"].map { Reply.string(Array($0.utf8)) }
+        #expect(watch.take(HaltBook(lifted)).lifted == [1])
+        #expect(!watch.isConfirmed(place(1, 5), on: "a"))
+    }
+
     @Test("values that make no sense are refused")
     func values() throws {
         let url = try TestRedis.shared.url

@@ -300,7 +300,11 @@ package final class RedisArchiver {
             }
             if found < count { break }
         }
-        try client.confirm(events.suffix(1).map(\.position), "archive")
+        guard try client.confirm(events.suffix(1).map(\.position), "archive").isWhole else {
+            throw LogFailure(
+                .unconfirmed, operation: "archive", key: key,
+                text: "too few replicas have what is to be archived")
+        }
         return (events, unreadable)
     }
 

@@ -23,6 +23,7 @@ final class RedisClient {
     private var sentinels: Sentinels?
     private var node: Node?
     private var made = 0
+    private var askedSentinels = 0
     private var backoff = Backoff(firstMilliseconds: 20, limitMilliseconds: 1000)
     private var nextAttempt = 0
 
@@ -44,6 +45,9 @@ final class RedisClient {
             cluster = ClusterRouter(seeds, dialer, HistoryCheck(history, epoch, address, options))
         }
     }
+
+    /// The server that commands go to; nil while there is none, and on a cluster, where there are several.
+    var server: String? { cluster == nil ? node.map { "\($0.address)" } : nil }
 
     /// How many connections were made; a change tells a subscription that replies may have been lost.
     var generation: Int { cluster?.generation ?? made }
@@ -69,7 +73,11 @@ final class RedisClient {
         _ body: (Int, ReplyView) throws(LogFailure) -> Void
     ) throws(LogFailure) {
         do throws(LogFailure) {
-            try send(operation, key, commands, confirming: confirming, accepting, body)
+            let shortfall = try send(operation, key, commands, confirming: confirming, accepting, body)
+            guard let shortfall else { return }
+            throw LogFailure(
+                .unconfirmed, operation: operation, key: key,
+                text: options.durability.shortfall(shortfall.replicas))
         } catch {
             guard ServerError.isOverwritten(error) else { throw error }
             throw named(error, commands)
@@ -87,8 +95,8 @@ final class RedisClient {
     private func send(
         _ operation: String, _ key: String, _ commands: CommandBuffer, confirming: Bool,
         _ accepting: (String) -> Bool, _ body: (Int, ReplyView) throws(LogFailure) -> Void
-    ) throws(LogFailure) {
-        guard commands.count > 0 else { return }
+    ) throws(LogFailure) -> ReplicaShortfall? {
+        guard commands.count > 0 else { return nil }
         switch history?.standing ?? .same {
         case .same: break
         case .other(let failure):
@@ -100,44 +108,37 @@ final class RedisClient {
         if let cluster {
             return try cluster.pipeline(operation, key, commands, replicas: replicas, accepting, body)
         }
-        guard replicas > 0 else { return try direct(operation, key, commands, accepting, body) }
+        guard replicas > 0 else {
+            try direct(operation, key, commands, accepting, body)
+            return nil
+        }
         var all = commands
         all.command("WAIT", String(replicas), String(options.durability.waitMilliseconds))
+        var found = 0
         try direct(operation, key, all, accepting) { index, reply throws(LogFailure) in
             guard index == commands.count else { return try body(index, reply) }
-            try options.durability.require(reply.integer ?? 0, operation, key)
+            found = reply.integer ?? 0
         }
+        guard found < replicas else { return nil }
+        askSentinelsAgain()
+        return ReplicaShortfall(replicas: found, commands: Set(0..<commands.count))
     }
 
-    /// Waits until as many replicas as an append needs have what was read: what a failover may still take
-    /// back is nobody's to act on. Costs nothing where no replicas are asked for, nor for what this process
-    /// has acted on before.
-    /// - Parameter positions: of entries that were read from the streams.
-    /// - Throws: `unconfirmed` when too few have it in time, or when it is gone.
-    func confirm(
-        _ positions: some Sequence<LogPosition>, _ operation: String
-    ) throws(LogFailure) {
-        guard options.durability.minReplicas > 0 else { return }
-        var newest: [Int: LogPosition] = [:]
-        for position in positions where history?.isKnown(position) != true {
-            newest[position.partition] = max(position, newest[position.partition] ?? position)
-        }
-        guard !newest.isEmpty else { return }
-        let asked = newest.values.sorted()
-        var commands = CommandBuffer()
-        for position in asked {
-            commands.command("SET", LogKeys.confirmation(position.partition), "1")
-            // The connection may be another one than that which has read, to another server.
-            commands.command(
-                "XRANGE", LogKeys.log(position.partition), position.entryID, position.entryID)
-        }
-        try pipeline(operation, "\(asked[0])", commands, confirming: true) {
-            index, reply throws(LogFailure) in
-            guard !index.isMultiple(of: 2), reply.count == 0 else { return }
-            throw LogFailure(
-                .unconfirmed, operation: operation, key: "\(asked[index / 2])",
-                text: "it was read, and has gone before the replicas confirmed it")
-        }
+    /// A master without replicas may be one that was deposed and has not heard of it: after a while the next
+    /// call asks the sentinels.
+    private func askSentinelsAgain() {
+        let now = monotonicMilliseconds()
+        guard sentinels != nil, now - askedSentinels >= 5_000 else { return }
+        askedSentinels = now
+        node = nil
+    }
+
+    /// The same; waits for as many replicas as the configuration wants, and says which commands fewer have.
+    func confirming(
+        _ operation: String, _ key: String, _ commands: CommandBuffer,
+        _ body: (Int, ReplyView) throws(LogFailure) -> Void
+    ) throws(LogFailure) -> ReplicaShortfall? {
+        try send(operation, key, commands, confirming: true, { _ in false }, body)
     }
 
     /// Sends one command and answers its reply, copied out.

@@ -22,6 +22,10 @@ final class HistoryWatch: Sendable {
 
     private struct State {
         var known: [LogPosition?]
+        /// The newest position that replicas have, by server and partition. Servers are kept apart: one that
+        /// was deposed may have what its successor lacks.
+        var confirmed: [String: [Int: LogPosition]] = [:]
+        var toldOfShortfall: Int?
         var halted: [Int: Halt] = [:]
         var epoch = 0
         /// Why this is not the log that it was, and when that was found.
@@ -130,13 +134,29 @@ final class HistoryWatch: Sendable {
         }
     }
 
-    /// Whether the log has acknowledged or delivered a position, or a newer one of its partition.
-    func isKnown(_ position: LogPosition) -> Bool {
+    /// Takes in positions that a server's replicas have.
+    func confirm(_ positions: some Sequence<LogPosition>, on server: String) {
         state.withLock { state in
-            guard state.known.indices.contains(position.partition),
-                let known = state.known[position.partition]
-            else { return false }
-            return position <= known
+            for position in positions {
+                let known = state.confirmed[server]?[position.partition] ?? position
+                state.confirmed[server, default: [:]][position.partition] = max(known, position)
+            }
+        }
+    }
+
+    /// Whether a server's replicas have a position, or a newer one of its partition.
+    func isConfirmed(_ position: LogPosition, on server: String) -> Bool {
+        state.withLock { $0.confirmed[server]?[position.partition].map { position <= $0 } ?? false }
+    }
+
+    /// Notes that something waits for replicas.
+    /// - Returns: whether nobody has said so for a while.
+    func noteShortfall(every milliseconds: Int) -> Bool {
+        let now = monotonicMilliseconds()
+        return state.withLock { state in
+            if let last = state.toldOfShortfall, now - last < milliseconds { return false }
+            state.toldOfShortfall = now
+            return true
         }
     }
 
@@ -205,6 +225,7 @@ final class HistoryWatch: Sendable {
                 }
                 state.halted[partition] = nil
                 if state.known.indices.contains(partition) { state.known[partition] = nil }
+                state.confirmed.removeAll()
                 state.epoch += 1
                 change.lifted.append(partition)
             }

@@ -38,12 +38,9 @@ package struct Durability: Sendable, Hashable {
         }
     }
 
-    /// Refuses an append that too few replicas have.
-    func require(_ replicas: Int, _ operation: String, _ key: String) throws(LogFailure) {
-        guard replicas < minReplicas else { return }
-        throw LogFailure(
-            .unconfirmed, operation: operation, key: key,
-            text: "\(replicas) of \(minReplicas) replicas confirmed it within \(waitMilliseconds) ms")
+    /// What is wrong where too few replicas have something.
+    func shortfall(_ replicas: Int) -> String {
+        "\(replicas) of \(minReplicas) replicas confirmed it within \(waitMilliseconds) ms"
     }
 
     /// What comes to what the servers' settings give, in half a sentence; empty without replicas.

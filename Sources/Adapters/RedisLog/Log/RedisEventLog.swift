@@ -36,6 +36,8 @@ package enum RedisLogNotice: Sendable, Hashable {
     /// How the server's settings have changed, and what an acknowledged append has survived with them: less
     /// than it once was, or as much as ever.
     case durabilityChanged(String, isWorse: Bool)
+    /// What was read is held back, because fewer replicas have it than an append needs.
+    case readsWait(String)
     /// What a partition says of its archive was damaged, and was put right: it was archived up to a position.
     case archiveMended(Int, through: LogPosition)
 }
@@ -62,6 +64,9 @@ package final class RedisEventLog: EventLog {
         /// Whether nothing is demanded of the server's settings, because nobody means to append: who looks
         /// at a log that is in trouble must be able to.
         package var onlyLooks = false
+        /// Whether what is loaded has to be safe from a failover, as far as `durability` says: whoever acts on
+        /// it needs that, who only shows it does not. Subscriptions always wait for it.
+        package var confirmsReads = true
         /// Told what was dealt with. Called on the thread that noticed.
         package var notify: @Sendable (RedisLogNotice) -> Void = { _ in }
 

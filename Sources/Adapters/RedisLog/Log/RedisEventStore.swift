@@ -10,6 +10,8 @@ final class RedisEventStore: EventStore {
     private let epoch: String
     private let archive: ArchiveAccess
     private var isInspected = false
+    /// The client's generation when it read last.
+    private var readGeneration = 0
     private var commands = CommandBuffer()
     private var decoder = EntryDecoder()
 
@@ -54,10 +56,11 @@ final class RedisEventStore: EventStore {
         for (batch, answer) in zip(batches, answers) {
             if let answer { outcomes.append(try outcome(of: batch, answer)) }
         }
-        client.history?.witness(
-            outcomes.compactMap {
-                if case .appended(let events) = $0 { events.last?.position } else { nil }
-            }, liftings: liftings)
+        let appended = outcomes.compactMap {
+            if case .appended(let events) = $0 { events.last?.position } else { nil }
+        }
+        client.remember(appended)
+        client.history?.witness(appended, liftings: liftings)
         return outcomes
     }
 
@@ -94,9 +97,16 @@ final class RedisEventStore: EventStore {
                 sent.append(call)
                 rest.removeFirst()
             }
+            if client.confirmsReads {
+                // An append that finds its events there writes nothing, and nothing would be waited for.
+                for partition in Set(sent.map(\.partition)).sorted() {
+                    commands.command("SET", LogKeys.confirmation(partition), "1")
+                }
+            }
             var losses: [PartitionLoss] = []
             try client.pipeline("append", "\(client.address)", commands, confirming: true) {
                 offset, reply throws(LogFailure) in
+                guard offset < sent.count else { return }
                 let call = sent[offset]
                 for (place, index) in call.batches.enumerated() {
                     let answer = try self.answer(to: batches[index], call.partition, reply[place])
@@ -297,9 +307,16 @@ final class RedisEventStore: EventStore {
 
     /// Waits until replicas have what was read up to a position. Who only looks sees what there is.
     private func confirm(_ position: LogPosition?, _ operation: String) throws(LogFailure) {
-        guard let position, !client.options.onlyLooks else { return }
-        guard position > archive.known(position.partition) else { return }
-        try client.confirm(CollectionOfOne(position), operation)
+        guard let position, client.options.confirmsReads, position > archive.known(position.partition),
+            !client.isConfirmed(position, readAt: readGeneration)
+        else { return }
+        let confirmation = try client.confirm(CollectionOfOne(position), operation)
+        guard !confirmation.isWhole else { return }
+        throw LogFailure(
+            .unconfirmed, operation: operation, key: "\(position)",
+            text: confirmation.gone.isEmpty
+                ? client.options.durability.shortfall(confirmation.replicas)
+                : "it was read, and another server has taken over that lacks it")
     }
 
     /// Events of one partition key by their entries. Some may have been trimmed since the entries were read.
@@ -337,6 +354,7 @@ final class RedisEventStore: EventStore {
                 }
                 events.append(event)
             }
+            readGeneration = client.generation
         }
         guard let last = gone.last else { return events }
         try archive.ask([partition], "load")
@@ -428,6 +446,7 @@ final class RedisEventStore: EventStore {
                     events.append(try decoder.decode(entry, partition: partition, operation: "read"))
                 }
             }
+            readGeneration = client.generation
             if position >= archive.known(partition) {
                 try confirm(events.last?.position, "read")
                 return events
@@ -447,6 +466,7 @@ final class RedisEventStore: EventStore {
     func end(of partition: Int) throws(LogFailure) -> LogPosition {
         let key = LogKeys.log(partition)
         let reply = try client.command("end", key, ["XREVRANGE", key, "+", "-", "COUNT", "1"])
+        readGeneration = client.generation
         guard let entry = reply.elements.first?.elements.first?.text else { return .start(of: partition) }
         guard let position = LogPosition(partition: partition, entryID: entry) else {
             throw LogFailure(.corrupt, operation: "end", key: key, text: "not an entry id")

@@ -69,6 +69,17 @@ struct ServerScript: Sendable {
     static let probe = ServerScript(growing: ["local function probe() return 1 end"], "probe")
     /// Keys and arguments of HSET. For books of a fixed size: they are kept at maxmemory, too.
     static let set = ServerScript(makingRoom: [Library.plain("HSET", "set")], "set")
+    /// Keys confirmation and log; argument an entry id. Writes, so that replicas can be waited for: newer
+    /// servers wait for a connection's own writes alone. Answers whether the entry is there.
+    static let confirm = ServerScript(
+        makingRoom: [
+            """
+            local function confirm(keys, args)
+              call('SET', keys[1], '1')
+              return #call('XRANGE', keys[2], args[1], args[1])
+            end
+            """
+        ], "confirm")
     /// Key of a mark; arguments a value and milliseconds after which it is gone.
     static let mark = ServerScript(
         makingRoom: ["local function mark(k, a) return call('SET', k[1], a[1], 'PX', a[2]) end"], "mark"

@@ -72,6 +72,17 @@ struct DeliveryBook {
         delayed.append((due, Delivery(event: delivery.event, attempt: delivery.attempt + 1)))
     }
 
+    /// Takes a delivery back that nobody has worked on yet, until `due`.
+    mutating func hold(_ delivery: Delivery, until due: Int) {
+        let position = delivery.event.position
+        guard places[position] == .held else { return }
+        places[position] = .delayed
+        delayed.append((due, delivery))
+    }
+
+    /// Whether an entry is in the caller's hands.
+    func isHandedOut(_ position: LogPosition) -> Bool { places[position] == .held }
+
     /// Forgets an entry: it was acknowledged, or another member has it now.
     mutating func remove(_ position: LogPosition) {
         switch places.removeValue(forKey: position) {

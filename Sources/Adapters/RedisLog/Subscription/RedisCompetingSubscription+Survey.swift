@@ -104,7 +104,7 @@ extension RedisCompetingSubscription {
     }
 
     /// Shows that this member still has what waits here, and learns what others have taken over.
-    private func showWaiting() throws(LogFailure) {
+    func showWaiting() throws(LogFailure) {
         let waiting = Dictionary(grouping: book.waiting, by: \.partition).sorted { $0.key < $1.key }
         guard !waiting.isEmpty else { return }
         commands.removeAll()
@@ -120,7 +120,7 @@ extension RedisCompetingSubscription {
                     try EntryCoding.position(id, partition: waiting[index].key, operation: "touch"))
             }
         }
-        for position in lost { book.remove(position) }
+        for position in lost { forget(position) }
     }
 
     /// Removes the names of members whose process is gone. A name that has entries pending stays:

@@ -14,6 +14,12 @@ final class RedisCompetingSubscription: CompetingSubscription {
     var acknowledgements: [LogPosition] = []
     /// Entries that may have a count of failed tries: tried here, or delivered before.
     private var tried: Set<LogPosition> = []
+    /// Entries that were fetched, and of which nobody knows yet that replicas have them.
+    private var unconfirmed: Set<LogPosition> = []
+    /// Partitions of which nothing more is fetched until replicas have what was fetched.
+    private var heldBack: Set<Int> = []
+    /// Milliseconds between two looks at what replicas do not have.
+    private static let heldBackMilliseconds = 200
     var commands = CommandBuffer()
     var schedule: SurveySchedule
     private var rotation: StreamRotation
@@ -78,32 +84,51 @@ final class RedisCompetingSubscription: CompetingSubscription {
         }
     }
 
-    /// Deliveries, once as many replicas as an append needs have them. Otherwise they are let go and read
-    /// again as this member's own: another server that takes over may not have them.
+    /// Those deliveries that as many replicas as an append needs have. The others are held back; what another
+    /// server that has taken over lacks was never delivered.
     private func confirmed(_ deliveries: [Delivery]) throws(LogFailure) -> [Delivery] {
+        let asked = deliveries.filter { unconfirmed.contains($0.event.position) }
+        guard !asked.isEmpty else { return deliveries }
+        var confirmation = ReadConfirmation()
         do throws(LogFailure) {
-            try client.confirm(deliveries.lazy.map(\.event.position), "read group")
-            return deliveries
+            confirmation = try client.confirm(asked.lazy.map(\.event.position), "read group")
         } catch {
-            let unknown = book.waiting.filter { client.history?.isKnown($0) != true }
-            for position in deliveries.map(\.event.position) + unknown { book.remove(position) }
-            joinedGeneration = -1
+            for delivery in deliveries { book.hold(delivery, until: 0) }
             throw error
         }
+        let due = monotonicMilliseconds() + Self.heldBackMilliseconds
+        for delivery in asked {
+            let position = delivery.event.position
+            if confirmation.gone.contains(position.partition) {
+                forget(position)
+            } else if confirmation.covers(position.partition) {
+                unconfirmed.remove(position)
+            } else {
+                book.hold(delivery, until: due)
+            }
+        }
+        heldBack.formUnion(confirmation.unconfirmed)
+        return deliveries.filter { book.isHandedOut($0.event.position) }
+    }
+
+    /// Forgets an entry that is settled, or somebody else's.
+    func forget(_ position: LogPosition) {
+        book.remove(position)
+        unconfirmed.remove(position)
     }
 
     /// Drops what was fetched and not handed out, and what was to be acknowledged: some of it may have come
     /// from the log that stands in this one's place. What is of this log is pending still, and is read again
     /// once it is back.
     private func forgetUnsettled() {
-        for position in book.waiting { book.remove(position) }
+        for position in book.waiting { forget(position) }
         acknowledgements.removeAll()
     }
 
     func acknowledge(_ positions: [LogPosition]) throws(LogFailure) {
         // Remembered before it is sent: when the connection dies now, the next command carries them.
         acknowledgements.append(contentsOf: positions)
-        for position in positions { book.remove(position) }
+        for position in positions { forget(position) }
         commands.removeAll()
         forgetTries(of: positions)
         try run("acknowledge") { _, _ in }
@@ -131,7 +156,7 @@ final class RedisCompetingSubscription: CompetingSubscription {
     func park(_ delivery: Delivery, _ reason: ParkedReason) throws(LogFailure) {
         let record = ParkedEvent(delivery.event, group: group, reason: reason)
         try park(record)
-        book.remove(delivery.event.position)
+        forget(delivery.event.position)
         commands.removeAll()
         tried.insert(delivery.event.position)
         forgetTries(of: [delivery.event.position])
@@ -181,7 +206,8 @@ final class RedisCompetingSubscription: CompetingSubscription {
             let event = try decoder.decode(entry, partition: partition, operation: "read group")
             if types.contains(event.type) {
                 if attempt > 1 { tried.insert(position) }
-                book.offer(Delivery(event: event, attempt: attempt))
+                let isNews = book.offer(Delivery(event: event, attempt: attempt))
+                if isNews, client.confirmsReads { unconfirmed.insert(position) }
             } else {
                 acknowledgements.append(position)
             }
@@ -206,7 +232,7 @@ final class RedisCompetingSubscription: CompetingSubscription {
         try client.requireWhole(Set(missing.map(\.partition)).sorted(), "read group")
         for position in missing {
             acknowledgements.append(position)
-            book.remove(position)
+            forget(position)
             client.options.notify(.entryMissing(group: group, position))
         }
     }
@@ -224,7 +250,8 @@ final class RedisCompetingSubscription: CompetingSubscription {
             (partitions, count) = (all, each)
             block = max(1, min(waitMilliseconds, due - now, 1000))
         }
-        let intact = client.history?.intact(partitions) ?? partitions
+        if !heldBack.isEmpty { heldBack.formIntersection(unconfirmed.map(\.partition)) }
+        let intact = (client.history?.intact(partitions) ?? partitions).filter { !heldBack.contains($0) }
         guard !intact.isEmpty else {
             pause(milliseconds: block ?? 0)
             return rotation.finished(read, entries: 0)
@@ -264,65 +291,57 @@ final class RedisCompetingSubscription: CompetingSubscription {
     }
 
     /// What is pending under this member's name and not known here: replies that were lost with a connection.
+    /// Looked at without being delivered again: that would be counted, and this may come often.
     private func readOwnPending() throws(LogFailure) {
         let pageSize = 100
-        var cursors = Dictionary(uniqueKeysWithValues: (0..<partitioning.count).map { ($0, "0") })
+        var cursors = Dictionary(uniqueKeysWithValues: (0..<partitioning.count).map { ($0, "-") })
         var generation = joinedGeneration
         while !cursors.isEmpty {
             let page = client.history?.intact(cursors.keys.sorted()) ?? cursors.keys.sorted()
             guard !page.isEmpty else { break }
             commands.removeAll()
-            StreamRead(words: words, count: pageSize, wait: nil).encode(
-                page.map { ($0, cursors[$0] ?? "0") }, together: client.readsStreamsTogether, into: &commands)
+            for partition in page {
+                commands.command(
+                    "XPENDING", LogKeys.log(partition), group, cursors[partition] ?? "-", "+",
+                    String(pageSize),
+                    consumer.description)
+            }
             for partition in cursors.keys where !page.contains(partition) { cursors[partition] = nil }
-            var found: [LogPosition] = []
-            var missing: [LogPosition] = []
-            try run("read own pending") { _, reply throws(LogFailure) in
-                try reply.forEach { stream throws(LogFailure) in
-                    let partition = try self.partition(of: stream)
-                    let entries = stream[1]?.count ?? 0
-                    try stream[1]?.forEach { entry throws(LogFailure) in
-                        let position = try EntryCoding.position(
-                            entry[0], partition: partition, operation: "read own pending")
-                        cursors[partition] = position.entryID
-                        if entry[1]?.isArray != true {
-                            missing.append(position)
-                        } else if !self.book.knows(position) {
-                            found.append(position)
-                        }
-                    }
-                    if entries < pageSize { cursors[partition] = nil }
+            var found: [(position: LogPosition, deliveries: Int)] = []
+            try run("read own pending") { index, reply throws(LogFailure) in
+                try reply.forEach { entry throws(LogFailure) in
+                    let position = try EntryCoding.position(
+                        entry[0], partition: page[index], operation: "read own pending")
+                    cursors[page[index]] = "(" + position.entryID
+                    if !self.book.knows(position) { found.append((position, entry[3]?.quantity ?? 1)) }
                 }
-                if reply.isNil { cursors.removeAll() }
+                if reply.count < pageSize { cursors[page[index]] = nil }
             }
             generation = client.generation
-            try dismiss(missing)
             try recover(found)
         }
         joinedGeneration = generation
     }
 
-    /// Fetches pending entries of this member with their delivery counts.
-    private func recover(_ positions: [LogPosition]) throws(LogFailure) {
-        guard !positions.isEmpty else { return }
+    /// Fetches pending entries of this member.
+    private func recover(_ found: [(position: LogPosition, deliveries: Int)]) throws(LogFailure) {
+        guard !found.isEmpty else { return }
         commands.removeAll()
-        for position in positions {
-            let (key, id) = (LogKeys.log(position.partition), position.entryID)
-            commands.command("XPENDING", key, group, id, id, "1")
-            commands.command("XRANGE", key, id, id)
+        for (position, _) in found {
+            commands.command("XRANGE", LogKeys.log(position.partition), position.entryID, position.entryID)
         }
-        var attempt = 1
+        var missing: [LogPosition] = []
         var malformed: [UnreadableEntry] = []
         try run("read own pending") { index, reply throws(LogFailure) in
-            if index.isMultiple(of: 2) {
-                attempt = reply[0]?[3]?.quantity ?? 1
-                tried.insert(positions[index / 2])
-            } else if let entry = reply[0] {
-                try self.accept(
-                    entry, partition: positions[index / 2].partition, attempt: attempt, malformed: &malformed)
-            }
+            let (position, deliveries) = found[index]
+            tried.insert(position)
+            guard let entry = reply[0] else { return missing.append(position) }
+            try self.accept(
+                entry, partition: position.partition, attempt: deliveries +| 1, malformed: &malformed)
         }
+        try dismiss(missing)
         try setAside(malformed)
+        try showWaiting()
     }
 
     /// Creates the group where it is missing, at the start of the log: nothing is skipped. Looked at first,

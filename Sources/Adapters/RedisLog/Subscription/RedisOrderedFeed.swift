@@ -51,13 +51,21 @@ final class RedisOrderedFeed: OrderedFeed {
         let touched = Set(events.map(\.position.partition) + unreadable.keys).sorted()
         try archive.ask(touched, "follow")
         try requireWhole(touched)
-        for (partition, failure) in unreadable.sorted(by: { $0.key < $1.key })
-        where !isArchived(partition) && !events.contains(where: { $0.position.partition == partition }) {
+        let found = events.map(\.position) + unreadable.values.map(\.position)
+        let confirmation = try client.confirm(found.filter { !isArchived($0.partition) }, "follow")
+        for (partition, entry) in unreadable.sorted(by: { $0.key < $1.key })
+        where !isArchived(partition) && confirmation.covers(partition)
+            && !events.contains(where: { $0.position.partition == partition })
+        {
             // Nothing was passed over: what came of other partitions comes again.
-            throw failure
+            throw entry.failure
         }
-        let live = events.filter { !isArchived($0.position.partition) }
-        try client.confirm(live.lazy.map(\.position), "follow")
+        let live = events.filter {
+            !isArchived($0.position.partition) && confirmation.covers($0.position.partition)
+        }
+        if live.isEmpty, !confirmation.isWhole {
+            pause(milliseconds: RedisClient.unconfirmedPauseMilliseconds)
+        }
         for event in live { seek(to: event.position) }
         client.history?.witness(live.lazy.map(\.position), liftings: liftings)
         return live.isEmpty ? try nextArchived(limit: limit) : live
@@ -92,17 +100,23 @@ final class RedisOrderedFeed: OrderedFeed {
         return events
     }
 
+    /// An entry that cannot be read.
+    private struct Unreadable {
+        let position: LogPosition
+        let failure: LogFailure
+    }
+
     /// Events as far as they can be read, and for each partition the entry that cannot.
     private func nextLive(
         limit: Int, waitMilliseconds: Int
-    ) throws(LogFailure) -> ([RecordedEvent], [Int: LogFailure]) {
+    ) throws(LogFailure) -> ([RecordedEvent], [Int: Unreadable]) {
         let wait = min(waitMilliseconds, 1000)
         let together = client.readsStreamsTogether
         // BLOCK 0 would wait for ever.
         let command = StreamRead(words: ["XREAD"], count: max(1, limit), wait: wait > 0 ? wait : nil)
         var poll = PollPause(waitMilliseconds: together ? 0 : wait, streams: positions.count)
         var events: [RecordedEvent] = []
-        var unreadable: [Int: LogFailure] = [:]
+        var unreadable: [Int: Unreadable] = [:]
         repeat {
             let streams = positions.filter { client.history?.reason($0.partition) == nil }
             guard !streams.isEmpty else {
@@ -118,7 +132,7 @@ final class RedisOrderedFeed: OrderedFeed {
     }
 
     private func read(
-        into events: inout [RecordedEvent], _ unreadable: inout [Int: LogFailure]
+        into events: inout [RecordedEvent], _ unreadable: inout [Int: Unreadable]
     ) throws(LogFailure) {
         try client.pipeline("follow", "\(client.address)", commands, accepting: { $0.hasPrefix("UNBLOCKED") })
         {
@@ -135,7 +149,9 @@ final class RedisOrderedFeed: OrderedFeed {
                             try decoder.decode(entry, partition: partition, operation: "follow"))
                     } catch {
                         guard error.kind == .unreadable else { throw error }
-                        unreadable[partition] = error
+                        unreadable[partition] = Unreadable(
+                            position: try EntryCoding.position(
+                                entry[0], partition: partition, operation: "follow"), failure: error)
                     }
                 }
             }
@@ -147,13 +163,19 @@ final class RedisOrderedFeed: OrderedFeed {
         try client.verify(positions)
         let partitions = positions.map(\.partition)
         try client.requireWhole(partitions, "follow")
-        if client.options.durability.minReplicas > 0 {
-            try archive.ask(partitions, "follow")
-            // A place at which nothing stands yet is nobody's event.
-            try client.confirm(
-                positions.filter { $0.milliseconds > 0 && $0 > archive.known($0.partition) }, "follow")
-        }
-        client.history?.witness(positions, liftings: liftings)
+        client.history?.witness(try confirmed(positions), liftings: liftings)
+    }
+
+    /// Those positions that no failover takes back; of the others nothing is known until events come behind
+    /// them.
+    private func confirmed(_ positions: [LogPosition]) throws(LogFailure) -> [LogPosition] {
+        guard client.confirmsReads else { return positions }
+        let intact = positions.filter { client.history?.reason($0.partition) == nil }
+        try archive.ask(intact.map(\.partition), "follow")
+        // A place that is archived stands in no stream.
+        let live = intact.filter { $0.milliseconds > 0 && $0 > archive.known($0.partition) }
+        let confirmation = try client.confirm(live, "follow")
+        return intact.filter { confirmation.covers($0.partition) }
     }
 
     /// A place beyond its partition's end, of a time that has not come yet, is nobody's memory of this log:

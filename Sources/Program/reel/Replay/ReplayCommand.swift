@@ -50,7 +50,7 @@ enum ReplayCommand: Command {
 
     static func run(_ settings: Settings) throws -> ExitStatus {
         let scope = try scope(settings)
-        let system = try RunningSystem(settings)
+        let system = try RunningSystem(settings, for: .deriving)
         if let moment = settings[until], case .session(let id) = scope {
             let found = try SessionThen.find(id, moment, system)
             try settings[Common.json]

@@ -239,6 +239,7 @@ extension RedisLogNotice {
         case .settingsObjected(let text?): (.error, "\(text); nothing is appended until then")
         case .settingsObjected(nil): (.info, "the server's settings are right again")
         case .durabilityChanged(let text, let isWorse): (isWorse ? .error : .info, text)
+        case .readsWait(let text): (.warning, "nobody acts on what came last until replicas have it: \(text)")
         case .archiveMended(let partition, let through):
             (
                 .warning,

@@ -16,6 +16,8 @@ struct RunningSystem {
     enum Purpose {
         /// To look: that is possible on a log that takes no writes, or is in trouble.
         case looking
+        /// To look, and to write elsewhere what comes of it: that has to be safe from a failover.
+        case deriving
         /// To change something: the log has to be what is demanded of it.
         case changing
     }
@@ -28,7 +30,8 @@ struct RunningSystem {
         var options = RedisEventLog.Options()
         options.subscriptions = .all
         options.durability = try DurabilitySettings.durability(settings)
-        options.onlyLooks = purpose == .looking
+        options.onlyLooks = purpose != .changing
+        options.confirmsReads = purpose != .looking
         // Whoever changes something may have to take back what the archive alone has; the keys vouch for it.
         // No key is made here: one that nobody else has would vouch for nothing.
         let vouches = purpose == .changing && (try? KeyRing.hasKey(folder: endpoints.keys)) == true

@@ -34,6 +34,8 @@ struct ClusterBatch {
     private(set) var replies: [OwnedReply?]
     /// The first failure that is not a server's reply.
     private(set) var failure: LogFailure?
+    /// Answered commands of which too few replicas have what they wrote.
+    private(set) var shortfall: ReplicaShortfall?
     /// Whether the next round should come a little later.
     private(set) var mustWait = false
     /// What the cluster said last when it sent a command away.
@@ -111,9 +113,12 @@ struct ClusterBatch {
         }
         if replicas > 0 {
             let count = try node.connection.receiveOwned().integer ?? 0
-            do throws(LogFailure) { try options.durability.require(count, "append", "\(node.address)") } catch
-            {
-                failure = failure ?? error
+            let answered = group.items.map(\.index).filter { replies[$0] != nil }
+            // A node that sent everything away has nothing of it to hand on.
+            if count < replicas, !answered.isEmpty {
+                let fewest = min(count, shortfall?.replicas ?? count)
+                let short = (shortfall?.commands ?? []).union(answered)
+                shortfall = ReplicaShortfall(replicas: fewest, commands: short)
             }
         }
         return isStale

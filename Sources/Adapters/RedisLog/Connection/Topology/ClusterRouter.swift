@@ -43,7 +43,7 @@ final class ClusterRouter {
     func pipeline(
         _ operation: String, _ key: String, _ commands: CommandBuffer, replicas: Int,
         _ accepting: (String) -> Bool, _ body: (Int, ReplyView) throws(LogFailure) -> Void
-    ) throws(LogFailure) {
+    ) throws(LogFailure) -> ReplicaShortfall? {
         var batch = ClusterBatch(commands, replicas: replicas, options: dialer.options)
         run(&batch, operation, key, checking: check != nil)
         var failure = batch.failure
@@ -59,6 +59,7 @@ final class ClusterRouter {
             if failure.kind == .lostHistory || failure.isOfRecord { throw failure }
             throw LogFailure(failure.kind, operation: operation, key: key, text: failure.text)
         }
+        return batch.shortfall
     }
 
     func onEachMaster(

@@ -1,0 +1,88 @@
+internal import EventSourcing
+
+/// A connection's writes that fewer replicas have than are asked for.
+struct ReplicaShortfall {
+    /// How many replicas have them.
+    var replicas: Int
+    /// The commands of the pipeline, by their places in it.
+    var commands: Set<Int>
+}
+
+/// What of that which was read is safe from a failover.
+struct ReadConfirmation {
+    /// Partitions of which too few replicas have what was read; it may be asked for again.
+    var unconfirmed: Set<Int> = []
+    /// Partitions that have another server now, which lacks what was read.
+    var gone: Set<Int> = []
+    /// How many replicas have what is not confirmed.
+    var replicas = 0
+
+    /// Whether everything that was read of a partition is confirmed.
+    func covers(_ partition: Int) -> Bool {
+        !unconfirmed.contains(partition) && !gone.contains(partition)
+    }
+
+    /// Whether everything is.
+    var isWhole: Bool { unconfirmed.isEmpty && gone.isEmpty }
+}
+
+/// What a failover may still take back is nobody's to act on: whoever acts on what it reads waits for as many
+/// replicas as an append needs.
+extension RedisClient {
+    /// Milliseconds between two words about what waits for replicas.
+    private static let noticeMilliseconds = 60_000
+    /// Milliseconds that readers leave between two looks at what too few replicas have.
+    static let unconfirmedPauseMilliseconds = 50
+
+    /// Whether anything has to be confirmed.
+    var confirmsReads: Bool { options.durability.minReplicas > 0 }
+
+    /// Asks whether as many replicas as an append needs have what was read, and waits for them.
+    /// - Parameter positions: of entries that were read from the streams.
+    func confirm(
+        _ positions: some Sequence<LogPosition>, _ operation: String
+    ) throws(LogFailure) -> ReadConfirmation {
+        guard confirmsReads else { return ReadConfirmation() }
+        var newest: [Int: LogPosition] = [:]
+        for position in positions {
+            newest[position.partition] = max(position, newest[position.partition] ?? position)
+        }
+        guard !newest.isEmpty else { return ReadConfirmation() }
+        let asked = newest.values.sorted()
+        var commands = CommandBuffer()
+        for position in asked {
+            commands.run(
+                .confirm, [LogKeys.confirmation(position.partition), LogKeys.log(position.partition)],
+                [position.entryID])
+        }
+        var confirmation = ReadConfirmation()
+        let shortfall = try confirming(operation, "\(asked[0])", commands) { index, reply in
+            if reply.integer != 1 { confirmation.gone.insert(asked[index].partition) }
+        }
+        if let shortfall {
+            confirmation.replicas = shortfall.replicas
+            let short = shortfall.commands.map { asked[$0].partition }
+            confirmation.unconfirmed = Set(short).subtracting(confirmation.gone)
+            let text = options.durability.shortfall(shortfall.replicas)
+            if history?.noteShortfall(every: Self.noticeMilliseconds) == true {
+                options.notify(.readsWait("\(asked[0]): \(text)"))
+            }
+        }
+        remember(asked.filter { confirmation.covers($0.partition) })
+        return confirmation
+    }
+
+    /// Takes in what replicas have on the server that this client has now.
+    func remember(_ positions: some Sequence<LogPosition>) {
+        guard confirmsReads, let server else { return }
+        history?.confirm(positions, on: server)
+    }
+
+    /// Whether somebody in this process knows that the replicas of the server from which a position was read
+    /// have it.
+    /// - Parameter generation: the client's when it was read: another server may have taken over since.
+    func isConfirmed(_ position: LogPosition, readAt generation: Int) -> Bool {
+        guard confirmsReads, generation == self.generation, let server else { return !confirmsReads }
+        return history?.isConfirmed(position, on: server) == true
+    }
+}
