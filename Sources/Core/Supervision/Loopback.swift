@@ -77,13 +77,11 @@ package final class PortReservation: Sendable {
         file = socket(AF_INET, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         let file = file
         guard file >= 0 else { return nil }
-        guard Loopback.withAddress(port, { bind(file, $0, $1) == 0 }) else {
-            close(file)
-            return nil
-        }
+        // The descriptor is complete, so that deinit runs from here on.
+        guard Loopback.withAddress(port, { bind(file, $0, $1) == 0 }) else { return nil }
     }
 
-    deinit { close(file) }
+    deinit { if file >= 0 { close(file) } }
 }
 
 /// One blocking TCP connection to 127.0.0.1 with a time limit on every call; for probes.
