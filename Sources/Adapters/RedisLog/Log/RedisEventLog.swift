@@ -64,8 +64,8 @@ package final class RedisEventLog: EventLog {
         /// Whether nothing is demanded of the server's settings, because nobody means to append: who looks
         /// at a log that is in trouble must be able to.
         package var onlyLooks = false
-        /// Whether what is loaded has to be safe from a failover, as far as `durability` says: whoever acts on
-        /// it needs that, who only shows it does not. Subscriptions always wait for it.
+        /// Whether what is loaded has to be safe from a failover, as far as `durability` says: whoever acts
+        /// on it needs that, who only shows it does not. Subscriptions always wait for it.
         package var confirmsReads = true
         /// Told what was dealt with. Called on the thread that noticed.
         package var notify: @Sendable (RedisLogNotice) -> Void = { _ in }
