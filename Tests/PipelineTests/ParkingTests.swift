@@ -215,6 +215,30 @@ struct ParkingTests {
         }
     }
 
+    @Test("a delivery that the worker cannot get past is parked, and what comes behind it goes on")
+    func beyondMending() throws {
+        let log = try LogKind.redis.open()
+        let redis = try #require(log as? RedisEventLog)
+        try append(log, "bad", 1...1)
+        try append(log, "good", 1...1)
+        let stage = Hopeless()
+        let stop = StopSignal()
+        let worker = UncheckedBox(
+            StageWorker(
+                stage: stage, log: log, consumer: ConsumerName(instance: "worker", number: 0),
+                policy: RetryPolicy(maximumDeliveries: 3), clock: SystemClock(), report: .silent,
+                gate: BrokenGate(), parkedEvents: { _, _ in [] }))
+        let thread = try OwnThread(name: "worker") { try worker.value.run(stop: stop) }
+        // The first because nobody can say whether it may be worked on, the second after its three tries.
+        try eventually("both are parked") { try redis.parkedEvents().list(group: "hopeless").count == 2 }
+        stop.set()
+        _ = thread.wait(milliseconds: 10_000)
+        let parked = try redis.parkedEvents().list(group: "hopeless")
+        let bad = try #require(parked.first { $0.partitionKey == "bad" })
+        #expect(bad.reason.attempts == 4)
+        #expect(bad.reason.errors == ["tried 4 times without an outcome"])
+    }
+
     @Test("tries are counted across restarts", arguments: LogKind.allCases)
     func triesSurvive(_ kind: LogKind) throws {
         let log = try kind.open()
@@ -243,6 +267,14 @@ struct ParkingTests {
             let memory = try #require(log as? InMemoryEventLog)
             #expect(memory.parked(group: "hopeless").values.first?.attempts == 3)
         }
+    }
+}
+
+/// Cannot be asked about one history.
+private struct BrokenGate: StageGate {
+    func answer(for partitionKey: String, _ store: any EventStore) throws(LogFailure) -> GateAnswer {
+        guard partitionKey == "bad" else { return .open }
+        throw LogFailure(.corrupt, operation: "load", key: partitionKey, text: "it is damaged")
     }
 }
 

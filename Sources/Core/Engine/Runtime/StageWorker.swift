@@ -41,6 +41,8 @@ package final class StageWorker {
     private let parkedEvents: (Delivery, ParkedReason) throws(LogFailure) -> [ProposedEvent]
 
     private var waiting: Set<LogPosition> = []
+    /// How often work on a delivery ended in a failure that no waiting mends. It begins again each time.
+    private var broken: [LogPosition: Int] = [:]
     private var batch = BatchSize()
 
     /// Milliseconds after which a delivery that is held back is looked at again.
@@ -94,18 +96,40 @@ package final class StageWorker {
             if stop.isSet { break }
             let began = Machine.now
             let before = finished.count
-            try handle(delivery, store, subscription, &finished)
+            try counting([delivery]) { () throws(LogFailure) in
+                try handle(delivery, store, subscription, &finished)
+            }
             let isIdle = finished.count > before && finished[before].1.isEmpty
             if !isIdle { batch.took(Machine.now - began) }
         }
-        try settle(finished, store, subscription)
+        try counting(finished.map(\.0)) { () throws(LogFailure) in
+            try settle(finished, store, subscription)
+        }
         batch.next()
+    }
+
+    /// Counts failures of work on deliveries, but for those that time or an operator mends.
+    private func counting(
+        _ deliveries: [Delivery], _ work: () throws(LogFailure) -> Void
+    ) throws(LogFailure) {
+        do throws(LogFailure) { try work() } catch {
+            if !error.isTransient {
+                for delivery in deliveries { broken[delivery.event.position, default: 0] += 1 }
+            }
+            throw error
+        }
     }
 
     private func handle(
         _ delivery: Delivery, _ store: any EventStore, _ subscription: any CompetingSubscription,
         _ finished: inout [(Delivery, [ProposedEvent])]
     ) throws(LogFailure) {
+        if let failures = broken[delivery.event.position], failures > policy.maximumDeliveries {
+            // What cannot be worked on cannot be asked about either.
+            return try park(
+                delivery, ["tried \(failures) times without an outcome"], attempts: failures, store,
+                subscription)
+        }
         let answer = try gate?.answer(for: delivery.event.partitionKey, store) ?? .open
         if answer == .held {
             return try wait(
@@ -171,7 +195,12 @@ package final class StageWorker {
         }
         for (delivery, events) in finished where events.isEmpty { stage.settled(delivery, appended: false) }
         try subscription.acknowledge(finished.map { $0.0.event.position })
-        for (delivery, _) in finished { waiting.remove(delivery.event.position) }
+        for (delivery, _) in finished { forget(delivery) }
+    }
+
+    private func forget(_ delivery: Delivery) {
+        waiting.remove(delivery.event.position)
+        broken[delivery.event.position] = nil
     }
 
     private func park(
@@ -180,13 +209,13 @@ package final class StageWorker {
     ) throws(LogFailure) {
         let reason = ParkedReason(
             stage: stage.name, errors: errors, attempts: attempts, time: clock.now())
-        defer { waiting.remove(delivery.event.position) }
         guard try giveUp(delivery, reason, store) else {
             report(.info, "\(stage.name): \(delivery.event.subject) failed late: another worker has done it")
             try subscription.acknowledge([delivery.event.position])
-            return
+            return forget(delivery)
         }
         try subscription.park(delivery, reason)
+        forget(delivery)
         report(
             .error,
             "\(stage.name): \(delivery.event.subject) parked after \(reason.attempts) tries: "
