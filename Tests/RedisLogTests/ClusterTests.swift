@@ -185,7 +185,8 @@ struct ClusterTests {
                     .map { "\($0)/\(round)" })
             try waitUntil("the others go on in round \(round)", seconds: 60) {
                 followed.formUnion(try feed.next(limit: 100, waitMilliseconds: 50).map(\.id))
-                let deliveries = try reader.next(limit: 10, waitMilliseconds: 50)
+                // One at a time: what is held back takes nobody's place.
+                let deliveries = try reader.next(limit: 1, waitMilliseconds: 50)
                 try reader.acknowledge(deliveries.map(\.event.position))
                 delivered.formUnion(deliveries.map(\.event.id))
                 return followed == expected && delivered == expected
@@ -201,6 +202,39 @@ struct ClusterTests {
                 * (0..<20).count {
                     alone.contains(log.partitioning.partition(of: "key-\($0)"))
                 }
+        }
+    }
+
+    @Test("an append whose master dies before it has said that replicas have it is not acknowledged")
+    func diesWhileWaiting() throws {
+        let cluster = try TestCluster.start(replicated: true)
+        var options = RedisEventLog.Options()
+        options.durability = Durability(minReplicas: 1, waitMilliseconds: 3000)
+        let log = try RedisEventLog.open(cluster.url, createWith: 1, options: options)
+        let store = try log.open()
+        try waitUntil("the first append") {
+            do throws(LogFailure) {
+                _ = try store.append([SampleEvents.event("a")], to: "s", expecting: .any)
+                return true
+            } catch {
+                guard error.isTransient else { throw error }
+                return false
+            }
+        }
+        let owner = try cluster.master(ofSlot: KeySlot.of(LogKeys.log(0)))
+        let master = try #require(owner)
+        let place = try #require(cluster.masters.firstIndex { $0.port == master.port })
+        cluster.replicas[place].pause()
+        try concurrently(2) { thread in
+            guard thread > 0 else {
+                try waitUntil("the master has it") { try master.run("XLEN", LogKeys.log(0)).contains("2") }
+                return master.kill()
+            }
+            let own = try log.open()
+            do throws(LogFailure) {
+                _ = try own.append([SampleEvents.event("b")], to: "s", expecting: .any)
+                Issue.record("it is acknowledged")
+            } catch { #expect(error.isTransient) }
         }
     }
 

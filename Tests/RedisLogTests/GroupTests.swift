@@ -75,6 +75,16 @@ struct GroupTests {
         }
     }
 
+    @Test("where something else stands in place of the counts of tries, nobody is asked to try for ever")
+    func spoiledTries() throws {
+        let log = try freshLog(partitions: 1)
+        _ = try appendSamples(log, 0..<1)
+        let reader = try member(log, "m")
+        let delivery = try take(1, from: reader)[0]
+        _ = try rawClient(log).raw("SET", LogKeys.tries(0, "work"), "spoiled")
+        #expect(try reader.countTry(of: delivery) == Int(Int32.max))
+    }
+
     @Test("a stream that ran dry blocks and then gives what is new (redis issue 5299)")
     func ranDry() throws {
         let log = try freshLog(partitions: 1)

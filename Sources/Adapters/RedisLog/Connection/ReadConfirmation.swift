@@ -1,5 +1,11 @@
 internal import EventSourcing
 
+/// How many replicas must have what was written, and for how long they are waited for.
+struct ReplicaDemand {
+    var replicas: Int
+    var milliseconds: Int
+}
+
 /// A connection's writes that fewer replicas have than are asked for.
 struct ReplicaShortfall {
     /// How many replicas have them.
@@ -38,9 +44,11 @@ extension RedisClient {
     var confirmsReads: Bool { options.durability.minReplicas > 0 }
 
     /// Asks whether as many replicas as an append needs have what was read, and waits for them.
-    /// - Parameter positions: of entries that were read from the streams.
+    /// - Parameters:
+    ///   - positions: of entries that were read from the streams.
+    ///   - milliseconds: how long to wait; nil for as long as an append does.
     func confirm(
-        _ positions: some Sequence<LogPosition>, _ operation: String
+        _ positions: some Sequence<LogPosition>, _ operation: String, within milliseconds: Int? = nil
     ) throws(LogFailure) -> ReadConfirmation {
         guard confirmsReads else { return ReadConfirmation() }
         var newest: [Int: LogPosition] = [:]
@@ -56,13 +64,19 @@ extension RedisClient {
                 [position.entryID])
         }
         var confirmation = ReadConfirmation()
-        let shortfall = try confirming(operation, "\(asked[0])", commands) { index, reply in
-            if reply.integer != 1 { confirmation.gone.insert(asked[index].partition) }
+        let limit = min(milliseconds ?? Int.max, options.durability.waitMilliseconds)
+        let shortfall = try confirming(operation, "\(asked[0])", commands, within: limit) { index, reply in
+            let partition = asked[index].partition
+            if reply.errorText != nil {
+                confirmation.unconfirmed.insert(partition)
+            } else if reply.integer != 1 {
+                confirmation.gone.insert(partition)
+            }
         }
         if let shortfall {
             confirmation.replicas = shortfall.replicas
             let short = shortfall.commands.map { asked[$0].partition }
-            confirmation.unconfirmed = Set(short).subtracting(confirmation.gone)
+            confirmation.unconfirmed.formUnion(Set(short).subtracting(confirmation.gone))
             let text = options.durability.shortfall(shortfall.replicas)
             if history?.noteShortfall(every: Self.noticeMilliseconds) == true {
                 options.notify(.readsWait("\(asked[0]): \(text)"))

@@ -73,7 +73,8 @@ final class RedisClient {
         _ body: (Int, ReplyView) throws(LogFailure) -> Void
     ) throws(LogFailure) {
         do throws(LogFailure) {
-            let shortfall = try send(operation, key, commands, confirming: confirming, accepting, body)
+            let demand = confirming ? options.durability.demand : nil
+            let shortfall = try send(operation, key, commands, demand, accepting, body)
             guard let shortfall else { return }
             throw LogFailure(
                 .unconfirmed, operation: operation, key: key,
@@ -93,7 +94,7 @@ final class RedisClient {
     }
 
     private func send(
-        _ operation: String, _ key: String, _ commands: CommandBuffer, confirming: Bool,
+        _ operation: String, _ key: String, _ commands: CommandBuffer, _ demand: ReplicaDemand?,
         _ accepting: (String) -> Bool, _ body: (Int, ReplyView) throws(LogFailure) -> Void
     ) throws(LogFailure) -> ReplicaShortfall? {
         guard commands.count > 0 else { return nil }
@@ -104,22 +105,19 @@ final class RedisClient {
         // The next connection looks.
         case .doubtful: disconnect()
         }
-        let replicas = confirming ? options.durability.minReplicas : 0
-        if let cluster {
-            return try cluster.pipeline(operation, key, commands, replicas: replicas, accepting, body)
-        }
-        guard replicas > 0 else {
+        if let cluster { return try cluster.pipeline(operation, key, commands, demand, accepting, body) }
+        guard let demand else {
             try direct(operation, key, commands, accepting, body)
             return nil
         }
         var all = commands
-        all.command("WAIT", String(replicas), String(options.durability.waitMilliseconds))
+        all.command("WAIT", String(demand.replicas), String(demand.milliseconds))
         var found = 0
         try direct(operation, key, all, accepting) { index, reply throws(LogFailure) in
             guard index == commands.count else { return try body(index, reply) }
             found = reply.integer ?? 0
         }
-        guard found < replicas else { return nil }
+        guard found < demand.replicas else { return nil }
         askSentinelsAgain()
         return ReplicaShortfall(replicas: found, commands: Set(0..<commands.count))
     }
@@ -134,11 +132,16 @@ final class RedisClient {
     }
 
     /// The same; waits for as many replicas as the configuration wants, and says which commands fewer have.
+    /// On a cluster, what one node refuses because it takes no writes is for `body` to see: the others go on.
     func confirming(
-        _ operation: String, _ key: String, _ commands: CommandBuffer,
+        _ operation: String, _ key: String, _ commands: CommandBuffer, within milliseconds: Int,
         _ body: (Int, ReplyView) throws(LogFailure) -> Void
     ) throws(LogFailure) -> ReplicaShortfall? {
-        try send(operation, key, commands, confirming: true, { _ in false }, body)
+        let isAnswer: (String) -> Bool = { [isCluster = cluster != nil] text in
+            isCluster && ServerError.kind(of: text) == .refusingWrites
+        }
+        let demand = ReplicaDemand(replicas: options.durability.minReplicas, milliseconds: milliseconds)
+        return try send(operation, key, commands, demand, isAnswer, body)
     }
 
     /// Sends one command and answers its reply, copied out.
@@ -154,10 +157,10 @@ final class RedisClient {
     }
 
     /// Counts a try of a position in a hash beside the log. Where something else than a count stands there,
-    /// nobody knows how often it was tried: as often as can be counted.
+    /// or something else than a hash, nobody knows how often it was tried: as often as can be counted.
     func countTry(_ key: String, of position: LogPosition) throws(LogFailure) -> Int {
         let reply = try command("count try", "\(position)", ["HINCRBY", key, position.entryID, "1"]) {
-            $0.contains("overflow") || $0.contains("not an integer")
+            $0.contains("overflow") || $0.contains("not an integer") || ServerError.kind(of: $0) == .corrupt
         }
         guard let count = reply.integer, count > 0 else { return Int(Int32.max) }
         return min(count, Int(Int32.max))

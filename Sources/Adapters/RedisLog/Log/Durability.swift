@@ -38,6 +38,11 @@ package struct Durability: Sendable, Hashable {
         }
     }
 
+    /// What an append waits for; nil for nothing.
+    var demand: ReplicaDemand? {
+        minReplicas > 0 ? ReplicaDemand(replicas: minReplicas, milliseconds: waitMilliseconds) : nil
+    }
+
     /// What is wrong where too few replicas have something.
     func shortfall(_ replicas: Int) -> String {
         "\(replicas) of \(minReplicas) replicas confirmed it within \(waitMilliseconds) ms"

@@ -36,6 +36,7 @@ final class RedisEventStore: EventStore {
         try requireIntact(batches)
         var answers: [Answer?] = Array(repeating: nil, count: batches.count)
         try send(Array(batches.indices), batches, &answers)
+        let generation = client.generation
         // The server knows nothing of some keys: they are looked up in the archive, and asked again.
         var tries = 0
         while true {
@@ -59,7 +60,8 @@ final class RedisEventStore: EventStore {
         let appended = outcomes.compactMap {
             if case .appended(let events) = $0 { events.last?.position } else { nil }
         }
-        client.remember(appended)
+        // After a reconnect nobody knows which server has confirmed what.
+        if client.generation == generation { client.remember(appended) }
         client.history?.witness(appended, liftings: liftings)
         return outcomes
     }
@@ -100,7 +102,8 @@ final class RedisEventStore: EventStore {
             if client.confirmsReads {
                 // An append that finds its events there writes nothing, and nothing would be waited for.
                 for partition in Set(sent.map(\.partition)).sorted() {
-                    commands.command("SET", LogKeys.confirmation(partition), "1")
+                    commands.run(
+                        .confirm, [LogKeys.confirmation(partition), LogKeys.log(partition)], ["0-0"])
                 }
             }
             var losses: [PartitionLoss] = []

@@ -2,20 +2,22 @@ internal import EventSourcing
 
 /// What one member has been given and has not settled: a state machine without I/O.
 ///
-/// An entry is *ready* (fetched, not yet handed out), *held* (in the caller's hands) or *delayed* (handed
-/// back until a point in time). An entry that is known is never taken in twice, so reading the own
-/// pending entries again after a reconnect duplicates nothing.
+/// An entry is *ready* (fetched, not yet handed out), *held* (in the caller's hands), *delayed* (handed back
+/// until a point in time) or *withheld* (until replicas have it). An entry that is known is never taken in
+/// twice, so reading the own pending entries again after a reconnect duplicates nothing.
 struct DeliveryBook {
     private enum Place {
         case ready
         case held
         case delayed
+        case withheld
     }
 
     private var places: [LogPosition: Place] = [:]
     private var ready: [Delivery] = []
     private var readyStart = 0
     private var delayed: [(due: Int, delivery: Delivery)] = []
+    private var withheld: [LogPosition: Delivery] = [:]
 
     /// Takes in what was fetched; false when it is known already.
     @discardableResult
@@ -72,13 +74,26 @@ struct DeliveryBook {
         delayed.append((due, Delivery(event: delivery.event, attempt: delivery.attempt + 1)))
     }
 
-    /// Takes a delivery back that nobody has worked on yet, until `due`.
-    mutating func hold(_ delivery: Delivery, until due: Int) {
+    /// Takes a delivery back that nobody has worked on yet; it is given out again when it is released.
+    mutating func withhold(_ delivery: Delivery) {
         let position = delivery.event.position
         guard places[position] == .held else { return }
-        places[position] = .delayed
-        delayed.append((due, delivery))
+        places[position] = .withheld
+        withheld[position] = delivery
     }
+
+    /// Gives out again what was withheld of a partition.
+    mutating func release(_ partition: Int) {
+        let released = withheld.values.filter { $0.event.position.partition == partition }
+        for delivery in released.sorted(by: { $0.event.position < $1.event.position }) {
+            withheld[delivery.event.position] = nil
+            places[delivery.event.position] = .ready
+            ready.append(delivery)
+        }
+    }
+
+    /// What is withheld.
+    var withheldPositions: some Collection<LogPosition> { withheld.keys }
 
     /// Whether an entry is in the caller's hands.
     func isHandedOut(_ position: LogPosition) -> Bool { places[position] == .held }
@@ -90,12 +105,13 @@ struct DeliveryBook {
             ready = ready[readyStart...].filter { $0.event.position != position }
             readyStart = 0
         case .delayed: delayed.removeAll { $0.delivery.event.position == position }
+        case .withheld: withheld[position] = nil
         case .held, .none: break
         }
     }
 
     /// Entries that wait here and not in the caller's hands: this member must show that it still has them.
     var waiting: [LogPosition] {
-        ready[readyStart...].map(\.event.position) + delayed.map(\.delivery.event.position)
+        ready[readyStart...].map(\.event.position) + delayed.map(\.delivery.event.position) + withheld.keys
     }
 }

@@ -18,8 +18,9 @@ final class RedisCompetingSubscription: CompetingSubscription {
     private var unconfirmed: Set<LogPosition> = []
     /// Partitions of which nothing more is fetched until replicas have what was fetched.
     private var heldBack: Set<Int> = []
-    /// Milliseconds between two looks at what replicas do not have.
-    private static let heldBackMilliseconds = 200
+    /// Milliseconds between two looks at what replicas did not have, and how long each waits for them.
+    private static let (probeMilliseconds, probeWaitMilliseconds) = (200, 20)
+    private var nextProbe = 0
     var commands = CommandBuffer()
     var schedule: SurveySchedule
     private var rotation: StreamRotation
@@ -56,6 +57,7 @@ final class RedisCompetingSubscription: CompetingSubscription {
             do throws(LogFailure) {
                 if !groupsKnown { try recreateGroups() }
                 if client.generation != joinedGeneration { try readOwnPending() }
+                try probe()
                 try survey(room: limit - book.available(at: monotonicMilliseconds()))
                 let now = monotonicMilliseconds()
                 let room = limit - book.available(at: now)
@@ -84,31 +86,56 @@ final class RedisCompetingSubscription: CompetingSubscription {
         }
     }
 
-    /// Those deliveries that as many replicas as an append needs have. The others are held back; what another
+    /// Those deliveries that as many replicas as an append needs have. The others are withheld; what another
     /// server that has taken over lacks was never delivered.
     private func confirmed(_ deliveries: [Delivery]) throws(LogFailure) -> [Delivery] {
         let asked = deliveries.filter { unconfirmed.contains($0.event.position) }
         guard !asked.isEmpty else { return deliveries }
-        var confirmation = ReadConfirmation()
+        for delivery in asked where heldBack.contains(delivery.event.position.partition) {
+            book.withhold(delivery)
+        }
+        let positions = asked.map(\.event.position).filter { !heldBack.contains($0.partition) }
         do throws(LogFailure) {
-            confirmation = try client.confirm(asked.lazy.map(\.event.position), "read group")
+            let confirmation = try client.confirm(positions, "read group")
+            settle(confirmation, of: positions)
+            for delivery in asked where confirmation.unconfirmed.contains(delivery.event.position.partition) {
+                book.withhold(delivery)
+            }
         } catch {
-            for delivery in deliveries { book.hold(delivery, until: 0) }
+            let handedOut = deliveries.filter { book.isHandedOut($0.event.position) }
+            for delivery in handedOut { book.withhold(delivery) }
+            for partition in Set(handedOut.map(\.event.position.partition)) { book.release(partition) }
             throw error
         }
-        let due = monotonicMilliseconds() + Self.heldBackMilliseconds
-        for delivery in asked {
-            let position = delivery.event.position
+        return deliveries.filter { book.isHandedOut($0.event.position) }
+    }
+
+    /// Looks whether replicas have what is withheld: all of it at once, seldom, and without waiting long.
+    private func probe() throws(LogFailure) {
+        let now = monotonicMilliseconds()
+        guard !heldBack.isEmpty, now >= nextProbe else { return }
+        nextProbe = now + Self.probeMilliseconds
+        let positions = Array(book.withheldPositions)
+        // What is withheld may have gone to another member.
+        heldBack.formIntersection(positions.map(\.partition))
+        settle(try client.confirm(positions, "read group", within: Self.probeWaitMilliseconds), of: positions)
+    }
+
+    private func settle(_ confirmation: ReadConfirmation, of positions: [LogPosition]) {
+        for position in positions {
             if confirmation.gone.contains(position.partition) {
                 forget(position)
+                // The new server may have some of it in this member's name.
+                joinedGeneration = -1
             } else if confirmation.covers(position.partition) {
                 unconfirmed.remove(position)
-            } else {
-                book.hold(delivery, until: due)
             }
         }
+        for partition in Set(positions.map(\.partition)).subtracting(confirmation.unconfirmed) {
+            heldBack.remove(partition)
+            book.release(partition)
+        }
         heldBack.formUnion(confirmation.unconfirmed)
-        return deliveries.filter { book.isHandedOut($0.event.position) }
     }
 
     /// Forgets an entry that is settled, or somebody else's.
@@ -246,11 +273,11 @@ final class RedisCompetingSubscription: CompetingSubscription {
         case .window(let window, let each): (partitions, count) = (window, each)
         case .wait(let all, let each):
             let now = monotonicMilliseconds()
-            let due = min(book.nextDue ?? Int.max, schedule.nextSurvey)
+            let probe = heldBack.isEmpty ? Int.max : nextProbe
+            let due = min(book.nextDue ?? Int.max, schedule.nextSurvey, probe)
             (partitions, count) = (all, each)
             block = max(1, min(waitMilliseconds, due - now, 1000))
         }
-        if !heldBack.isEmpty { heldBack.formIntersection(unconfirmed.map(\.partition)) }
         let intact = (client.history?.intact(partitions) ?? partitions).filter { !heldBack.contains($0) }
         guard !intact.isEmpty else {
             pause(milliseconds: block ?? 0)

@@ -24,8 +24,7 @@ struct ClusterBatch {
 
     private let commands: CommandBuffer
     private let parts: [CommandScan.Part]
-    private let replicas: Int
-    private let options: RedisEventLog.Options
+    private let demand: ReplicaDemand?
     private var waiting: [Item]
     private var moves: [Move] = []
     private var received = 0
@@ -43,10 +42,10 @@ struct ClusterBatch {
     /// Whether a node has lost the functions.
     var functionsMissing = false
 
-    init(_ commands: CommandBuffer, replicas: Int, options: RedisEventLog.Options) {
+    /// - Parameter demand: the replicas that are waited for on each node; nil for none.
+    init(_ commands: CommandBuffer, _ demand: ReplicaDemand?) {
         self.commands = commands
-        self.replicas = replicas
-        self.options = options
+        self.demand = demand
         parts = CommandScan.parts(of: commands)
         replies = Array(repeating: nil, count: parts.count)
         waiting = parts.indices.map { Item(index: $0) }
@@ -94,7 +93,7 @@ struct ClusterBatch {
                 out.append(raw: commands.bytes[parts[item.index].range])
             }
         }
-        if replicas > 0 { out.command("WAIT", String(replicas), String(options.durability.waitMilliseconds)) }
+        if let demand { out.command("WAIT", String(demand.replicas), String(demand.milliseconds)) }
         try node.connection.send(out)
         try node.connection.flush()
     }
@@ -111,17 +110,23 @@ struct ClusterBatch {
             if let text = reply.errorText, divert(item, text, node.address, &isStale) { continue }
             replies[item.index] = reply
         }
-        if replicas > 0 {
-            let count = try node.connection.receiveOwned().integer ?? 0
-            let answered = group.items.map(\.index).filter { replies[$0] != nil }
-            // A node that sent everything away has nothing of it to hand on.
-            if count < replicas, !answered.isEmpty {
-                let fewest = min(count, shortfall?.replicas ?? count)
-                let short = (shortfall?.commands ?? []).union(answered)
-                shortfall = ReplicaShortfall(replicas: fewest, commands: short)
-            }
+        if let demand {
+            // Until the node says otherwise, no replica has it: it may die before it does.
+            var count = 0
+            defer { note(count, of: demand, group) }
+            count = try node.connection.receiveOwned().integer ?? 0
         }
         return isStale
+    }
+
+    /// Takes in how many replicas have what a node has answered. One that sent everything away has nothing of
+    /// it to hand on.
+    private mutating func note(_ count: Int, of demand: ReplicaDemand, _ group: Group) {
+        let answered = group.items.map(\.index).filter { replies[$0] != nil }
+        guard count < demand.replicas, !answered.isEmpty else { return }
+        shortfall = ReplicaShortfall(
+            replicas: min(count, shortfall?.replicas ?? count),
+            commands: (shortfall?.commands ?? []).union(answered))
     }
 
     /// Decides where a command goes that was sent away; false when the error is the caller's.

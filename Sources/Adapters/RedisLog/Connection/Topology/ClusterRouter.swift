@@ -41,10 +41,10 @@ final class ClusterRouter {
     }
 
     func pipeline(
-        _ operation: String, _ key: String, _ commands: CommandBuffer, replicas: Int,
+        _ operation: String, _ key: String, _ commands: CommandBuffer, _ demand: ReplicaDemand?,
         _ accepting: (String) -> Bool, _ body: (Int, ReplyView) throws(LogFailure) -> Void
     ) throws(LogFailure) -> ReplicaShortfall? {
-        var batch = ClusterBatch(commands, replicas: replicas, options: dialer.options)
+        var batch = ClusterBatch(commands, demand)
         run(&batch, operation, key, checking: check != nil)
         var failure = batch.failure
         for index in batch.replies.indices {
@@ -177,7 +177,7 @@ final class ClusterRouter {
     private func checkHistory() throws(LogFailure) -> LogFailure? {
         guard let check else { return nil }
         let halted = try check.verify(check.watch.known) { commands, body throws(LogFailure) in
-            var batch = ClusterBatch(commands, replicas: 0, options: self.dialer.options)
+            var batch = ClusterBatch(commands, nil)
             self.run(&batch, "connect", check.place, checking: false)
             if let failure = batch.failure { throw failure }
             for index in batch.replies.indices {
