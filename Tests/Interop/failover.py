@@ -183,7 +183,7 @@ def sound(place):
 
 
 def sentinel(folder, seed):
-    """A master that no replica follows any more is killed, then MongoDB's primary, then its next one is deposed."""
+    """A master that no replica follows is killed, then MongoDB's primary, then its next one is deposed."""
     with Sentinels(folder / "redis", replicas=2) as redis, ReplicaSet(folder / "mongo") as mongo, \
             Place(folder / "sentinel", redis, mongo, REEL_MIN_REPLICAS="1") as place:
         redis.wait()

@@ -77,10 +77,12 @@ extension RedisClient {
             confirmation.replicas = shortfall.replicas
             let short = shortfall.commands.map { asked[$0].partition }
             confirmation.unconfirmed.formUnion(Set(short).subtracting(confirmation.gone))
-            let text = options.durability.shortfall(shortfall.replicas)
-            if history?.noteShortfall(every: Self.noticeMilliseconds) == true {
-                options.notify(.readsWait("\(asked[0]): \(text)"))
-            }
+        }
+        // Also where a node of a cluster takes no writes.
+        if let waiting = asked.first(where: { confirmation.unconfirmed.contains($0.partition) }),
+            history?.noteShortfall(every: Self.noticeMilliseconds) == true
+        {
+            options.notify(.readsWait("\(waiting): \(options.durability.shortfall(confirmation.replicas))"))
         }
         remember(asked.filter { confirmation.covers($0.partition) })
         return confirmation
