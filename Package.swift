@@ -61,14 +61,16 @@ let package = Package(
         room(.core, "Base", ["CCrypto"]),
         // Vocabulary and ports: events, log, subscriptions, deciders. No I/O.
         room(.core, "EventSourcing", ["Base"]),
+        // Read models as views, pure: documents, folding, sums, what rebuilding is. No I/O.
+        room(.core, "ReadModels", ["Base", "EventSourcing"]),
         // Threads, child processes, locks on folders, signals.
         room(.core, "Supervision", ["Base", "CPosix", "CStart"]),
         // The runtime of workers and stages, leases, what can't be handled, and the live feed.
-        room(.core, "Engine", ["Base", "EventSourcing", "Supervision"]),
+        room(.core, "Engine", ["Base", "EventSourcing", "ReadModels", "Supervision"]),
 
         // Adapters: ports of the core over servers and files. They never import each other.
         room(.adapters, "RedisLog", ["Base", "EventSourcing", "CHiredis"]),
-        room(.adapters, "MongoViews", ["Base", "EventSourcing", "Recording", "CMongo"]),
+        room(.adapters, "MongoViews", ["Base", "EventSourcing", "ReadModels", "CMongo"]),
         room(.adapters, "Vault", ["Base", "CZstd", "CLZ4", "CZlib", "CSodium", "CCrypto"]),
 
         // Edge: HTTP, tokens, figures, the command line as such. They know no domain.
@@ -78,7 +80,10 @@ let package = Package(
         room(.edge, "Console", ["Base"]),
 
         // The domain of recorded sessions: its model, its work, its API.
-        room(.recording, "Recording", ["Base", "EventSourcing"]),
+        room(.recording, "Recording", ["Base", "EventSourcing", "ReadModels"]),
+        // What recorded sessions keep in MongoDB beyond their views: queries, wrapped keys, sealed passwords.
+        room(
+            .recording, "RecordingMongo", ["Base", "EventSourcing", "MongoViews", "ReadModels", "Recording"]),
         // What a session's log says and what its files hold, each checked against the other.
         room(.recording, "SessionContent", ["Base", "EventSourcing", "Recording", "Vault"]),
         // How chunks come in, from whatever source: place, spool, digest, admission, decision.
@@ -87,14 +92,16 @@ let package = Package(
         room(
             .recording, "Pipeline",
             [
-                "Base", "Engine", "EventSourcing", "Intake", "Recording", "SessionContent", "Vault",
+                "Base", "Engine", "EventSourcing", "Intake", "ReadModels", "Recording", "SessionContent",
+                "Vault",
                 "Supervision",
             ]),
         // The HTTP interfaces, over ports.
         room(
             .recording, "Gateway",
             [
-                "Base", "Access", "EventSourcing", "HTTPServer", "Intake", "Metrics", "Recording",
+                "Base", "Access", "EventSourcing", "HTTPServer", "Intake", "Metrics", "ReadModels",
+                "Recording",
                 "SessionContent", "Supervision", "Vault",
             ]),
         // The gateway's followers on the runtime's reader of the log.
@@ -118,7 +125,8 @@ let package = Package(
         .executableTarget(
             name: "reel",
             dependencies: [
-                "Base", "EventSourcing", "Recording", "RedisLog", "SessionContent", "Vault",
+                "Base", "EventSourcing", "ReadModels", "Recording", "RecordingMongo", "RedisLog",
+                "SessionContent", "Vault",
                 "Engine", "Pipeline", "MongoViews", "Supervision", "EmbeddedServers", "Console", "Access",
                 "Gateway",
                 "MediaProbe", "GatewayFeed", "HTTPLoad", "HTTPServer", "Intake", "Metrics",
@@ -129,7 +137,8 @@ let package = Package(
         room(
             .testing, "Simulation",
             [
-                "Base", "EventSourcing", "Intake", "Recording", "Engine", "Pipeline", "SessionContent",
+                "Base", "EventSourcing", "Intake", "ReadModels", "Recording", "Engine", "Pipeline",
+                "SessionContent",
                 "Supervision", "Vault",
             ]),
         room(
@@ -140,7 +149,7 @@ let package = Package(
         tests("EventSourcingTests", ["Base", "EventSourcing", "Simulation"]),
         tests(
             "EngineTests", ["Base", "Engine", "EventSourcing", "Simulation", "Supervision", "TestServers"]),
-        tests("RecordingTests", ["Base", "EventSourcing", "Recording", "Simulation"]),
+        tests("RecordingTests", ["Base", "EventSourcing", "ReadModels", "Recording", "Simulation"]),
         tests("RedisLogTests", ["Base", "EventSourcing", "RedisLog", "Simulation", "TestServers"]),
         tests("VaultTests", ["Base", "Simulation", "Vault"]),
         tests(
@@ -157,7 +166,8 @@ let package = Package(
         tests(
             "MongoViewsTests",
             [
-                "Base", "EmbeddedServers", "EventSourcing", "Recording", "MongoViews", "Engine", "Pipeline",
+                "Base", "EmbeddedServers", "EventSourcing", "ReadModels", "Recording", "RecordingMongo",
+                "MongoViews", "Engine", "Pipeline",
                 "RedisLog", "Simulation", "Supervision", "TestServers",
             ]),
         tests("ConsoleTests", ["Console"]),
@@ -168,7 +178,8 @@ let package = Package(
             "GatewayTests",
             [
                 "Base", "Access", "EventSourcing", "Gateway", "GatewayFeed", "HTTPServer", "Intake",
-                "Metrics", "Engine", "Pipeline", "Recording", "SessionContent", "Simulation", "Supervision",
+                "Metrics", "Engine", "Pipeline", "ReadModels", "Recording", "SessionContent", "Simulation",
+                "Supervision",
                 "Vault",
             ]),
         tests(

@@ -3,6 +3,7 @@ import Gateway
 import HTTPServer
 import Recording
 import Testing
+import ReadModels
 
 /// What the API says of a record that somebody has spoiled.
 @Suite("Spoiled records")

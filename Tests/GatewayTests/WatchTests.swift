@@ -5,6 +5,7 @@ import HTTPServer
 import Recording
 import Simulation
 import Testing
+import ReadModels
 
 /// Keeps records in memory.
 final class MemoryDesk: AuditDesk {

@@ -2,11 +2,14 @@ import Base
 import EventSourcing
 import Pipeline
 import Recording
+@testable import RecordingMongo
 import Simulation
 import TestServers
 import Testing
 
 @testable import MongoViews
+import ReadModels
+import Engine
 
 /// Records of many kinds, the same for the same number.
 private func sampleRecord(_ number: Int) -> AuditRecord {
@@ -142,7 +145,7 @@ struct AuditTests {
             ReadModelDifference(collection: "audit", key: damaged[1].id, .missing),
         ]
         #expect(try Set(fixture.replay(verify: true).comparison.listed) == expected)
-        #expect(try fixture.replay(.session("sess-1"), verify: true).comparison.differences == 0)
+        #expect(try fixture.replay(.history("sess-1"), verify: true).comparison.differences == 0)
         #expect(try fixture.replay(.collection("sessions"), verify: true).comparison.differences == 0)
         let outcome = try fixture.replay(.collection("audit"))
         #expect(outcome.isSwapped && Set(outcome.comparison.listed) == expected)
@@ -159,7 +162,7 @@ struct AuditTests {
         #expect(plan.stages.contains("IXSCAN"))
         // One session's documents are put in place without touching the trail.
         try fixture.tamper(shown.sessions, "session_id", "sess-1", "name", "other")
-        #expect(try fixture.replay(.session("sess-1")).isSwapped)
+        #expect(try fixture.replay(.history("sess-1")).isSwapped)
         #expect(try fixture.shownRecords() == fixture.recordsOfLog())
         try fixture.expectShown()
     }

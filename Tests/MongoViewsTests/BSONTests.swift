@@ -1,6 +1,7 @@
 import Testing
 
 @testable import MongoViews
+import ReadModels
 
 @Suite("BSON")
 struct BSONTests {

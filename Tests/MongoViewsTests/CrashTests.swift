@@ -1,12 +1,14 @@
 import EventSourcing
 import Glibc
 import Recording
+@testable import RecordingMongo
 import Supervision
 import Synchronization
 import TestServers
 import Testing
 
 @testable import MongoViews
+import ReadModels
 
 @Suite("Killed mongod", .timeLimit(.minutes(10)))
 struct CrashTests {
@@ -21,7 +23,7 @@ struct CrashTests {
         settings.serverSelectionTimeout_ms = 500
         settings.connectTimeout_ms = 500
         let pool = try MongoPool(settings)
-        let models = MongoReadModels(pool)
+        let models = MongoReadModels(pool, RecordingViews.all)
         let batches = Atomic<Int>(0)
         let isDone = Atomic<Bool>(false)
 

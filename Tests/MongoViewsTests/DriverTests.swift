@@ -3,6 +3,7 @@ import TestServers
 import Testing
 
 @testable import MongoViews
+import ReadModels
 
 @Suite("Driver", .timeLimit(.minutes(10)))
 struct DriverTests {
@@ -39,7 +40,7 @@ struct DriverTests {
     func guardMisses() throws {
         let name = try Self.fresh("guarded")
         try Self.pool().withClient { (client) throws(MongoFailure) in
-            try client.createIndexes([MongoIndex([("id", 1)], unique: true)], on: name)
+            try client.createIndexes([DocumentIndex([("id", 1)], unique: true)], on: name)
             let first = try client.bulkWrite(
                 [Self.guarded("a", 5), Self.guarded("b", 1)], to: name, key: "id")
             #expect(first == MongoBulkOutcome(upserted: 2))
@@ -47,8 +48,9 @@ struct DriverTests {
                 [Self.guarded("a", 5), Self.guarded("b", 2), Self.guarded("a", 3), Self.guarded("c", 1)],
                 to: name, key: "id")
             #expect(second == MongoBulkOutcome(matched: 1, upserted: 1, duplicates: [0, 2]))
-            let sort = BSONDocument { $0.append("id", int32: 1) }
-            let versions = try client.find(MongoFind(sort: sort), in: name) { (fields) throws(BSONError) in
+            var query = MongoFind()
+            query.sort = BSONDocument { $0.append("id", int32: 1) }
+            let versions = try client.find(query, in: name) { (fields) throws(BSONError) in
                 try fields.int("version")
             }
             #expect(versions == [5, 2, 1])
@@ -61,7 +63,7 @@ struct DriverTests {
         let name = try Self.fresh("refused")
         let failure = #expect(throws: MongoFailure.self) {
             try Self.pool().withClient { (client) throws(MongoFailure) in
-                try client.createIndexes([MongoIndex([("id", 1)], unique: true)], on: name)
+                try client.createIndexes([DocumentIndex([("id", 1)], unique: true)], on: name)
                 _ = try client.bulkWrite([Self.guarded("a", 5)], to: name, key: "id")
                 let impossible = MongoWrite.update(
                     filter: BSONDocument { $0.append("id", "a") },
@@ -88,7 +90,8 @@ struct DriverTests {
                             builder.append("other", "x")
                         })
                 }, to: name)
-            var query = MongoFind(sort: BSONDocument { $0.append("n", int32: -1) }, skip: 10, limit: 130)
+            var query = MongoFind(skip: 10, limit: 130)
+            query.sort = BSONDocument { $0.append("n", int32: -1) }
             query.projection = BSONDocument { $0.append("n", int32: 1) }
             query.batchSize = 20
             return try client.find(query, in: name) { (fields) throws(BSONError) in

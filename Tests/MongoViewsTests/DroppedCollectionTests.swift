@@ -8,6 +8,7 @@ import TestServers
 import Testing
 
 @testable import MongoViews
+import ReadModels
 
 /// What somebody drops, renames or spoils is noticed while the projector runs, and built again; what others
 /// have set on the collections stays.

@@ -4,6 +4,7 @@ import Testing
 
 @testable import MongoViews
 @testable import Recording
+import ReadModels
 
 @Suite("Documents whose numbers are beyond all reason")
 struct ExtremeDocumentTests {
@@ -69,8 +70,8 @@ private enum ExtremeDocuments {
                 Case(document: BSONDocument(fold.pipeline.view)) { use(try PipelineView($0)) },
                 Case(document: BSONDocument(fold)) { use(try SessionFold($0)) },
                 Case(document: BSONDocument(chunk)) { use(try ChunkView($0)) },
-                Case(document: BSONDocument { totals.append(to: &$0, lineage: "l") }) {
-                    use(try PartitionTotals($0))
+                Case(document: BSONDocument { totals.append(to: &$0, RecordingTotals.names, lineage: "l") }) {
+                    use(try PartitionTotals($0, RecordingTotals.names))
                 },
             ]
             for item in cases {
@@ -216,8 +217,8 @@ private enum ExtremeDocuments {
 
     private static func use(_ totals: PartitionTotals) {
         var totals = totals
-        for fold in folds() { totals.count(from: nil, to: PartitionTotals.Share(fold)) }
-        _ = BSONDocument { totals.append(to: &$0, lineage: "l") }
+        for fold in folds() { totals.count(from: nil, to: RecordingTotals.share(of: fold)) }
+        _ = BSONDocument { totals.append(to: &$0, RecordingTotals.names, lineage: "l") }
         var sums = RecordingTotals()
         for _ in 0..<4 { sums.add(totals) }
         var writer = JSONWriter()

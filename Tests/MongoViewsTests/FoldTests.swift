@@ -2,6 +2,7 @@ import Base
 import EventSourcing
 import Recording
 import Testing
+import ReadModels
 
 @Suite("Read model folds")
 struct FoldTests {

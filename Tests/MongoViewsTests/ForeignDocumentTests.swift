@@ -2,11 +2,14 @@ import Base
 import EventSourcing
 import Pipeline
 import Recording
+@testable import RecordingMongo
 import RedisLog
 import TestServers
 import Testing
 
 @testable import MongoViews
+import ReadModels
+import Engine
 
 /// Documents of other people's, and ours that somebody has changed, are left out and named; all others are
 /// shown, and what belongs there is written over them.
@@ -42,13 +45,13 @@ struct ForeignDocumentTests {
             try insert(name) { $0.append("note", "no key at all") }
             for number in [1, 2] {
                 try insert(name) { builder in
-                    builder.append(Comparison.keyName(name.collection), int32: Int32(number))
+                    builder.append(CollectionDeclaration.key(of: name), int32: Int32(number))
                     builder.append("created_at", "yesterday")
                     builder.append("time", true)
                 }
             }
             try insert(name) { builder in
-                builder.append(Comparison.keyName(name.collection), "stranger")
+                builder.append(CollectionDeclaration.key(of: name), "stranger")
                 builder.append("session_id", "stranger-\(name.collection)")
                 builder.append("created_at", date_ms: 1_700_000_000_500)
                 builder.append("time", date_ms: 1_900_000_000_000)
@@ -111,8 +114,8 @@ struct ForeignDocumentTests {
             _ = try queries.records(AuditFilter(), after: nil, limit: 10)
             _ = try fixture.models.expired(before: SystemClock().now(), behind: nil, limit: 10)
             for partition in 0..<2 {
-                _ = try fixture.models.sessions(ofPartition: partition)
-                _ = try fixture.models.auditRecords(ofPartition: partition)
+                _ = try fixture.models.histories(ofPartition: partition)
+                _ = try fixture.models.records(ofPartition: partition, in: RecordingViews.audit)
             }
         }
         for session in ["sess-0", "sess-1", "sess-2", "sess-3", "sess-4", "stranger-chunks"] {
@@ -131,7 +134,7 @@ struct ForeignDocumentTests {
         let told = Lock<[String]>([])
         func models() -> MongoReadModels {
             MongoReadModels(
-                fixture.pool, database: shown.database,
+                fixture.pool, RecordingViews.all, database: shown.database,
                 foreign: ForeignDocuments { document in told.withLock { $0.append("\(document)") } })
         }
         let first = models()
@@ -175,11 +178,11 @@ struct ForeignDocumentTests {
     @Test("folds that do not read are named before anybody asks for them")
     func folds() throws {
         try record()
-        try fixture.models.reviewFolds(atMost: 100)
+        try fixture.models.reviewStates(atMost: 100)
         #expect(fixture.models.foreign.current.isEmpty)
         try set(shown.folds, "session_id", "sess-1") { $0.append("tally.stored_count", double: -1.5) }
         try set(shown.folds, "session_id", "sess-2") { $0.append("version", "seven") }
-        try fixture.models.reviewFolds(atMost: 100)
+        try fixture.models.reviewStates(atMost: 100)
         let named = fixture.models.foreign.current.map(\.collection)
         #expect(named == [shown.folds.description, shown.folds.description])
     }

@@ -2,6 +2,7 @@ import Base
 import EventSourcing
 import Recording
 import Simulation
+import ReadModels
 
 /// Random but lawful histories of recorded sessions, the same for the same seed.
 struct Histories {

@@ -1,11 +1,13 @@
 import Base
 import EventSourcing
 import Recording
+@testable import RecordingMongo
 import Simulation
 import TestServers
 import Testing
 
 @testable import MongoViews
+import ReadModels
 
 /// Read models of sessions that were made in bursts: several in one millisecond, over all projects, owners
 /// and states.
@@ -20,7 +22,7 @@ private struct ListFixture {
         let database = server.freshDatabaseName(name)
         pool = try MongoPool(MongoSettings(url: server.url))
         collections = Collections(database: database)
-        let models = MongoReadModels(pool, database: database)
+        let models = MongoReadModels(pool, RecordingViews.all, database: database)
         queries = models.queries
         let projection = models.projection(epoch: "one")
         _ = try projection.checkpoints()
@@ -349,7 +351,7 @@ struct ChunkListTests {
         let server = try TestMongo.shared
         let database = server.freshDatabaseName("chunklists")
         let pool = try MongoPool(MongoSettings(url: server.url))
-        let models = MongoReadModels(pool, database: database)
+        let models = MongoReadModels(pool, RecordingViews.all, database: database)
         let projection = models.projection(epoch: "one")
         _ = try projection.checkpoints()
         var histories = Histories(seed: 77)

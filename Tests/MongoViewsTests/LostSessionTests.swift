@@ -1,6 +1,7 @@
 import Base
 import EventSourcing
 import Recording
+@testable import RecordingMongo
 import Simulation
 import TestServers
 import Testing
@@ -14,34 +15,36 @@ struct LostSessionTests {
     func startOver() throws {
         let server = try TestMongo.shared
         let pool = try MongoPool(MongoSettings(url: server.url))
-        let models = MongoReadModels(pool, database: server.freshDatabaseName("lost"))
+        let models = MongoReadModels(pool, RecordingViews.all, database: server.freshDatabaseName("lost"))
         var histories = Histories(seed: 5)
         let log = histories.log(sessions: 8)
         let projector = models.projection(epoch: "one")
         _ = try projector.checkpoints()
         try projector.apply(log)
         let partition = try #require(log.last).position.partition
-        let shown = try models.sessions(ofPartition: partition)
+        let shown = try models.histories(ofPartition: partition)
         let newest = Dictionary(grouping: log, by: \.partitionKey).compactMapValues(\.last)
             .filter { $0.value.position.partition == partition }
-        #expect(Set(shown.map(\.sessionID)) == Set(newest.keys))
+        #expect(Set(shown.map(\.partitionKey)) == Set(newest.keys))
         for session in shown {
-            #expect(session.version == newest[session.sessionID]?.sequence)
-            #expect(session.position == newest[session.sessionID]?.position)
+            #expect(session.version == newest[session.partitionKey]?.sequence)
+            #expect(session.position == newest[session.partitionKey]?.position)
         }
         // The last events of that partition are lost, and with them the whole of one session.
         let (cut, gone) = (
-            try #require(log.last).partitionKey, shown.first { $0.sessionID != log.last?.partitionKey }
+            try #require(log.last).partitionKey, shown.first { $0.partitionKey != log.last?.partitionKey }
         )
         let kept = log.filter { event in
-            if event.partitionKey == gone?.sessionID { return false }
+            if event.partitionKey == gone?.partitionKey { return false }
             return event.partitionKey != cut || event.sequence < newest[cut]?.sequence ?? 0
         }
         let end = try #require(kept.last { $0.position.partition == partition }).position
         try models.startOver(
-            partition: partition, upTo: end, without: [cut] + [gone?.sessionID].compactMap { $0 })
+            partition: partition, upTo: end, without: [cut] + [gone?.partitionKey].compactMap { $0 })
         #expect(try models.queries.keptTotals() == nil)
-        for id in [cut, gone?.sessionID].compactMap({ $0 }) { #expect(try models.queries.session(id) == nil) }
+        for id in [cut, gone?.partitionKey].compactMap({ $0 }) {
+            #expect(try models.queries.session(id) == nil)
+        }
         // Whoever was at it forgets what it knew.
         #expect(throws: ProjectionFailure.self) { try projector.apply([try #require(log.last)]) }
         let from = try projector.checkpoints()
@@ -58,7 +61,8 @@ struct LostSessionTests {
     func audit() throws {
         let server = try TestMongo.shared
         let models = MongoReadModels(
-            try MongoPool(MongoSettings(url: server.url)), database: server.freshDatabaseName("lostaudit"))
+            try MongoPool(MongoSettings(url: server.url)), RecordingViews.all,
+            database: server.freshDatabaseName("lostaudit"))
         let projector = models.projection(epoch: "one")
         _ = try projector.checkpoints()
         let records = (1...12).map { number in
@@ -74,10 +78,11 @@ struct LostSessionTests {
                     partition: number % 2, milliseconds: 1_700_000_000_000, counter: UInt64(number)))
         }
         try projector.apply(records)
-        let shown = try models.auditRecords(ofPartition: 1)
-        #expect(shown.map(\.auditID) == [1, 3, 5, 7, 9, 11].map { "r-\($0)" })
-        try models.removeAuditRecords(["r-3", "r-11", "r-99"])
-        #expect(try models.auditRecords(ofPartition: 1).map(\.auditID) == ["r-1", "r-5", "r-7", "r-9"])
-        #expect(try models.auditRecords(ofPartition: 0).count == 6)
+        let shown = try models.records(ofPartition: 1, in: RecordingViews.audit)
+        #expect(shown.map(\.key) == [1, 3, 5, 7, 9, 11].map { "r-\($0)" })
+        try models.remove(["r-3", "r-11", "r-99"], from: RecordingViews.audit)
+        let left = try models.records(ofPartition: 1, in: RecordingViews.audit)
+        #expect(left.map(\.key) == ["r-1", "r-5", "r-7", "r-9"])
+        #expect(try models.records(ofPartition: 0, in: RecordingViews.audit).count == 6)
     }
 }

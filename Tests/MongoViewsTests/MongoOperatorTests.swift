@@ -9,6 +9,7 @@ import TestServers
 import Testing
 
 @testable import MongoViews
+import ReadModels
 
 /// What somebody who operates MongoDB can put right is named, and waited for.
 @Suite("MongoDB's operators", .timeLimit(.minutes(10)))

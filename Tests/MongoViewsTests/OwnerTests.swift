@@ -1,5 +1,6 @@
 import EventSourcing
 import Recording
+@testable import RecordingMongo
 import TestServers
 import Testing
 
@@ -16,7 +17,7 @@ struct OwnerTests {
     init() throws {
         let server = try TestMongo.shared
         pool = try MongoPool(MongoSettings(url: server.url))
-        models = MongoReadModels(pool, database: server.freshDatabaseName("owners"))
+        models = MongoReadModels(pool, RecordingViews.all, database: server.freshDatabaseName("owners"))
         var histories = Histories(seed: 21)
         log = histories.log(sessions: 8)
         partitions = histories.partitioning.count

@@ -1,3 +1,4 @@
+import Engine
 import EventSourcing
 import Pipeline
 import Recording
@@ -8,6 +9,7 @@ import TestServers
 import Testing
 
 @testable import MongoViews
+import ReadModels
 
 /// Those who look on: the archiver, which asks how far the read models are, and `reel status`.
 @Suite("Looking at a projection's progress", .timeLimit(.minutes(10)))

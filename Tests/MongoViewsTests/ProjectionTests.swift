@@ -1,9 +1,11 @@
 import EventSourcing
 import Recording
+@testable import RecordingMongo
 import TestServers
 import Testing
 
 @testable import MongoViews
+import ReadModels
 
 @Suite("Projection", .timeLimit(.minutes(10)))
 struct ProjectionTests {
@@ -16,7 +18,7 @@ struct ProjectionTests {
         init(_ server: TestMongo) throws {
             let database = server.freshDatabaseName("views")
             pool = try MongoPool(MongoSettings(url: server.url))
-            models = MongoReadModels(pool, database: database)
+            models = MongoReadModels(pool, RecordingViews.all, database: database)
             collections = Collections(database: database)
         }
 
@@ -32,8 +34,7 @@ struct ProjectionTests {
             epoch: String = "one", log: (any EventStore)? = nil, held: Int = 0
         ) -> MongoProjection {
             var limits = MongoProjection.Limits()
-            limits.sessions = 3
-            limits.chunks = 5
+            limits.states = FolderLimits(histories: 3, parts: 5)
             limits.keysPerQuery = 4
             limits.catchUpBatch = 15
             limits.eventsHeld = held
@@ -118,7 +119,7 @@ struct ProjectionTests {
         try projection.apply(Array(log[..<4]))
         let failure = #expect(throws: ProjectionFailure.self) { try projection.apply(Array(log[5...])) }
         let expected = ProjectionFailure.fold(
-            .gap(sessionID: "sess-0", contained: 4, given: 6, position: log[5].position))
+            .gap(history: "sess-0", contained: 4, given: 6, position: log[5].position))
         #expect(failure == expected)
         #expect(failure?.isTransient == true)
         #expect(failure?.description.contains("sess-0") == true)

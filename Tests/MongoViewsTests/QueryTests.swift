@@ -1,10 +1,12 @@
 import Base
 import EventSourcing
 import Recording
+@testable import RecordingMongo
 import TestServers
 import Testing
 
 @testable import MongoViews
+import ReadModels
 
 @Suite("Queries and keys", .timeLimit(.minutes(10)))
 struct QueryTests {
@@ -12,7 +14,7 @@ struct QueryTests {
         let server = try TestMongo.shared
         let database = server.freshDatabaseName("queries")
         let pool = try MongoPool(MongoSettings(url: server.url))
-        let models = MongoReadModels(pool, database: database)
+        let models = MongoReadModels(pool, RecordingViews.all, database: database)
         let projection = models.projection(epoch: "one")
         _ = try projection.checkpoints()
         try projection.apply(log)

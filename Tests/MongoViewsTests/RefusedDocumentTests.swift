@@ -3,6 +3,7 @@ import Base
 import EventSourcing
 import Pipeline
 import Recording
+@testable import RecordingMongo
 import RedisLog
 import Simulation
 import Supervision
@@ -10,6 +11,7 @@ import TestServers
 import Testing
 
 @testable import MongoViews
+@testable import ReadModels
 
 /// What other people's rules keep out of a collection is said, holds up its own session alone, and is never
 /// taken for a document that is there already.
@@ -196,7 +198,7 @@ struct RefusedDocumentTests {
         try fixture.tamper(
             fixture.collections.pipeline, "session_id", "sess-other", "pipeline_status", "lost")
         let outcome = try fixture.replay()
-        #expect(outcome.waiting.map(\.sessionID) == [Self.second])
+        #expect(outcome.waiting.map(\.partitionKey) == [Self.second])
         #expect(outcome.waiting.first?.reason.contains("Document failed validation") == true)
         #expect(outcome.isWithheld && !outcome.isSwapped)
         try drop(.validator)
@@ -207,19 +209,19 @@ struct RefusedDocumentTests {
     @Test("a document that is too large for the server holds up its own session alone")
     func tooLarge() throws {
         let name = fixture.collections.sessions
-        func document(_ key: String, _ bytes: Int) -> VersionedDocument {
-            VersionedDocument(
-                keyName: "session_id", key: key, version: 1,
+        func document(_ key: String, _ bytes: Int) -> DocumentWrite {
+            DocumentWrite(
+                key: key, version: 1,
                 document: BSONDocument { builder in
                     builder.append("session_id", key)
                     builder.append("version", int64: Int64(1))
                     builder.append("text", String(repeating: "x", count: bytes))
-                }, isNew: key != "b")
+                }, isNew: key != "b", history: key, since: .start(of: 0))
         }
         let refused = try fixture.pool.withClient { (client) throws(MongoFailure) in
             try client.store(
                 [document("a", 10), document("b", 17_000_000), document("c", 17_000_000), document("d", 10)],
-                in: name)
+                by: "session_id", in: name)
         }
         #expect(refused.map(\.place).sorted() == [1, 2])
         #expect(refused.allSatisfy { $0.failure.kind == .refused && $0.failure.text.contains("too large") })
@@ -237,18 +239,18 @@ struct RefusedDocumentTests {
         // Older than the key's own index, so that the server asks it first.
         try createIndex("name_1", "name", on: name)
         _ = try fixture.projection().checkpoints()
-        func document(_ key: String, _ version: UInt64) -> VersionedDocument {
-            VersionedDocument(
-                keyName: "session_id", key: key, version: version,
+        func document(_ key: String, _ version: UInt64) -> DocumentWrite {
+            DocumentWrite(
+                key: key, version: version,
                 document: BSONDocument { builder in
                     builder.append("session_id", key)
                     builder.append("name", "same")
                     builder.append("version", int64: Int64(version))
-                }, isNew: true)
+                }, isNew: true, history: key, since: .start(of: 0))
         }
-        func store(_ documents: VersionedDocument...) throws -> [Int] {
+        func store(_ documents: DocumentWrite...) throws -> [Int] {
             try fixture.pool.withClient { (client) throws(MongoFailure) in
-                try client.store(documents, in: name).map(\.place)
+                try client.store(documents, by: "session_id", in: name).map(\.place)
             }
         }
         #expect(try store(document("a", 2)) == [])

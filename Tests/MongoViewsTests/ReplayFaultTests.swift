@@ -3,6 +3,7 @@ import Base
 import EventSourcing
 import Pipeline
 import Recording
+@testable import RecordingMongo
 import RedisLog
 import Supervision
 import Synchronization
@@ -10,6 +11,7 @@ import TestServers
 import Testing
 
 @testable import MongoViews
+import ReadModels
 
 @Suite("Replay among faults and traffic", .timeLimit(.minutes(10)))
 struct ReplayFaultTests {
@@ -169,7 +171,7 @@ struct ReplayFaultTests {
         let fixture = try ReplayFixture(partitions: 1)
         try fixture.append(fixture.history(seed: 24, sessions: 2))
         try fixture.projectAtOnce()
-        for scope in [RebuildScope.everything, .session("sess-1")] {
+        for scope in [RebuildScope.everything, .history("sess-1")] {
             let rebuild = fixture.rebuild(scope)
             _ = try rebuild.begin()
             try rebuild.apply([])
@@ -238,7 +240,7 @@ struct ReplayFaultTests {
         try killed.apply([])
         try killed.hold(milliseconds: 600_000)
         try fixture.tamper(fixture.collections.sessions, "session_id", "sess-1", "name", "forged")
-        #expect(try Self.whenFree { try fixture.replay(.session("sess-1")) }.isSwapped)
+        #expect(try Self.whenFree { try fixture.replay(.history("sess-1")) }.isSwapped)
         // What the dead one held is over for everybody.
         #expect((try? killed.swap()) != true)
         try fixture.project()

@@ -1,12 +1,15 @@
+import Engine
 import EventSourcing
 import Pipeline
 import Recording
+@testable import RecordingMongo
 import RedisLog
 import Supervision
 import TestServers
 import Testing
 
 @testable import MongoViews
+import ReadModels
 
 /// A log in a real Redis and read models in a real MongoDB, both of their own.
 struct ReplayFixture {
@@ -28,7 +31,7 @@ struct ReplayFixture {
         var settings = MongoSettings(url: mongo.url)
         if own != nil { settings.serverSelectionTimeout_ms = 1_000 }
         pool = try MongoPool(settings)
-        models = MongoReadModels(pool, database: database)
+        models = MongoReadModels(pool, RecordingViews.all, database: database)
         collections = Collections(database: database)
         var options = RedisEventLog.Options()
         options.archive = archive

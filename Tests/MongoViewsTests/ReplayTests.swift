@@ -1,13 +1,16 @@
 import Base
+import Engine
 import EventSourcing
 import Pipeline
 import Recording
+@testable import RecordingMongo
 import Simulation
 import Supervision
 import TestServers
 import Testing
 
 @testable import MongoViews
+import ReadModels
 
 @Suite("Replay", .timeLimit(.minutes(10)))
 struct ReplayTests {
@@ -143,12 +146,12 @@ struct ReplayTests {
                     builder.append("session_id", "sess-1")
                 }), to: shown.chunks)
         try fixture.tamper(shown.sessions, "session_id", "sess-2", "name", "x")
-        #expect(try fixture.replay(.session("sess-1"), verify: true).comparison.differences == 3)
-        let outcome = try fixture.replay(.session("sess-1"))
+        #expect(try fixture.replay(.history("sess-1"), verify: true).comparison.differences == 3)
+        let outcome = try fixture.replay(.history("sess-1"))
         #expect(outcome.isSwapped && outcome.comparison.differences == 3)
-        #expect(try fixture.replay(.session("sess-1"), verify: true).comparison.differences == 0)
+        #expect(try fixture.replay(.history("sess-1"), verify: true).comparison.differences == 0)
         #expect(try fixture.replay(verify: true).comparison.listed.map(\.key) == ["sess-2"])
-        #expect(try fixture.replay(.session("sess-2")).isSwapped)
+        #expect(try fixture.replay(.history("sess-2")).isSwapped)
         try fixture.expectShown()
     }
 

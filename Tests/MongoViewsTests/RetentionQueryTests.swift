@@ -1,6 +1,7 @@
 import Base
 import EventSourcing
 import Recording
+@testable import RecordingMongo
 import Simulation
 import TestServers
 import Testing
@@ -13,7 +14,8 @@ struct RetentionQueryTests {
     func due() throws {
         let server = try TestMongo.shared
         let models = MongoReadModels(
-            try MongoPool(MongoSettings(url: server.url)), database: server.freshDatabaseName("due"))
+            try MongoPool(MongoSettings(url: server.url)), RecordingViews.all,
+            database: server.freshDatabaseName("due"))
         var histories = Histories(seed: 91)
         var log = histories.log(sessions: 25)
         let kept = try #require(try Expected(log).sessions.keys.sorted().first)

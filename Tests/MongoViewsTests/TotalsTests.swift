@@ -2,12 +2,15 @@ import Base
 import EventSourcing
 import Pipeline
 import Recording
+@testable import RecordingMongo
 import Simulation
 import RedisLog
 import TestServers
 import Testing
 
 @testable import MongoViews
+import ReadModels
+import Engine
 
 /// Sums over all sessions, as the projector keeps them. That they are right after crashes, redelivery,
 /// retries and swaps is tested where these are: every fixture compares them.
@@ -124,7 +127,7 @@ struct TotalsTests {
             .update(
                 filter: BSONDocument { $0.append("session_id", "sess-1") }, with: bytes, upsert: false),
             to: fixture.collections.folds)
-        #expect(try fixture.replay(.session("sess-1")).isSwapped)
+        #expect(try fixture.replay(.history("sess-1")).isSwapped)
         #expect(try fixture.models.queries.keptTotals() == nil)
         #expect(try fixture.models.shortcoming(epoch: fixture.log.epoch) != nil)
         try fixture.expectShown(counted: false)

@@ -8,6 +8,7 @@ import TestServers
 import Testing
 
 @testable import MongoViews
+import ReadModels
 
 /// Entries that do not follow the log's format, and what the projector makes of them.
 @Suite("Unreadable entries in the projector", .timeLimit(.minutes(10)))
@@ -120,18 +121,18 @@ struct UnreadableEntryTests {
         for verify in [true, false] {
             let outcome = try fixture.replay(verify: verify)
             #expect(outcome.unreadable.map(\.position) == [position] && outcome.unreadableCount == 1)
-            #expect(outcome.waiting.map(\.sessionID) == ["sess-3"] && outcome.waitingCount == 1)
+            #expect(outcome.waiting.map(\.partitionKey) == ["sess-3"] && outcome.waitingCount == 1)
             #expect(outcome.waiting.map(\.position) == [history[place + 1].position])
             #expect(outcome.waiting.first?.reason.contains("\(position)") == true)
             #expect(!outcome.isSwapped && outcome.isWithheld == !verify)
             #expect(outcome.comparison.listed.contains { $0.key == "sess-5" })
             #expect(try version(fixture, "sess-3") == UInt64(history.count))
         }
-        let own = try fixture.replay(.session("sess-3"), verify: true)
+        let own = try fixture.replay(.history("sess-3"), verify: true)
         #expect(own.unreadable.map(\.position) == [position])
         #expect(own.waiting.map(\.position) == [position])
         #expect(own.comparison.ahead > 0)
-        #expect(try fixture.replay(.session("sess-5")).isSwapped)
+        #expect(try fixture.replay(.history("sess-5")).isSwapped)
         // Where no more is shown than the log tells, the others are put right.
         let collections = fixture.collections
         for chunk in Set(history.map(\.subject)) where chunk != "sess-3" {

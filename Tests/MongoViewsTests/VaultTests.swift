@@ -1,10 +1,12 @@
 import Base
 import EventSourcing
 import Recording
+@testable import RecordingMongo
 import TestServers
 import Testing
 
 @testable import MongoViews
+import ReadModels
 
 /// What the vault's database is asked for beside single keys.
 @Suite("The vault's database", .timeLimit(.minutes(10)))

@@ -3,6 +3,7 @@ import EventSourcing
 import Recording
 import Simulation
 import Testing
+import ReadModels
 
 @Suite("Numbers beyond all reason")
 struct ExtremeNumberTests {
@@ -160,9 +161,9 @@ enum Extremes {
             } else {
                 folded = SessionFold(fact, stamp)
             }
-            if let folded { totals.add(PartitionTotals(of: folded)) }
+            if let folded { totals.add(PartitionTotals(of: RecordingTotals.share(of: folded))) }
         }
-        for _ in 0..<3 { totals.add(PartitionTotals(of: folded)) }
+        for _ in 0..<3 { totals.add(PartitionTotals(of: folded.map(RecordingTotals.share))) }
         try show(try #require(folded), state, totals)
         try decide(state, event)
         try project(facts)
@@ -218,7 +219,7 @@ enum Extremes {
 
     /// Through the projection, as the log has them, where they can be written at all.
     private static func project(_ facts: [RecordingEvent]) throws {
-        var folder = ProjectionFolder(sessionLimit: 10, chunkLimit: 10)
+        let folder = ProjectionFolder(RecordingViews.all)
         folder.totals = TotalsBook(lineage: "", known: [:], unknown: [])
         var events: [RecordedEvent] = []
         for (place, fact) in facts.enumerated() {
@@ -231,7 +232,14 @@ enum Extremes {
                     position: LogPosition(partition: 0, milliseconds: .max, counter: UInt64(place))))
         }
         for event in events {
-            do { try folder.fold(event) } catch { _ = error.description }
+            do throws(FoldFailure) {
+                _ = try folder.take([event]) { _ throws(FoldFailure) in
+                } history: { (gap, _, _) throws(FoldFailure) in
+                    throw gap
+                } failure: {
+                    $0
+                }
+            } catch { _ = error.description }
         }
     }
 }

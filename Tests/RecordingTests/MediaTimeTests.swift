@@ -2,6 +2,7 @@ import Base
 import EventSourcing
 import Recording
 import Testing
+import ReadModels
 
 private let start = Timestamp(milliseconds: 1_769_903_998_000)
 

@@ -4,6 +4,7 @@ import Foundation
 import Recording
 import Simulation
 import Testing
+import ReadModels
 
 private let time = Timestamp(milliseconds: 1_767_225_600_123)
 private let stamp = EventStamp(time: time, sequence: 3, position: .start(of: 0))

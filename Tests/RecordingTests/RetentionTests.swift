@@ -2,6 +2,7 @@ import Base
 import EventSourcing
 import Recording
 import Testing
+import ReadModels
 
 /// How long sessions are kept.
 @Suite("Retention")

@@ -2,6 +2,7 @@ import Base
 import EventSourcing
 import Recording
 import Testing
+import ReadModels
 
 private let epoch = Timestamp(milliseconds: 1_700_000_000_000)
 

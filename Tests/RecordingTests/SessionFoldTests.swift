@@ -3,6 +3,7 @@ import EventSourcing
 import Recording
 import Simulation
 import Testing
+import ReadModels
 
 /// Random commands, and the facts that stages add beside them, against one session.
 private struct RandomSession {
@@ -156,10 +157,9 @@ struct UnrecordedChunkTests {
                 partitionKey: History.sessionID, sequence: UInt64(place + 1),
                 position: LogPosition(partition: 0, milliseconds: 1, counter: UInt64(place)))
         }
-        var folder = ProjectionFolder(sessionLimit: 10, chunkLimit: 10)
+        let folder = ProjectionFolder(RecordingViews.all)
         let failure = #expect(throws: FoldFailure.self) {
-            _ = try folder.take(events) { (_, _) throws(FoldFailure) in
-                ([], [])
+            _ = try folder.take(events) { _ throws(FoldFailure) in
             } history: { (_, _, sequence) throws(FoldFailure) in
                 events.filter { $0.sequence > sequence }
             } failure: {

@@ -1,5 +1,5 @@
 package import EventSourcing
-package import Recording
+package import ReadModels
 
 /// What the read models lack that only building all of them again can give them.
 package enum ReadModelShortcoming: Sendable, Equatable, CustomStringConvertible {
@@ -8,7 +8,7 @@ package enum ReadModelShortcoming: Sendable, Equatable, CustomStringConvertible 
     /// These collections were dropped or renamed, or hold documents twice; what they hold now is short.
     case lostCollections([String])
     /// What these partitions add to the totals is not known; totals are right, but cost a walk over all
-    /// sessions.
+    /// documents.
     case unknownTotals(partitions: [Int])
 
     /// What it means.
@@ -22,7 +22,7 @@ package enum ReadModelShortcoming: Sendable, Equatable, CustomStringConvertible 
         case .unknownTotals(let partitions):
             "totals are not kept for "
                 + partitions.map(LogPosition.partitionName).joined(separator: " ")
-                + ": each question for them goes through all sessions"
+                + ": each question for them goes through all documents"
         }
     }
 }
@@ -31,16 +31,18 @@ package enum ReadModelShortcoming: Sendable, Equatable, CustomStringConvertible 
 /// makes belongs to one thread, but for the queries.
 package struct MongoReadModels: Sendable {
     let pool: MongoPool
-    let collections: Collections
+    /// The collections that they are shown in.
+    package let collections: Collections
     /// Documents that are not as Reel writes them, as far as somebody here has met them.
     package let foreign: ForeignDocuments
 
     /// The read models in a database of a deployment; connects to nothing yet.
     package init(
-        _ pool: MongoPool, database: String = "reel", foreign: ForeignDocuments = ForeignDocuments()
+        _ pool: MongoPool, _ views: ViewSet, database: String = "reel",
+        foreign: ForeignDocuments = ForeignDocuments()
     ) {
         self.pool = pool
-        self.collections = Collections(database: database)
+        self.collections = Collections(views, database: database)
         self.foreign = foreign
     }
 
@@ -51,8 +53,7 @@ package struct MongoReadModels: Sendable {
     /// - Parameters:
     ///   - name: name of its checkpoints.
     ///   - epoch: the log's epoch (`reel:meta`); read models of another log are refused.
-    ///   - log: where a session is read again whose history has a gap in the read model. Without it a gap
-    ///     is thrown.
+    ///   - log: where a history is read again that has a gap in the read model. Without it a gap is thrown.
     package func projection(
         name: String = MongoReadModels.subscription.name, epoch: String, log: (any EventStore)? = nil,
         limits: MongoProjection.Limits = MongoProjection.Limits()
@@ -112,7 +113,7 @@ package struct MongoReadModels: Sendable {
     /// - Parameters:
     ///   - scope: which of them.
     ///   - epoch: the log's epoch (`reel:meta`); read models of another log are refused.
-    ///   - log: where a session is read again whose history has a gap.
+    ///   - log: where a history is read again that has a gap.
     ///   - programVersion: only the same version of the program goes on with an interrupted rebuild.
     ///   - worker: who rebuilds, for people: others who want to rebuild meanwhile are told.
     ///   - name: name of the checkpoints of those that are shown.
@@ -122,14 +123,14 @@ package struct MongoReadModels: Sendable {
         limits: MongoProjection.Limits = MongoProjection.Limits()
     ) -> MongoRebuild {
         MongoRebuild(
-            pool: pool, database: collections.database, epoch: epoch, log: log, scope: scope,
+            pool: pool, collections: collections, epoch: epoch, log: log, scope: scope,
             programVersion: programVersion, worker: worker, subscription: name, limits: limits,
             foreign: foreign)
     }
 
-    /// What dashboards and the API ask.
-    package var queries: MongoQueries {
-        MongoQueries(pool: pool, collections: collections, foreign: foreign)
+    /// What the queries of domains ask.
+    package var documents: MongoDocuments {
+        MongoDocuments(pool: pool, collections: collections, foreign: foreign)
     }
 
     /// Drops the database of the read models; running projections notice and build it again.

@@ -1,6 +1,7 @@
 import Base
 import EventSourcing
 import Recording
+import ReadModels
 
 /// Read models that are folded from the log when they are asked: never behind, unless they are told to be.
 final class LogQueries: RecordingQueries {

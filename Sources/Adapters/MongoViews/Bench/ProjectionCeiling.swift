@@ -1,22 +1,24 @@
 internal import CMongo
 package import EventSourcing
-internal import Recording
+package import ReadModels
 
 /// What a projection is measured against: the same documents, made beforehand, written by bare bulks of
 /// libmongoc with the same options, in the same order and grouping, to collections with the same indexes.
 /// One thread; memory grows with the documents.
 package final class ProjectionCeiling {
     private struct Part {
-        let place: Int
+        let collection: String
+        let key: String
         var inserts: [BSONDocument] = []
         var replacements: [(filter: BSONDocument, document: BSONDocument)] = []
     }
 
     private let pool: MongoPool
+    private let views: ViewSet
     private let eventsPerWrite: Int
-    private var folder = ProjectionFolder(sessionLimit: 4_000, chunkLimit: 20_000)
-    private var folds: [String: SessionFold] = [:]
-    private var chunks: [String: ChunkView] = [:]
+    private let folder: ProjectionFolder
+    /// The last document of each key, as the server would have it.
+    private var stored: [String: [String: BSONDocument]] = [:]
     private var waiting = 0
     private var groups: [[Part]] = []
     private var keepsDocuments = true
@@ -27,19 +29,29 @@ package final class ProjectionCeiling {
     package private(set) var bytes = 0
 
     /// Documents are grouped as they are by a projection that holds `eventsPerWrite` events.
-    package init(_ pool: MongoPool, eventsPerWrite: Int) {
+    package init(_ pool: MongoPool, _ views: ViewSet, eventsPerWrite: Int) {
         self.pool = pool
+        self.views = views
         self.eventsPerWrite = eventsPerWrite
+        folder = ProjectionFolder(views)
     }
 
     /// Folds events, all from the beginning of the log, and makes their documents. With `keeping` false
     /// nothing is kept: for measuring the fold alone.
     package func take(_ events: [RecordedEvent], keeping: Bool = true) throws {
         keepsDocuments = keeping
-        let missing = folder.begin(events)
-        for key in missing.sessions { if let fold = folds[key] { folder.adopt(fold) } }
-        for key in missing.chunks { if let chunk = chunks[key] { folder.adopt(chunk) } }
-        for event in events { try folder.fold(event) }
+        _ = try folder.take(events) { (requests) throws(any Error) in
+            for request in requests {
+                for key in request.keys {
+                    guard let document = stored[request.collection.name]?[key] else { continue }
+                    try request.take(try document.fields())
+                }
+            }
+        } history: { (gap, _, _) throws(any Error) in
+            throw gap
+        } failure: {
+            $0
+        }
         waiting += events.count
         if waiting >= eventsPerWrite { finish() }
     }
@@ -47,39 +59,37 @@ package final class ProjectionCeiling {
     /// Makes the documents of what was folded last.
     package func finish() {
         waiting = 0
-        for state in folder.touchedFolds { folds[state.model.sessionID] = state.model }
-        for state in folder.touchedChunks { chunks[state.model.chunkID] = state.model }
-        var parts = (0..<4).map { Part(place: $0) }
-        for state in folder.touchedChunks {
-            add(BSONDocument(state.model), "chunk_id", state.model.chunkID, state.isNew, to: &parts[0])
-        }
-        for state in folder.touchedFolds {
-            let (fold, key, isNew) = (state.model, state.model.sessionID, state.isNew)
-            add(BSONDocument(fold.pipeline.view), "session_id", key, isNew, to: &parts[1])
-            add(BSONDocument(fold.session), "session_id", key, isNew, to: &parts[2])
-            add(BSONDocument(fold), "session_id", key, isNew, to: &parts[3])
+        var parts: [Part] = []
+        for view in folder.writes() {
+            for (place, collection) in view.collections.enumerated() {
+                var part = Part(collection: collection.name, key: collection.key)
+                let isState = place == view.collections.count - 1
+                for item in view.documents(in: place) { add(item, isState, to: &part) }
+                parts.append(part)
+            }
         }
         if keepsDocuments { groups.append(parts) }
         folder.finish()
     }
 
-    private func add(
-        _ document: BSONDocument, _ keyName: String, _ key: String, _ isNew: Bool, to part: inout Part
-    ) {
+    private func add(_ item: DocumentWrite, _ isState: Bool, to part: inout Part) {
         documents += 1
-        bytes += document.bytes.count
+        bytes += item.document.bytes.count
+        // What is gone on with.
+        if isState { stored[part.collection, default: [:]][item.key] = item.document }
         guard keepsDocuments else { return }
-        if isNew {
-            part.inserts.append(document)
+        if item.isNew {
+            part.inserts.append(item.document)
         } else {
-            part.replacements.append((BSONDocument { $0.append(keyName, key) }, document))
+            let key = part.key
+            part.replacements.append((BSONDocument { $0.append(key, item.key) }, item.document))
         }
     }
 
     /// Makes the collections and indexes of an empty database.
     package func prepare(database: String) throws(MongoFailure) {
         try pool.withClient { (client) throws(MongoFailure) in
-            for (name, indexes) in Collections(database: database).indexes {
+            for (name, indexes) in Collections(views, database: database).indexes {
                 try client.createIndexes(indexes, on: name)
             }
         }
@@ -87,7 +97,7 @@ package final class ProjectionCeiling {
 
     /// Writes all documents. What is to be timed.
     package func write(database: String) throws(MongoFailure) {
-        let collections = Collections(database: database).documents
+        let collections = Collections(views, database: database)
         try pool.withClient { (client) throws(MongoFailure) in
             let options = BSONDocument { builder in
                 builder.append("ordered", false)
@@ -95,7 +105,7 @@ package final class ProjectionCeiling {
             }
             for group in groups {
                 for part in group where !part.inserts.isEmpty || !part.replacements.isEmpty {
-                    try Self.write(part, to: collections[part.place], options, client)
+                    try Self.write(part, to: collections[part.collection], options, client)
                 }
             }
         }

@@ -1,22 +1,25 @@
 internal import CMongo
+internal import ReadModels
 
-/// What reads of single sessions are measured against: `find_one` by libmongoc, nothing decoded. May be
+/// What reads of single documents are measured against: `find_one` by libmongoc, nothing decoded. May be
 /// shared by threads; calls block.
 package struct ReadCeiling: Sendable {
     private let pool: MongoPool
-    private let sessions: MongoNamespace
+    private let collection: MongoNamespace
+    private let key: String
 
-    /// Reads of the read models in a database.
-    package init(_ pool: MongoPool, database: String = "reel") {
+    /// Reads of a collection of the read models in a database, by a field with an index.
+    package init(_ pool: MongoPool, _ collection: String, by key: String, database: String = "reel") {
         self.pool = pool
-        sessions = Collections(database: database).sessions
+        self.collection = MongoNamespace(database: database, collection: collection)
+        self.key = key
     }
 
-    /// Whether there is a session of this id, by fetching its document.
-    package func find(session: String) throws(MongoFailure) -> Bool {
-        let filter = BSONDocument { $0.append("session_id", session) }
+    /// Whether there is a document of this key, by fetching it.
+    package func find(_ value: String) throws(MongoFailure) -> Bool {
+        let filter = BSONDocument { $0.append(key, value) }
         let options = BSONDocument { $0.append("limit", int64: 1) }
-        let name = sessions
+        let name = collection
         return try pool.withClient { (client) throws(MongoFailure) in
             try client.withCollection(name) { (collection) throws(MongoFailure) in
                 let cursor = filter.withBSON { filter in

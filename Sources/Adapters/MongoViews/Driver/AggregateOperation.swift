@@ -1,4 +1,5 @@
 internal import CMongo
+internal import ReadModels
 
 extension MongoClient {
     /// Runs an aggregation pipeline and decodes what comes out of it.

@@ -1,4 +1,5 @@
 internal import CMongo
+internal import ReadModels
 
 // `bson_t` is aligned to 128 bytes, which Swift imports as an opaque pointer only; the memory for one is
 // therefore reserved by hand. Its size is fixed by libbson's ABI.

@@ -1,8 +1,10 @@
 internal import Base
 internal import CMongo
+package import ReadModels
 
 /// One write of a bulk.
-enum MongoWrite: Sendable, Equatable {
+package enum MongoWrite: Sendable, Equatable {
+    /// Adds a document.
     case insert(BSONDocument)
     /// Puts a whole document in the place of the one that the filter finds.
     case replace(filter: BSONDocument, with: BSONDocument, upsert: Bool)
@@ -24,7 +26,7 @@ extension MongoWrite {
 }
 
 /// What became of a bulk whose writes the server has all judged.
-struct MongoBulkOutcome: Sendable, Equatable {
+package struct MongoBulkOutcome: Sendable, Equatable {
     var inserted: Int64 = 0
     /// Documents that the filters of replacements and updates found.
     var matched: Int64 = 0
@@ -32,7 +34,7 @@ struct MongoBulkOutcome: Sendable, Equatable {
     var upserted: Int64 = 0
     /// Places in the given writes of those that met a document of the same key, ascending. For an insert or
     /// a guarded upsert that means: a document with this key exists and the guard did not let it be replaced.
-    var duplicates: [Int] = []
+    package var duplicates: [Int] = []
     /// Writes that rules of others did not let in: their unique indexes, validators, size.
     var refused: [MongoRefusal] = []
 }
@@ -51,7 +53,7 @@ extension MongoClient {
     /// other refused write, and any lack of acknowledgement, is thrown; the other writes may then have taken
     /// effect all the same.
     /// - Parameter key: the field whose unique index says that a document is there already.
-    func bulkWrite(
+    package func bulkWrite(
         _ writes: [MongoWrite], to name: MongoNamespace, key: String = "_id"
     ) throws(MongoFailure) -> MongoBulkOutcome {
         let outcome = try bulkWriteEach(writes, to: name, key: key)

@@ -1,25 +1,30 @@
+package import ReadModels
+
 /// What a server knows of a collection.
-struct MongoCollectionFacts: Sendable, Equatable {
-    let name: String
+package struct MongoCollectionFacts: Sendable, Equatable {
+    /// Its name.
+    package let name: String
     /// Whether it is one that can be written to, and no view.
     let isCollection: Bool
     /// What it keeps when it gets another name, and no other collection ever has; empty for a view.
-    let uuid: [UInt8]
+    package let uuid: [UInt8]
     /// What it was made with, and what was set later: validator, collation …
-    let options: BSONDocument
+    package let options: BSONDocument
 }
 
 /// What a server knows of an index.
-struct MongoIndexFacts: Sendable, Equatable {
-    let name: String
-    let isUnique: Bool
+package struct MongoIndexFacts: Sendable, Equatable {
+    /// Its name.
+    package let name: String
+    /// Whether no two documents may have the same values.
+    package let isUnique: Bool
     /// The fields in order, each with its direction or kind.
     let keys: BSONDocument
     /// All of it, as it is made.
     let specification: BSONDocument
 
     /// Whether it does what one of ours does. One of the same name that does something else is in its way.
-    func serves(as index: MongoIndex) -> Bool {
+    func serves(as index: DocumentIndex) -> Bool {
         guard name == index.name, isUnique == index.isUnique else { return false }
         var place = 0
         var isSame = true
@@ -47,7 +52,7 @@ extension MongoClient {
     }
 
     /// The collections and views of a database.
-    func collections(in database: String) throws(MongoFailure) -> [MongoCollectionFacts] {
+    package func collections(in database: String) throws(MongoFailure) -> [MongoCollectionFacts] {
         let name = MongoNamespace(database: database, collection: "")
         let request = BSONDocument { builder in
             builder.append("listCollections", int32: 1)
@@ -65,7 +70,7 @@ extension MongoClient {
     }
 
     /// The indexes of a collection; none when there is no such collection.
-    func indexes(of name: MongoNamespace) throws(MongoFailure) -> [MongoIndexFacts] {
+    package func indexes(of name: MongoNamespace) throws(MongoFailure) -> [MongoIndexFacts] {
         let request = BSONDocument { builder in
             builder.append("listIndexes", name.collection)
             builder.append("cursor") { $0.append("batchSize", int32: 1_000) }

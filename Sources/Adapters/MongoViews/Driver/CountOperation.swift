@@ -1,4 +1,5 @@
 internal import CMongo
+internal import ReadModels
 
 extension MongoClient {
     /// Counts the documents that a filter finds; exact, also while others write.
@@ -7,7 +8,7 @@ extension MongoClient {
     ///   - limit: where counting ends; 0 counts them all.
     ///   - maximum_ms: how long the server may work on it; 0 for as long as it takes.
     func count(
-        _ filter: BSONDocument, in name: MongoNamespace, hint: MongoIndex? = nil, limit: Int64 = 0,
+        _ filter: BSONDocument, in name: MongoNamespace, hint: DocumentIndex? = nil, limit: Int64 = 0,
         maximum_ms: Int64 = 0
     ) throws(MongoFailure) -> Int64 {
         let options = BSONDocument { builder in
@@ -31,7 +32,7 @@ extension MongoClient {
 
     /// How many documents a collection has by its own books, without looking at one. Exact, but after the
     /// server itself has crashed.
-    func estimatedCount(of name: MongoNamespace) throws(MongoFailure) -> Int64 {
+    package func estimatedCount(of name: MongoNamespace) throws(MongoFailure) -> Int64 {
         try withCollection(name) { (collection) throws(MongoFailure) in
             var error = bson_error_t()
             let (count, reply) = BSONDocument.reply { reply in

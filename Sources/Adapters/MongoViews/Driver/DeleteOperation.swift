@@ -1,8 +1,9 @@
 internal import CMongo
+package import ReadModels
 
 extension MongoClient {
     /// Removes the document that the filter finds, if there is one.
-    func deleteOne(_ filter: BSONDocument, in name: MongoNamespace) throws(MongoFailure) {
+    package func deleteOne(_ filter: BSONDocument, in name: MongoNamespace) throws(MongoFailure) {
         let request = BSONDocument { builder in
             builder.append("delete", name.collection)
             builder.append("deletes", array: [filter]) { builder, key, filter in

@@ -1,3 +1,5 @@
+internal import ReadModels
+
 extension MongoClient {
     /// Drops a collection; succeeds when there is none.
     func dropCollection(_ name: MongoNamespace) throws(MongoFailure) {

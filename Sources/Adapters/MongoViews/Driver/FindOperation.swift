@@ -1,28 +1,41 @@
 internal import CMongo
+package import ReadModels
 
 /// What to look for in a collection, and how much of it.
-struct MongoFind: Sendable {
-    var filter: BSONDocument = .empty
-    var sort: BSONDocument?
-    var projection: BSONDocument?
-    var skip: Int64 = 0
+package struct MongoFind: Sendable {
+    /// What documents have to be; all where it is empty.
+    package var filter: BSONDocument = .empty
+    /// Their order; nil for any.
+    package var sort: BSONDocument?
+    /// The fields that are sent; nil for all.
+    package var projection: BSONDocument?
+    /// Documents that are passed over first.
+    package var skip: Int64 = 0
     /// The most documents to return; 0 means all.
-    var limit: Int64 = 0
+    package var limit: Int64 = 0
     /// Documents the server sends in one reply; 0 leaves it to the server.
-    var batchSize: Int32 = 0
+    package var batchSize: Int32 = 0
     /// Whether only what a majority has acknowledged may be seen.
-    var majority: Bool = false
+    package var majority: Bool = false
     /// The index to use; nil leaves it to the server.
-    var hint: MongoIndex?
+    package var hint: DocumentIndex?
     /// How long the server may work on it; 0 for as long as it takes.
-    var maximum_ms: Int64 = 0
+    package var maximum_ms: Int64 = 0
+    package init(
+        filter: BSONDocument = .empty, skip: Int64 = 0, limit: Int64 = 0, hint: DocumentIndex? = nil
+    ) {
+        self.filter = filter
+        self.skip = skip
+        self.limit = limit
+        self.hint = hint
+    }
 }
 
 extension MongoClient {
     /// Finds documents and decodes each one as it arrives.
     /// - Parameter foreign: where those are noted that do not read, and left out; without it the first of
     ///   them is thrown.
-    func find<Found>(
+    package func find<Found>(
         _ query: MongoFind, in name: MongoNamespace, passingOver foreign: ForeignDocuments? = nil,
         _ decode: (BSONFields) throws(BSONError) -> Found
     ) throws(MongoFailure) -> [Found] {
@@ -38,7 +51,7 @@ extension MongoClient {
     }
 
     /// Finds the first document in the order of the query.
-    func findOne<Found>(
+    package func findOne<Found>(
         _ query: MongoFind, in name: MongoNamespace, passingOver foreign: ForeignDocuments? = nil,
         _ decode: (BSONFields) throws(BSONError) -> Found
     ) throws(MongoFailure) -> Found? {

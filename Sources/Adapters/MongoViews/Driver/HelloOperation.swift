@@ -1,4 +1,5 @@
 internal import CMongo
+internal import ReadModels
 
 /// What a server says about itself.
 struct MongoHello: Sendable, Equatable {

@@ -1,4 +1,5 @@
 internal import CMongo
+internal import ReadModels
 
 /// The documents that a query finds, one by one. The client that made it must outlive it.
 struct MongoCursor: ~Copyable {

@@ -1,5 +1,6 @@
 internal import CMongo
 package import EventSourcing
+internal import ReadModels
 
 /// What went wrong between us and the MongoDB server, with everything an operator needs to find it.
 ///
@@ -8,7 +9,7 @@ package import EventSourcing
 package struct MongoFailure: TransientFailure, Sendable, Equatable, CustomStringConvertible {
     /// What was attempted, for example `bulk write`.
     package let operation: String
-    /// The database and collection it was attempted on, for example `reel.sessions`; empty for the server.
+    /// The database and collection it was attempted on, for example `reel.audit`; empty for the server.
     package let collection: String
     /// The hosts of the connection string, without user, password or options.
     package let host: String
@@ -68,7 +69,7 @@ extension MongoFailure {
     }
 
     /// A failure that the server named inside of an answer, or that we found ourselves.
-    init(_ text: String, code: UInt32 = 0, isTransient: Bool = false, at target: MongoTarget) {
+    package init(_ text: String, code: UInt32 = 0, isTransient: Bool = false, at target: MongoTarget) {
         self.init(
             operation: target.operation, collection: target.collection, host: target.host, domain: 0,
             code: code, text: Self.withoutValues(text),
@@ -107,7 +108,7 @@ extension MongoFailure {
 }
 
 /// What an operation is about, kept for the failure that it may end in.
-struct MongoTarget {
+package struct MongoTarget {
     let operation: String
     let collection: String
     let host: String

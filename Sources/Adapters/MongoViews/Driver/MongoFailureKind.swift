@@ -1,5 +1,6 @@
 internal import CMongo
 package import EventSourcing
+internal import ReadModels
 
 /// The kinds of failure that callers and operators tell apart.
 package enum MongoFailureKind: String, Sendable, Hashable, CaseIterable {

@@ -1,5 +1,6 @@
 internal import Base
 internal import CMongo
+internal import ReadModels
 
 /// The connections to one MongoDB deployment, shared by all threads of a process.
 ///
@@ -42,7 +43,7 @@ package final class MongoPool: Sendable {
     /// Lends a client to `body` and takes it back when `body` returns or throws.
     ///
     /// Throws a transient failure when all clients are taken for longer than `waitQueueTimeout_ms`.
-    func withClient<Answer>(
+    package func withClient<Answer>(
         _ body: (borrowing MongoClient) throws(MongoFailure) -> Answer
     ) throws(MongoFailure) -> Answer {
         let pool = connections.withLock { $0.pool }
@@ -105,7 +106,7 @@ final class PoolHandle: Sendable {
 }
 
 /// One client of the pool, lent to one thread. Its `deinit` gives it back.
-struct MongoClient: ~Copyable {
+package struct MongoClient: ~Copyable {
     let handle: OpaquePointer
     private let pool: PoolHandle
     let host: String
@@ -133,7 +134,8 @@ struct MongoClient: ~Copyable {
         return try body(handle)
     }
 
-    func target(_ operation: String, _ name: MongoNamespace) -> MongoTarget {
+    /// What an operation is about, for the failure that it may end in.
+    package func target(_ operation: String, _ name: MongoNamespace) -> MongoTarget {
         MongoTarget(operation: operation, collection: name.description, host: host)
     }
 
@@ -149,9 +151,16 @@ struct MongoClient: ~Copyable {
 }
 
 /// A collection by its full name.
-struct MongoNamespace: Hashable, Sendable, CustomStringConvertible {
-    let database: String
-    let collection: String
+package struct MongoNamespace: Hashable, Sendable, CustomStringConvertible {
+    /// Name of the database.
+    package let database: String
+    /// Name within it; empty where the database is meant.
+    package let collection: String
+    package init(database: String, collection: String) {
+        self.database = database
+        self.collection = collection
+    }
 
-    var description: String { collection.isEmpty ? database : "\(database).\(collection)" }
+    /// Both, with a dot between.
+    package var description: String { collection.isEmpty ? database : "\(database).\(collection)" }
 }

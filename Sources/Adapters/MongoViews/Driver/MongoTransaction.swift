@@ -1,5 +1,6 @@
 internal import CMongo
 internal import EventSourcing
+internal import ReadModels
 
 /// Writes to several collections that take effect together or not at all.
 struct MongoTransaction {
@@ -33,10 +34,10 @@ extension MongoClient {
     private func performOnce(_ transaction: MongoTransaction) throws(MongoFailure) -> Bool {
         let target = target("transaction", MongoNamespace(database: "", collection: ""))
         var error = bson_error_t()
-        guard let session = mongoc_client_start_session(handle, nil, &error) else {
+        guard let handle = mongoc_client_start_session(self.handle, nil, &error) else {
             throw MongoFailure(error, at: target)
         }
-        defer { mongoc_client_session_destroy(session) }
+        defer { mongoc_client_session_destroy(handle) }
         guard let options = mongoc_transaction_opts_new(), let concern = mongoc_write_concern_new() else {
             throw MongoFailure("no memory for a transaction", at: target)
         }
@@ -47,33 +48,33 @@ extension MongoClient {
         mongoc_write_concern_set_wmajority(concern, settings.writeTimeout_ms)
         mongoc_write_concern_set_journal(concern, true)
         mongoc_transaction_opts_set_write_concern(options, concern)
-        guard mongoc_client_session_start_transaction(session, options, &error) else {
+        guard mongoc_client_session_start_transaction(handle, options, &error) else {
             throw MongoFailure(error, at: target)
         }
-        let (isAppended, sessionOption) = BSONDocument.reply {
-            mongoc_client_session_append(session, $0, &error)
+        let (isAppended, option) = BSONDocument.reply {
+            mongoc_client_session_append(handle, $0, &error)
         }
         guard isAppended else { throw MongoFailure(error, at: target) }
         for (name, write) in transaction.writes {
-            guard try apply(write, to: name, sessionOption) else {
-                mongoc_client_session_abort_transaction(session, nil)
+            guard try apply(write, to: name, option) else {
+                mongoc_client_session_abort_transaction(handle, nil)
                 return false
             }
         }
         let (isCommitted, reply) = BSONDocument.reply {
-            mongoc_client_session_commit_transaction(session, $0, &error)
+            mongoc_client_session_commit_transaction(handle, $0, &error)
         }
         guard isCommitted else { throw MongoFailure(error, reply: reply, at: target) }
         return true
     }
 
     private func apply(
-        _ write: MongoTransaction.Write, to name: MongoNamespace, _ session: BSONDocument
+        _ write: MongoTransaction.Write, to name: MongoNamespace, _ option: BSONDocument
     ) throws(MongoFailure) -> Bool {
         let target = target("transaction", name)
         var error = bson_error_t()
         return try withCollection(name) { (collection) throws(MongoFailure) in
-            let upserting = BSONDocument(extending: session) { $0.append("upsert", true) }
+            let upserting = BSONDocument(extending: option) { $0.append("upsert", true) }
             let (isDone, reply) = BSONDocument.reply { reply in
                 switch write {
                 case .replace(let filter, let document):
@@ -81,11 +82,11 @@ extension MongoClient {
                         mongoc_collection_replace_one(collection, $0, $1, $2, reply, &error)
                     }
                 case .update(let filter, let document):
-                    lend(filter, document, session) {
+                    lend(filter, document, option) {
                         mongoc_collection_update_one(collection, $0, $1, $2, reply, &error)
                     }
                 case .delete(let filter):
-                    lend(filter, .empty, session) { filter, _, options in
+                    lend(filter, .empty, option) { filter, _, options in
                         mongoc_collection_delete_one(collection, filter, options, reply, &error)
                     }
                 }

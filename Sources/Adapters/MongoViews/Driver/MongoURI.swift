@@ -1,4 +1,5 @@
 internal import CMongo
+internal import ReadModels
 
 /// A connection string that was read, with the limits of our settings in it.
 final class MongoURI: Sendable {

@@ -1,4 +1,5 @@
 internal import CMongo
+internal import ReadModels
 
 extension MongoClient {
     /// Changes the document that the filter finds by one aggregation stage, in one step; answers whether

@@ -1,3 +1,5 @@
+internal import ReadModels
+
 /// What others have set on the collections that are shown: options such as validators and collations, and
 /// indexes that are none of ours. A rebuild has the same from its beginning, so that nothing is let in that
 /// the shown ones would not let in, and nothing of it is lost when collections change places.

@@ -1,17 +1,21 @@
 internal import EventSourcing
+internal import ReadModels
 
 /// A document as a comparison sees it, without the server's own `_id`.
 struct ComparedDocument {
     let bytes: BSONDocument
+    /// Field of the place of the last event in it.
+    let positionField: String
     /// Its own id; nil when the field is missing or no text, which only somebody else can have written.
     let key: String?
 
     /// What a query has to ask for.
     static let projection = BSONDocument { $0.append("_id", int32: 0) }
 
-    init(_ bytes: BSONDocument, keyName: String) throws(BSONError) {
+    init(_ bytes: BSONDocument, of collection: CollectionDeclaration) throws(BSONError) {
         self.bytes = bytes
-        self.key = try Self.text(keyName, in: bytes)
+        positionField = collection.position
+        key = try Self.text(collection.key, in: bytes)
     }
 
     private static func text(_ name: String, in document: BSONDocument) throws(BSONError) -> String? {
@@ -25,10 +29,13 @@ struct ComparedDocument {
 
     /// Place of the last event in it; nil when that does not read.
     var position: LogPosition? {
-        guard let fields = try? bytes.fields() else { return nil }
-        if let position = try? fields.position("log_position") { return position }
-        // A fold's is in its session.
-        return try? fields.document("session").position("log_position")
+        guard var fields = try? bytes.fields() else { return nil }
+        let path = positionField.split(separator: ".").map(String.init)
+        for name in path.dropLast() {
+            guard let inner = try? fields.document(name) else { return nil }
+            fields = inner
+        }
+        return path.last.flatMap { try? fields.position($0) }
     }
 
     /// The fields in which two documents differ, with dots into nested ones.

@@ -1,5 +1,5 @@
 internal import EventSourcing
-internal import Recording
+internal import ReadModels
 
 /// Compares the collections that are shown with those that were built beside them.
 ///
@@ -13,8 +13,8 @@ struct Comparison {
 
     let shown: Collections
     let built: Collections
-    /// Only this session's documents.
-    let session: String?
+    /// Only the documents of the history with this partition key.
+    let history: String?
     /// How far the projector has come, read before its documents are.
     let shownUntil: [Int: LogPosition]
     /// How far what was built has come.
@@ -30,41 +30,35 @@ struct Comparison {
     }
 
     init(
-        shown: Collections, built: Collections, session: String?, shownUntil: [Int: LogPosition],
+        shown: Collections, built: Collections, history: String?, shownUntil: [Int: LogPosition],
         builtUntil: [Int: LogPosition]
     ) {
         self.shown = shown
         self.built = built
-        self.session = session
+        self.history = history
         self.shownUntil = shownUntil
         self.builtUntil = builtUntil
-    }
-
-    static func keyName(_ collection: String) -> String {
-        if collection.hasSuffix("audit") { return "audit_id" }
-        return collection.hasSuffix("chunks") ? "chunk_id" : "session_id"
     }
 
     /// Goes through one collection on both sides, in the order of the key.
     mutating func compare(
         _ place: Int, _ client: borrowing MongoClient, progress: (Int) throws(ProjectionFailure) -> Void
     ) throws(ProjectionFailure) {
-        let collection = shown.documents[place].collection
-        let keyName = Self.keyName(collection)
-        let query = query(keyName)
+        let collection = shown.declarations[place]
+        let query = query(collection)
         let left = try Self.open(query, shown.documents[place], client)
         let right = try Self.open(query, built.documents[place], client)
-        var seen = try Self.next(left, keyName, client.host, collection)
-        var expected = try Self.next(right, keyName, client.host, collection)
+        var seen = try Self.next(left, collection, client.host)
+        var expected = try Self.next(right, collection, client.host)
         while seen != nil || expected != nil {
             let order = Self.order(seen, expected)
             try judge(order <= 0 ? seen : nil, order >= 0 ? expected : nil, place)
             if order >= 0 {
                 result.documents += 1
                 if result.documents.isMultiple(of: 2_000) { try progress(result.documents) }
-                expected = try Self.next(right, keyName, client.host, collection)
+                expected = try Self.next(right, collection, client.host)
             }
-            if order <= 0 { seen = try Self.next(left, keyName, client.host, collection) }
+            if order <= 0 { seen = try Self.next(left, collection, client.host) }
         }
     }
 
@@ -82,10 +76,12 @@ struct Comparison {
         }
     }
 
-    private func query(_ keyName: String) -> MongoFind {
+    private func query(_ collection: CollectionDeclaration) -> MongoFind {
         var query = MongoFind()
-        if let session { query.filter = BSONDocument { $0.append("session_id", session) } }
-        query.sort = BSONDocument { $0.append(keyName, int32: 1) }
+        if let history, let field = collection.history {
+            query.filter = BSONDocument { $0.append(field, collection.category.id(of: history)) }
+        }
+        query.sort = BSONDocument { $0.append(collection.key, int32: 1) }
         query.projection = ComparedDocument.projection
         query.batchSize = 1_000
         return query
@@ -98,13 +94,13 @@ struct Comparison {
     }
 
     private static func next(
-        _ cursor: borrowing MongoCursor, _ keyName: String, _ host: String, _ collection: String
+        _ cursor: borrowing MongoCursor, _ collection: CollectionDeclaration, _ host: String
     ) throws(ProjectionFailure) -> ComparedDocument? {
         let document: BSONDocument?
         do { document = try cursor.next() } catch { throw .database(error) }
         guard let document else { return nil }
-        do { return try ComparedDocument(document, keyName: keyName) } catch {
-            let target = MongoTarget(operation: "compare", collection: collection, host: host)
+        do { return try ComparedDocument(document, of: collection) } catch {
+            let target = MongoTarget(operation: "compare", collection: collection.name, host: host)
             throw .database(MongoFailure(error, at: target))
         }
     }

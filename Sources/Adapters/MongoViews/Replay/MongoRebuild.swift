@@ -1,5 +1,5 @@
 package import EventSourcing
-package import Recording
+package import ReadModels
 
 /// Read models that are built beside those that are shown, in collections of the same database whose names
 /// begin with `replay_` and the rebuild's id, and then take their place. One instance per thread; calls
@@ -43,12 +43,12 @@ package final class MongoRebuild: ReadModelRebuild {
     }
 
     init(
-        pool: MongoPool, database: String, epoch: String, log: (any EventStore)?, scope: RebuildScope,
+        pool: MongoPool, collections: Collections, epoch: String, log: (any EventStore)?, scope: RebuildScope,
         programVersion: String, worker: String, subscription: String, limits: MongoProjection.Limits,
         foreign: ForeignDocuments
     ) {
         self.pool = pool
-        self.shown = Collections(database: database)
+        self.shown = collections
         self.epoch = epoch
         self.log = log
         self.scope = scope
@@ -62,23 +62,21 @@ package final class MongoRebuild: ReadModelRebuild {
     /// Id of the rebuild, once it has begun: what its collections' names carry.
     package var id: String { work?.id ?? "" }
 
-    private var session: String? {
-        if case .session(let id) = scope { return id }
+    private var history: String? {
+        if case .history(let key) = scope { return key }
         return nil
     }
 
-    /// Places, in the order of `Collections.documents`, of the collections that change. A fold is what the
+    /// Places, in the order of `Collections.documents`, of the collections that change. A state is what the
     /// projector goes on from, so that it belongs to whatever is folded from it.
     private var places: [Int] {
-        switch scope {
-        case .everything: Array(shown.documents.indices)
-        // Records of the audit trail stand in histories of their own, whatever they concern.
-        case .session: shown.documents.indices.filter { shown.documents[$0] != shown.audit }
+        let all = shown.declarations
+        return switch scope {
+        case .everything: Array(all.indices)
+        case .history(let key): all.indices.filter { all[$0].isOfHistories && all[$0].category.contains(key) }
         case .collection(let name):
-            shown.documents.indices.filter { place in
-                let collection = shown.documents[place].collection
-                return collection == name
-                    || (collection == "folds" && name != "chunks" && name != "audit")
+            all.indices.filter { place in
+                all[place].name == name || all[place].name == shown.views.view(in: name)?.state?.name
             }
         }
     }
@@ -138,7 +136,7 @@ package final class MongoRebuild: ReadModelRebuild {
     private func choose(_ client: borrowing MongoClient) throws(ProjectionFailure) -> Collections {
         let plan = "\(programVersion) \(scope)"
         var run = try lease.run(client)
-        if session != nil || run?.plan != plan { run = nil }
+        if history != nil || run?.plan != plan { run = nil }
         // One that was put in place is over, whoever did it. Under its id projectors would not notice the
         // next swap, and a process that wakes up late would take what is built now for its own.
         if try run?.id == RebuildMarker(shown).state(client).generation { run = nil }
@@ -147,11 +145,11 @@ package final class MongoRebuild: ReadModelRebuild {
         try wrap { () throws(MongoFailure) in
             let names = try client.collectionNames(
                 in: shown.database, startingWith: Collections.rebuildPrefix)
-            for rebuild in Set(names.compactMap { Collections.rebuild(of: $0) }) where rebuild != chosen.id {
-                try Collections(database: shown.database, rebuild: rebuild).drop(client)
+            for rebuild in Set(names.compactMap { shown.rebuild(of: $0) }) where rebuild != chosen.id {
+                try shown.built(by: rebuild).drop(client)
             }
         }
-        return Collections(database: shown.database, rebuild: chosen.id)
+        return shown.built(by: chosen.id)
     }
 
     /// Makes the collections of a rebuild, or finds those of an interrupted one as they were left. False when
@@ -217,7 +215,7 @@ package final class MongoRebuild: ReadModelRebuild {
         let comparison = try pool.withProjectionClient {
             (client) throws(ProjectionFailure) -> Comparison in
             var comparison = Comparison(
-                shown: shown, built: work.built, session: session,
+                shown: shown, built: work.built, history: history,
                 shownUntil: try shownUntil(client), builtUntil: work.until)
             for place in places {
                 try comparison.compare(place, client) { (count) throws(ProjectionFailure) in
@@ -225,7 +223,7 @@ package final class MongoRebuild: ReadModelRebuild {
                     try keepLease()
                 }
             }
-            if session == nil, places.contains(where: { shown.documents[$0] == shown.folds }) {
+            if history == nil, !Set(places).isDisjoint(with: shown.summed) {
                 comparison.compareTotals(try sums(in: shown, client), try sums(in: work.built, client))
             }
             return comparison
@@ -306,14 +304,14 @@ package final class MongoRebuild: ReadModelRebuild {
         _ suspect: Comparison.Suspect, in collections: Collections, _ client: borrowing MongoClient
     ) throws(ProjectionFailure) -> ComparedDocument? {
         let name = collections.documents[suspect.place]
-        let keyName = Comparison.keyName(name.collection)
-        var query = MongoFind(filter: BSONDocument { $0.append(keyName, suspect.key) })
+        let collection = collections.declarations[suspect.place]
+        var query = MongoFind(filter: BSONDocument { $0.append(collection.key, suspect.key) })
         query.projection = ComparedDocument.projection
         query.limit = 1
         do {
             let cursor = try client.stream(query, in: name)
             guard let found = try cursor.next() else { return nil }
-            return try ComparedDocument(found, keyName: keyName)
+            return try ComparedDocument(found, of: collection)
         } catch let error as MongoFailure {
             throw .database(error)
         } catch {
@@ -350,9 +348,9 @@ package final class MongoRebuild: ReadModelRebuild {
         guard let work else { throw ProjectionFailure.checkpointsLost(database: shown.database) }
         let marker = RebuildMarker(shown)
         let isDone = try pool.withProjectionClient { (client) throws(ProjectionFailure) -> Bool in
-            if let session {
-                return try SessionSwap(
-                    shown: shown, built: work.built, session: session,
+            if let history {
+                return try HistorySwap(
+                    shown: shown, built: work.built, places: places, history: history,
                     completion: marker.completion(of: work.id)
                 ).perform(client)
             }
@@ -367,10 +365,10 @@ package final class MongoRebuild: ReadModelRebuild {
         return isDone
     }
 
-    /// Indexes that somebody has made or dropped meanwhile. One session is put among the documents that there
+    /// Indexes that somebody has made or dropped meanwhile. One history is put among the documents that there
     /// are, under the rules that there are.
     private func adoptRules(_ client: borrowing MongoClient) throws(ProjectionFailure) {
-        guard let work, session == nil else { return }
+        guard let work, history == nil else { return }
         try CollectionRules(from: shown, to: work.built).catchUp(places, client)
     }
 

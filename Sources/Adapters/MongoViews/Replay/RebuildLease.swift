@@ -1,6 +1,6 @@
 internal import Base
 internal import EventSourcing
-internal import Recording
+internal import ReadModels
 
 /// Who rebuilds, since when, what, and how far it is: one document beside the checkpoints, so that there is
 /// one rebuild at a time, whoever finds it knows whose, and the next one finds what an interrupted one left.

@@ -1,4 +1,4 @@
-internal import Recording
+internal import ReadModels
 
 /// What the marker of the read models says about rebuilds: who holds them, which swap has begun, and which
 /// rebuild they came from. All times are the server's, so that no machine's clock matters.
@@ -151,15 +151,17 @@ struct RebuildMarker: Sendable {
 
     /// Carries out a swap that has begun, from wherever it was left.
     func finish(_ swap: Swap, _ client: borrowing MongoClient) throws(ProjectionFailure) {
-        let built = Collections(database: collections.database, rebuild: swap.rebuild)
+        let built = collections.built(by: swap.rebuild)
         for (from, to) in zip(built.documents, collections.documents)
         where swap.collections.contains(to.collection) {
             // One that is not there has got its new name before.
             _ = try wrap { () throws(MongoFailure) in try client.rename(from, to: to) }
         }
         let uuids = try CollectionIntegrity(collections).uuids(client)
-        let isOfFolds = swap.collections.contains(collections.folds.collection)
-        if isOfFolds { try moveTotals(of: swap.rebuild, from: built, client) }
+        let isSummed = collections.summed.contains {
+            swap.collections.contains(collections.documents[$0].collection)
+        }
+        if isSummed { try moveTotals(of: swap.rebuild, from: built, client) }
         let filter = BSONDocument { builder in
             builder.append("_id", Checkpoints.markerID)
             builder.append("swap.rebuild", swap.rebuild)
@@ -168,7 +170,7 @@ struct RebuildMarker: Sendable {
             builder.append("$set") { builder in
                 builder.append("generation", swap.rebuild)
                 builder.append("uuids", uuids)
-                if isOfFolds { builder.append("totals_lineage", swap.rebuild) }
+                if isSummed { builder.append("totals_lineage", swap.rebuild) }
                 if swap.collections.count == collections.documents.count {
                     builder.append("format", int32: Checkpoints.format)
                 }
@@ -191,6 +193,7 @@ struct RebuildMarker: Sendable {
     private func moveTotals(
         of rebuild: String, from built: Collections, _ client: borrowing MongoClient
     ) throws(ProjectionFailure) {
+        guard let names = collections.views.totals?.names else { return }
         try wrap { () throws(MongoFailure) in
             let query = MongoFind(
                 filter: BSONDocument { builder in
@@ -199,7 +202,7 @@ struct RebuildMarker: Sendable {
             let found = try client.find(query, in: built.checkpoints) { (fields) throws(BSONError) in
                 (
                     id: try fields.string("_id"),
-                    totals: try? PartitionTotals(try fields.document("totals"))
+                    totals: try? PartitionTotals(try fields.document("totals"), names)
                 )
             }
             let updates = found.compactMap { found -> MongoWrite? in
@@ -210,7 +213,7 @@ struct RebuildMarker: Sendable {
                 }
                 let update = BSONDocument { builder in
                     builder.append("$set") { builder in
-                        builder.append("totals") { totals.append(to: &$0, lineage: rebuild) }
+                        builder.append("totals") { totals.append(to: &$0, names, lineage: rebuild) }
                     }
                 }
                 return MongoWrite.update(filter: filter, with: update, upsert: false)
@@ -219,7 +222,7 @@ struct RebuildMarker: Sendable {
         }
     }
 
-    /// What a transaction changes in the marker when it has put a session's documents in place itself.
+    /// What a transaction changes in the marker when it has put a history's documents in place itself.
     func completion(of rebuild: String) -> MongoTransaction.Write {
         let update = BSONDocument { builder in
             builder.append("$set") { $0.append("generation", rebuild) }

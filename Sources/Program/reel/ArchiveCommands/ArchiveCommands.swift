@@ -84,7 +84,7 @@ enum ArchiveRunCommand: Command {
         let system = try RunningSystem(settings, for: .changing)
         let archiver = try system.log.archiver(try ArchivePolicy(settings))
         let progress = ReadModelProgress(
-            views: MongoReadModels(try system.mongo()), epoch: system.log.epoch)
+            views: MongoReadModels(try system.mongo(), .all), epoch: system.log.epoch)
         var done = ArchiveRun()
         for (partition, limit) in try progress.limits(system.log.partitioning.count).enumerated() {
             let run: ArchiveRun

@@ -1,8 +1,10 @@
 import Base
+import RecordingMongo
 import Console
 import EventSourcing
 import MongoViews
 import Recording
+import ReadModels
 
 /// `reel audit`: who did what to which session, when.
 enum AuditCommand: Command {

@@ -1,4 +1,5 @@
 import Access
+import RecordingMongo
 import Base
 import EventSourcing
 import HTTPLoad
@@ -211,7 +212,7 @@ struct APIBenchmark {
 
     /// Waits until the read models have everything.
     private func settle(sessions count: Int, with ids: [String]) throws {
-        let queries = MongoReadModels(pool).queries
+        let queries = MongoReadModels(pool, .all).queries
         let store = try setup.log.open()
         let deadline = ContinuousClock.now + .seconds(300)
         var left = ids[...]

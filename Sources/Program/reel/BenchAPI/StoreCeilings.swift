@@ -16,12 +16,12 @@ struct StoreCeilings {
     var appends = 0.0
 
     init(_ setup: BenchSetup, _ pool: MongoPool, sessions: [String], milliseconds: Int) throws {
-        let reads = ReadCeiling(pool)
+        let reads = ReadCeiling(pool, RecordingViews.sessions, by: "session_id")
         finds = try Self.rate(milliseconds) { thread in
             var next = thread
             return {
                 next += 1
-                guard try reads.find(session: sessions[next % sessions.count]) else {
+                guard try reads.find(sessions[next % sessions.count]) else {
                     throw CommandFailure(.dependency, "a session of the benchmark is not in MongoDB")
                 }
             }

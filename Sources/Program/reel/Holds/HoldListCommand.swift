@@ -1,7 +1,9 @@
 import Base
+import RecordingMongo
 import Console
 import EventSourcing
 import MongoViews
+import ReadModels
 import Recording
 
 /// `reel hold list`: the sessions that cases hold.

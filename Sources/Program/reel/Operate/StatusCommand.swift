@@ -4,6 +4,7 @@ import EventSourcing
 import Supervision
 import MongoViews
 import Pipeline
+import RecordingMongo
 import RedisLog
 import Recording
 import Vault
@@ -88,7 +89,7 @@ final class StatusProbe {
         self.system = system
         let pool = try system.mongo()
         mongodb = pool.host
-        views = MongoReadModels(pool)
+        views = MongoReadModels(pool, .all)
         queries = views.queries
         spool = try Spool(root: system.endpoints.spool)
         chunks = try system.chunks()

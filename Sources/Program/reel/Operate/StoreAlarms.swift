@@ -1,4 +1,5 @@
 import Base
+import RecordingMongo
 import Console
 import EventSourcing
 import MongoViews
@@ -21,7 +22,7 @@ struct StoreAlarms {
 
     init(_ system: RunningSystem, _ views: MongoReadModels, sessions: Int) throws {
         try views.reviewForeign(isKeeping: false)
-        try views.reviewFolds(atMost: Self.onTheSpot)
+        try views.reviewStates(atMost: Self.onTheSpot)
         foreign = views.foreign.current
         do {
             keys = try Self.look(system, sessions: sessions)

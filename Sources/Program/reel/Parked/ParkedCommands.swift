@@ -2,6 +2,7 @@ import Base
 import Console
 import EventSourcing
 import RedisLog
+import ReadModels
 import Recording
 import Vault
 

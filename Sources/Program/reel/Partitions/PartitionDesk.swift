@@ -1,6 +1,7 @@
 import EventSourcing
 import MongoViews
 import Pipeline
+import RecordingMongo
 import RedisLog
 import Recording
 import Vault
@@ -79,8 +80,8 @@ final class PartitionDesk {
         var lost: [String: LostSession] = [:]
         var damaged: [String: LostSession] = [:]
         let held = try views.heldSessions(ofPartition: partition)
-        for shown in try views.sessions(ofPartition: partition) {
-            let session = shown.sessionID
+        for shown in try views.histories(ofPartition: partition) {
+            let session = shown.partitionKey
             var found = LostSession(
                 sessionID: session, shownEvents: shown.version,
                 loggedEvents: try store.version(of: session), chunks: [])
@@ -109,7 +110,7 @@ final class PartitionDesk {
         }
         let sessions = lost.values.sorted { $0.sessionID < $1.sessionID }
         let records = try lostRecords(partition)
-        try views.removeAuditRecords(records)
+        try views.remove(records, from: RecordingViews.audit)
         try views.startOver(
             partition: partition, upTo: try store.end(of: partition),
             without: sessions.filter { $0.shownEvents != nil }.map(\.sessionID))
@@ -133,7 +134,7 @@ final class PartitionDesk {
 
     /// Records that are shown and that the log does not have: both are gone through in the log's order.
     private func lostRecords(_ partition: Int) throws -> [String] {
-        let shown = try views.auditRecords(ofPartition: partition)
+        let shown = try views.records(ofPartition: partition, in: RecordingViews.audit)
         var lost: [String] = []
         var page: [LogPosition: String] = [:]
         var (reached, isAtEnd) = (LogPosition.start(of: partition), false)
@@ -143,7 +144,7 @@ final class PartitionDesk {
                 page = Dictionary(events.map { ($0.position, $0.id) }, uniquingKeysWith: { $1 })
                 if let last = events.last { reached = last.position } else { isAtEnd = true }
             }
-            if page[record.position] != record.auditID { lost.append(record.auditID) }
+            if page[record.position] != record.key { lost.append(record.key) }
         }
         return lost
     }
@@ -156,9 +157,10 @@ final class PartitionDesk {
     }
 
     /// Whether the newest event that the read models have of a session is not the one that the log has.
-    private func isLost(_ shown: ShownSession) throws -> Bool {
+    private func isLost(_ shown: ShownHistory) throws -> Bool {
         guard shown.version > 0 else { return false }
-        let entry = try store.entries(of: shown.sessionID, after: shown.version - 1, limit: 1).entries.first
+        let entry = try store.entries(of: shown.partitionKey, after: shown.version - 1, limit: 1).entries
+            .first
         return entry?.position != shown.position
     }
 

@@ -127,7 +127,7 @@ enum PartitionsLiftCommand: Command {
             throw CommandFailure(.no, "the log has no partition \(name)")
         }
         let chunks = try system.chunks()
-        let desk = try PartitionDesk(system.log, MongoReadModels(try system.mongo()), chunks)
+        let desk = try PartitionDesk(system.log, MongoReadModels(try system.mongo(), .all), chunks)
         let found =
             try settings[fromArchive]
             ? desk.takeBack(partition) : desk.lift(partition, by: CurrentUser.actor, because: reason)

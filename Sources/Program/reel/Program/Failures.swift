@@ -8,6 +8,7 @@ import Recording
 import SessionContent
 import Supervision
 import Vault
+import ReadModels
 
 /// A command that ends with a message for whoever called it: what happened, to what, and what to do.
 struct CommandFailure: Error {

@@ -46,7 +46,7 @@ struct ProjectBenchmark {
         result.read = try rate(result.events) { try pages { _ in } }
         var rates: [Double] = []
         var ceilings: [Double] = []
-        let ceiling = ProjectionCeiling(pool, eventsPerWrite: Self.eventsHeld)
+        let ceiling = ProjectionCeiling(pool, .all, eventsPerWrite: Self.eventsHeld)
         for round in 1...Self.rounds {
             try tell("projecting, round \(round) of \(Self.rounds) …")
             PeakMemory.reset()
@@ -61,7 +61,7 @@ struct ProjectBenchmark {
             let database = "reel_bench_bare_\(round)"
             try ceiling.prepare(database: database)
             ceilings.append(try rate(result.events) { try ceiling.write(database: database) })
-            try MongoReadModels(pool, database: database).drop()
+            try MongoReadModels(pool, .all, database: database).drop()
         }
         result.rate = rates.sorted()[Self.rounds / 2]
         result.ceiling = ceilings.sorted()[Self.rounds / 2]
@@ -71,7 +71,7 @@ struct ProjectBenchmark {
     }
 
     private func projection(_ round: Int, _ events: Int) throws -> Double {
-        let models = MongoReadModels(pool, database: "reel_bench_\(round)")
+        let models = MongoReadModels(pool, .all, database: "reel_bench_\(round)")
         var limits = MongoProjection.Limits()
         limits.catchUpBatch = 1
         limits.eventsHeld = Self.eventsHeld
@@ -89,7 +89,7 @@ struct ProjectBenchmark {
         // Reading takes its own time, which is not to be counted.
         let clock = ContinuousClock()
         var spent = Duration.zero
-        let folder = ProjectionCeiling(pool, eventsPerWrite: Self.eventsHeld)
+        let folder = ProjectionCeiling(pool, .all, eventsPerWrite: Self.eventsHeld)
         try pages { page in spent += try clock.measure { try folder.take(page, keeping: false) } }
         spent += clock.measure { folder.finish() }
         return Double(events) / max(spent / .seconds(1), 1e-9)

@@ -1,4 +1,5 @@
 import Console
+import Engine
 import EventSourcing
 import Glibc
 import MongoViews
@@ -6,6 +7,7 @@ import Pipeline
 import RedisLog
 import Recording
 import Supervision
+import ReadModels
 
 /// `reel replay`: builds the read models again from the log.
 enum ReplayCommand: Command {
@@ -51,14 +53,14 @@ enum ReplayCommand: Command {
     static func run(_ settings: Settings) throws -> ExitStatus {
         let scope = try scope(settings)
         let system = try RunningSystem(settings, for: .deriving)
-        if let moment = settings[until], case .session(let id) = scope {
+        if let moment = settings[until], case .history(let id) = scope {
             let found = try SessionThen.find(id, moment, system)
             try settings[Common.json]
                 ? Output.line(ReplayReport.json(found)) : ReplayReport.print(found)
             return .success
         }
         let store = try system.log.open()
-        if case .session(let id) = scope, try store.version(of: id) == 0 {
+        if case .history(let id) = scope, try store.version(of: id) == 0 {
             throw CommandFailure(.no, "there is no session \(id)")
         }
         let stop = StopSignal()
@@ -67,7 +69,7 @@ enum ReplayCommand: Command {
         // Everything is catching up here.
         limits.catchUpBatch = 1
         limits.eventsHeld = 20_000
-        let rebuild = MongoReadModels(try system.mongo()).rebuild(
+        let rebuild = MongoReadModels(try system.mongo(), .all).rebuild(
             scope, epoch: system.log.epoch, log: store, programVersion: Program.version,
             worker: worker(scope),
             limits: limits)
@@ -80,7 +82,7 @@ enum ReplayCommand: Command {
         if outcome.isSwapped {
             try CommandTrail(system.log).keep(
                 .replaySwap, on: AuditResource(.readModels), session: scope.session,
-                details: ["scope": "\(scope)", "differences": "\(outcome.comparison.differences)"])
+                details: ["scope": scope.text, "differences": "\(outcome.comparison.differences)"])
         }
         let report = ReplayReport(
             scope: scope, outcome: outcome, isResumed: rebuild.isResumed, isVerifying: settings[verify])
@@ -138,7 +140,7 @@ enum ReplayCommand: Command {
             problems.append("--until and --verify cannot be used together")
         }
         guard problems.isEmpty else { throw UsageError(problems, command: "replay") }
-        if let id { return .session(id) }
+        if let id { return .history(id) }
         return name.map { .collection($0) } ?? .everything
     }
 
@@ -148,15 +150,23 @@ enum ReplayCommand: Command {
             switch scope {
             case .everything: ""
             case .collection(let name): " --collection \(name)"
-            case .session(let id): " --session \(id)"
+            case .history(let id): " --session \(id)"
             }
         return "reel replay\(what) (pid \(ProcessName.pid) on \(ProcessName.host))"
     }
 }
 
 extension RebuildScope {
+    /// As records of the audit trail name it.
+    fileprivate var text: String {
+        switch self {
+        case .history(let id): "session(\"\(id)\")"
+        case .everything, .collection: "\(self)"
+        }
+    }
+
     fileprivate var session: String? {
-        if case .session(let id) = self { return id }
+        if case .history(let id) = self { return id }
         return nil
     }
 }

@@ -1,5 +1,6 @@
 import Console
 import Recording
+import ReadModels
 
 /// What a replay shows while it works: one line that changes on a terminal, a line now and then elsewhere.
 final class ReplayMeter {

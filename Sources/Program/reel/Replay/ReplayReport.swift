@@ -1,8 +1,10 @@
 import Base
+import Engine
 import Console
 import EventSourcing
 import Pipeline
 import Recording
+import ReadModels
 
 /// What a replay did, for people and for programs.
 struct ReplayReport {
@@ -24,7 +26,7 @@ struct ReplayReport {
             case .collection(let name):
                 json.member("scope", "collection")
                 json.member("collection", name)
-            case .session(let id):
+            case .history(let id):
                 json.member("scope", "session")
                 json.member("session_id", id)
             }
@@ -50,7 +52,7 @@ struct ReplayReport {
             json.array { list in
                 for session in outcome.waiting {
                     list.object { json in
-                        json.member("session_id", session.sessionID)
+                        json.member("session_id", session.partitionKey)
                         json.member("position", session.position.description)
                         json.member("reason", session.reason)
                     }
@@ -123,8 +125,8 @@ struct ReplayReport {
         for hole in outcome.unreadable { try Output.line(Table.printable("\(hole)")) }
         let holes = outcome.unreadableCount - outcome.unreadable.count
         if holes > 0 { try Output.line("… and \(Quantity.grouped(holes)) more entries") }
-        for session in outcome.waiting {
-            let text = "session \(session.sessionID) ends before \(session.position): \(session.reason)"
+        for history in outcome.waiting {
+            let text = "\(history.partitionKey) ends before \(history.position): \(history.reason)"
             try Output.line(Table.printable(text))
         }
         let sessions = outcome.waitingCount - outcome.waiting.count

@@ -3,6 +3,7 @@ import Console
 import EventSourcing
 import Recording
 import Supervision
+import ReadModels
 
 /// Whose turn it is, while another replay has the lease. One that was killed is taken for running until its
 /// lease ends, within seconds; one in which there is life renews it, and is not waited for unasked.

@@ -2,6 +2,7 @@ import Base
 import EventSourcing
 import MongoViews
 import Pipeline
+import RecordingMongo
 import Recording
 import Vault
 

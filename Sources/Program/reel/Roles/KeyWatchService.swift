@@ -2,6 +2,7 @@ import Base
 import Console
 import MongoViews
 import Pipeline
+import RecordingMongo
 import Recording
 import RedisLog
 import Supervision

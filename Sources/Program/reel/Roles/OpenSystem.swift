@@ -4,6 +4,7 @@ import EventSourcing
 import Glibc
 import MongoViews
 import Pipeline
+import RecordingMongo
 import RedisLog
 import Supervision
 import Vault
@@ -92,7 +93,7 @@ final class OpenSystem: Sendable {
         let mongo = try MongoPool(MongoSettings(url: places.mongodbURL))
         let report = report
         views = MongoReadModels(
-            mongo, foreign: ForeignDocuments { report(.error, "read-models", "\($0); it is left out") })
+            mongo, .all, foreign: ForeignDocuments { report(.error, "read-models", "\($0); it is left out") })
         vaultDatabase = MongoVault(
             places.vaultURL == places.mongodbURL ? mongo : try MongoPool(MongoSettings(url: places.vaultURL)))
         try views.queries.ping()

@@ -1,9 +1,11 @@
 import Console
+import Engine
 import MongoViews
 import Pipeline
 import Recording
 import RedisLog
 import Supervision
+import ReadModels
 
 /// Builds the read models again, beside those that are shown, when they lack what nothing else can give them:
 /// after the program was replaced by a newer one that keeps more sums, or when what is counted is not known

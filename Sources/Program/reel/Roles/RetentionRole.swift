@@ -3,6 +3,7 @@ import Console
 import EventSourcing
 import MongoViews
 import Pipeline
+import RecordingMongo
 import Recording
 import RedisLog
 import Supervision

@@ -5,6 +5,7 @@ import RedisLog
 import EventSourcing
 import MongoViews
 import Pipeline
+import RecordingMongo
 import Recording
 import Supervision
 

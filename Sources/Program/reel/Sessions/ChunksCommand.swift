@@ -1,8 +1,10 @@
 import Base
+import RecordingMongo
 import MongoViews
 import Console
 import EventSourcing
 import Recording
+import ReadModels
 
 /// `reel chunks`: the chunks of a session.
 enum ChunksCommand: Command {

@@ -37,7 +37,7 @@ enum SessionsExpireCommand: Command {
         }
         let system = try RunningSystem(settings, for: isDry ? .looking : .changing)
         let now = try time ?? RetentionClock(groups: system.log.groups()).now()
-        let candidates = ReadModelCandidates(MongoReadModels(try system.mongo()))
+        let candidates = ReadModelCandidates(MongoReadModels(try system.mongo(), .all))
         let takeover = system.log.holdTagTakeover
         let desk = RetentionDesk(
             try system.log.open(), clock: SystemClock(), tagCounts: { try !takeover.isDone() })

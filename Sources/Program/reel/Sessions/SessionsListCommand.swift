@@ -1,8 +1,10 @@
 import Base
+import RecordingMongo
 import MongoViews
 import Console
 import EventSourcing
 import Recording
+import ReadModels
 
 /// `reel sessions list`: the sessions of the read model.
 enum SessionsListCommand: Command {

@@ -4,6 +4,7 @@ import Base
 import Console
 import EventSourcing
 import Pipeline
+import RecordingMongo
 import Recording
 
 /// `reel sessions show`: everything the read model knows of one session.

@@ -1,6 +1,8 @@
 import MongoViews
 import Pipeline
+import RecordingMongo
 import Recording
+import ReadModels
 
 /// The recorder watch's view of the read models: which sessions are not stopped.
 final class ReadModelSessions: OpenSessions {

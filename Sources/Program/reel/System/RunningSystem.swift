@@ -3,6 +3,7 @@ import Console
 import EventSourcing
 import MongoViews
 import Pipeline
+import RecordingMongo
 import RedisLog
 import Supervision
 import Vault
@@ -108,12 +109,12 @@ struct RunningSystem {
     /// A look at all keys, which makes none where all are gone.
     func keySweep() throws -> KeySweep {
         KeySweep(
-            views: MongoReadModels(try mongo()), vault: try vaultDatabase(),
+            views: MongoReadModels(try mongo(), .all), vault: try vaultDatabase(),
             ring: try KeyRing.look(into: endpoints.keys), store: try log.open())
     }
 
     /// What dashboards ask.
-    func queries() throws -> MongoQueries { MongoReadModels(try mongo()).queries }
+    func queries() throws -> MongoQueries { MongoReadModels(try mongo(), .all).queries }
 
     /// The sealed files.
     func chunks() throws -> ChunkStore { try ChunkStore(root: endpoints.chunkStore) }

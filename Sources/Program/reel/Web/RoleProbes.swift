@@ -1,4 +1,5 @@
 import Gateway
+import RecordingMongo
 import Metrics
 import MongoViews
 import Recording

@@ -4,6 +4,7 @@ import Metrics
 import MongoViews
 import Recording
 import RedisLog
+import RecordingMongo
 
 /// How the read models and the vault are, for whoever asks for a role's health. What is said holds no secret,
 /// and names no session.

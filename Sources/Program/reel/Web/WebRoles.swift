@@ -10,6 +10,7 @@ import Intake
 import Metrics
 import MongoViews
 import Pipeline
+import RecordingMongo
 import Recording
 import RedisLog
 import SessionContent

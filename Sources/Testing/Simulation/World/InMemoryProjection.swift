@@ -1,8 +1,9 @@
 internal import EventSourcing
 internal import Recording
+internal import ReadModels
 
-/// Builds the read models from the log with the fold of the real projection, and with its order of
-/// writes: whole documents guarded by their version, the folds last, and then the checkpoints.
+/// Builds the read models from the log by the views of the real projection, and with its order of
+/// writes: whole documents guarded by their version, states last, and then the checkpoints.
 final class InMemoryProjection: ResumableProjection {
     static let subscription = "read-models"
 
@@ -12,7 +13,7 @@ final class InMemoryProjection: ResumableProjection {
     private let process: SimulatedProcess
     private let poison: Poison
     // Small, so that states are dropped and loaded again.
-    private var folder = ProjectionFolder(sessionLimit: 2, chunkLimit: 4)
+    private let folder = ProjectionFolder(RecordingViews.all, FolderLimits(histories: 2, parts: 4))
     private var fences: [Int: Fence] = [:]
     private var ends: [Int: LogPosition] = [:]
 
@@ -81,8 +82,13 @@ final class InMemoryProjection: ResumableProjection {
         // An event that can't be understood ends the batch with nothing of it written.
         try poison.pass(name, events) { _ in }
         try process.databaseStep("load views")
-        _ = try folder.take(events) { (sessions, chunks) throws(any Error) in
-            (sessions.compactMap { database.folds[$0] }, chunks.compactMap { database.chunks[$0] })
+        _ = try folder.take(events) { (requests) throws(any Error) in
+            for request in requests {
+                for key in request.keys {
+                    guard let stored = database.document(key, in: request.collection.name) else { continue }
+                    try request.take(try stored.fields())
+                }
+            }
         } history: { (_, event, sequence) throws(any Error) in
             let page = try log.load(event.partitionKey, after: sequence, limit: 500)
             try poison.pass(name, page.filter { $0.sequence <= event.sequence }) { _ in }
@@ -93,24 +99,15 @@ final class InMemoryProjection: ResumableProjection {
     }
 
     private func write() throws {
-        let folds = folder.touchedFolds.map(\.model)
-        for record in folder.records {
-            try process.databaseStep("write audit view")
-            database.store(record)
+        for view in folder.writes() {
+            for (place, collection) in view.collections.enumerated() {
+                for document in view.documents(in: place) {
+                    try process.databaseStep("write \(collection.name)")
+                    database.store(document, in: collection.name)
+                }
+                database.acknowledge()
+            }
         }
-        database.acknowledge()
-        for chunk in folder.touchedChunks.map(\.model) {
-            try store(chunk, chunk.chunkID, in: \.chunks, "write chunk view")
-        }
-        database.acknowledge()
-        for fold in folds {
-            try store(fold.pipeline.view, fold.sessionID, in: \.pipelines, "write pipeline view")
-        }
-        database.acknowledge()
-        for fold in folds { try store(fold.session, fold.sessionID, in: \.sessions, "write session view") }
-        database.acknowledge()
-        for fold in folds { try store(fold, fold.sessionID, in: \.folds, "write fold") }
-        database.acknowledge()
         folder.finish()
         for (partition, position) in ends.sorted(by: { $0.key < $1.key }) {
             try process.databaseStep("save view checkpoint")
@@ -118,13 +115,5 @@ final class InMemoryProjection: ResumableProjection {
             database.checkpoints[partition] = position
         }
         ends = [:]
-    }
-
-    private func store<Document: Versioned>(
-        _ document: Document, _ key: String,
-        in collection: ReferenceWritableKeyPath<ReadModelDatabase, [String: Document]>, _ step: String
-    ) throws {
-        try process.databaseStep(step)
-        database.store(document, key, in: collection)
     }
 }

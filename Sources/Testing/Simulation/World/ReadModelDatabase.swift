@@ -1,15 +1,6 @@
 internal import EventSourcing
+internal import ReadModels
 package import Recording
-
-/// A document that replaces another only when it is newer.
-protocol Versioned {
-    var version: UInt64 { get }
-}
-
-extension ChunkView: Versioned {}
-extension SessionView: Versioned {}
-extension PipelineView: Versioned {}
-extension SessionFold: Versioned {}
 
 /// The read models in memory, with the rules of the real database: each write of a document is atomic, a
 /// bulk of them is not, and a document is replaced where its version is lower.
@@ -24,16 +15,14 @@ package final class ReadModelDatabase {
         package init() {}
     }
 
+    private struct Stored {
+        var version: UInt64
+        var document: BSONDocument
+    }
+
     private let rules: Rules
-    /// Collection `chunks`, by chunk id.
-    package internal(set) var chunks: [String: ChunkView] = [:]
-    /// Collection `sessions`, by session id.
-    package internal(set) var sessions: [String: SessionView] = [:]
-    /// Collection `pipeline`, by session id.
-    package internal(set) var pipelines: [String: PipelineView] = [:]
-    /// Collection `audit`, by the records' ids.
-    package internal(set) var records: [String: AuditView] = [:]
-    var folds: [String: SessionFold] = [:]
+    /// Documents by collection and key.
+    private var collections: [String: [String: Stored]] = [:]
     var checkpoints: [Int: LogPosition] = [:]
     /// Generation of the last owner that claimed or saved each partition's checkpoint.
     var generations: [Int: UInt64] = [:]
@@ -43,25 +32,18 @@ package final class ReadModelDatabase {
     /// An empty database.
     package init(_ rules: Rules = Rules()) { self.rules = rules }
 
-    func store<Document: Versioned>(
-        _ document: Document, _ key: String,
-        in collection: ReferenceWritableKeyPath<ReadModelDatabase, [String: Document]>
-    ) {
-        if let stored = self[keyPath: collection][key],
-            !rules.isReplaced(stored.version, document.version)
-        {
-            return
-        }
-        let before = self[keyPath: collection][key]
-        unacknowledged.append { $0[keyPath: collection][key] = before }
-        self[keyPath: collection][key] = document
+    /// The document with a key; nil when there is none.
+    func document(_ key: String, in collection: String) -> BSONDocument? {
+        collections[collection]?[key]?.document
     }
 
-    /// A record is a document by itself and never changes.
-    func store(_ record: AuditView) {
-        let before = records[record.id]
-        unacknowledged.append { $0.records[record.id] = before }
-        records[record.id] = record
+    /// Stores a document unless there is one that stays.
+    func store(_ write: DocumentWrite, in collection: String) {
+        let before = collections[collection]?[write.key]
+        if let before, !rules.isReplaced(before.version, write.version) { return }
+        unacknowledged.append { $0.collections[collection, default: [:]][write.key] = before }
+        collections[collection, default: [:]][write.key] = Stored(
+            version: write.version, document: write.document)
     }
 
     /// What was written is durable from now on.
@@ -75,4 +57,24 @@ package final class ReadModelDatabase {
         for undo in unacknowledged[kept...].reversed() { undo(self) }
         unacknowledged.removeAll()
     }
+
+    /// The documents of a collection as what they show; one that does not read is missing.
+    private func read<Model>(
+        _ collection: String, _ decode: (BSONFields) throws(BSONError) -> Model
+    ) -> [String: Model] {
+        (collections[collection] ?? [:]).compactMapValues { try? decode(try $0.document.fields()) }
+    }
+}
+
+// What is shown of recorded sessions.
+extension ReadModelDatabase {
+    /// Collection `chunks`, by chunk id.
+    package var chunks: [String: ChunkView] { read(RecordingViews.chunks, ChunkView.init) }
+    /// Collection `sessions`, by session id.
+    package var sessions: [String: SessionView] { read(RecordingViews.sessions, SessionView.init) }
+    /// Collection `pipeline`, by session id.
+    package var pipelines: [String: PipelineView] { read(RecordingViews.pipeline, PipelineView.init) }
+    /// Collection `audit`, by the records' ids.
+    package var records: [String: AuditView] { read(RecordingViews.audit, AuditView.init) }
+    var folds: [String: SessionFold] { read(RecordingViews.folds, SessionFold.init) }
 }

@@ -1,5 +1,6 @@
 internal import EventSourcing
 internal import Recording
+internal import ReadModels
 
 /// What has to hold of ordered subscriptions: everything in order, and sessions that wait wait alone.
 extension World {
@@ -41,19 +42,21 @@ extension World {
         if Set(database.records.keys) != records {
             violated("the records of the audit trail are not the log's")
         }
+        let (folds, shown) = (database.folds, database.sessions)
+        let (pipelines, chunks) = (database.pipelines, database.chunks)
         for id in sessions.map(\.sessionID) {
-            let stored = database.chunks.filter { $0.value.sessionID == id }
+            let stored = chunks.filter { $0.value.sessionID == id }
             if givenUp.contains(id) {
                 try checkGivenUp(id, stored, store)
                 continue
             }
             let limit = end(of: id, in: name).map { $0 - 1 } ?? .max
             let fold = try replay(id, upTo: limit, store)
-            if database.folds[id] != fold.session { violated("fold \(id) is not the fold of the log") }
-            if database.sessions[id] != fold.session?.session {
+            if folds[id] != fold.session { violated("fold \(id) is not the fold of the log") }
+            if shown[id] != fold.session?.session {
                 violated("session \(id) is not the fold of the log")
             }
-            if database.pipelines[id] != fold.session?.pipeline.view {
+            if pipelines[id] != fold.session?.pipeline.view {
                 violated("pipeline \(id) is not the fold of the log")
             }
             if stored != fold.chunks {

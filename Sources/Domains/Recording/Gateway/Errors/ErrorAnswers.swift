@@ -5,6 +5,7 @@ internal import Intake
 internal import Recording
 internal import SessionContent
 internal import Vault
+internal import ReadModels
 
 /// The form that every error of the API has (DESIGN 3.7), and what failures become.
 package enum ErrorAnswers {

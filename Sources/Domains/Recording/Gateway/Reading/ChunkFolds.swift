@@ -1,5 +1,6 @@
 internal import EventSourcing
 internal import Recording
+internal import ReadModels
 
 /// The chunks of sessions as the log has them, kept so that each history is read on from where it ended.
 final class ChunkFolds: Sendable {

@@ -1,6 +1,7 @@
 internal import Base
 internal import EventSourcing
 internal import Recording
+internal import ReadModels
 
 /// Folds of sessions' histories, kept so that each is read on from where it ended.
 final class SessionFolds: Sendable {

@@ -2,6 +2,7 @@ internal import Base
 internal import EventSourcing
 internal import HTTPServer
 internal import Recording
+internal import ReadModels
 
 /// A session as it is answered, ready to be sent.
 struct SessionAnswer: Sendable {

@@ -3,6 +3,7 @@ internal import EventSourcing
 internal import HTTPServer
 internal import Intake
 internal import Recording
+internal import ReadModels
 
 /// Takes the body of one uploaded chunk.
 ///

@@ -1,6 +1,7 @@
 package import Base
 package import EventSourcing
 package import Recording
+internal import ReadModels
 
 /// A moment in a session's history.
 package enum Moment: Sendable, Hashable {

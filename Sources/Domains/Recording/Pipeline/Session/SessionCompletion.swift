@@ -3,6 +3,7 @@ package import Base
 package import EventSourcing
 internal import Recording
 package import Vault
+internal import ReadModels
 
 /// Closes sessions: when a stopped session's last chunk is stored, computes the Merkle root over the
 /// sealed files' leaf hashes in sequence order and completes it.
@@ -58,8 +59,8 @@ package final class SessionCompletion: OrderedHandler {
     /// Takes events in and closes what is ready.
     package func handle(_ events: [RecordedEvent], _ store: any EventStore) throws {
         var touched: [String: RecordedEvent] = [:]
-        // Nothing is completed for the sake of a record of who did what.
-        for event in events where !AuditRecord.isHistory(event.partitionKey) {
+        // Nothing is completed for the sake of what is no session's.
+        for event in events where Category.bare.contains(event.partitionKey) {
             try naming(event) { try take(event, store) }
             touched[event.partitionKey] = event
         }
@@ -85,7 +86,9 @@ package final class SessionCompletion: OrderedHandler {
 
     /// Every event of a session is needed to close it.
     package func malformed(among events: [RecordedEvent]) -> [any EventFailure] {
-        FoldFailure.malformed(among: events.filter { !AuditRecord.isHistory($0.partitionKey) })
+        FoldFailure.malformed(among: events.filter { Category.bare.contains($0.partitionKey) }) {
+            (event) throws(MalformedEvent) in _ = try RecordingEvent(event)
+        }
     }
 
     /// Says with which event it could not go on when the log holds something that can't be understood.

@@ -84,17 +84,17 @@ package struct AuditRecord: Event, Hashable {
 
     /// Where records stand in the log: in histories of their own, whose keys can't be a session's id,
     /// so that no session's sequence, version or ETag ever moves for the sake of a record.
-    package static let keyPrefix = "audit/"
+    package static let category = Category("audit")
 
     /// Whether a history in the log is one of records.
-    package static func isHistory(_ partitionKey: String) -> Bool { partitionKey.hasPrefix(keyPrefix) }
+    package static func isHistory(_ partitionKey: String) -> Bool { category.contains(partitionKey) }
 
     /// Key of a history of records.
     /// - Parameters:
     ///   - writer: name of the process that writes it, new at every start.
     ///   - number: from 1; a writer begins a new one now and then, so that the log can archive the old.
     package static func historyKey(_ writer: String, _ number: Int) -> String {
-        "\(keyPrefix)\(writer)/\(number)"
+        category.key(of: "\(writer)/\(number)")
     }
 }
 

@@ -1,4 +1,5 @@
 package import Base
+package import ReadModels
 
 /// Which records are asked for; absent criteria match all.
 package struct AuditFilter: Sendable, Hashable {

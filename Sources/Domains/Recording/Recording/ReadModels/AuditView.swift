@@ -1,5 +1,6 @@
 package import Base
 package import EventSourcing
+package import ReadModels
 
 /// One record of the audit trail as it is shown. Schema: `schemas/read-models/audit.json`.
 package struct AuditView: Sendable, Hashable {

@@ -1,5 +1,6 @@
 package import Base
 package import EventSourcing
+package import ReadModels
 
 /// A chunk as dashboards see it: the read model of collection `chunks` (seed 000). A pure fold of the
 /// chunk's own events.

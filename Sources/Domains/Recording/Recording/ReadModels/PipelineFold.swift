@@ -1,5 +1,6 @@
 internal import Base
 internal import EventSourcing
+package import ReadModels
 
 /// The fold of a session's history behind its `PipelineView`: what is shown, and what has to be
 /// remembered beyond it.

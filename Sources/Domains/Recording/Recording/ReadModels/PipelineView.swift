@@ -1,5 +1,6 @@
 package import Base
 package import EventSourcing
+package import ReadModels
 
 /// A session's pipeline as dashboards see it: the read model of collection `pipeline` (seed 000).
 package struct PipelineView: Sendable, Hashable {

@@ -1,5 +1,5 @@
 package import Base
-package import EventSourcing
+package import ReadModels
 
 /// Which sessions are asked for; absent criteria match all. Deleted ones are found by their status only.
 package struct SessionFilter: Sendable, Hashable {
@@ -35,67 +35,6 @@ package struct ChunkFilter: Sendable, Hashable {
 
     /// All chunks.
     package init() {}
-}
-
-/// A part of an ordered list.
-package struct Page: Sendable, Hashable {
-    /// The most items in it.
-    package var limit: Int
-    /// Items before it.
-    package var offset: Int
-
-    /// A part from its bounds; negative ones count as 0.
-    package init(limit: Int, offset: Int = 0) {
-        self.limit = max(0, limit)
-        self.offset = max(0, offset)
-    }
-}
-
-/// Sums over all sessions that are not deleted.
-package struct RecordingTotals: Sendable, Hashable {
-    /// Sessions by status; absent where there is none.
-    package var sessions: [SessionStatus: Int] = [:]
-    /// Recorded chunks.
-    package var chunks = 0
-    /// Recorded bytes.
-    package var sizeBytes = 0
-    /// Seconds recorded.
-    package var durationSeconds = 0
-    /// Errors.
-    package var errors = 0
-    /// Sessions whose recording began.
-    package var startedCount = 0
-    /// Bytes of sealed files.
-    package var storedBytes = 0
-    /// Stored chunks.
-    package var storedChunks = 0
-    /// Recorded bytes of the stored chunks.
-    package var storedOriginalBytes = 0
-    /// The codec's output of the stored chunks, in bytes.
-    package var storedPayloadBytes = 0
-    /// What the stages did for all sessions, also for deleted ones; without what they have begun.
-    package var work = WorkTally()
-
-    /// Sums of nothing.
-    package init() {}
-}
-
-/// Why a query has no answer. Never that something does not exist: that is an answer.
-package struct QueryFailure: TransientFailure, Sendable, Hashable, CustomStringConvertible {
-    /// What happened, to what, and where; free of credentials.
-    package var description: String
-    /// Whether no server was reached.
-    package var isUnreachable: Bool
-    /// What has to happen before it has one.
-    package var remedy: Remedy
-    /// Whether a document is not what Reel wrote, and not the server away: the description names it.
-    package var isOfRecord: Bool
-    package init(_ description: String, isUnreachable: Bool, remedy: Remedy, isOfRecord: Bool = false) {
-        self.description = description
-        self.isUnreachable = isUnreachable
-        self.remedy = remedy
-        self.isOfRecord = isOfRecord
-    }
 }
 
 /// What dashboards and the API ask the read models. Calls block and may come from several threads; what

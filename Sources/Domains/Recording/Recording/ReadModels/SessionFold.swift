@@ -1,3 +1,5 @@
+package import ReadModels
+
 /// Everything that is folded from a session's whole history: its session and its pipeline read model,
 /// which always stand at the same version, and the exact sums behind them.
 package struct SessionFold: Sendable, Hashable {

@@ -1,5 +1,6 @@
 package import Base
 package import EventSourcing
+package import ReadModels
 
 /// A session as dashboards see it: the read model of collection `sessions` (seed 000).
 ///

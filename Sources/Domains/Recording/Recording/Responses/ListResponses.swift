@@ -1,3 +1,4 @@
+package import ReadModels
 package import Base
 internal import EventSourcing
 

@@ -1,4 +1,5 @@
 package import Base
+internal import ReadModels
 
 /// What a verification of one session has come to. It never says more than was looked at.
 package enum VerificationOutcome: String, Sendable, CaseIterable {
