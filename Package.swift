@@ -76,11 +76,18 @@ let package = Package(
         // Edge: HTTP, tokens, figures, the command line as such. They know no domain.
         room(.edge, "HTTPServer", ["Base", "Metrics", "Supervision", "CMicrohttpd", "CGnuTLS", "CZlib"]),
         room(.edge, "Access", ["Base", "CCrypto"]),
+        // The frame of an API: who may, how often, records of it, errors, streams of events, health.
+        room(
+            .edge, "APIKit",
+            [
+                "Access", "Base", "Engine", "EventSourcing", "HTTPServer", "Metrics", "ReadModels",
+                "Supervision",
+            ]),
         room(.edge, "Metrics", ["Base"]),
         room(.edge, "Console", ["Base"]),
 
         // The domain of recorded sessions: its model, its work, its API.
-        room(.recording, "Recording", ["Base", "EventSourcing", "ReadModels"]),
+        room(.recording, "Recording", ["Access", "Base", "EventSourcing", "ReadModels"]),
         // What recorded sessions keep in MongoDB beyond their views: queries, wrapped keys, sealed passwords.
         room(
             .recording, "RecordingMongo", ["Base", "EventSourcing", "MongoViews", "ReadModels", "Recording"]),
@@ -100,15 +107,8 @@ let package = Package(
         room(
             .recording, "Gateway",
             [
-                "Base", "Access", "EventSourcing", "HTTPServer", "Intake", "Metrics", "ReadModels",
-                "Recording",
-                "SessionContent", "Supervision", "Vault",
-            ]),
-        // The gateway's followers on the runtime's reader of the log.
-        room(
-            .recording, "GatewayFeed",
-            [
-                "EventSourcing", "Gateway", "HTTPServer", "Engine", "Pipeline", "Recording", "Supervision",
+                "Access", "APIKit", "Base", "Engine", "EventSourcing", "HTTPServer", "Intake", "Metrics",
+                "Pipeline", "ReadModels", "Recording", "SessionContent", "Supervision", "Vault",
             ]),
         // Looks into films, in a process of its own.
         room(
@@ -129,7 +129,7 @@ let package = Package(
                 "SessionContent", "Vault",
                 "Engine", "Pipeline", "MongoViews", "Supervision", "EmbeddedServers", "Console", "Access",
                 "Gateway",
-                "MediaProbe", "GatewayFeed", "HTTPLoad", "HTTPServer", "Intake", "Metrics",
+                "APIKit", "MediaProbe", "HTTPLoad", "HTTPServer", "Intake", "Metrics",
             ],
             path: "Sources/Program/reel", swiftSettings: strict),
 
@@ -149,7 +149,8 @@ let package = Package(
         tests("EventSourcingTests", ["Base", "EventSourcing", "Simulation"]),
         tests(
             "EngineTests", ["Base", "Engine", "EventSourcing", "Simulation", "Supervision", "TestServers"]),
-        tests("RecordingTests", ["Base", "EventSourcing", "ReadModels", "Recording", "Simulation"]),
+        tests(
+            "RecordingTests", ["Access", "Base", "EventSourcing", "ReadModels", "Recording", "Simulation"]),
         tests("RedisLogTests", ["Base", "EventSourcing", "RedisLog", "Simulation", "TestServers"]),
         tests("VaultTests", ["Base", "Simulation", "Vault"]),
         tests(
@@ -177,7 +178,7 @@ let package = Package(
         tests(
             "GatewayTests",
             [
-                "Base", "Access", "EventSourcing", "Gateway", "GatewayFeed", "HTTPServer", "Intake",
+                "APIKit", "Base", "Access", "EventSourcing", "Gateway", "HTTPServer", "Intake",
                 "Metrics", "Engine", "Pipeline", "ReadModels", "Recording", "SessionContent", "Simulation",
                 "Supervision",
                 "Vault",

@@ -7,6 +7,7 @@ import Recording
 import Testing
 
 @testable import Gateway
+import APIKit
 
 /// Knows what it was told.
 private final class ToldVersions: LatestVersions {
@@ -162,7 +163,7 @@ struct AtOnceTests {
 
     @Test("A shelf holds what its limit says, by weight")
     func shelf() {
-        let shelf = Shelf<Int, String>(limit: 20) { $0.utf8.count }
+        let shelf = SharedCache<Int, String>(limit: 20) { $0.utf8.count }
         for key in 0..<100 { shelf[key] = "12345" }
         #expect((0..<100).count { shelf[$0] != nil } <= 4)
         #expect(shelf[99] == "12345")
@@ -204,7 +205,8 @@ struct KnownTokenTests {
         let token = try mint("k").token(
             subject: "ada", roles: ["admin"], lifetimeSeconds: 100, at: clock.now())
         let keys = try KeyFolder(path: folder)
-        let authenticator = TokenAuthenticator(keys, TokenPolicy(leewaySeconds: 5), clock: clock)
+        let authenticator = TokenAuthenticator(
+            keys, TokenPolicy(leewaySeconds: 5), roles: Role.recording, clock: clock)
         #expect(known(token, authenticator, keys) == nil)
         let admission = try authenticator.admission(ofToken: token)
         #expect(admission.subject.id == "ada")

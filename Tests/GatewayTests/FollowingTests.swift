@@ -2,7 +2,6 @@ import Base
 import Engine
 import EventSourcing
 import Gateway
-import GatewayFeed
 import Recording
 import Simulation
 import Supervision
@@ -24,17 +23,18 @@ struct FollowingTests {
         }
         feed.waitUntilReady(stop: StopSignal())
         let record = AuditRecord.historyKey("writer", 1)
-        let following = FeedFollowing(feed)
         /// What a follower is shown until it is enough, or nothing comes for a minute.
-        func shown(_ scope: FollowScope, until isEnough: ([String]) -> Bool) throws -> [String] {
+        func shown(_ filter: LiveFilter, until isEnough: ([String]) -> Bool) throws -> [String] {
             let ready = Monitor(0)
-            let follower = try following.follow(scope, from: .beginning) { ready.update { $0 += 1 } }
+            let follower = try feed.follow(filter, from: .beginning) { ready.update { $0 += 1 } }
             defer { follower.cancel() }
             var (found, seen): ([String], Int) = ([], 0)
             while !isEnough(found) {
-                guard case .events(let events) = follower.take(limit: 100) else { break }
+                guard case .items(let events) = follower.take(limit: 100) else { break }
                 found += events.compactMap { event in
-                    ["secret", "marker"].first { String(decoding: event.json, as: UTF8.self).contains($0) }
+                    ["secret", "marker"].first {
+                        String(decoding: event.event.json, as: UTF8.self).contains($0)
+                    }
                 }
                 guard events.isEmpty else { continue }
                 guard let now = ready.wait(milliseconds: 60_000, for: { $0 > seen ? $0 : nil }) else { break }
@@ -50,10 +50,10 @@ struct FollowingTests {
         #expect(try shown(.everything(includesAudit: false)) { $0.contains("marker") } == ["marker"])
         // Whoever follows the record itself is shown nothing: not by the time that all of it was read for
         // others who began later.
-        let follower = try following.follow(.session(record), from: .beginning, onReady: {})
+        let follower = try feed.follow(.session(record), from: .beginning, onReady: {})
         defer { follower.cancel() }
         for _ in 0..<20 { _ = try shown(.everything(includesAudit: true)) { $0.count == 2 } }
-        guard case .events(let events) = follower.take(limit: 100) else {
+        guard case .items(let events) = follower.take(limit: 100) else {
             return #expect(Bool(false), "it ended")
         }
         #expect(events.isEmpty)

@@ -8,6 +8,7 @@ import Recording
 import Simulation
 import Testing
 import Vault
+import APIKit
 
 @Suite("Pipeline Manager")
 struct PipelineManagerTests {

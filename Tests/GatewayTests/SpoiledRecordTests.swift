@@ -4,6 +4,7 @@ import HTTPServer
 import Recording
 import Testing
 import ReadModels
+import APIKit
 
 /// What the API says of a record that somebody has spoiled.
 @Suite("Spoiled records")
@@ -17,18 +18,18 @@ struct SpoiledRecordTests {
             QueryFailure("reel.sessions: odd", isUnreachable: false, remedy: .none, isOfRecord: true),
         ]
         for failure in failures {
-            let answer = ErrorAnswers.answer(failure)
+            let answer = ErrorAnswers.recording.answer(failure)
             #expect(answer.status == 500, "\(failure)")
             #expect(!answer.headers.contains { $0.name.lowercased() == "retry-after" }, "\(failure)")
         }
-        #expect(ErrorAnswers.answer(failures[0]).message.contains("reel:{p001}:s:a"))
+        #expect(ErrorAnswers.recording.answer(failures[0]).message.contains("reel:{p001}:s:a"))
     }
 
     @Test("a server that is away, and a partition that is halted, stay 503")
     func ofTheServer() {
         for kind in [LogFailure.Kind.unreachable, .timedOut, .lostHistory, .denied] {
             let failure = LogFailure(kind, operation: "load", key: "a", text: "away")
-            #expect(ErrorAnswers.answer(failure).status == 503, "\(kind)")
+            #expect(ErrorAnswers.recording.answer(failure).status == 503, "\(kind)")
         }
     }
 }

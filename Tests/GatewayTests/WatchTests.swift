@@ -8,7 +8,7 @@ import Testing
 import ReadModels
 
 /// Keeps records in memory.
-final class MemoryDesk: AuditDesk {
+final class MemoryDesk: AuditWriter {
     private let kept = Lock<[AuditRecord]>([])
     private let away: Lock<Bool>
 
@@ -50,14 +50,15 @@ final class FewRequests: RateLimiter {
 }
 
 /// Takes passwords, and shows what it was given to the test alone.
-private final class MemoryPasswords: PasswordDesk {
+private final class MemoryPasswords: PasswordWriter {
     private let kept = Lock<[String: [UInt8]]>([:])
 
     func password(of session: String) -> [UInt8]? { kept.withLock { $0[session] } }
 
-    func put(_ password: RDPPassword, ofSession session: String) throws {
+    func put(_ password: RDPPassword, ofSession session: String) throws -> Bool {
         let bytes = password.withBytes { $0 }
         kept.withLock { $0[session] = bytes }
+        return true
     }
 }
 

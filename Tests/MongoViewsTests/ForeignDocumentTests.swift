@@ -10,6 +10,7 @@ import Testing
 @testable import MongoViews
 import ReadModels
 import Engine
+import Access
 
 /// Documents of other people's, and ours that somebody has changed, are left out and named; all others are
 /// shown, and what belongs there is written over them.

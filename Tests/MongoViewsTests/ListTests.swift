@@ -8,6 +8,7 @@ import Testing
 
 @testable import MongoViews
 import ReadModels
+import Access
 
 /// Read models of sessions that were made in bursts: several in one millisecond, over all projects, owners
 /// and states.

@@ -115,21 +115,4 @@ struct RateLimiterTests {
         #expect(limiter.take(rule, by: "b").isAllowed)
         #expect(told.withLock { $0 } == 2)
     }
-
-    @Test("the usual limits are the published ones, and bounds hold")
-    func limits() {
-        var limits = RateLimits()
-        let published: [RateClass: Int] = [
-            .create: 10, .status: 100, .chunks: 1000, .bulk: 5, .update: 50, .delete: 5, .pipeline: 20,
-            .statistics: 60,
-        ]
-        for (kind, limit) in published {
-            #expect(limits.rule(kind) == RateRule(name: kind.rawValue, limit: limit))
-        }
-        limits[.create] = 0
-        #expect(limits[.create] == 1)
-        limits[.create] = 20_000_000
-        #expect(limits[.create] == 10_000_000)
-        #expect(RateClass.create.variable == "REEL_RATE_CREATE")
-    }
 }

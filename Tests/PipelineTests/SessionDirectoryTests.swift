@@ -8,6 +8,7 @@ import TestServers
 import Testing
 
 @testable import Pipeline
+import Access
 
 /// A feed with its directory, running while the test does.
 private final class Running {

@@ -1,5 +1,6 @@
 import Recording
 import Testing
+import Base
 
 private func characters(_ count: Int) -> String { String(repeating: "ä", count: count) }
 private func letters(_ count: Int) -> String { String(repeating: "a", count: count) }

@@ -2,6 +2,7 @@ import Base
 import EventSourcing
 import Recording
 import Testing
+import Access
 
 private typealias Pairs = [(name: String, value: String)]
 

@@ -2,6 +2,7 @@ import EventSourcing
 import Recording
 import Simulation
 import Testing
+import Base
 
 private let id = History.sessionID
 

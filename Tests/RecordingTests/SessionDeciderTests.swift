@@ -1,5 +1,6 @@
 import Recording
 import Testing
+import Base
 
 private let id = History.sessionID
 

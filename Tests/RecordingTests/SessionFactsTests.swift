@@ -3,6 +3,7 @@ import EventSourcing
 import Recording
 import Testing
 import ReadModels
+import Access
 
 private let epoch = Timestamp(milliseconds: 1_700_000_000_000)
 

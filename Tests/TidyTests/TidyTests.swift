@@ -198,7 +198,7 @@ struct BannedCallTests {
     func domainWords() throws {
         // HTTP and TLS have chunks and sessions of their own, and so has libmongoc.
         let rooms = [
-            "Base", "Engine", "EventSourcing", "ReadModels", "Supervision", "RedisLog", "MongoViews",
+            "APIKit", "Base", "Engine", "EventSourcing", "ReadModels", "Supervision", "RedisLog", "MongoViews",
             "Access",
             "Console", "Metrics",
         ]

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Base
 
 /// What became of a file given to the chunk store.
 package enum StoreOutcome: Hashable, Sendable {

@@ -1,4 +1,5 @@
 internal import CSodium
+internal import Base
 
 /// The RDP password of a session as it is kept in a database: encrypted, useless without its
 /// key-encryption key.

@@ -1,3 +1,5 @@
+internal import Base
+
 /// What a file in the spool is called: `<number, eight digits>.<kind>-<lineage>[-<random>]`.
 ///
 /// The lineage is drawn by whoever records the chunk, and what stages make of its bytes carries it on: so all

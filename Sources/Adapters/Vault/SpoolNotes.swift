@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Base
 
 /// Short texts that processes leave for each other in a session's folder of the spool: `.<name>`. They are
 /// whole or not there, outlive the process that wrote them, and go with the folder; a power cut may take

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Base
 
 /// Recorded bytes on their way into the spool, written piece by piece, so that they may be more than memory
 /// holds. What was not committed is removed with its last owner. One thread at a time.

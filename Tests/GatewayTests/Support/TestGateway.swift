@@ -4,7 +4,6 @@ import Base
 import EventSourcing
 import Foundation
 import Gateway
-import GatewayFeed
 import HTTPServer
 import Metrics
 import Pipeline
@@ -14,6 +13,7 @@ import Simulation
 import Supervision
 import Testing
 import Vault
+import APIKit
 
 /// Tokens that are what they say: the token is the subject's name.
 struct NamedTokens: Authenticator {
@@ -96,7 +96,7 @@ final class TestGateway {
         let directory = SessionDirectory(log: log, report: .silent)
         let feed = LiveFeed(log: log, listener: directory, report: .silent)
         if isLive {
-            parts.events = FeedFollowing(feed)
+            parts.feed = feed
             parts.directory = FeedDirectory(directory, feed)
         }
         var settings = GatewaySettings()
@@ -105,25 +105,26 @@ final class TestGateway {
         var server = ServerSettings()
         server.handlerThreads = 4
         server.transferThreads = 2
-        server.speakReel()
+        server.answerErrors(with: .recording)
         let store = log
         let paths = ServicePaths(
             probes: [
                 HealthProbe(.service, "event_log", failed: .unhealthy, message: "it is away") {
                     _ = try store.open().end(of: 0)
                 }
-            ], metrics: MetricsRegistry(), readers: tokens, facts: [("service", "test")],
+            ], metrics: MetricsRegistry(), readers: tokens, permission: .readSystemStatistics,
+            facts: [("service", "test")],
             clock: SystemClock())
         let router = Router(paths.routes + gateway.routes(of: service))
         table = router.table
         self.server = try HTTPServer(server, router)
         let stop = stop
-        threads.append(try OwnThread(name: "intake") { try gateway.runIntake(stop: stop) })
+        for service in gateway.services {
+            threads.append(try OwnThread(name: service.name) { try service.run(stop: stop) })
+        }
         guard isLive else { return }
         threads.append(try OwnThread(name: "live") { try feed.run(stop: stop) })
         threads.append(try OwnThread(name: "directory") { try directory.run(stop: stop) })
-        let tending = StreamTending(gateway)
-        threads.append(try OwnThread(name: "streams") { tending.run(stop: stop) })
         feed.waitUntilReady(stop: stop)
         directory.waitUntilReady(stop: stop)
     }

@@ -1,6 +1,7 @@
 import Base
 import Gateway
 import Recording
+import Access
 
 /// Knows of sessions what it was told.
 final class ToldDirectory: SessionFactsDirectory {

@@ -1,4 +1,6 @@
+package import APIKit
 package import Base
+package import Engine
 package import EventSourcing
 package import Intake
 package import Recording
@@ -24,8 +26,8 @@ package struct GatewayParts: Sendable {
     package var directory: (any SessionFactsDirectory)?
     /// Is told, once for each session, that the read models contradict the log.
     package var onContradiction: @Sendable (String) -> Void = { _ in }
-    /// Who follows the log for those who want its events; nil: nobody, and there are no streams.
-    package var events: (any EventFollowing)?
+    /// Who reads the log for those who follow its events; nil: nobody, and there are no streams.
+    package var feed: LiveFeed?
     /// Who is who.
     package var authenticator: any Authenticator
     /// The sessions' keys.
@@ -39,11 +41,11 @@ package struct GatewayParts: Sendable {
     /// Counts requests; nil: nobody does.
     package var limiter: (any RateLimiter)?
     /// Where records of who did what go; nil: nowhere.
-    package var audit: (any AuditDesk)?
+    package var audit: (any AuditWriter)?
     /// Where such records are read; nil: nowhere.
     package var auditQueries: (any AuditQueries)?
     /// Where the passwords of desktops go; nil: sessions with one are refused.
-    package var passwords: (any PasswordDesk)?
+    package var passwords: (any PasswordWriter)?
     /// The time.
     package var clock: any WallClock
     /// Whether their tag still keeps sessions from being deleted as a case would (`HoldTag`).

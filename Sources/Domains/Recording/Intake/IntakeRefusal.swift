@@ -1,4 +1,5 @@
 package import Recording
+package import Base
 
 /// Why bytes are not taken, beside the rules of the session.
 package enum IntakeRefusal: Error, Sendable, Hashable, CustomStringConvertible {

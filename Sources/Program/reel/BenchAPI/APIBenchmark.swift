@@ -185,7 +185,7 @@ struct APIBenchmark {
 
     private func mint() throws -> String {
         try AdminToken.mint(keys: keys, "reel", "reel").token(
-            subject: "bench", roles: [Recording.Role.admin.rawValue], projects: [],
+            subject: "bench", roles: [Access.Role.admin.rawValue], projects: [],
             lifetimeSeconds: 86_400, at: SystemClock().now())
     }
 

@@ -2,6 +2,8 @@ import Glibc
 import HTTPLoad
 import Recording
 import Supervision
+import APIKit
+import Gateway
 
 /// A server under measurement, as a process of its own; it ends with this object.
 final class BenchServer {
@@ -40,7 +42,7 @@ final class BenchServer {
     convenience init(
         gatewayOf setup: BenchSetup, mongoURL: String, keys: String, connections: Int, roles: [String]
     ) throws {
-        let rates = RateClass.allCases.flatMap {
+        let rates = RateClass.recording.flatMap {
             ["--rate-\($0.rawValue)", "\(RateClass.bounds.upperBound)"]
         }
         try self.init(

@@ -78,7 +78,7 @@ struct LiveBenchmark {
     func run() throws -> Result {
         let keys = "\(setup.place)/tokens"
         let token = try AdminToken.mint(keys: keys, "reel", "reel").token(
-            subject: "bench", roles: [Recording.Role.admin.rawValue], projects: [],
+            subject: "bench", roles: [Access.Role.admin.rawValue], projects: [],
             lifetimeSeconds: 86_400, at: SystemClock().now())
         var result = Result(followers: followers)
         for crowd in Crowd.allCases {

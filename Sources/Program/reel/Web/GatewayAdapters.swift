@@ -35,31 +35,3 @@ final class SharedSessionKeys: SessionKeyAccess, @unchecked Sendable {
         return try body(holder.keys)
     }
 }
-
-/// Looks after the streams that the gateway takes.
-struct IntakeService: Service {
-    let name = "intake"
-    let gateway: Gateway
-
-    func run(stop: StopSignal) throws { try gateway.runIntake(stop: stop) }
-}
-
-/// The gateway's records in the trail.
-struct TrailDesk: AuditDesk {
-    let trail: AuditTrail
-
-    func note(_ record: AuditRecord, traceparent: String) { trail.note(record, traceparent: traceparent) }
-
-    func keep(_ record: AuditRecord, traceparent: String) throws {
-        try trail.keep(record, traceparent: traceparent)
-    }
-}
-
-/// Passwords of desktops, sealed for the recorder.
-struct SealedPasswordDesk: PasswordDesk {
-    let passwords: RDPPasswords
-
-    func put(_ password: RDPPassword, ofSession session: String) throws {
-        try passwords.put(password, ofSession: session)
-    }
-}

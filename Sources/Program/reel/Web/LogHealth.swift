@@ -5,6 +5,7 @@ import Metrics
 import Pipeline
 import Recording
 import RedisLog
+import APIKit
 
 /// How the event log is, for whoever asks for a role's health. What is said holds no secret, and names no
 /// session.

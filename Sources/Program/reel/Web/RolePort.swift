@@ -5,6 +5,8 @@ import Glibc
 import HTTPServer
 import Metrics
 import Supervision
+import APIKit
+import Recording
 
 /// One role's HTTP port.
 struct RolePort: Sendable {
@@ -28,13 +30,13 @@ struct RolePort: Sendable {
         figures(metrics)
         var paths = ServicePaths(
             probes: HealthProbe.all(of: role, in: system), metrics: metrics,
-            readers: plan.isLocal ? nil : authenticator,
+            readers: plan.isLocal ? nil : authenticator, permission: .readSystemStatistics,
             facts: [
                 ("service", system.report.service), ("role", role.rawValue), ("roles", system.choice.text),
                 ("stages", system.choice.stagesText), ("instance", system.instance),
                 ("started_at", system.startedAt.rfc3339), ("version", Program.version),
             ], clock: SystemClock())
-        if role.service != nil { paths.sessions = Self.openSessions(system) }
+        if role.service != nil { paths.counts = ("sessions", Self.openSessions(system)) }
         var settings = Self.settings(role, system, plan)
         settings.metrics = metrics
         let router = Router(paths.routes + routes)
@@ -61,7 +63,7 @@ struct RolePort: Sendable {
         _ role: RoleName, _ system: OpenSystem, _ plan: WebPlan
     ) -> ServerSettings {
         var settings = ServerSettings()
-        settings.speakReel()
+        settings.answerErrors(with: .recording)
         settings.address = plan.address
         settings.port = plan.ports[role] ?? role.usualPort
         settings.connections = plan.connections

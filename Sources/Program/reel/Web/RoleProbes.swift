@@ -5,6 +5,7 @@ import MongoViews
 import Recording
 import RedisLog
 import Vault
+import APIKit
 
 extension HealthProbe {
     /// What the role depends on: nothing can be done without the log; without MongoDB a projector can do
@@ -46,14 +47,14 @@ extension RolePort {
     /// Counts the sessions that are not over, by their status.
     static func openSessions(
         _ system: OpenSystem
-    ) -> @Sendable () throws -> [(status: SessionStatus, count: Int)] {
+    ) -> @Sendable () throws -> [(name: String, count: Int)] {
         let queries = system.views.queries
         return {
             let open: [SessionStatus] = [.created, .starting, .recording, .paused, .stopped, .processing]
             return try open.map { status in
                 var filter = SessionFilter()
                 filter.status = status
-                return (status, try queries.sessionCount(filter))
+                return (status.rawValue, try queries.sessionCount(filter))
             }
         }
     }

@@ -5,6 +5,7 @@ import MongoViews
 import Recording
 import RedisLog
 import RecordingMongo
+import APIKit
 
 /// How the read models and the vault are, for whoever asks for a role's health. What is said holds no secret,
 /// and names no session.

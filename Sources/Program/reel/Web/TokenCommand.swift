@@ -8,8 +8,8 @@ enum TokenCommand: Command {
     private static let subject = Setting(
         "subject", "NAME", .text(upTo: 100), isRequired: true, help: "Whom the token is for")
     private static let roles = Setting(
-        "role", "LIST", .text(upTo: 200), default: Recording.Role.sessionViewer.rawValue,
-        help: "Roles with commas: " + Recording.Role.allCases.map(\.rawValue).joined(separator: ", "))
+        "role", "LIST", .text(upTo: 200), default: Access.Role.sessionViewer.rawValue,
+        help: "Roles with commas: " + Access.Role.recording.map(\.rawValue).joined(separator: ", "))
     private static let projects = Setting(
         "project", "LIST", .text(upTo: 1000), defaultNote: "none",
         help: "Projects that it belongs to, with commas")
@@ -34,7 +34,7 @@ enum TokenCommand: Command {
 
     static func run(_ settings: Settings) throws -> ExitStatus {
         let names = list(try settings.require(roles))
-        let unknown = names.filter { Recording.Role(rawValue: $0) == nil }
+        let unknown = names.filter { !Access.Role.recording.contains(Access.Role($0)) }
         guard unknown.isEmpty, !names.isEmpty else {
             throw UsageError(
                 ["--role: there is no role \(unknown.joined(separator: ", "))"],

@@ -3,7 +3,6 @@ import Base
 import EventSourcing
 import Console
 import Gateway
-import GatewayFeed
 import Glibc
 import HTTPServer
 import Intake
@@ -16,6 +15,7 @@ import RedisLog
 import SessionContent
 import Supervision
 import Vault
+import APIKit
 
 /// The services around a process's HTTP ports: one gateway for all roles that sessions are worked with over.
 struct WebRoles {
@@ -42,17 +42,16 @@ struct WebRoles {
             log: system.log, queries: system.views.queries, authenticator: authenticator,
             keys: SharedSessionKeys(vault), spool: vault.spool, chunks: vault.chunks, clock: SystemClock())
         parts.follower = reading.map { LiveVersions($0.feed) }
-        parts.events = reading.map { FeedFollowing($0.feed) }
+        parts.feed = reading?.feed
         parts.directory = reading.map { FeedDirectory($0.directory, $0.feed) }
         parts.onContradiction = { system.report(.warning, "gateway", $0) }
         parts.diskGuard = system.diskGuard
         parts.limiter = SharedRateLimiter(
             system.log.rateCounter(),
             onFailure: { system.report(.warning, "rates", "limits are counted here alone: \($0)") })
-        parts.audit = TrailDesk(trail: trail)
+        parts.audit = trail
         parts.auditQueries = system.views.queries
-        parts.passwords = SealedPasswordDesk(
-            passwords: RDPPasswords(ring: vault.ring, records: system.vaultDatabase.passwords))
+        parts.passwords = RDPPasswords(ring: vault.ring, records: system.vaultDatabase.passwords)
         let takeover = system.log.holdTagTakeover
         parts.tagCounts = { try !takeover.isDone() }
         var settings = GatewaySettings()
@@ -72,11 +71,8 @@ struct WebRoles {
                     gateway.addFigures(to: metrics)
                 }
             },
-            routes: { $0.service.map(gateway.routes) ?? [] })
-        services =
-            (reading?.services ?? []) + [
-                trail, StreamTending(gateway), IntakeService(gateway: gateway), web,
-            ]
+            routes: { role in role.service.map { gateway.routes(of: $0) } ?? [] })
+        services = (reading?.services ?? []) + [trail] + gateway.services + [web]
     }
 
     /// Figures of the read models, at the port of who makes them; no number while they cannot be asked.
@@ -117,7 +113,7 @@ struct WebRoles {
             )
         }
         let policy = TokenPolicy(issuer: plan.issuer, audience: plan.audience)
-        return TokenAuthenticator(keys, policy, clock: SystemClock())
+        return TokenAuthenticator(keys, policy, roles: Access.Role.recording, clock: SystemClock())
     }
 
     /// The keys of a folder. Roles that sessions are worked with over make one that is missing, for keys to

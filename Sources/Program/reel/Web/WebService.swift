@@ -3,6 +3,7 @@ import Gateway
 import HTTPServer
 import Metrics
 import Supervision
+import APIKit
 
 /// A process's HTTP ports, one for each of its roles. They listen from its creation on, and answer until it
 /// is told to stop.

@@ -4,6 +4,7 @@ import Glibc
 import HTTPServer
 import Recording
 import Supervision
+import APIKit
 
 /// What every process with an HTTP port can be told.
 enum WebSettings {
@@ -62,7 +63,7 @@ enum WebSettings {
     }
 
     /// One setting for each kind of request.
-    static let rates: [(kind: RateClass, setting: Setting<Int>)] = RateClass.allCases.map { kind in
+    static let rates: [(kind: RateClass, setting: Setting<Int>)] = RateClass.recording.map { kind in
         (
             kind,
             Setting(

@@ -1,3 +1,4 @@
+package import Access
 internal import HTTPServer
 package import Recording
 

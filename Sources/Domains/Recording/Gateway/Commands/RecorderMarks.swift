@@ -17,7 +17,7 @@ final class RecorderMarks: @unchecked Sendable {
     private let lifetimeMilliseconds: Int
     private let lock = Lock(())
     private var marks: (any Liveness)?
-    private let beats = Shelf<String, Int64>(limit: 20_000)
+    private let beats = SharedCache<String, Int64>(limit: 20_000)
 
     init(_ log: any EventLog, _ clock: any WallClock, lifetimeMilliseconds: Int) {
         self.log = log

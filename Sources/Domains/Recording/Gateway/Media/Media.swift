@@ -1,3 +1,4 @@
+internal import APIKit
 internal import Base
 internal import EventSourcing
 internal import HTTPServer
@@ -15,48 +16,59 @@ extension DownloadForm {
     }
 }
 
-/// Recorded bytes, checked and opened chunk by chunk while they are sent.
-enum Media {
-    static let endpoints: [Endpoint] = [
-        Endpoint(
-            .get, "/sessions/{id}/media", .readContent, .chunks, .mediaDownload, .content, answer: media)
-    ]
+/// What gives out recorded bytes, checked and opened chunk by chunk while they are sent.
+struct ContentService: Sendable {
+    let service: SessionService
+    let cache: SessionContentCache
+    let streams: ContentStreams
+    let chunks: ChunkStore
+    let keys: any SessionKeyAccess
 
-    private static func media(_ call: Call) throws -> Response {
-        let query = try MediaQuery(call.parameters)
-        call.notes?.note { $0.purpose = query.purpose }
-        let id = try call.sessionID()
-        let contents = try call.content().contents.get()
-        try contents.requireEnd(in: call.core.parts.chunks)
-        return try response(
-            call, contents.chunks, .original,
-            etag: EntityTag("media-\(contents.chunks.count)-\(contents.sizeBytes)"),
-            headers: [Attachment.header(named: "\(id).bin")])
+    /// What the log says of the content of the session in the path, for somebody who may do what is asked.
+    func kept(_ call: Call) throws -> SessionContentCache.Kept {
+        let answer = try service.session(call)
+        guard let kept = try cache.session(try call.sessionID(), atLeast: answer.version) else {
+            throw SessionRejection.notFound
+        }
+        return kept
     }
 
-    static func response(
-        _ call: Call, _ chunks: [SealedChunk], _ form: DownloadForm, etag: EntityTag, headers: [HeaderField]
+    func response(
+        _ chunks: [SealedChunk], _ form: DownloadForm, etag: EntityTag, headers: [HeaderField]
     ) throws -> Response {
-        let core = call.core
         let length = UInt64(chunks.reduce(0) { $0 + form.byteCount($1) })
         return .ranged(
             length: length, type: "application/octet-stream", etag: etag, headers: headers
         ) { range in
-            do { return try ContentStream(core, chunks, form, range) } catch {
-                throw ErrorAnswers.answer(error)
+            do { return try ContentStream(self, chunks, form, range) } catch {
+                throw ErrorAnswers.recording.answer(error)
             }
         }
     }
 }
 
-extension Call {
-    /// What the log says of the content of the session in the path, for somebody who may do what is asked.
-    func content() throws -> SessionContentCache.Kept {
-        let answer = try session()
-        guard let kept = try core.content.session(try sessionID(), atLeast: answer.version) else {
-            throw SessionRejection.notFound
-        }
-        return kept
+/// `/sessions/{id}/media`: all that was recorded.
+struct Media: Sendable {
+    let content: ContentService
+
+    var endpoints: [Endpoint] {
+        [
+            Endpoint(
+                .get, "/sessions/{id}/media", .readContent, .chunks, .mediaDownload, .content,
+                answer: media)
+        ]
+    }
+
+    private func media(_ call: Call) throws -> Response {
+        let query = try MediaQuery(call.parameters)
+        call.notes?.note { $0.purpose = query.purpose }
+        let id = try call.sessionID()
+        let contents = try content.kept(call).contents.get()
+        try contents.requireEnd(in: content.chunks)
+        return try content.response(
+            contents.chunks, .original,
+            etag: EntityTag("media-\(contents.chunks.count)-\(contents.sizeBytes)"),
+            headers: [Attachment.header(named: "\(id).bin")])
     }
 }
 
@@ -87,7 +99,7 @@ final class ContentStreams: Sendable {
 final class ContentStream: ByteStream, @unchecked Sendable {
     private static let pieceBytes = 256 << 10
 
-    private let core: Core
+    private let content: ContentService
     private let chunks: [SealedChunk]
     private let form: DownloadForm
     private let key: SessionKey?
@@ -100,8 +112,10 @@ final class ContentStream: ByteStream, @unchecked Sendable {
     private var isOpen = false
 
     /// Opens the first chunk that is wanted.
-    init(_ core: Core, _ chunks: [SealedChunk], _ form: DownloadForm, _ range: Range<UInt64>) throws {
-        self.core = core
+    init(_ content: ContentService, _ chunks: [SealedChunk], _ form: DownloadForm, _ range: Range<UInt64>)
+        throws
+    {
+        self.content = content
         self.chunks = chunks
         self.form = form
         left = Int(range.count)
@@ -110,8 +124,8 @@ final class ContentStream: ByteStream, @unchecked Sendable {
             skip -= form.byteCount(chunks[place])
             place += 1
         }
-        key = try chunks.first.map { try core.parts.keys.key(ofSession: $0.sessionID) }
-        try core.streamsOfContent.begin()
+        key = try chunks.first.map { try content.keys.key(ofSession: $0.sessionID) }
+        try content.streams.begin()
         isOpen = true
         if left > 0 {
             try open()
@@ -135,7 +149,7 @@ final class ContentStream: ByteStream, @unchecked Sendable {
     func close() {
         guard isOpen else { return }
         isOpen = false
-        core.streamsOfContent.end()
+        content.streams.end()
     }
 
     deinit { close() }
@@ -146,7 +160,7 @@ final class ContentStream: ByteStream, @unchecked Sendable {
         }
         let chunk = chunks[place]
         // A sealed file too: whoever can write log and store can make one that no key opens.
-        try reader.open(chunk, from: core.parts.chunks, key: key, image: image, into: original)
+        try reader.open(chunk, from: content.chunks, key: key, image: image, into: original)
         offset = 0
         place += 1
     }

@@ -37,13 +37,13 @@ final class SessionContentCache: Sendable {
     private static let readersAtOnce = 64
 
     private let store: StorePool
-    private let kept: Shelf<String, Kept>
+    private let kept: SharedCache<String, Kept>
     /// Who reads a session's history; others wait for what he finds.
     private let turns: [Lock<Void>.Holder]
 
     init(_ store: StorePool, bytesKept: Int) {
         self.store = store
-        kept = Shelf(limit: bytesKept) { $0.weight }
+        kept = SharedCache(limit: bytesKept) { $0.weight }
         turns = (0..<Self.readersAtOnce).map { _ in Lock<Void>.Holder() }
     }
 

@@ -1,3 +1,4 @@
+internal import Base
 internal import EventSourcing
 internal import Recording
 internal import ReadModels
@@ -16,7 +17,7 @@ final class ChunkFolds: Sendable {
     }
 
     private let store: StorePool
-    private let kept = Shelf<String, Kept>(limit: bytesKept) { ($0.chunks.count + 1) * bytesPerChunk }
+    private let kept = SharedCache<String, Kept>(limit: bytesKept) { ($0.chunks.count + 1) * bytesPerChunk }
 
     init(_ store: StorePool) { self.store = store }
 

@@ -9,7 +9,7 @@ final class ChunkReads: Sendable {
     private let folds: ChunkFolds
     private let sessions: SessionReads
     private let versions: SessionVersions
-    private let lists: Shelf<String, KeptList>
+    private let lists: SharedCache<String, KeptList>
 
     /// A list as it was answered.
     private struct KeptList: Sendable {
@@ -34,7 +34,7 @@ final class ChunkReads: Sendable {
         folds = ChunkFolds(store)
         self.sessions = sessions
         self.versions = versions
-        lists = Shelf(limit: listBytesKept) { $0.weight }
+        lists = SharedCache(limit: listBytesKept) { $0.weight }
     }
 
     /// The JSON text of a page of a session's chunks.

@@ -12,7 +12,7 @@ final class SessionFolds: Sendable {
     }
 
     private let store: StorePool
-    private let places = Shelf<String, Place>(limit: sessionsKept)
+    private let places = SharedCache<String, Place>(limit: sessionsKept)
 
     init(_ store: StorePool) { self.store = store }
 

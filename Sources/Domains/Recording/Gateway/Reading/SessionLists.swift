@@ -1,6 +1,8 @@
+internal import APIKit
 internal import EventSourcing
 internal import HTTPServer
 internal import Recording
+internal import Access
 
 /// Lists of sessions: found and put in order by the read models, and shown as far as the log's facts allow.
 ///

@@ -1,3 +1,4 @@
+internal import Access
 internal import Base
 internal import EventSourcing
 internal import HTTPServer
@@ -72,7 +73,7 @@ final class SessionReads: Sendable {
     private let access: SessionAccess
     private let folds: SessionFolds
     private let contradictions: Contradictions
-    private let answers: Shelf<String, SessionAnswer>
+    private let answers: SharedCache<String, SessionAnswer>
 
     init(
         _ queries: any RecordingQueries, _ versions: SessionVersions, _ access: SessionAccess,
@@ -83,7 +84,7 @@ final class SessionReads: Sendable {
         self.access = access
         self.folds = folds
         self.contradictions = contradictions
-        answers = Shelf(limit: answersKept)
+        answers = SharedCache(limit: answersKept)
     }
 
     /// The session, ready to be sent; nil when there is none, or no longer.

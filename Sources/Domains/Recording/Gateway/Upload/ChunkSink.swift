@@ -1,3 +1,4 @@
+internal import APIKit
 internal import Base
 internal import EventSourcing
 internal import HTTPServer
@@ -10,24 +11,29 @@ internal import ReadModels
 /// `@unchecked`: a sink's calls come one after the other.
 final class ChunkSink: BodySink, @unchecked Sendable {
     private let call: Call
+    private let uploads: UploadService
+    private let chunks: ChunkReads
     private let session: String
     private let chunk: NumberedChunk
     private let capturedAt: Timestamp
 
     /// Looks at everything that can be known before the bytes.
-    init(_ call: Call, _ upload: ChunkUpload) throws {
+    init(
+        _ call: Call, _ upload: ChunkUpload, _ uploads: UploadService, _ chunks: ChunkReads
+    ) throws {
         self.call = call
+        self.uploads = uploads
+        self.chunks = chunks
         session = upload.chunk.sessionID
         capturedAt = upload.capturedAt
-        try call.state(of: session)
-        let core = call.core
-        if let broken = CaptureTime.violation(upload.capturedAt, now: core.now()) {
+        try uploads.service.state(of: session, call)
+        if let broken = CaptureTime.violation(upload.capturedAt, now: uploads.service.now()) {
             throw RequestFailure.invalid([broken])
         }
-        chunk = try core.intake.openChunk(
+        chunk = try uploads.intake.openChunk(
             upload, length: call.request.contentLength.map { Int(clamping: $0) },
-            key: try core.parts.keys.key(ofSession: session), context: call.context)
-        do { try core.marks.beat(session) } catch {
+            key: try uploads.keys.key(ofSession: session), context: call.context)
+        do { try uploads.marks.beat(session) } catch {
             chunk.breakOff()
             throw error
         }
@@ -36,7 +42,7 @@ final class ChunkSink: BodySink, @unchecked Sendable {
     func write(_ bytes: UnsafeRawBufferPointer) throws {
         try chunk.write(bytes)
         // A slow upload is the sign of life of whoever records.
-        try call.core.marks.beat(session)
+        try uploads.marks.beat(session)
     }
 
     func finish(byteCount: UInt64) throws -> Response {
@@ -49,8 +55,9 @@ final class ChunkSink: BodySink, @unchecked Sendable {
     private func answer(_ outcome: NumberedChunk.Outcome, _ chunk: ChunkEvent.Recorded) throws -> Response {
         let path = "\(call.mount.prefix)/sessions/\(session)/chunks/\(chunk.chunk.chunkID)"
         // Other services have no path for single chunks.
-        let location = call.mount.service == .api ? [HeaderField("Location", path)] : []
-        let remarks = [CaptureTime.remark(capturedAt, now: call.core.now())].compactMap { $0 }
+        let location =
+            call.mount.service == GatewayService.api.rawValue ? [HeaderField("Location", path)] : []
+        let remarks = [CaptureTime.remark(capturedAt, now: uploads.service.now())].compactMap { $0 }
         switch outcome {
         case .held(let number):
             var writer = JSONWriter()
@@ -64,12 +71,12 @@ final class ChunkSink: BodySink, @unchecked Sendable {
             }
             return .json(writer.bytes, status: 202)
         case .present, .recorded:
-            let stamp = EventStamp(time: call.core.now(), sequence: 0, position: .start(of: 0))
+            let stamp = EventStamp(time: uploads.service.now(), sequence: 0, position: .start(of: 0))
             var view = ChunkView(.recorded(chunk), stamp)
             var isNew = true
             if case .present = outcome {
                 isNew = false
-                view = try call.core.chunks.chunk(chunk.chunk.chunkID, of: session, from: call.source) ?? view
+                view = try chunks.chunk(chunk.chunk.chunkID, of: session, from: call.source) ?? view
             }
             var writer = JSONWriter()
             view?.encode(into: &writer, remarks: remarks)

@@ -1,3 +1,4 @@
+internal import APIKit
 internal import Base
 internal import EventSourcing
 internal import HTTPServer
@@ -6,18 +7,18 @@ internal import Recording
 
 /// Takes a piece of a recording's stream, of any length, as a request's body.
 final class StreamSink: BodySink {
-    private let call: Call
+    private let uploads: UploadService
     private let stream: StreamWriter
     /// When the sender says that the first byte was captured.
     private let capturedAt: Timestamp?
 
     /// Looks at everything that can be known before the bytes.
-    init(_ call: Call, _ append: StreamAppend) throws {
-        self.call = call
+    init(_ call: Call, _ append: StreamAppend, _ uploads: UploadService) throws {
+        self.uploads = uploads
         let session = try call.sessionID()
-        try call.state(of: session)
-        let core = call.core
-        if let time = append.capturedAt, let broken = CaptureTime.violation(time, now: core.now()) {
+        try uploads.service.state(of: session, call)
+        if let time = append.capturedAt, let broken = CaptureTime.violation(time, now: uploads.service.now())
+        {
             throw RequestFailure.invalid([broken])
         }
         // Nobody loses a stream to a request that brings nothing.
@@ -28,8 +29,8 @@ final class StreamSink: BodySink {
         order.capturedAt = append.capturedAt
         order.promisedBytes = call.request.contentLength.map { Int(clamping: $0) }
         order.whilePaused = append.refusesWhilePaused ? .refuse : .drop
-        stream = try core.intake.openStream(order, key: try core.parts.keys.key(ofSession: session))
-        do { try core.marks.beat(session) } catch {
+        stream = try uploads.intake.openStream(order, key: try uploads.keys.key(ofSession: session))
+        do { try uploads.marks.beat(session) } catch {
             stream.breakOff()
             throw error
         }
@@ -40,7 +41,7 @@ final class StreamSink: BodySink {
     func write(_ bytes: UnsafeRawBufferPointer) throws {
         try stream.write(bytes)
         // Whoever is paused need not be heard of.
-        if !stream.isHeld { try call.core.marks.beat(stream.session) }
+        if !stream.isHeld { try uploads.marks.beat(stream.session) }
     }
 
     func finish(byteCount: UInt64) throws -> Response {
@@ -50,7 +51,7 @@ final class StreamSink: BodySink {
         }
         let summary = try stream.finish()
         var writer = JSONWriter()
-        let remark = capturedAt.flatMap { CaptureTime.remark($0, now: call.core.now()) }
+        let remark = capturedAt.flatMap { CaptureTime.remark($0, now: uploads.service.now()) }
         writer.object { json in
             json.member("session_id", stream.session)
             json.member("recorded_bytes", summary.recordedBytes)

@@ -1,6 +1,7 @@
 internal import Base
 internal import EventSourcing
 internal import Recording
+internal import Access
 
 /// Facts of many sessions in memory, for any number of threads: each looks at one of its parts at a time.
 final class FactsStore: Sendable {

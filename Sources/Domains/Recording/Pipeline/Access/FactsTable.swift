@@ -1,4 +1,5 @@
 internal import Recording
+internal import Access
 
 /// Whose sessions are, kept once for all sessions of the same owner and project.
 final class SharedOwnership: Sendable {

@@ -3,6 +3,7 @@ package import EventSourcing
 package import Recording
 package import Supervision
 internal import Synchronization
+package import Access
 
 /// The facts of every session that there is, in the memory of a process that follows the log.
 ///

@@ -1,3 +1,4 @@
+package import Access
 internal import Base
 package import EventSourcing
 
@@ -118,6 +119,9 @@ extension SessionFacts: HistoryFact {
 
     /// The types of events that make facts; others change nothing.
     package static let eventTypes: Set<String> = ["SessionCreated", "SessionUpdated", "SessionDeleted"]
+
+    /// Histories of sessions.
+    package static func concerns(_ partitionKey: String) -> Bool { Category.bare.contains(partitionKey) }
 
     /// What an event does. One that was taken in before does nothing.
     /// - Parameter facts: of its session; nil where none are known.

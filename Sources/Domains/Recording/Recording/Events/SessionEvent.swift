@@ -1,4 +1,5 @@
 package import EventSourcing
+package import Base
 
 /// What happens to a session. Schemas: `schemas/events/Session*.v1.json`.
 package enum SessionEvent: Event, Hashable {

@@ -1,4 +1,4 @@
-internal import Base
+package import Base
 internal import EventSourcing
 
 /// Where a recorded desktop is. The password is not part of it: it never enters an event.

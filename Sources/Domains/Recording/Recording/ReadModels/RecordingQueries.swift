@@ -1,3 +1,4 @@
+package import Access
 package import Base
 package import ReadModels
 

@@ -1,3 +1,5 @@
+internal import Base
+
 /// For which case and why recorded bytes or a key are taken out; either may be left out.
 package struct Purpose: Sendable, Hashable {
     /// The case, 1 to 100 characters.

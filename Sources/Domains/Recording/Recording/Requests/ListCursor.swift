@@ -1,4 +1,5 @@
 internal import Base
+internal import Access
 
 /// From where a page of a list goes.
 package enum ListStart: Sendable, Hashable {

@@ -1,3 +1,4 @@
+package import Access
 internal import Base
 internal import EventSourcing
 

@@ -1,4 +1,4 @@
-internal import Base
+package import Base
 
 /// A part of a request with defaults of its own: a configuration, or the metadata.
 package protocol RequestSection: Sendable, Hashable {

@@ -10,37 +10,6 @@ package enum ViewForm: Sendable {
 }
 
 extension JSONWriter {
-    mutating func nullable(_ name: StaticString, _ text: String?) {
-        key(name)
-        if let text { value(text) } else { null() }
-    }
-
-    mutating func nullable(_ name: StaticString, _ time: Timestamp?) {
-        key(name)
-        if let time { value(time) } else { null() }
-    }
-
-    mutating func nullable(_ name: StaticString, _ number: Double?) {
-        key(name)
-        if let number { value(number) } else { null() }
-    }
-
-    mutating func nullable(_ name: StaticString, _ number: Int?) {
-        key(name)
-        if let number { value(number) } else { null() }
-    }
-
-    mutating func nullable(_ name: StaticString, _ flag: Bool?) {
-        key(name)
-        if let flag { value(flag) } else { null() }
-    }
-
-    /// A member with an object, null when there is none.
-    mutating func nullable(_ name: StaticString, object body: ((inout JSONWriter) -> Void)?) {
-        key(name)
-        if let body { object(body) } else { null() }
-    }
-
     fileprivate mutating func end(
         updatedAt: Timestamp, version: UInt64, position: LogPosition
     ) {

@@ -1,4 +1,4 @@
-internal import Base
+package import Base
 
 // The rules of a session's chunks: one after the other, told apart by number, id and content.
 

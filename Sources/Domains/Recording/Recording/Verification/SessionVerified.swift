@@ -1,4 +1,4 @@
-internal import Base
+package import Base
 internal import EventSourcing
 
 extension SessionEvent {

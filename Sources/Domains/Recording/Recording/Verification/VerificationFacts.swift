@@ -72,7 +72,7 @@ extension VerificationFacts: HistoryFact {
     }
 
     /// Records of the audit trail are no sessions.
-    package static func concerns(_ partitionKey: String) -> Bool { !AuditRecord.isHistory(partitionKey) }
+    package static func concerns(_ partitionKey: String) -> Bool { Category.bare.contains(partitionKey) }
 
     /// Faulty ones stand in an index of their own, too.
     package func belongs(in index: String) -> Bool { isFaulty }

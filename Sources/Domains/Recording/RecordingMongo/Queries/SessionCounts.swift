@@ -3,6 +3,7 @@ internal import EventSourcing
 internal import MongoViews
 package import ReadModels
 package import Recording
+internal import Access
 
 // How many sessions a filter matches. What has no criterion but the status stands in the kept sums; the rest
 // is counted by the keys of one index of `folds` alone, in which everything stands that is asked about, so

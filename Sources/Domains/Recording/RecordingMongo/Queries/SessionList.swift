@@ -1,6 +1,7 @@
 internal import MongoViews
 internal import ReadModels
 internal import Recording
+internal import Access
 
 /// What a filter means to the database: the collection, the conditions and the index.
 struct SessionList {

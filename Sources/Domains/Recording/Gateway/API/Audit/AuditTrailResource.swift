@@ -1,17 +1,20 @@
+internal import APIKit
 internal import Base
 internal import EventSourcing
 internal import HTTPServer
 internal import Recording
 
 /// `/audit`: who did what to which session, when.
-enum AuditTrailResource {
-    static let endpoints: [Endpoint] = [
-        Endpoint(.get, "/audit", .readAudit, .status, .auditRead, .noted, answer: list)
-    ]
+struct AuditTrailResource: Sendable {
+    let queries: (any AuditQueries)?
 
-    private static func list(_ call: Call) throws -> Response {
+    var endpoints: [Endpoint] {
+        [Endpoint(.get, "/audit", .readAudit, .status, .auditRead, .noted, answer: list)]
+    }
+
+    private func list(_ call: Call) throws -> Response {
         let query = try AuditListQuery(call.parameters)
-        guard let queries = call.core.parts.auditQueries else {
+        guard let queries else {
             throw ErrorInfo(.dependencyUnavailable, "this server keeps no records of who did what")
         }
         let page = try queries.records(query.filter, after: query.cursor, limit: query.limit)

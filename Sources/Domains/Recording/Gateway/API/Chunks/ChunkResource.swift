@@ -1,3 +1,4 @@
+internal import APIKit
 internal import Base
 internal import EventSourcing
 internal import HTTPServer
@@ -6,14 +7,21 @@ internal import SessionContent
 internal import Vault
 
 /// `/sessions/{id}/chunks`, and single chunks.
-enum ChunkResource {
-    static func endpoints(_ settings: GatewaySettings) -> [Endpoint] {
+struct ChunkResource: Sendable {
+    let service: SessionService
+    let content: ContentService
+    let uploads: UploadService
+    let chunks: ChunkReads
+    /// Largest chunk that may be uploaded, in bytes.
+    let chunkBytes: Int
+
+    var endpoints: [Endpoint] {
         let chunk = "/sessions/{id}/chunks/{chunk_id}"
         return [
             Endpoint(
                 .get, "/sessions/{id}/chunks", .readChunks, .chunks, .chunkList, atOnce: keptList,
                 answer: list),
-            upload(at: "/sessions/{id}/chunks", settings),
+            upload(at: "/sessions/{id}/chunks"),
             Endpoint(.get, chunk, .readChunks, .chunks, .chunkRead, answer: read),
             Endpoint(
                 .get, chunk + "/download", .readSealed, .chunks, .chunkDownload, .content, answer: download),
@@ -22,39 +30,41 @@ enum ChunkResource {
     }
 
     /// Takes one chunk as the body of a `POST`.
-    static func upload(at path: String, _ settings: GatewaySettings) -> Endpoint {
+    func upload(at path: String) -> Endpoint {
         Endpoint(
-            upload: path, .uploadChunk, .chunks, .chunkUpload, atMost: UInt64(settings.chunkBytes)
+            upload: path, .uploadChunk, .chunks, .chunkUpload, atMost: UInt64(chunkBytes)
         ) { call in
-            try ChunkSink(call, try ChunkUpload(call.uploadParameters(), ofSession: try call.sessionID()))
+            try ChunkSink(
+                call, try ChunkUpload(call.uploadParameters(), ofSession: try call.sessionID()), uploads,
+                chunks)
         }
     }
 
-    static func list(_ call: Call) throws -> Response {
+    func list(_ call: Call) throws -> Response {
         let session = try call.sessionID()
         let query = try ChunkListQuery(call.parameters, ofSession: session)
-        _ = try call.session()
-        return .json(try call.core.chunks.listAnswer(of: session, query, call.parameters, from: call.source))
+        try service.session(call)
+        return .json(try chunks.listAnswer(of: session, query, call.parameters, from: call.source))
     }
 
     /// What was answered before to the same question was a good question.
-    private static func keptList(_ call: Call) throws -> Response? {
-        guard try call.keptSession() != nil else { return nil }
-        return call.core.chunks.keptList(of: try call.sessionID(), call.parameters, from: call.source).map {
+    private func keptList(_ call: Call) throws -> Response? {
+        guard try service.keptSession(call) != nil else { return nil }
+        return chunks.keptList(of: try call.sessionID(), call.parameters, from: call.source).map {
             .json($0)
         }
     }
 
-    private static func read(_ call: Call) throws -> Response {
+    private func read(_ call: Call) throws -> Response {
         try call.requireNoParameters()
-        let chunk = try call.chunk()
+        let chunk = try chunk(call)
         var writer = JSONWriter()
         chunk.encode(into: &writer)
         return .json(writer.bytes, etag: EntityTag("\(chunk.version)"))
     }
 
     /// The bytes as they were recorded, or the sealed file, which is of no use without the key.
-    private static func download(_ call: Call) throws -> Response {
+    private func download(_ call: Call) throws -> Response {
         let query = try ChunkDownloadQuery(call.parameters)
         let form = query.form
         call.notes?.note { notes in
@@ -62,27 +72,39 @@ enum ChunkResource {
             notes.details["form"] = form.rawValue
         }
         let id = call.identifier("chunk_id") ?? ""
-        let content = try call.content()
-        if form == .original { try call.require(try call.session().ownership, for: .readContent) }
-        guard let chunk = try content.history.chunk(id) else {
+        let found = try content.kept(call)
+        if form == .original { try call.require(try service.session(call).ownership, for: .readContent) }
+        guard let chunk = try found.history.chunk(id) else {
             throw ErrorInfo(.chunkNotFound, "the session has no such chunk")
         }
         let name = form == .original ? "\(id).bin" : "\(id).reel"
         let tag = form == .original ? "original-\(chunk.merkleHash)" : chunk.merkleHash.hex
-        return try Media.response(
-            call, [chunk], form, etag: EntityTag(tag), headers: [Attachment.header(named: name)])
+        return try content.response(
+            [chunk], form, etag: EntityTag(tag), headers: [Attachment.header(named: name)])
     }
 
-    private static func proof(_ call: Call) throws -> Response {
+    private func proof(_ call: Call) throws -> Response {
         try call.requireNoParameters()
         let id = call.identifier("chunk_id")
-        guard let proof = try call.content().tree().proof(where: { $0.chunkID == id }) else {
+        guard let proof = try content.kept(call).tree().proof(where: { $0.chunkID == id }) else {
             throw ErrorInfo(.chunkNotFound, "the session has no such chunk")
         }
         var writer = JSONWriter()
         proof.encode(into: &writer)
         return .json(
             writer.bytes, etag: EntityTag("proof-\(proof.root.hex)-\(proof.inclusion.leafIndex)"))
+    }
+
+    /// The chunk in the path, for somebody who may do what is asked with its session.
+    private func chunk(_ call: Call) throws -> ChunkView {
+        let session = try call.sessionID()
+        try service.session(call)
+        guard let id = call.identifier("chunk_id"),
+            let chunk = try chunks.chunk(id, of: session, from: call.source)
+        else {
+            throw ErrorInfo(.chunkNotFound, "the session has no such chunk")
+        }
+        return chunk
     }
 }
 
@@ -95,18 +117,6 @@ enum Attachment {
 }
 
 extension Call {
-    /// The chunk in the path, for somebody who may do what is asked with its session.
-    func chunk() throws -> ChunkView {
-        let session = try sessionID()
-        _ = try self.session()
-        guard let id = identifier("chunk_id"),
-            let chunk = try core.chunks.chunk(id, of: session, from: source)
-        else {
-            throw ErrorInfo(.chunkNotFound, "the session has no such chunk")
-        }
-        return chunk
-    }
-
     /// What an uploader says: the query, and the digest in `Content-Digest` (RFC 9530) where it stands there.
     func uploadParameters() throws -> [(name: String, value: String)] {
         var items = parameters

@@ -1,58 +1,68 @@
+internal import APIKit
+internal import Engine
 internal import Base
 internal import EventSourcing
 internal import HTTPServer
 internal import Recording
+internal import Access
 
 /// `/sessions/{id}/events` and `/events`: what has happened, as pages in JSON, or as it happens.
-enum EventsResource {
-    static let endpoints: [Endpoint] = [
-        Endpoint(.get, "/sessions/{id}/events", .readEvents, .status, .eventsRead, answer: session),
-        // What goes by may hold the audit trail, and whoever reads that leaves a record in it.
-        Endpoint(.get, "/events", .readAllEvents, .status, .eventsRead, .noted, answer: everything),
-    ]
+struct EventsResource: Sendable {
+    let service: SessionService
+    let store: StorePool
+    let versions: SessionVersions
+    /// Who reads the log for those who follow its events; nil: nobody.
+    let feed: LiveFeed?
+    let streams: LiveStreams
 
-    private static func session(_ call: Call) throws -> Response {
+    var endpoints: [Endpoint] {
+        [
+            Endpoint(.get, "/sessions/{id}/events", .readEvents, .status, .eventsRead, answer: session),
+            // What goes by may hold the audit trail, and whoever reads that leaves a record in it.
+            Endpoint(.get, "/events", .readAllEvents, .status, .eventsRead, .noted, answer: everything),
+        ]
+    }
+
+    private func session(_ call: Call) throws -> Response {
         let query = try EventsQuery(call.request)
-        var answer = try call.session()
+        var answer = try service.session(call)
         let id = try call.sessionID()
         var after: UInt64?
         if case .after(let place) = query.start {
-            guard let sequence = sequence(place) else { throw query.unknownPlace }
+            guard let sequence = Self.sequence(place) else { throw query.unknownPlace }
             if sequence > answer.version {
                 // Others may be ahead of what is known here: of the place, and of who may read behind it.
-                let version = try call.core.store.version(of: id)
+                let version = try store.version(of: id)
                 guard sequence <= version else { throw query.unknownPlace }
-                call.core.versions.note(version, of: id)
-                answer = try call.session()
+                versions.note(version, of: id)
+                answer = try service.session(call)
             }
             after = sequence
         }
-        if query.isStream { return try stream(call, query, .session(id), admittedAt: answer.decidedAt) }
-        let entries = try call.core.store.entries(of: id, after: after ?? 0, limit: query.limit).entries
+        if query.isStream {
+            return try stream(call, query, .session(id), admittedAt: answer.decidedAt)
+        }
+        let entries = try store.entries(of: id, after: after ?? 0, limit: query.limit).entries
         let holes = entries.compactMap { if case .unreadable(let hole) = $0 { hole } else { nil } }
         let events = entries.compactMap(\.event)
-        return list(
+        return Self.list(
             call.subject.may(.readHolds)
                 ? events : events.filter { !SessionEvent.holdTypeNames.contains($0.type) }, holes,
             next: String(entries.last?.sequence ?? after ?? 0),
             hasMore: entries.count == query.limit)
     }
 
-    private static func everything(_ call: Call) throws -> Response {
-        guard call.subject.may(.readAllEvents) else {
-            throw ErrorInfo(.notAllowed, "your role does not allow \(Operation.readAllEvents.rawValue)")
-        }
+    private func everything(_ call: Call) throws -> Response {
+        try call.requireAll()
         let query = try EventsQuery(call.request)
-        let includesAudit = call.subject.may(.readAudit)
-        if query.isStream {
-            return try stream(call, query, .everything(includesAudit: includesAudit), admittedAt: nil)
-        }
+        let filter = LiveFilter.everything(includesAudit: call.subject.may(.readAudit))
+        if query.isStream { return try stream(call, query, filter, admittedAt: nil) }
         var after: String?
         if case .after(let place) = query.start { after = place }
-        let page = try following(call).page(
-            after: after, limit: query.limit, includesAudit: includesAudit, from: call.core.store)
+        _ = try following()
+        let page = try LiveHistory.page(after: after, limit: query.limit, filter: filter, from: store)
         guard let page else { throw query.unknownPlace }
-        return list(page.events, page.unreadable, next: page.place, hasMore: page.hasMore)
+        return Self.list(page.events, page.unreadable, next: page.place, hasMore: page.hasMore)
     }
 
     /// A sequence as it was given out; nil for anything else.
@@ -80,17 +90,17 @@ enum EventsResource {
         return .json(writer.bytes, headers: [HeaderField("Cache-Control", "no-store")])
     }
 
-    private static func following(_ call: Call) throws -> any EventFollowing {
-        guard let events = call.core.parts.events else {
+    private func following() throws -> LiveFeed {
+        guard let feed else {
             throw ErrorInfo(.dependencyUnavailable, "this server does not follow the log")
         }
-        return events
+        return feed
     }
 
-    private static func stream(
-        _ call: Call, _ query: EventsQuery, _ scope: FollowScope, admittedAt: UInt64?
+    private func stream(
+        _ call: Call, _ query: EventsQuery, _ filter: LiveFilter, admittedAt: UInt64?
     ) throws -> Response {
-        let following = try following(call)
+        let feed = try following()
         let headers = [HeaderField("Cache-Control", "no-store"), HeaderField("X-Accel-Buffering", "no")]
         guard call.request.method == "GET" else {
             // Nobody reads what would be sent to a HEAD.
@@ -98,13 +108,13 @@ enum EventsResource {
             nothing.finish()
             return .events(nothing, headers: headers)
         }
-        let watch = StreamWatch(subject: call.subject, expires: call.expires, admittedAt: admittedAt)
-        do throws(FollowRefusal) {
-            let stream = try call.core.streams.open(following, scope, from: query.start, watch)
+        let watch = SessionWatch(subject: call.subject, expires: call.expires, admittedAt: admittedAt)
+        do throws(LiveRefusal) {
+            let stream = try streams.open(feed, filter, from: query.start, watch)
             return .events(stream, headers: headers)
         } catch {
             switch error {
-            case .unknownPlace: throw query.unknownPlace
+            case .unknownID: throw query.unknownPlace
             case .tooMany:
                 throw ErrorInfo(.dependencyUnavailable, "as many follow events as may", retryAfter: 5)
             case .unavailable:
@@ -119,7 +129,7 @@ struct EventsQuery {
     /// Whether they are wanted as they happen.
     let isStream: Bool
     /// From where on.
-    var start = FollowStart.beginning
+    var start = LiveStart.beginning
     /// The most events on a page.
     var limit = 100
     /// Where the place stood that was given.

@@ -1,5 +1,6 @@
 internal import Base
 internal import Recording
+internal import APIKit
 
 /// What operators are told of how a process is configured. No address and no path: they may hold secrets.
 struct ConfigurationAnswer {
@@ -30,7 +31,7 @@ struct ConfigurationAnswer {
             json.key("stages")
             json.array { list in encodeStages(into: &list) }
             json.member("limits_per_minute") { json in
-                for kind in RateClass.allCases {
+                for kind in RateClass.recording {
                     json.key(dynamic: kind.rawValue)
                     json.value(settings.rates[kind])
                 }

@@ -1,3 +1,5 @@
+internal import APIKit
+internal import Access
 internal import Base
 internal import EventSourcing
 internal import HTTPServer
@@ -6,69 +8,76 @@ internal import Recording
 internal import Vault
 
 /// `/sessions`: all of them.
-enum SessionCollection {
-    static let endpoints: [Endpoint] = [
-        Endpoint(
-            .post, "/sessions", .createSession, .create, .sessionCreate, .command, takesJSON: true,
-            answer: create),
-        Endpoint(.get, "/sessions", .readSession, .status, .sessionList, answer: list),
-    ]
+struct SessionCollection: Sendable {
+    let service: SessionService
+    let intake: ChunkIntake
+    let passwords: (any PasswordWriter)?
+    let lists: SessionLists
+    let chunkBytes: Int
 
-    private static func create(_ call: Call) throws -> Response {
+    var endpoints: [Endpoint] {
+        [
+            Endpoint(
+                .post, "/sessions", .createSession, .create, .sessionCreate, .command, takesJSON: true,
+                answer: create),
+            Endpoint(.get, "/sessions", .readSession, .status, .sessionList, answer: list),
+        ]
+    }
+
+    private func create(_ call: Call) throws -> Response {
         let id = try make(try CreateSessionRequest(json: call.request.body), call)
-        return try call.present(
-            id, status: 201, headers: [HeaderField("Location", "\(call.mount.prefix)/sessions/\(id)")])
+        return try service.present(
+            id, call, status: 201, headers: [HeaderField("Location", "\(call.mount.prefix)/sessions/\(id)")])
     }
 
     /// Makes a session for somebody who may; its id.
-    static func make(_ request: CreateSessionRequest, _ call: Call) throws -> String {
-        let core = call.core
-        let id = request.sessionID ?? "sess-\(ULID.make(at: core.now()))"
+    func make(_ request: CreateSessionRequest, _ call: Call) throws -> String {
+        let id = request.sessionID ?? "sess-\(ULID.make(at: service.now()))"
         let creation = creation(request, call, id: id)
         guard call.subject.mayCreate(Ownership(creation.metadata)) else {
             throw ErrorInfo(
                 .notAllowed,
                 "you may only make sessions that you own, in a project that you belong to or in none")
         }
-        try core.intake.requireReserve()
-        if request.password != nil, core.parts.passwords == nil {
+        try intake.requireReserve()
+        if request.password != nil, passwords == nil {
             throw RequestFailure.invalid([Violation("rdp_config.password", "cannot be kept by this server")])
         }
-        let outcome = try core.desk.carryOut(
+        let outcome = try service.commands.carryOut(
             [.create(creation)], on: id, mark: "\(id)/create", context: call.context,
             isNew: request.sessionID == nil)
-        call.notes?.note { $0.sessionSequence = outcome.version }
-        try core.reads.adopt(outcome.events)
+        call.notes?.note { $0.sequence = outcome.version }
+        try service.reads.adopt(outcome.events)
         // After the session is there, so that nobody replaces the password of another's; whoever is told of a
         // failure here deletes the session and makes another.
-        try keepPassword(request, call, id: id)
+        try keepPassword(request, id: id)
         return id
     }
 
     /// The session that a request of this subject makes.
-    static func creation(
+    func creation(
         _ request: CreateSessionRequest, _ call: Call, id: String
     ) -> SessionEvent.Created {
         request.creation(
             sessionID: id, owner: call.subject.id,
-            capture: CaptureConfig(source: .stream, chunkSizeBytes: call.core.settings.chunkBytes))
+            capture: CaptureConfig(source: .stream, chunkSizeBytes: chunkBytes))
     }
 
     /// Keeps the password that a request has.
-    static func keepPassword(_ request: CreateSessionRequest, _ call: Call, id: String) throws {
-        if let password = request.password { try call.core.parts.passwords?.put(password, ofSession: id) }
+    func keepPassword(_ request: CreateSessionRequest, id: String) throws {
+        if let password = request.password { _ = try passwords?.put(password, ofSession: id) }
     }
 
     /// The page that the request asks for.
-    static func page(_ call: Call) throws -> SessionListResponse {
+    func page(_ call: Call) throws -> SessionListResponse {
         let query = try SessionListQuery(call.parameters, seenBy: call.subject.audience)
         if query.filter.isHeld != nil || query.filter.caseName != nil, !call.subject.may(.readHolds) {
-            throw ErrorInfo(.notAllowed, "your role does not allow \(Operation.readHolds.rawValue)")
+            throw ErrorInfo(.notAllowed, "your role does not allow \(Permission.readHolds)")
         }
-        return try call.core.lists.page(query.filter, limit: query.limit, from: query.start)
+        return try lists.page(query.filter, limit: query.limit, from: query.start)
     }
 
-    private static func list(_ call: Call) throws -> Response {
+    private func list(_ call: Call) throws -> Response {
         let list = try page(call)
         var writer = JSONWriter(reserving: 1024 * (list.sessions.count + 1))
         list.encode(into: &writer, showsHolds: call.subject.may(.readHolds))

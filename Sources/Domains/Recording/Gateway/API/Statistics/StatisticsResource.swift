@@ -1,3 +1,4 @@
+internal import APIKit
 internal import Base
 internal import EventSourcing
 internal import HTTPServer
@@ -5,19 +6,26 @@ internal import Recording
 internal import Vault
 
 /// `/sessions/{id}/statistics`, and `/statistics` of the whole system.
-enum StatisticsResource {
-    static let endpoints: [Endpoint] = [
-        Endpoint(
-            .get, "/sessions/{id}/statistics", .readStatistics, .statistics, .statisticsRead,
-            answer: session),
-        Endpoint(
-            .get, "/statistics", .readSystemStatistics, .statistics, .statisticsRead, answer: system),
-    ]
+struct StatisticsResource: Sendable {
+    let service: SessionService
+    let totals: Totals
+    /// Folder of the sealed files.
+    let chunkStore: String
 
-    private static func session(_ call: Call) throws -> Response {
+    var endpoints: [Endpoint] {
+        [
+            Endpoint(
+                .get, "/sessions/{id}/statistics", .readStatistics, .statistics, .statisticsRead,
+                answer: session),
+            Endpoint(
+                .get, "/statistics", .readSystemStatistics, .statistics, .statisticsRead, answer: system),
+        ]
+    }
+
+    private func session(_ call: Call) throws -> Response {
         try call.requireNoParameters()
-        _ = try call.session()
-        guard let statistics = try call.core.reads.statistics(try call.sessionID(), from: call.source)
+        try service.session(call)
+        guard let statistics = try service.reads.statistics(try call.sessionID(), from: call.source)
         else {
             throw SessionRejection.notFound
         }
@@ -26,10 +34,10 @@ enum StatisticsResource {
         return .json(writer.bytes)
     }
 
-    private static func system(_ call: Call) throws -> Response {
+    private func system(_ call: Call) throws -> Response {
         try call.requireNoParameters()
-        let totals = try call.core.totals.now(call.core)
-        let space = try DiskSpace.of(call.core.parts.chunks.root)
+        let totals = try totals.now()
+        let space = try DiskSpace.of(chunkStore)
         var writer = JSONWriter(reserving: 2048)
         SystemStatisticsResponse(
             totals,
@@ -46,11 +54,19 @@ final class Totals: Sendable {
 
     private let kept = Lock<(totals: RecordingTotals, madeAt: Int64)?>(nil)
 
-    func now(_ core: Core) throws -> RecordingTotals {
+    private let queries: any RecordingQueries
+    private let clock: any WallClock
+
+    init(_ queries: any RecordingQueries, _ clock: any WallClock) {
+        self.queries = queries
+        self.clock = clock
+    }
+
+    func now() throws -> RecordingTotals {
         try kept.withLock { kept in
-            let now = core.now().milliseconds
+            let now = clock.now().milliseconds
             if let kept, abs(now - kept.madeAt) < Self.lifetimeMilliseconds { return kept.totals }
-            let totals = try core.queries.totals()
+            let totals = try queries.totals()
             kept = (totals, now)
             return totals
         }

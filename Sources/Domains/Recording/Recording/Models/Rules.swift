@@ -1,21 +1,6 @@
 internal import Base
 internal import EventSourcing
 
-/// One rule that one field breaks.
-package struct Violation: Sendable, Hashable, CustomStringConvertible {
-    /// Path of the field: `recording_config.frame_rate`.
-    package var field: String
-    /// The rule: `must be between 1 and 120`.
-    package var rule: String
-    package init(_ field: String, _ rule: String) {
-        self.field = field
-        self.rule = rule
-    }
-
-    /// `field rule`.
-    package var description: String { "\(field) \(rule)" }
-}
-
 /// Gathers every violation of a model, not the first alone.
 struct Rules {
     private(set) var violations: [Violation] = []
@@ -59,22 +44,5 @@ struct Rules {
 
     mutating func require(_ field: String, _ holds: Bool, _ rule: String) {
         if !holds { violations.append(Violation(prefix + field, rule)) }
-    }
-}
-
-/// What an id from outside may look like: `^[a-zA-Z0-9_-]+$`, 1 to 100 characters.
-package enum Identifier {
-    static let rule = "must have 1 to 100 letters, digits, hyphens and underscores"
-
-    /// Whether `text` may be an id.
-    package static func isValid(_ text: String) -> Bool {
-        (1...100).contains(text.utf8.count) && text.utf8.allSatisfy(isAllowed)
-    }
-
-    private static func isAllowed(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x5F: true
-        default: false
-        }
     }
 }

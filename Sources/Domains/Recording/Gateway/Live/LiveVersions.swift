@@ -1,5 +1,4 @@
 package import Engine
-internal import Gateway
 internal import Pipeline
 
 /// How far each session has come, as far as the process's one reader of the log knows.

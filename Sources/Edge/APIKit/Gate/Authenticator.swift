@@ -1,7 +1,6 @@
 package import Base
 package import Access
 internal import HTTPServer
-package import Recording
 
 /// Finds out who sends a request. Runs on the threads of handlers and must not block for long.
 package protocol Authenticator: Sendable {
@@ -62,7 +61,8 @@ package struct TokenAuthenticator: Authenticator {
     private let verifier: TokenVerifier?
     private let leewayMilliseconds: Int64
     private let clock: any WallClock
-    private let known = Shelf<TokenDigest, Known>(limit: 10_000)
+    private let roles: Set<Role>
+    private let known = SharedCache<TokenDigest, Known>(limit: 10_000)
 
     /// What a token that was checked says.
     private struct Known: Sendable {
@@ -72,9 +72,12 @@ package struct TokenAuthenticator: Authenticator {
         let checked: Timestamp
     }
 
-    /// - Parameter keys: nil: nobody is let in.
-    package init(_ keys: KeyFolder?, _ policy: TokenPolicy, clock: any WallClock) {
+    /// - Parameters:
+    ///   - keys: nil: nobody is let in.
+    ///   - roles: those that there are.
+    package init(_ keys: KeyFolder?, _ policy: TokenPolicy, roles: [Role], clock: any WallClock) {
         self.keys = keys
+        self.roles = Set(roles)
         self.clock = clock
         leewayMilliseconds = policy.leewaySeconds *| 1000
         verifier = keys.map { TokenVerifier($0, policy) }
@@ -114,7 +117,7 @@ package struct TokenAuthenticator: Authenticator {
     ) throws(TokenRefusal) -> Admission {
         let claims = try verifier.verify(token, at: now)
         let subject = Subject(
-            id: claims.subject, roles: Set(claims.roles.compactMap(Role.init(rawValue:))),
+            id: claims.subject, roles: roles.intersection(claims.roles.map { Role($0) }),
             projects: Set(claims.projects))
         return Admission(
             subject: subject,

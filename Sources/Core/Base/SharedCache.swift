@@ -1,10 +1,8 @@
-internal import Base
-
 /// Values by key, of which the ones that were not used for longest go when there are too many.
 ///
 /// Two generations in place of a list: what is used moves to the young one, and when that is full the old
 /// one goes. So between half of the limit and all of it is kept, and nothing is sorted.
-final class Shelf<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+package final class SharedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private struct State {
         var young: [Key: Value] = [:]
         var old: [Key: Value] = [:]
@@ -16,13 +14,14 @@ final class Shelf<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private let weight: @Sendable (Value) -> Int
     private let state = Lock(State())
 
-    /// A shelf for values that weigh `limit` together at most; by default each weighs 1.
-    init(limit: Int, weight: @escaping @Sendable (Value) -> Int = { _ in 1 }) {
+    /// A cache for values that weigh `limit` together at most; by default each weighs 1.
+    package init(limit: Int, weight: @escaping @Sendable (Value) -> Int = { _ in 1 }) {
         half = max(1, limit / 2)
         self.weight = weight
     }
 
-    subscript(key: Key) -> Value? {
+    /// The value of a key; nil where there is none.
+    package subscript(key: Key) -> Value? {
         get {
             state.withLock { state in
                 if let value = state.young[key] { return value }
@@ -44,7 +43,7 @@ final class Shelf<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     }
 
     /// The value of a key, made where there is none.
-    func value(of key: Key, orMake make: () -> Value) -> Value {
+    package func value(of key: Key, orMake make: () -> Value) -> Value {
         state.withLock { state in
             if let value = state.young[key] { return value }
             let value = state.old.removeValue(forKey: key) ?? make()

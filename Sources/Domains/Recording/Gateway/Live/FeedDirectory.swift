@@ -1,5 +1,5 @@
+package import Access
 package import Engine
-internal import Gateway
 package import Pipeline
 package import Recording
 

@@ -1,11 +1,29 @@
-internal import Base
+package import Base
+package import Engine
 internal import EventSourcing
-internal import HTTPServer
-internal import Recording
+package import HTTPServer
+package import Supervision
 
 /// All streams of events that are open. They cost no thread: events are sent on by the thread that has read
 /// them, and what waits for time to pass is looked after by `tend`.
-final class LiveStreams: Sendable {
+package final class LiveStreams: Service {
+    private static let everyMilliseconds = 50
+
+    /// Name of the service that looks after them.
+    package let name = "streams"
+    private let clock: any WallClock
+
+    /// No streams yet.
+    package init(clock: any WallClock) { self.clock = clock }
+
+    /// Looks after them until `stop` is set; never blocks on a client.
+    package func run(stop: StopSignal) {
+        while !stop.isSet {
+            tend(now: clock.now())
+            stop.wait(milliseconds: Self.everyMilliseconds)
+        }
+    }
+
     private struct State {
         var streams: [ObjectIdentifier: LiveStream] = [:]
         /// Those whose client has not taken enough yet.
@@ -17,9 +35,9 @@ final class LiveStreams: Sendable {
 
     /// Opens a stream.
     /// - Parameter watch: what may end it before the log does.
-    func open(
-        _ following: any EventFollowing, _ scope: FollowScope, from start: FollowStart, _ watch: StreamWatch
-    ) throws(FollowRefusal) -> EventStream {
+    package func open(
+        _ feed: LiveFeed, _ filter: LiveFilter, from start: LiveStart, _ watch: any StreamWatch
+    ) throws(LiveRefusal) -> EventStream {
         let live = LiveStream(watch) { [weak self] stream in
             self?.state.withLock { $0.slow.append(stream) }
         }
@@ -28,7 +46,7 @@ final class LiveStreams: Sendable {
             _ = self?.state.withLock { $0.streams.removeValue(forKey: ObjectIdentifier(live)) }
             live.cancel()
         }
-        let follower = try following.follow(scope, from: start) { [weak live] in live?.send() }
+        let follower = try feed.follow(filter, from: start) { [weak live] in live?.send() }
         state.withLock { $0.streams[ObjectIdentifier(live)] = live }
         live.begin(stream, follower)
         return stream
@@ -49,70 +67,62 @@ final class LiveStreams: Sendable {
     }
 }
 
-/// What may end a stream before the log does.
-struct StreamWatch: Sendable {
-    /// Whose stream it is.
-    let subject: Subject
+/// Why a stream of events ends; its last event, of type `end`, says so. Domains add reasons of their own.
+package struct StreamEnd: Sendable, Hashable {
+    /// The reason as it is sent.
+    package let rawValue: String
+    package init(_ rawValue: String) { self.rawValue = rawValue }
+
+    /// The token does not hold any longer.
+    package static let tokenExpired = StreamEnd("token_expired")
+    /// What is followed was given to somebody else, and the follower has no part in it.
+    package static let accessLost = StreamEnd("access_lost")
+    /// The log ends before the follower's place.
+    package static let unknownPlace = StreamEnd("unknown_place")
+    /// The log cannot be read there.
+    package static let failed = StreamEnd("failed")
+    /// The server stops: go on at another, or later.
+    package static let stopping = StreamEnd("stopping")
+}
+
+/// What may end a stream before the log does, and what is left out of it.
+package protocol StreamWatch: Sendable {
     /// Until when its token holds; nil for ever.
-    let expires: Timestamp?
-    /// The sequence up to which it was known whose the session is when access was granted; nil when
-    /// everything is followed.
-    let admittedAt: UInt64?
-
-    /// Whether an event is none of the follower's business: which cases hold a session.
-    func hides(_ event: FollowedEvent) -> Bool {
-        SessionEvent.holdTypeNames.contains(event.type) && !subject.may(.readHolds)
-    }
-
-    /// Why an event is the last one, or must not be seen any more.
-    func end(before event: FollowedEvent) -> StreamEnd? {
-        guard let admittedAt, event.sequence > admittedAt, event.type == "SessionUpdated",
-            let metadata = (try? JSONValue(parsing: event.json))?["data"]?["metadata"],
-            metadata.members != nil
-        else { return nil }
-        let ownership = Ownership(
-            owner: metadata["owner"]?.string, project: metadata["project"]?.string)
-        return subject.may(.readEvents, ownership) ? nil : .accessLost
-    }
-
-    /// Why no event comes behind this one.
-    func end(after event: FollowedEvent) -> StreamEnd? {
-        guard admittedAt != nil else { return nil }
-        switch event.type {
-        case "SessionDeleted": return .sessionDeleted
-        // It may have given the session to somebody else: only who may read everybody's goes on.
-        case FollowedEvent.unreadableType: return subject.may(.readEvents) ? nil : .failed
-        default: return nil
-        }
-    }
+    var expires: Timestamp? { get }
+    /// Whether an event is none of the follower's business.
+    func hides(_ event: LiveEvent) -> Bool
+    /// Why an event must not be seen any more; nil where it may.
+    func end(before event: LiveEvent) -> StreamEnd?
+    /// Why no event comes behind this one; nil where others may.
+    func end(after event: LiveEvent) -> StreamEnd?
 }
 
 /// One stream: takes from its follower while its client does, one thread at a time.
-final class LiveStream: Sendable {
+package final class LiveStream: Sendable {
     /// While so many bytes wait for the client, the follower keeps the rest.
-    static let waitingBytes = 128 << 10
+    package static let waitingBytes = 128 << 10
     /// What may wait at all: the above and one batch, which the follower's queue bounds, twice over.
     static let limitBytes = 4 << 20
 
     private struct State {
         var stream: EventStream?
-        var follower: (any FollowedEvents)?
+        var follower: (LiveFollower)?
         var isSending = false
         var goesOn = false
         var isCancelled = false
     }
 
-    private let watch: StreamWatch
+    private let watch: any StreamWatch
     private let onSlow: @Sendable (LiveStream) -> Void
     private let state = Lock(State())
 
-    init(_ watch: StreamWatch, onSlow: @escaping @Sendable (LiveStream) -> Void) {
+    init(_ watch: any StreamWatch, onSlow: @escaping @Sendable (LiveStream) -> Void) {
         self.watch = watch
         self.onSlow = onSlow
     }
 
     /// Begins to send.
-    func begin(_ stream: EventStream, _ follower: any FollowedEvents) {
+    func begin(_ stream: EventStream, _ follower: LiveFollower) {
         // A first byte tells the client that it is connected, and how soon to come back.
         stream.send(Array("retry: 2000\n\n".utf8))
         state.withLock {
@@ -149,7 +159,7 @@ final class LiveStream: Sendable {
         while let (stream, follower) = next() { send(stream, follower) }
     }
 
-    private func next() -> (EventStream, any FollowedEvents)? {
+    private func next() -> (EventStream, LiveFollower)? {
         state.withLock { state in
             guard state.goesOn, !state.isCancelled, let stream = state.stream, let follower = state.follower
             else {
@@ -161,19 +171,27 @@ final class LiveStream: Sendable {
         }
     }
 
-    private func send(_ stream: EventStream, _ follower: any FollowedEvents) {
+    private func send(_ stream: EventStream, _ follower: LiveFollower) {
         while !stream.isClosed {
             guard stream.waitingBytes < Self.waitingBytes else { return onSlow(self) }
             switch follower.take(limit: 64) {
-            case .ended(let reason): return finish(stream, reason)
-            case .events(let events):
-                if events.isEmpty { return }
-                for event in events {
+            case .ended(let end): return finish(stream, StreamEnd(end))
+            case .items(let items):
+                if items.isEmpty { return }
+                for item in items {
+                    let event = item.event
                     if let reason = watch.end(before: event) { return finish(stream, reason) }
-                    if !watch.hides(event) { stream.send(event.frame) }
+                    if !watch.hides(event) { stream.send(Self.frame(of: item)) }
                     if let reason = watch.end(after: event) { return finish(stream, reason) }
                 }
             }
+        }
+    }
+
+    /// What is sent of an event: the same array for all who can share it.
+    private static func frame(of item: LiveItem) -> [UInt8] {
+        item.event.sent(as: item.id) {
+            EventStream.frame(data: item.event.json, id: item.id, event: item.event.type)
         }
     }
 
@@ -181,5 +199,15 @@ final class LiveStream: Sendable {
         // Without an id: a client that comes back goes on from the last event.
         stream.send(EventStream.frame(data: Array("{\"reason\":\"\(reason.rawValue)\"}".utf8), event: "end"))
         stream.finish()
+    }
+}
+
+extension StreamEnd {
+    fileprivate init(_ end: LiveEnd) {
+        switch end {
+        case .cancelled, .stopping: self = .stopping
+        case .unknownPlace: self = .unknownPlace
+        case .failed: self = .failed
+        }
     }
 }

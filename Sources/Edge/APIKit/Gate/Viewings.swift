@@ -1,5 +1,4 @@
 internal import Base
-internal import Recording
 
 /// Who looks at which recorded bytes at the moment, so that there is one record of each viewing, and not one
 /// of each jump in it.
@@ -8,11 +7,11 @@ internal import Recording
 /// reason belongs to it, until ten minutes have passed without a request, or an hour since its record: the
 /// record says that its viewer could take any of the bytes meanwhile. Whoever takes all at once leaves a
 /// record each time.
-final class Viewings: Sendable {
+package final class Viewings: Sendable {
     /// How long a viewing waits for its next request.
-    static let idle_ms: Int64 = 600_000
+    package static let idle_ms: Int64 = 600_000
     /// How long a record stands for.
-    static let longest_ms: Int64 = 3_600_000
+    package static let longest_ms: Int64 = 3_600_000
     /// Of more than these the oldest are forgotten: they leave a record more.
     private static let kept = 10_000
 
@@ -32,14 +31,14 @@ final class Viewings: Sendable {
         let viewing = Lock<Viewing?>(nil)
     }
 
-    private let places = Shelf<AuditRecord, Place>(limit: kept)
+    private let places = SharedCache<RequestRecord, Place>(limit: kept)
 
     /// Writes the record of a request, unless one stands for it already.
     /// - Parameters:
     ///   - key: the record without what differs from request to request.
     ///   - isPart: whether the request may belong to a viewing.
     ///   - write: returns when the record is durable; where it throws, no viewing has begun.
-    func record(_ key: AuditRecord, isPart: Bool, at now: Timestamp, _ write: () throws -> Void) throws {
+    func record(_ key: RequestRecord, isPart: Bool, at now: Timestamp, _ write: () throws -> Void) throws {
         let place = places.value(of: key) { Place() }
         guard isPart else {
             // They need not wait for each other.

@@ -5,7 +5,7 @@ internal import Recording
 
 /// Carries out commands on sessions. What it knows of the sessions that were commanded last is kept, so
 /// that a command reads only what is new of a long history.
-final class SessionDesk: Sendable {
+final class SessionCommands: Sendable {
     /// What a command has brought.
     struct Outcome: Sendable {
         /// The session as it is now.
@@ -52,7 +52,7 @@ final class SessionDesk: Sendable {
     private let clock: any WallClock
     private let versions: SessionVersions
     private let access: SessionAccess
-    private let places = Shelf<String, Place>(limit: sessionsKept)
+    private let places = SharedCache<String, Place>(limit: sessionsKept)
 
     init(
         _ store: StorePool, _ clock: any WallClock, _ versions: SessionVersions, _ access: SessionAccess
@@ -121,7 +121,7 @@ final class SessionDesk: Sendable {
     }
 }
 
-extension SessionDesk: IntakeLog {
+extension SessionCommands: IntakeLog {
     func record(
         _ chunk: ChunkEvent.Recorded, at offset: Int?, context: EventContext
     ) throws -> (isNew: Bool, state: SessionState) {

@@ -1,11 +1,36 @@
-internal import EventSourcing
+internal import Access
+package import Base
+package import EventSourcing
 internal import HTTPServer
-internal import Recording
+
+/// What gates are made of. One for each process.
+package struct GateParts: Sendable {
+    /// Who is who.
+    package var authenticator: any Authenticator
+    /// What errors become.
+    package var errors: ErrorAnswers
+    /// The time.
+    package var clock: any WallClock
+    /// Counts requests; nil: nobody does.
+    package var limiter: (any RateLimiter)?
+    /// How many requests of each kind a subject has in a minute.
+    package var rates = RateLimits()
+    /// Where records of who did what go; nil: nowhere.
+    package var trail: (any RequestTrail)?
+    let viewings = Viewings()
+
+    /// Parts without those that may be absent.
+    package init(authenticator: any Authenticator, errors: ErrorAnswers, clock: any WallClock) {
+        self.authenticator = authenticator
+        self.errors = errors
+        self.clock = clock
+    }
+}
 
 /// What stands around every endpoint: who asks, whether that is too often, whether the role allows anything
 /// of the kind, and the records of it.
 struct Gate: Sendable {
-    let core: Core
+    let parts: GateParts
     let endpoint: Endpoint
     let mount: Mount
 
@@ -22,7 +47,7 @@ struct Gate: Sendable {
         else handle: @escaping @Sendable (Call) throws -> Response
     ) throws -> Attempt {
         guard let token = request.bearerToken,
-            let admission = core.parts.authenticator.knownAdmission(ofToken: token),
+            let admission = parts.authenticator.knownAdmission(ofToken: token),
             let decision = countAtOnce(admission.subject)
         else { return .blocking { try answer(request, handle) } }
         let call = call(request, admission)
@@ -64,9 +89,9 @@ struct Gate: Sendable {
 
     private func admit(_ request: Request) throws -> (Call, [HeaderField]) {
         let admission: Admission
-        do { admission = try core.parts.authenticator.admission(of: request) } catch {
+        do { admission = try parts.authenticator.admission(of: request) } catch {
             try countStranger(request)
-            note(request, nil, nil, .denied, ErrorAnswers.answer(error))
+            note(request, nil, nil, .denied, parts.errors.answer(error))
             throw error
         }
         let call = call(request, admission)
@@ -78,14 +103,13 @@ struct Gate: Sendable {
 
     private func call(_ request: Request, _ admission: Admission) -> Call {
         Call(
-            core: core, mount: mount, request: request, subject: admission.subject,
-            expires: admission.expires,
-            operation: endpoint.operation, notes: endpoint.trace == .denials ? nil : RequestNotes())
+            mount: mount, request: request, subject: admission.subject, expires: admission.expires,
+            permission: endpoint.permission, notes: endpoint.trace == .denials ? nil : RequestNotes())
     }
 
     private func requireReach(_ call: Call, _ headers: [HeaderField]) throws {
-        guard call.subject.reach(endpoint.operation) > .none else {
-            let error = ErrorInfo(.notAllowed, "your role does not allow \(endpoint.operation.rawValue)")
+        guard call.subject.reach(endpoint.permission) > .none else {
+            let error = ErrorInfo(.notAllowed, "your role does not allow \(endpoint.permission)")
             throw refusal(error, call, headers)
         }
     }
@@ -101,15 +125,15 @@ struct Gate: Sendable {
     private func count(
         _ kind: RateClass, _ name: String, _ request: Request, _ subject: Subject?
     ) throws -> [HeaderField] {
-        guard let limiter = core.parts.limiter else { return [] }
-        let decision = limiter.take(core.settings.rates.rule(kind), by: name)
+        guard let limiter = parts.limiter else { return [] }
+        let decision = limiter.take(parts.rates.rule(kind), by: name)
         return try headers(of: decision, kind, request, subject)
     }
 
     /// The decision about a request where it takes no question to anybody; `.some(nil)` where nobody counts.
     private func countAtOnce(_ subject: Subject) -> RateDecision?? {
-        guard let limiter = core.parts.limiter else { return .some(nil) }
-        let rule = core.settings.rates.rule(endpoint.limit)
+        guard let limiter = parts.limiter else { return .some(nil) }
+        let rule = parts.rates.rule(endpoint.limit)
         return limiter.takeAtOnce(rule, by: Self.limited(subject)).map { .some($0) }
     }
 
@@ -133,7 +157,7 @@ struct Gate: Sendable {
 
     /// The error as it is answered, once there is a record of it where there has to be one.
     fileprivate func refusal(_ error: any Error, _ call: Call, _ headers: [HeaderField]) -> any Error {
-        var answer = ErrorAnswers.answer(error)
+        var answer = parts.errors.answer(error)
         answer.headers += headers
         let isDenied = answer.status == 401 || answer.status == 403 || answer.status == 429
         if isDenied || endpoint.trace != .denials {
@@ -145,37 +169,34 @@ struct Gate: Sendable {
     }
 
     fileprivate func record(
-        _ call: Call, _ outcome: AuditOutcome, _ status: Int, of response: Response
+        _ call: Call, _ outcome: RequestOutcome, _ status: Int, of response: Response
     ) throws {
-        guard endpoint.trace != .denials, let desk = core.parts.audit else { return }
+        guard endpoint.trace != .denials, let trail = parts.trail else { return }
         var place = resource(call.request)
         if place.id == nil, let location = response.headers.first(where: { $0.name == "Location" }) {
             // What was made is named behind its collection.
-            let parts = location.value.dropFirst(mount.prefix.count).split(separator: "/")
-            place = AuditResource(place.type, id: parts.dropFirst().first.map(String.init))
+            let path = location.value.dropFirst(mount.prefix.count).split(separator: "/")
+            place.id = path.dropFirst().first.map(String.init)
         }
         let notes = call.notes?.content ?? RequestNotes.Content()
-        func record(_ status: Int?, _ range: AuditRange? = nil, request: String?) -> AuditRecord {
-            self.record(
-                call.request, call.subject, outcome, status, notes.purpose.reason, place, notes, range,
-                request)
-        }
+        var record = record(
+            call.request, call.subject, outcome, status, notes.reason, place, notes, call.request.id)
         let trace = call.request.trace.traceparent
         switch endpoint.trace {
         case .denials: return
-        case .noted: desk.note(record(status, request: call.request.id), traceparent: trace)
+        case .noted: trail.note(record, traceparent: trace)
         // What is late is written later; the command's own events say who gave it.
-        case .command: try? desk.keep(record(status, request: call.request.id), traceparent: trace)
+        case .command: try? trail.keep(record, traceparent: trace)
         case .content:
             // What is said to be sent is what will be.
             let sent = try response.outcome(for: call.request)
-            var key = record(nil, request: nil)
-            if !sent.sendsBody { key = record(sent.status, request: nil) }
+            var key = record
+            (key.status, key.requestID) = (sent.sendsBody ? nil : sent.status, nil)
             let isPart = sent.status == 206 || !sent.sendsBody
-            try core.viewings.record(key, isPart: isPart, at: core.now()) {
-                let taken = record(sent.status, AuditRange(sent), request: call.request.id)
+            (record.status, record.range) = (sent.status, SentRange(sent))
+            try parts.viewings.record(key, isPart: isPart, at: parts.clock.now()) {
                 // Bytes that nobody knows to have been taken are not given out.
-                do { try desk.keep(taken, traceparent: trace) } catch {
+                do { try trail.keep(record, traceparent: trace) } catch {
                     throw ErrorInfo(
                         .dependencyUnavailable, "the record of this download cannot be kept now",
                         retryAfter: 1)
@@ -185,58 +206,45 @@ struct Gate: Sendable {
     }
 
     private func note(
-        _ request: Request, _ subject: Subject?, _ told: RequestNotes?, _ outcome: AuditOutcome,
+        _ request: Request, _ subject: Subject?, _ told: RequestNotes?, _ outcome: RequestOutcome,
         _ error: HTTPError
     ) {
         var notes = told?.content ?? RequestNotes.Content()
-        notes.details["given_reason"] = notes.purpose.reason
+        notes.details["given_reason"] = notes.reason
         let record = record(
-            request, subject, outcome, error.status, error.message, resource(request), notes, nil,
-            request.id)
+            request, subject, outcome, error.status, error.message, resource(request), notes, request.id)
         let trace = request.trace.traceparent
         // Floods of refusals must not wait for the log.
         if endpoint.trace == .command, subject != nil, error.status != 429 {
-            try? core.parts.audit?.keep(record, traceparent: trace)
+            try? parts.trail?.keep(record, traceparent: trace)
         } else {
-            core.parts.audit?.note(record, traceparent: trace)
+            parts.trail?.note(record, traceparent: trace)
         }
     }
 
     private func record(
-        _ request: Request, _ subject: Subject?, _ outcome: AuditOutcome, _ status: Int?, _ reason: String?,
-        _ resource: AuditResource, _ notes: RequestNotes.Content, _ range: AuditRange?, _ requestID: String?
-    ) -> AuditRecord {
-        let actor = subject.map {
-            AuditActor(type: .user, subject: $0.id, roles: $0.roles.map(\.rawValue).sorted())
-        }
-        return AuditRecord(
-            subject == nil ? .authenticate : endpoint.action, on: resource,
-            session: endpoint.namesSession
-                ? request.parameter("id") : resource.type == .session ? resource.id : nil,
-            outcome: outcome,
-            statusCode: status, reason: reason, actor: actor ?? .unauthenticated,
+        _ request: Request, _ subject: Subject?, _ outcome: RequestOutcome, _ status: Int?,
+        _ reason: String?, _ resource: RequestResource, _ notes: RequestNotes.Content, _ requestID: String?
+    ) -> RequestRecord {
+        let isNamed = resource.kind == endpoint.naming.historyKind
+        let agent = request.headers["User-Agent"]?.unicodeScalars.prefix(256)
+        return RequestRecord(
+            action: subject == nil ? nil : endpoint.action, resource: resource,
+            history: endpoint.namesHistory ? request.parameter("id") : isNamed ? resource.id : nil,
+            outcome: outcome, status: status, reason: reason, subject: subject,
             address: request.peer.address, requestID: requestID,
-            userAgent: request.headers["User-Agent"], changed: notes.changed,
-            sessionSequence: notes.sessionSequence, range: range, caseName: notes.purpose.caseName,
-            details: notes.details)
+            userAgent: agent.map { String(String.UnicodeScalarView($0)) }, notes: notes)
     }
 
-    private func resource(_ request: Request) -> AuditResource {
-        if endpoint.namesChunk { return AuditResource(.chunk, id: request.parameter("chunk_id")) }
-        if endpoint.namesSession { return AuditResource(.session, id: request.parameter("id")) }
-        if endpoint.operation == .readAllEvents { return AuditResource(.events) }
-        if endpoint.operation == .readAudit { return AuditResource(.audit) }
-        if endpoint.operation == .readConfiguration { return AuditResource(.configuration) }
-        return AuditResource(endpoint.limit == .statistics ? .statistics : .session)
+    private func resource(_ request: Request) -> RequestResource {
+        RequestResource(endpoint.naming.kind, id: endpoint.naming.parameter.map { request.parameter($0) })
     }
 }
 
-extension AuditRange {
+extension SentRange {
     /// The part that is sent; nil where it is all, or nothing.
     fileprivate init?(_ sent: ResponseOutcome) {
-        guard sent.status == 206, let length = sent.length, let last = sent.range.last else {
-            return nil
-        }
+        guard sent.status == 206, let length = sent.length, let last = sent.range.last else { return nil }
         self.init(first: sent.range.lowerBound, last: last, length: length)
     }
 }

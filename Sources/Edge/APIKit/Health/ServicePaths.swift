@@ -2,7 +2,7 @@ package import Base
 internal import EventSourcing
 package import HTTPServer
 package import Metrics
-package import Recording
+package import Access
 
 /// Something that a service depends on, and how to find out whether it works.
 package struct HealthProbe: Sendable {
@@ -83,17 +83,20 @@ package struct ServicePaths: Sendable {
     package var readers: (any Authenticator)?
     /// What `/status` says, beside the state.
     package var facts: [(name: String, value: String)]
-    /// How many sessions there are by their status, which `/status` says, too; nil where that is nobody's
-    /// business.
-    package var sessions: (@Sendable () throws -> [(status: SessionStatus, count: Int)])?
+    /// Counts that `/status` says, too, below a name; nil where they are nobody's business.
+    package var counts: (name: String, read: @Sendable () throws -> [(name: String, count: Int)])?
+    private let permission: Permission
     private let clock: any WallClock
     private let memo = HealthMemo()
 
     /// Paths of a service.
+    /// - Parameter permission: what `/metrics` and `/status` take, where there are readers.
     package init(
         probes: [HealthProbe], metrics: MetricsRegistry, readers: (any Authenticator)?,
+        permission: Permission,
         facts: [(name: String, value: String)], clock: any WallClock
     ) {
+        self.permission = permission
         self.probes = probes
         self.metrics = metrics
         self.readers = readers
@@ -127,7 +130,7 @@ package struct ServicePaths: Sendable {
 
     private func admit(_ request: Request) throws {
         guard let readers else { return }
-        guard try readers.caller(of: request).may(.readSystemStatistics) else {
+        guard try readers.caller(of: request).may(permission) else {
             throw ErrorInfo(.notAllowed, "your role does not allow reading figures of the system")
         }
     }
@@ -163,7 +166,7 @@ package struct ServicePaths: Sendable {
                 json.key(dynamic: fact.name)
                 json.value(fact.value)
             }
-            if let sessions { Self.encode(try? sessions(), into: &json) }
+            if let counts { Self.encode(counts.name, try? counts.read(), into: &json) }
         }
         return .json(writer.bytes, headers: [Self.uncached])
     }
@@ -172,13 +175,13 @@ package struct ServicePaths: Sendable {
 extension ServicePaths {
     /// Null while nobody can say.
     private static func encode(
-        _ sessions: [(status: SessionStatus, count: Int)]?, into json: inout JSONWriter
+        _ name: String, _ counts: [(name: String, count: Int)]?, into json: inout JSONWriter
     ) {
-        json.key("sessions")
-        guard let sessions else { return json.null() }
+        json.key(dynamic: name)
+        guard let counts else { return json.null() }
         json.object { json in
-            for (status, count) in sessions {
-                json.key(dynamic: status.rawValue)
+            for (name, count) in counts {
+                json.key(dynamic: name)
                 json.value(count)
             }
         }
@@ -199,13 +202,5 @@ private final class HealthMemo: Sendable {
             kept = health
             return health
         }
-    }
-}
-
-extension ServerSettings {
-    /// The form of errors that all services have.
-    package mutating func speakReel() {
-        renderError = ErrorAnswers.render
-        errorFor = { error, _ in ErrorAnswers.answer(error) }
     }
 }
