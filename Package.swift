@@ -83,6 +83,8 @@ let package = Package(
                 "Access", "Base", "Engine", "EventSourcing", "HTTPServer", "Metrics", "ReadModels",
                 "Supervision",
             ]),
+        // A domain as a value, and what it is hosted with.
+        room(.edge, "Hosting", ["APIKit", "Access", "Base", "Console", "EventSourcing", "ReadModels"]),
         room(.edge, "Metrics", ["Base"]),
         room(.edge, "Console", ["Base"]),
 
@@ -90,7 +92,8 @@ let package = Package(
         room(.recording, "Recording", ["Access", "Base", "EventSourcing", "ReadModels"]),
         // What recorded sessions keep in MongoDB beyond their views: queries, wrapped keys, sealed passwords.
         room(
-            .recording, "RecordingMongo", ["Base", "EventSourcing", "MongoViews", "ReadModels", "Recording"]),
+            .recording, "RecordingMongo",
+            ["Access", "Base", "EventSourcing", "MongoViews", "ReadModels", "Recording"]),
         // What a session's log says and what its files hold, each checked against the other.
         room(.recording, "SessionContent", ["Base", "EventSourcing", "Recording", "Vault"]),
         // How chunks come in, from whatever source: place, spool, digest, admission, decision.
@@ -99,7 +102,8 @@ let package = Package(
         room(
             .recording, "Pipeline",
             [
-                "Base", "Engine", "EventSourcing", "Intake", "ReadModels", "Recording", "SessionContent",
+                "Access", "Base", "Engine", "EventSourcing", "Intake", "ReadModels", "Recording",
+                "SessionContent",
                 "Vault",
                 "Supervision",
             ]),
@@ -122,15 +126,17 @@ let package = Package(
         room(.program, "EmbeddedServers", ["Base", "Supervision", "CMongo"]),
         // A client that measures HTTP servers.
         room(.program, "HTTPLoad", ["CPosix", "Supervision"]),
+        // The commands, and where the parts are put together.
+        room(
+            .program, "Commands",
+            [
+                "APIKit", "Access", "Base", "Console", "EmbeddedServers", "Engine", "EventSourcing",
+                "Gateway", "HTTPLoad", "HTTPServer", "Hosting", "Intake", "MediaProbe", "Metrics",
+                "MongoViews", "Pipeline", "ReadModels", "Recording", "RecordingMongo", "RedisLog",
+                "SessionContent", "Supervision", "Vault",
+            ]),
         .executableTarget(
-            name: "reel",
-            dependencies: [
-                "Base", "EventSourcing", "ReadModels", "Recording", "RecordingMongo", "RedisLog",
-                "SessionContent", "Vault",
-                "Engine", "Pipeline", "MongoViews", "Supervision", "EmbeddedServers", "Console", "Access",
-                "Gateway",
-                "APIKit", "MediaProbe", "HTTPLoad", "HTTPServer", "Intake", "Metrics",
-            ],
+            name: "reel", dependencies: ["Commands"],
             path: "Sources/Program/reel", swiftSettings: strict),
 
         // In-memory back ends, contract suites, the simulated world, real servers for tests.
@@ -186,7 +192,7 @@ let package = Package(
         tests(
             "ReelTests",
             [
-                "Base", "reel", "Console", "EventSourcing", "HTTPServer", "Recording", "RedisLog",
+                "Base", "Commands", "Console", "EventSourcing", "HTTPServer", "Recording", "RedisLog",
                 "SessionContent", "Simulation", "Supervision", "Engine", "Pipeline", "TestServers", "Vault",
             ]),
         tests("MediaProbeTests", ["MediaProbe", "Recording"]),

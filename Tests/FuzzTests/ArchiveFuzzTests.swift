@@ -15,7 +15,7 @@ private final class Segments {
     private(set) var names: [SegmentName] = []
     private(set) var files: [[UInt8]] = []
     private(set) var vouchers: [[UInt8]] = []
-    static let shelf = ArchiveShelf(epoch: "e1", partition: 0)
+    static let part = ArchivePart(epoch: "e1", partition: 0)
 
     init(_ mutator: inout Mutator) throws {
         folder = try ScratchFolder()
@@ -39,14 +39,14 @@ private final class Segments {
         var links: [SegmentLink] = []
         for part in [events[..<12], events[12..<13], events[13...]].map(Array.init) {
             let header = SegmentHeader(
-                epoch: Self.shelf.epoch, after: after, first: part[0].position,
+                epoch: Self.part.epoch, after: after, first: part[0].position,
                 last: part[part.count - 1].position, count: part.count,
                 countBefore: links.last?.countThrough ?? 0, previousHash: previous)
             try store.write(
                 header: header.json, index: SegmentIndex(of: part).encoded,
-                payload: SegmentCoding.encode(part), as: header.name, on: Self.shelf)
-            let (front, hash) = try store.readSealed(header.name, on: Self.shelf)
-            try store.vouch(for: header.name, hash: hash, on: Self.shelf)
+                payload: SegmentCoding.encode(part), as: header.name, in: Self.part)
+            let (front, hash) = try store.readSealed(header.name, in: Self.part)
+            try store.vouch(for: header.name, hash: hash, in: Self.part)
             links.append(SegmentLink(header, hash: hash, frontHash: front.hash))
             names.append(header.name)
             files.append(try #require(folder.get(path(header.name))))
@@ -87,7 +87,7 @@ private final class Segments {
 
     /// What a reader gets, one of the ways to read.
     func read(_ way: Int) throws(LogFailure) -> [RecordedEvent] {
-        let archive = Archive(store, epoch: Self.shelf.epoch)
+        let archive = Archive(store, epoch: Self.part.epoch)
         var chain = chain
         if way == 0 {
             // An archive whose chain the server does not keep: it is found by hashes, backwards.
@@ -137,12 +137,12 @@ struct ArchiveFuzzTests {
             }
             let isSame = file == original && !segments.folder.isSpecial(path)
             // What no chain vouches for is read by those who look for something to take back.
-            if let stored = try? segments.store.read(segments.names[number], on: Segments.shelf) {
+            if let stored = try? segments.store.read(segments.names[number], in: Segments.part) {
                 _ = SegmentHeader(parsing: stored.header)
                 if let index = SegmentIndex(stored.index) { for mark in marks { _ = index.range(mark) } }
                 _ = SegmentCoding.decode(stored.payload, partition: 0)
                 let isVouched = try segments.store.isVouched(
-                    segments.names[number], hash: stored.hash, on: Segments.shelf)
+                    segments.names[number], hash: stored.hash, in: Segments.part)
                 if isVouched == true, !isSame { return .wrong("a forged segment counts as vouched for") }
             }
             let events: [RecordedEvent]
@@ -174,7 +174,7 @@ struct ArchiveFuzzTests {
             let isSame = line == original && !segments.folder.isSpecial(path)
             let answer: Bool?
             do throws(SegmentFailure) {
-                answer = try segments.store.isVouched(segments.names[0], hash: hash, on: Segments.shelf)
+                answer = try segments.store.isVouched(segments.names[0], hash: hash, in: Segments.part)
             } catch { return isSame ? .wrong("\(error)") : .refused }
             guard answer == true else { return isSame ? .wrong("genuine word is not believed") : .refused }
             return isSame ? .unchanged : .wrong("changed word is believed")

@@ -242,7 +242,7 @@ struct PipelineManagerTests {
 
     @Test("Limits and records are those of the session API")
     func watched() throws {
-        let desk = MemoryDesk()
+        let desk = MemoryAuditWriter()
         let limiter = FewRequests(limit: 2)
         let (api, manager) = try pair { parts, _ in
             parts.audit = desk

@@ -367,7 +367,7 @@ struct RecorderServiceTests {
 
     @Test("Limits and records are those of the session API")
     func watched() throws {
-        let desk = MemoryDesk()
+        let desk = MemoryAuditWriter()
         let limiter = FewRequests(limit: 1)
         let (api, recorder) = try pair { parts, _ in
             parts.audit = desk

@@ -9,11 +9,11 @@ import Testing
 /// What the trail says about changes, and about recorded bytes that are given out.
 @Suite("What the trail says")
 struct TrailTests {
-    private let desk = MemoryDesk()
+    private let writer = MemoryAuditWriter()
     private let clock = MovableClock()
 
     private func gateway() throws -> TestGateway {
-        try TestGateway { parts, _ in (parts.audit, parts.clock) = (desk, clock) }
+        try TestGateway { parts, _ in (parts.audit, parts.clock) = (writer, clock) }
     }
 
     /// A gateway and a session of three bytes in two chunks.
@@ -32,7 +32,7 @@ struct TrailTests {
     }
 
     private func records(_ action: AuditAction) -> [AuditRecord] {
-        desk.records.filter { $0.action == action }
+        writer.records.filter { $0.action == action }
     }
 
     @Test("A change is on record with the names of its fields and the session's sequence, and no values")
@@ -48,7 +48,7 @@ struct TrailTests {
         let record = try #require(records(.sessionUpdate).first)
         #expect(record.changed == ["name", "metadata.description", "metadata.tags"])
         #expect(record.sessionSequence == 2)
-        #expect(!"\(desk.records)".contains(secret))
+        #expect(!"\(writer.records)".contains(secret))
         // What changes nothing, and what is refused, has changed nothing.
         _ = try gateway.ask("PUT", "/sessions/\(id)", body: #"{"name":"\#(secret)"}"#)
         _ = try gateway.ask("PUT", "/sessions/\(id)", as: "vera", body: #"{"name":"other"}"#)
@@ -170,12 +170,12 @@ struct TrailTests {
     @Test("Where the record cannot be kept no viewing has begun")
     func away() throws {
         let (gateway, id) = try completed()
-        desk.isAway = true
+        writer.isAway = true
         for _ in 0..<2 {
             let part = try gateway.ask("GET", "/sessions/\(id)/media", ["Range: bytes=0-0"])
             #expect(part.status == 503)
         }
-        desk.isAway = false
+        writer.isAway = false
         let count = records(.mediaDownload).count { $0.outcome == .allowed }
         #expect(count == 0)
         #expect(try gateway.ask("GET", "/sessions/\(id)/media", ["Range: bytes=0-0"]).status == 206)

@@ -8,7 +8,7 @@ import Testing
 import ReadModels
 
 /// Keeps records in memory.
-final class MemoryDesk: AuditWriter {
+final class MemoryAuditWriter: AuditWriter {
     private let kept = Lock<[AuditRecord]>([])
     private let away: Lock<Bool>
 
@@ -117,8 +117,8 @@ struct WatchTests {
 
     @Test("There is a record of every command, denial and download, and of who did it from where")
     func records() throws {
-        let desk = MemoryDesk()
-        let gateway = try TestGateway { parts, _ in parts.audit = desk }
+        let writer = MemoryAuditWriter()
+        let gateway = try TestGateway { parts, _ in parts.audit = writer }
         let made = try gateway.ask(
             "POST", "/sessions", as: "olga", ["X-Request-Id: r-1", "User-Agent: tester"], body: sessionBody())
         let id = try #require(made.json["session_id"]?.string)
@@ -126,7 +126,7 @@ struct WatchTests {
         _ = try gateway.ask("POST", "/sessions/\(id)/pause", as: "olga")
         _ = try gateway.ask("DELETE", "/sessions/\(id)", as: "vera")
         _ = try gateway.ask("GET", "/sessions/\(id)", as: "guess")
-        let records = desk.records
+        let records = writer.records
         #expect(
             records.map(\.action) == [.sessionCreate, .sessionPause, .sessionDelete, .authenticate])
         #expect(records.map(\.outcome) == [.allowed, .denied, .denied, .denied])
@@ -160,8 +160,8 @@ struct WatchTests {
 
     @Test("Bytes are not given out while nobody can record that they are")
     func failClosed() throws {
-        let desk = MemoryDesk(isAway: true)
-        let gateway = try TestGateway { parts, _ in parts.audit = desk }
+        let writer = MemoryAuditWriter(isAway: true)
+        let gateway = try TestGateway { parts, _ in parts.audit = writer }
         let id = try gateway.makeSession()
         _ = try gateway.ask("POST", "/sessions/\(id)/start")
         _ = try gateway.upload([1, 2, 3], 1, to: id)
@@ -175,10 +175,10 @@ struct WatchTests {
 
     @Test("A desktop's password is in no answer, no event and no record")
     func password() throws {
-        let desk = MemoryDesk()
+        let writer = MemoryAuditWriter()
         let passwords = MemoryPasswords()
         let gateway = try TestGateway { parts, _ in
-            parts.audit = desk
+            parts.audit = writer
             parts.passwords = passwords
         }
         let secret = "kQ7-never-shown"
@@ -193,7 +193,7 @@ struct WatchTests {
             body: #"{"name":"","rdp_config":{"host":"h","username":"u","password":"\#(secret)"}}"#)
         #expect(refused.status == 422)
         let read = try gateway.ask("GET", "/sessions/\(id)")
-        for text in [made.text, refused.text, read.text, "\(desk.records)"] {
+        for text in [made.text, refused.text, read.text, "\(writer.records)"] {
             #expect(!text.contains(secret))
         }
         for event in gateway.log.allEvents() {

@@ -66,7 +66,7 @@ struct RetentionSweepTests {
     private func pass(_ sweep: RetentionSweep, _ ids: [String], tagCounts: Bool = false) throws -> Int {
         try sweep.pass(
             try log.leases(), EverySession(ids),
-            RetentionDesk(try log.open(), clock: FixedClock(time: Self.start)) { tagCounts }, StopSignal())
+            RetentionService(try log.open(), clock: FixedClock(time: Self.start)) { tagCounts }, StopSignal())
     }
 
     private func after(_ milliseconds: Int64) -> Timestamp {
@@ -140,7 +140,7 @@ struct RetentionSweepTests {
         for round in 0..<400 where round < 40 || held == 0 || gone == 0 {
             let id = "s\(round)"
             try make(id)
-            let desk = RetentionDesk(try log.open(), clock: FixedClock(time: Self.start))
+            let service = RetentionService(try log.open(), clock: FixedClock(time: Self.start))
             let holder = try OwnThread(name: "hold") { [log] in
                 let handler = CommandHandler(
                     session: id, store: try log.open(), clock: FixedClock(time: Self.start))
@@ -149,7 +149,7 @@ struct RetentionSweepTests {
                     .hold(caseName: "A", reason: "now"), id: "hold",
                     context: EventContext(source: "/test", actor: .system("test")))
             }
-            let outcome = try desk.expire(
+            let outcome = try service.expire(
                 id, now: after(2 * Self.day), context: EventContext(source: "/t", actor: .system("t")))
             try holder.join()
             // Whoever was first: a session that is held is there, and one that is gone was never held.
@@ -165,12 +165,13 @@ struct RetentionSweepTests {
     func look() throws {
         try make("s")
         try make("held", cases: ["A"])
-        let desk = RetentionDesk(try log.open(), clock: FixedClock(time: Self.start))
-        let found = try #require(try desk.expire("s", now: after(2 * Self.day), context: nil))
+        let service = RetentionService(try log.open(), clock: FixedClock(time: Self.start))
+        let found = try #require(try service.expire("s", now: after(2 * Self.day), context: nil))
         #expect(found.verdict == .due(since: after(Self.day)) && !found.isDeleted)
         #expect(
-            try desk.expire("held", now: after(2 * Self.day), context: nil)?.verdict == .held(cases: ["A"]))
-        #expect(try desk.expire("absent", now: after(2 * Self.day), context: nil) == nil)
+            try service.expire("held", now: after(2 * Self.day), context: nil)?.verdict == .held(cases: ["A"])
+        )
+        #expect(try service.expire("absent", now: after(2 * Self.day), context: nil) == nil)
         #expect(try status("s") == .failed)
     }
 

@@ -220,7 +220,7 @@ enum Extremes {
     /// Through the projection, as the log has them, where they can be written at all.
     private static func project(_ facts: [RecordingEvent]) throws {
         let folder = ProjectionFolder(RecordingViews.all)
-        folder.totals = TotalsBook(lineage: "", known: [:], unknown: [])
+        folder.totals = ProjectedTotals(lineage: "", known: [:], unknown: [])
         var events: [RecordedEvent] = []
         for (place, fact) in facts.enumerated() {
             let proposed = try ProposedEvent(

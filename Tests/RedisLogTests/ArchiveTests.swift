@@ -92,11 +92,11 @@ struct ArchivedLog {
     }
 
     func names(_ partition: Int) throws -> [SegmentName] {
-        try store.names(on: ArchiveShelf(epoch: log.epoch, partition: partition))
+        try store.names(in: ArchivePart(epoch: log.epoch, partition: partition))
     }
 
     func damage(_ name: SegmentName) {
-        store.damage(name, on: ArchiveShelf(epoch: log.epoch, partition: name.last.partition))
+        store.damage(name, in: ArchivePart(epoch: log.epoch, partition: name.last.partition))
     }
 
     func keys(_ partition: Int) throws -> [String] {
@@ -305,8 +305,8 @@ struct ArchiveTests {
         let names = try archived.names(0)
         #expect(names.count == 5)
         try appendSamples(archived.log, 100..<200)
-        let shelf = ArchiveShelf(epoch: archived.log.epoch, partition: 0)
-        let lost = try #require(archived.store.remove(names[2], on: shelf))
+        let part = ArchivePart(epoch: archived.log.epoch, partition: 0)
+        let lost = try #require(archived.store.remove(names[2], in: part))
         let live = try rawClient(archived.log).raw("XLEN", LogKeys.log(0)).integer
         var failure = #expect(throws: LogFailure.self) { try archived.archive(policy) }
         #expect(failure?.kind == .corrupt)
@@ -319,7 +319,7 @@ struct ArchiveTests {
             try archived.log.archiver(policy).verify(partition: 0)
         }
         #expect(failure?.key.contains(names[2].last.entryID) == true)
-        archived.store.put(lost, as: names[2], on: shelf)
+        archived.store.put(lost, as: names[2], in: part)
         archived.damage(names[3])
         failure = #expect(throws: LogFailure.self) {
             try archived.log.archiver(policy).verify(partition: 0)

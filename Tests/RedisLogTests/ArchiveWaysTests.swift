@@ -24,8 +24,8 @@ struct ArchiveWaysTests {
         return policy
     }
 
-    private func shelf(_ partition: Int) -> ArchiveShelf {
-        ArchiveShelf(epoch: log.epoch, partition: partition)
+    private func part(_ partition: Int) -> ArchivePart {
+        ArchivePart(epoch: log.epoch, partition: partition)
     }
 
     /// Without the newest event of each partition, which no archive ever has.
@@ -44,7 +44,7 @@ struct ArchiveWaysTests {
         try opened.halts().list().map(\.reason)
     }
 
-    /// Puts a segment on a shelf that the log's archiver has not written.
+    /// Puts a segment in a part that the log's archiver has not written.
     private func put(
         _ events: [RecordedEvent], after: LogPosition, behind hash: String, count: Int = 0,
         isVouched: Bool = false
@@ -55,10 +55,10 @@ struct ArchiveWaysTests {
             countBefore: count, previousHash: hash)
         try archived.store.write(
             header: header.json, index: SegmentIndex(of: events).encoded,
-            payload: SegmentCoding.encode(events), as: header.name, on: shelf(after.partition))
+            payload: SegmentCoding.encode(events), as: header.name, in: part(after.partition))
         if isVouched {
-            let hash = try archived.store.read(header.name, on: shelf(after.partition)).hash
-            archived.store.vouch(for: header.name, hash: hash, on: shelf(after.partition))
+            let hash = try archived.store.read(header.name, in: part(after.partition)).hash
+            archived.store.vouch(for: header.name, hash: hash, in: part(after.partition))
         }
         return header.name
     }
@@ -151,9 +151,9 @@ struct ArchiveWaysTests {
         for partition in 0..<2 {
             let name = names[partition][2]
             switch kind {
-            case "missing": archived.store.remove(name, on: shelf(partition))
-            case "damaged": archived.store.damage(name, on: shelf(partition))
-            case "unvouched": archived.store.forgetVoucher(of: name, on: shelf(partition))
+            case "missing": archived.store.remove(name, in: part(partition))
+            case "damaged": archived.store.damage(name, in: part(partition))
+            case "unvouched": archived.store.forgetVoucher(of: name, in: part(partition))
             default:
                 // One that goes on beyond all others from nowhere.
                 var event = forged(try #require(before[partition].last))
@@ -283,7 +283,7 @@ struct ArchiveWaysTests {
         _ = try put(stretch.map { forged($0) }, after: .start(of: 0), behind: "")
         for cut in 1..<(stretch.count - 1) {
             let name = try put(stretch[..<cut].map { forged($0, cut) }, after: .start(of: 0), behind: "")
-            let hash = try archived.store.read(name, on: shelf(0)).hash
+            let hash = try archived.store.read(name, in: part(0)).hash
             _ = try put(
                 stretch[cut...].map { forged($0, cut) }, after: name.last, behind: hash, count: cut)
         }

@@ -20,7 +20,7 @@ extension ArchivedLog {
         return archived
     }
 
-    var shelf: ArchiveShelf { ArchiveShelf(epoch: log.epoch, partition: 0) }
+    var part: ArchivePart { ArchivePart(epoch: log.epoch, partition: 0) }
 
     /// Puts a segment of other events, header or index in place of one, with all of its own hashes right.
     @discardableResult
@@ -28,7 +28,7 @@ extension ArchivedLog {
         _ name: SegmentName, previousHash: String? = nil, index: SegmentIndex? = nil,
         _ change: (inout [RecordedEvent]) -> Void = { _ in }
     ) throws -> StoredSegment {
-        let stored = try store.read(name, on: shelf)
+        let stored = try store.read(name, in: part)
         var header = try #require(SegmentHeader(parsing: stored.header))
         var events = try #require(SegmentCoding.decode(stored.payload, partition: 0))
         change(&events)
@@ -38,7 +38,7 @@ extension ArchivedLog {
         let forged = StoredSegment.sealed(
             header: header.json, index: (index ?? SegmentIndex(of: events)).encoded,
             payload: SegmentCoding.encode(events))
-        store.put(forged, as: name, on: shelf)
+        store.put(forged, as: name, in: part)
         return forged
     }
 
@@ -118,17 +118,17 @@ struct ForgedArchiveTests {
         }
         try archived.reopened().open().verifyArchive(of: "early")
         for (place, name) in try archived.names(0).enumerated() {
-            let whole = try archived.store.read(name, on: archived.shelf)
+            let whole = try archived.store.read(name, in: archived.part)
             try archived.forge(name) { $0[3] = Self.changed($0[3]) }
             let store = try archived.reopened().open()
             let failure = #expect(throws: LogFailure.self) { try store.verifyArchive(of: "early") }
             #expect(failure?.kind == .corrupt && failure?.key == "\(name)", "segment \(place)")
             if place > 0 { #expect(try store.load("early", after: 0, limit: 10).count == 1) }
-            archived.store.remove(name, on: archived.shelf)
+            archived.store.remove(name, in: archived.part)
             #expect(throws: LogFailure.self, "segment \(place) is gone") {
                 try archived.reopened().open().verifyArchive(of: "early")
             }
-            archived.store.put(whole, as: name, on: archived.shelf)
+            archived.store.put(whole, as: name, in: archived.part)
         }
         try archived.reopened().open().verifyArchive(of: "early")
     }
@@ -181,7 +181,7 @@ struct ForgedArchiveTests {
             _ = try log.open().append([SampleEvents.event("h")], to: hidden, expecting: .absent)
         }
         let name = try archived.names(0)[0]
-        let stored = try archived.store.read(name, on: archived.shelf)
+        let stored = try archived.store.read(name, in: archived.part)
         let events = try #require(SegmentCoding.decode(stored.payload, partition: 0))
         #expect(events[0].partitionKey == hidden)
         try archived.forge(name, index: SegmentIndex(of: events.filter { $0.partitionKey != hidden }))
@@ -236,8 +236,8 @@ struct ForgedArchiveTests {
     func copied() throws {
         let archived = try ArchivedLog.ofSegments()
         let names = try archived.names(0)
-        let other = try archived.store.read(names[3], on: archived.shelf)
-        archived.store.put(other, as: names[1], on: archived.shelf)
+        let other = try archived.store.read(names[3], in: archived.part)
+        archived.store.put(other, as: names[1], in: archived.part)
         try expectRefused(archived, names[1], "another place's segment")
     }
 
@@ -252,7 +252,7 @@ struct ForgedArchiveTests {
         }
         let name = try archived.names(0)[0]
         let events = try #require(
-            SegmentCoding.decode(try archived.store.read(name, on: archived.shelf).payload, partition: 0))
+            SegmentCoding.decode(try archived.store.read(name, in: archived.part).payload, partition: 0))
         try archived.forge(name, index: SegmentIndex(of: events.filter { $0.partitionKey != "key-3" }))
         let failure = #expect(throws: LogFailure.self) { try archived.archive() }
         #expect(failure?.kind == .corrupt && failure?.key == "\(name)", "\(String(describing: failure))")
@@ -273,14 +273,14 @@ struct SegmentRecordTests {
             #expect(try archived.everything(keys: 23) == before, "\(left.count) of 5 records")
             // Forged segments are refused without records, too.
             let names = try archived.names(0)
-            let honest = try archived.store.read(names[1], on: archived.shelf)
+            let honest = try archived.store.read(names[1], in: archived.part)
             try archived.forge(names[1]) {
                 $0.removeLast(0); $0[0].event.data = Array("{}".utf8)
             }
             #expect(throws: LogFailure.self) {
                 try archived.reopened().open().read(after: .start(of: 0), limit: 1000)
             }
-            archived.store.put(honest, as: names[1], on: archived.shelf)
+            archived.store.put(honest, as: names[1], in: archived.part)
             try archived.archive()
             #expect(try archived.records() == records, "\(left.count) of 5 records")
         }

@@ -282,7 +282,7 @@ struct GoneTests {
         try archive()
         _ = try rawClient(log).raw("DEL", LogKeys.archive(0))
         for name in try archived.names(0) {
-            archived.store.remove(name, on: ArchiveShelf(epoch: log.epoch, partition: 0))
+            archived.store.remove(name, in: ArchivePart(epoch: log.epoch, partition: 0))
         }
         expectLoss("follow") { _ = try reopened().follow(after: [.start(of: 0)]) }
     }

@@ -33,7 +33,7 @@ func loseForGood(_ log: RedisEventLog, _ positions: [LogPosition]) throws {
     }
     for partition in Set(positions.map(\.partition)) {
         _ = try rawClient(log).command(
-            "test", "test", ["HSET", LogKeys.halted] + HaltBook.halt(partition, "test", missing: nil))
+            "test", "test", ["HSET", LogKeys.halted] + HaltRegistry.halt(partition, "test", missing: nil))
         try log.halts().refresh()
         _ = try log.halts().lift(partition, by: "test", because: "test")
     }

@@ -323,9 +323,9 @@ struct DurabilityTests {
         #expect(!watch.isConfirmed(place(1, 21), on: "a"))
         #expect(!watch.isConfirmed(place(2, 5), on: "a"))
         #expect(!watch.isConfirmed(place(1, 5), on: "b"))
-        watch.halt(1, "lost", HaltBook())
+        watch.halt(1, "lost", HaltRegistry())
         let lifted = ["p001", "", "p001 lifted", "somebody"].map { Reply.string(Array($0.utf8)) }
-        #expect(watch.take(HaltBook(lifted)).lifted == [1])
+        #expect(watch.take(HaltRegistry(lifted)).lifted == [1])
         #expect(!watch.isConfirmed(place(1, 5), on: "a"))
     }
 

@@ -6,7 +6,7 @@ import Testing
 
 /// A book by reference: expectations may change it.
 private final class Book {
-    private var book = DeliveryBook()
+    private var book = DeliveryRegistry()
 
     @discardableResult
     func offer(_ delivery: Delivery) -> Bool { book.offer(delivery) }

@@ -238,7 +238,7 @@ struct TakingBackTests {
         let before = withoutNewest(try rollBack())
         for state in try PartitionInspector(client: rawClient(log)).states([0, 1]) {
             // All that was archived later, in one segment: it goes on farther than any of them.
-            let shelf = ArchiveShelf(epoch: log.epoch, partition: state.partition)
+            let part = ArchivePart(epoch: log.epoch, partition: state.partition)
             let last = try #require(try archived.names(state.partition).map(\.last).max())
             let events = before[state.partition].filter { $0.position > state.through && $0.position <= last }
             let header = SegmentHeader(
@@ -246,8 +246,8 @@ struct TakingBackTests {
                 count: events.count, countBefore: state.count, previousHash: state.hash)
             try archived.store.write(
                 header: header.json, index: SegmentIndex(of: events).encoded,
-                payload: SegmentCoding.encode(events), as: header.name, on: shelf)
-            #expect(archived.store.isVouched(header.name, hash: "", on: shelf) == nil)
+                payload: SegmentCoding.encode(events), as: header.name, in: part)
+            #expect(archived.store.isVouched(header.name, hash: "", in: part) == nil)
         }
         let opened = try reopened()
         #expect(try opened.halts().list().isEmpty)
@@ -284,8 +284,8 @@ struct TakingBackTests {
         let end = try log.open().end(of: 0)
         let link = try #require(
             try archived.names(0).last.map { name in
-                let shelf = ArchiveShelf(epoch: log.epoch, partition: 0)
-                return (name, try archived.store.read(name, on: shelf).hash)
+                let part = ArchivePart(epoch: log.epoch, partition: 0)
+                return (name, try archived.store.read(name, in: part).hash)
             })
         // A segment as the archiver would write it, with an event that never happened.
         var place = end
@@ -302,13 +302,13 @@ struct TakingBackTests {
         try archived.store.write(
             header: header.json, index: SegmentIndex(of: events).encoded,
             payload: SegmentCoding.encode(events), as: header.name,
-            on: ArchiveShelf(epoch: log.epoch, partition: 0))
+            in: ArchivePart(epoch: log.epoch, partition: 0))
         let opened = try reopened()
         #expect(try opened.halts().list().map(\.partition) == [0])
         #expect(try opened.open().end(of: 0) == end)
         #expect(try opened.open().version(of: event.partitionKey) == 0)
         // Taken away, it keeps nobody from going on.
-        archived.store.remove(header.name, on: ArchiveShelf(epoch: log.epoch, partition: 0))
+        archived.store.remove(header.name, in: ArchivePart(epoch: log.epoch, partition: 0))
         #expect(try opened.halts().mend() == [0])
     }
 

@@ -4,7 +4,7 @@ import Recording
 import Testing
 import Vault
 
-@testable import reel
+@testable import Commands
 
 @Suite struct DeclarationTests {
     @Test func everyCommandHasHelpThatFits() throws {

@@ -4,7 +4,7 @@ import Simulation
 import Synchronization
 import Testing
 
-@testable import reel
+@testable import Commands
 
 @Suite struct LogMergeTests {
     /// A clock that moves a millisecond at every look.

@@ -9,7 +9,7 @@ import Simulation
 import Supervision
 import Testing
 
-@testable import reel
+@testable import Commands
 
 @Suite struct PartTests {
     /// The vectors of RFC 4648, section 10.

@@ -1,7 +1,7 @@
 import HTTPServer
 import Testing
 
-@testable import reel
+@testable import Commands
 
 /// The ceiling of the API's benchmark sends an answer of the gateway again.
 @Suite struct SavedAnswerTests {

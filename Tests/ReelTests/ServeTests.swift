@@ -6,7 +6,7 @@ import Pipeline
 import Supervision
 import Testing
 
-@testable import reel
+@testable import Commands
 
 @Suite struct ServeTests {
     private static let urls = ["REDIS_URL": "redis://h", "MONGODB_URL": "mongodb://h"]

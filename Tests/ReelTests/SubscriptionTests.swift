@@ -1,7 +1,7 @@
 import EventSourcing
 import Testing
 
-@testable import reel
+@testable import Commands
 
 @Suite("Registered subscriptions")
 struct SubscriptionTests {

@@ -144,7 +144,7 @@ struct BannedCallTests {
     @Test("Only the command line prints")
     func prints() throws {
         try find(#"(^|[^.\w])(debugPrint|print|dump|NSLog)\("#, in: sources) { file in
-            file.path.hasPrefix(SourceTree.path("reel/"))
+            file.path.hasPrefix(SourceTree.path("Commands/"))
         }
     }
 
@@ -198,7 +198,8 @@ struct BannedCallTests {
     func domainWords() throws {
         // HTTP and TLS have chunks and sessions of their own, and so has libmongoc.
         let rooms = [
-            "APIKit", "Base", "Engine", "EventSourcing", "ReadModels", "Supervision", "RedisLog", "MongoViews",
+            "APIKit", "Base", "Engine", "EventSourcing", "ReadModels", "Supervision", "RedisLog",
+            "MongoViews",
             "Access",
             "Console", "Metrics",
         ]

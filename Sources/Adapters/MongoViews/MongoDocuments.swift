@@ -123,11 +123,11 @@ package struct MongoDocuments: Sendable {
     }
 
     /// The sums that the projector keeps, by partition; nil when they are not whole.
-    package func keptTotals() throws(QueryFailure) -> TotalsBook? {
+    package func keptTotals() throws(QueryFailure) -> ProjectedTotals? {
         try ask { (client) throws(MongoFailure) in
             let store = Checkpoints(collections: collections, epoch: "")
             guard let life = try store.life(client) else { return nil }
-            let book = try store.totalsBook(MongoReadModels.subscription.name, instance: life, client)
+            let book = try store.projectedTotals(MongoReadModels.subscription.name, instance: life, client)
             return book.isWhole ? book : nil
         }
     }

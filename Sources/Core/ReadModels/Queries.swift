@@ -1,3 +1,4 @@
+package import Base
 package import EventSourcing
 
 /// A part of an ordered list.
@@ -24,10 +25,18 @@ package struct QueryFailure: TransientFailure, Sendable, Hashable, CustomStringC
     package var remedy: Remedy
     /// Whether a document is not what Reel wrote, and not the server away: the description names it.
     package var isOfRecord: Bool
+    /// The field of the question that breaks a rule; whoever asked can do something about it.
+    package var violation: Violation?
     package init(_ description: String, isUnreachable: Bool, remedy: Remedy, isOfRecord: Bool = false) {
         self.description = description
         self.isUnreachable = isUnreachable
         self.remedy = remedy
         self.isOfRecord = isOfRecord
+    }
+
+    /// A question that is refused.
+    package init(_ violation: Violation) {
+        self.init("\(violation)", isUnreachable: false, remedy: .none)
+        self.violation = violation
     }
 }

@@ -1,4 +1,4 @@
+import Commands
 import Glibc
-import Supervision
 
-exit(Program.run(ProcessStart.arguments).rawValue)
+exit(Program.run(domains: [.recording]))

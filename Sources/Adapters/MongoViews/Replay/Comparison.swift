@@ -64,7 +64,7 @@ struct Comparison {
 
     /// Compares the sums of partitions that both sides have counted up to the same event. Where they are not
     /// known, nothing wrong is shown.
-    mutating func compareTotals(_ seen: TotalsBook, _ expected: TotalsBook) {
+    mutating func compareTotals(_ seen: ProjectedTotals, _ expected: ProjectedTotals) {
         for (partition, built) in expected.known.sorted(by: { $0.key < $1.key }) {
             guard let shown = seen.known[partition], shown.isWhole, shown.position == built.position,
                 shown.behind.isEmpty, !shown.agrees(with: built)

@@ -237,7 +237,7 @@ package final class MongoRebuild: ReadModelRebuild {
 
     private func sums(
         in collections: Collections, _ client: borrowing MongoClient
-    ) throws(ProjectionFailure) -> TotalsBook {
+    ) throws(ProjectionFailure) -> ProjectedTotals {
         let store = Checkpoints(collections: collections, epoch: epoch)
         guard let instance = try store.instance(client) else {
             throw .checkpointsLost(database: shown.database)

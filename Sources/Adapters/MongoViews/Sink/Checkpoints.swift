@@ -171,7 +171,7 @@ struct Checkpoints: Sendable {
     /// that the database is still in the same life. The sums of these partitions stand in the same
     /// documents, so that both are of one moment.
     func save(
-        _ subscription: String, _ positions: [LogPosition], with totals: TotalsBook? = nil,
+        _ subscription: String, _ positions: [LogPosition], with totals: ProjectedTotals? = nil,
         under fences: [Int: Fence] = [:], instance: String, _ client: borrowing MongoClient
     ) throws(ProjectionFailure) {
         let now = SystemClock().now()
@@ -212,8 +212,9 @@ struct Checkpoints: Sendable {
     /// The sums of all partitions.
     func totals(
         _ subscription: String, instance: String, _ client: borrowing MongoClient
-    ) throws(ProjectionFailure) -> TotalsBook {
-        do throws(MongoFailure) { return try totalsBook(subscription, instance: instance, client) } catch {
+    ) throws(ProjectionFailure) -> ProjectedTotals {
+        do throws(MongoFailure) { return try projectedTotals(subscription, instance: instance, client) } catch
+        {
             throw .database(error)
         }
     }

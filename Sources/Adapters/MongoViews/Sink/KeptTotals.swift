@@ -67,10 +67,10 @@ extension Checkpoints {
 
     /// The sums of all partitions. Those of a partition whose checkpoint has none, or none that can be read,
     /// or that come from before a rebuild, are not known.
-    func totalsBook(
+    func projectedTotals(
         _ subscription: String, instance: String, _ client: borrowing MongoClient
-    ) throws(MongoFailure) -> TotalsBook {
-        var book = TotalsBook(lineage: try lineage(client), known: [:], unknown: [])
+    ) throws(MongoFailure) -> ProjectedTotals {
+        var book = ProjectedTotals(lineage: try lineage(client), known: [:], unknown: [])
         guard let names = collections.views.totals?.names else { return book }
         let filter = BSONDocument { builder in
             builder.append("_id") { builder in

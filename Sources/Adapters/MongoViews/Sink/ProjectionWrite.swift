@@ -8,7 +8,7 @@ struct ProjectionWrite: Sendable {
     let views: [any ViewWrite]
     let ends: [LogPosition]
     /// The sums as they are at these positions.
-    let totals: TotalsBook?
+    let totals: ProjectedTotals?
     let subscription: String
     let fences: [Int: Fence]
     let instance: String

@@ -44,8 +44,8 @@ final class Archive: Sendable {
     /// A reader for the calling thread.
     func reader() -> ArchiveReader { ArchiveReader(self) }
 
-    /// The shelf of a partition.
-    private func shelf(_ partition: Int) -> ArchiveShelf { ArchiveShelf(epoch: epoch, partition: partition) }
+    /// The part of a partition.
+    private func part(_ partition: Int) -> ArchivePart { ArchivePart(epoch: epoch, partition: partition) }
 
     // MARK: The chain
 
@@ -123,7 +123,7 @@ final class Archive: Sendable {
         let partition = wanted.through.partition
         var other: (SegmentName, String)?
         for name in names where name.last == wanted.through {
-            let (front, hash) = try store.readSealed(name, on: shelf(partition))
+            let (front, hash) = try store.readSealed(name, in: part(partition))
             guard hash == wanted.hash else {
                 other = (name, hash)
                 continue
@@ -171,7 +171,7 @@ final class Archive: Sendable {
         let fresh = known.flatMap { $0.at.duration(to: now) < Self.verifiedFor ? $0 : nil }
         let start = fresh.flatMap { fresh in chain.links.lastIndex { $0.hash == fresh.hash } }
         for link in chain.links[(start.map { $0 + 1 } ?? 0)...] {
-            let (front, hash) = try store.readSealed(link.name, on: shelf(chain.partition))
+            let (front, hash) = try store.readSealed(link.name, in: part(chain.partition))
             try require(link, front)
             guard hash == link.hash else { throw otherHash(hash, link) }
         }
@@ -185,7 +185,7 @@ final class Archive: Sendable {
     /// A segment's index, from memory or from the store.
     func index(of link: SegmentLink) throws(SegmentFailure) -> SegmentIndex {
         if let known = state.withLock({ $0.indexes[link.hash] }) { return known }
-        let front = try store.readFront(link.name, on: shelf(link.name.last.partition))
+        let front = try store.readFront(link.name, in: part(link.name.last.partition))
         try require(link, front)
         guard let index = SegmentIndex(front.index) else {
             throw SegmentFailure(.damaged, segment: "\(link.name)", text: "its index has a broken record")
@@ -209,7 +209,7 @@ final class Archive: Sendable {
         of link: SegmentLink, confirmedBy next: SegmentLink?
     ) throws(SegmentFailure) -> [UInt8] {
         if let next { _ = try index(of: next) }
-        let stored = try store.read(link.name, on: shelf(link.name.last.partition))
+        let stored = try store.read(link.name, in: part(link.name.last.partition))
         try require(
             link, SegmentFront(header: stored.header, index: stored.index, hash: stored.frontHash))
         guard stored.hash == link.hash else { throw otherHash(stored.hash, link) }
@@ -261,24 +261,24 @@ final class Archive: Sendable {
 
     /// Leaves word that a segment was compared with the log, and is what it held.
     func vouch(for link: SegmentLink) throws(SegmentFailure) {
-        try store.vouch(for: link.name, hash: link.hash, on: shelf(link.name.last.partition))
+        try store.vouch(for: link.name, hash: link.hash, in: part(link.name.last.partition))
     }
 
     /// Whether somebody with a key has; nil when nobody has, or this process has no key to tell.
     func isVouched(_ link: SegmentLink) throws(SegmentFailure) -> Bool? {
-        try store.isVouched(link.name, hash: link.hash, on: shelf(link.name.last.partition))
+        try store.isVouched(link.name, hash: link.hash, in: part(link.name.last.partition))
     }
 
-    /// Takes a segment off its shelf, and keeps it beside.
+    /// Takes a segment out of its part, and keeps it beside.
     func setAside(_ name: SegmentName) throws(SegmentFailure) {
-        try store.setAside(name, on: shelf(name.last.partition))
+        try store.setAside(name, in: part(name.last.partition))
     }
 
     // MARK: Archiving
 
-    /// Names of the files on a partition's shelf, whatever they hold.
+    /// Names of the files in a partition's part, whatever they hold.
     func names(_ partition: Int) throws(SegmentFailure) -> [SegmentName] {
-        try store.names(on: shelf(partition))
+        try store.names(in: part(partition))
     }
 
     /// Throws `missing` for the first segment of a chain that has no file.
@@ -294,7 +294,7 @@ final class Archive: Sendable {
 
     /// What a segment says of itself, and the hash over the whole of it. Nothing vouches for it yet.
     func link(of name: SegmentName) throws(SegmentFailure) -> SegmentLink {
-        let (front, hash) = try store.readSealed(name, on: shelf(name.last.partition))
+        let (front, hash) = try store.readSealed(name, in: part(name.last.partition))
         return SegmentLink(try header(front, of: name), hash: hash, frontHash: front.hash)
     }
 
@@ -303,7 +303,7 @@ final class Archive: Sendable {
     func waiting(
         _ name: SegmentName
     ) throws(SegmentFailure) -> (link: SegmentLink, events: [RecordedEvent]) {
-        let stored = try store.read(name, on: shelf(name.last.partition))
+        let stored = try store.read(name, in: part(name.last.partition))
         let front = SegmentFront(header: stored.header, index: stored.index, hash: stored.frontHash)
         let header = try header(front, of: name)
         let link = SegmentLink(header, hash: stored.hash, frontHash: stored.frontHash)
@@ -326,6 +326,6 @@ final class Archive: Sendable {
     func write(_ events: [RecordedEvent], header: SegmentHeader) throws(SegmentFailure) {
         try store.write(
             header: header.json, index: SegmentIndex(of: events).encoded,
-            payload: SegmentCoding.encode(events), as: header.name, on: shelf(header.after.partition))
+            payload: SegmentCoding.encode(events), as: header.name, in: part(header.after.partition))
     }
 }

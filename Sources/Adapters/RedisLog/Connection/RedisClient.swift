@@ -255,7 +255,7 @@ final class RedisClient {
             try self.pipeline(
                 "halt", "\(self.address)", commands, accepting: HistoryCheck.isAnswer, body)
         }
-        let book = HaltBook(try command("halt", LogKeys.halted, ["HGETALL", LogKeys.halted]).elements)
+        let book = HaltRegistry(try command("halt", LogKeys.halted, ["HGETALL", LogKeys.halted]).elements)
         try check.halt(losses, book, run)
     }
 
@@ -306,8 +306,8 @@ final class RedisClient {
         if !losses.isEmpty {
             var commands = CommandBuffer()
             commands.command("HGETALL", LogKeys.halted)
-            var book = HaltBook()
-            try run(commands) { _, reply in book = HaltBook(Reply(reply).elements) }
+            var book = HaltRegistry()
+            try run(commands) { _, reply in book = HaltRegistry(Reply(reply).elements) }
             try check.halt(losses, book, run)
         }
         return history.halted.subtracting(before).sorted()

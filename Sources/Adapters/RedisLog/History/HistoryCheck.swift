@@ -56,7 +56,7 @@ struct HistoryCheck {
     /// Which of some positions no entry has, in partitions that are not halted; and the log's marks.
     private func missing(
         _ positions: [LogPosition], _ run: Run
-    ) throws(LogFailure) -> ([LogPosition], HaltBook) {
+    ) throws(LogFailure) -> ([LogPosition], HaltRegistry) {
         var commands = CommandBuffer()
         commands.command("HGET", LogKeys.meta, "epoch")
         commands.command("HGETALL", LogKeys.halted)
@@ -65,7 +65,7 @@ struct HistoryCheck {
             commands.command("XRANGE", LogKeys.log(position.partition), position.entryID, position.entryID)
         }
         var missing: [LogPosition] = []
-        var book = HaltBook()
+        var book = HaltRegistry()
         try run(commands) { index, reply throws(LogFailure) in
             switch index {
             case 0:
@@ -75,7 +75,7 @@ struct HistoryCheck {
                 // Who looks on is told of it elsewhere.
                 if self.onlyLooks, reply.errorText.map(ServerError.kind(of:)) == .corrupt { return }
                 try self.requireTold(reply, LogKeys.halted)
-                book = HaltBook(Reply(reply).elements)
+                book = HaltRegistry(Reply(reply).elements)
                 self.takeMarks(book)
             default:
                 try self.requireTold(reply)
@@ -126,7 +126,7 @@ struct HistoryCheck {
 
     // MARK: - Halting
 
-    private func takeMarks(_ book: HaltBook) {
+    private func takeMarks(_ book: HaltRegistry) {
         for (partition, reason) in book.marks where watch.halt(partition, reason, book) {
             notify(.partitionHalted(partition, reason))
         }
@@ -160,7 +160,7 @@ struct HistoryCheck {
 
     /// Halts partitions: in this process at once, and by a mark in the log for every other one. A mark that
     /// can't be written now is written later (`RedisHalts.refresh`).
-    func halt(_ losses: [PartitionLoss], _ book: HaltBook, _ run: Run) throws(LogFailure) {
+    func halt(_ losses: [PartitionLoss], _ book: HaltRegistry, _ run: Run) throws(LogFailure) {
         var fields: [String] = []
         for loss in losses {
             let what =
@@ -173,7 +173,7 @@ struct HistoryCheck {
                 continue
             }
             notify(.partitionHalted(loss.partition, reason))
-            if !isLocal { fields += HaltBook.halt(loss.partition, reason, missing: loss.missing) }
+            if !isLocal { fields += HaltRegistry.halt(loss.partition, reason, missing: loss.missing) }
         }
         guard !fields.isEmpty else { return }
         var commands = CommandBuffer()

@@ -175,7 +175,7 @@ final class HistoryWatch: Sendable {
     /// - Parameter book: the marks and liftings as of which it is halted.
     @discardableResult
     func halt(
-        _ partition: Int, _ reason: String, _ book: HaltBook, missing: LogPosition? = nil,
+        _ partition: Int, _ reason: String, _ book: HaltRegistry, missing: LogPosition? = nil,
         isLocal: Bool = false
     ) -> Bool {
         state.withLock { state in
@@ -211,7 +211,7 @@ final class HistoryWatch: Sendable {
 
     /// Takes in what the log says now: new marks, and halts that were lifted. What is known of a partition
     /// whose halt was lifted is forgotten: it may be what was lost.
-    func take(_ book: HaltBook) -> Change {
+    func take(_ book: HaltRegistry) -> Change {
         var change = Change()
         for (partition, reason) in book.marks where halt(partition, reason, book) {
             change.halted.append(partition)

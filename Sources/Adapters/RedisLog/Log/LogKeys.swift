@@ -7,7 +7,7 @@ enum LogKeys {
     static let format = "1"
     static let meta = "reel:meta"
     /// Partitions that were found to lack acknowledged events, by name, each with the reason; empty once the
-    /// halt was lifted. Beside each that was lifted, `pNNN lifted` says by whom (see `HaltBook`).
+    /// halt was lifted. Beside each that was lifted, `pNNN lifted` says by whom (see `HaltRegistry`).
     static let halted = "reel:halted"
 
     static func log(_ partition: Int) -> String { "\(prefix(partition)):log" }

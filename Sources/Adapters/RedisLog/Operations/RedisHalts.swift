@@ -22,8 +22,8 @@ package final class RedisHalts {
         notify = client.options.notify
     }
 
-    func book() throws(LogFailure) -> HaltBook {
-        HaltBook(try client.command("list halts", LogKeys.halted, ["HGETALL", LogKeys.halted]).elements)
+    func book() throws(LogFailure) -> HaltRegistry {
+        HaltRegistry(try client.command("list halts", LogKeys.halted, ["HGETALL", LogKeys.halted]).elements)
     }
 
     /// The halted partitions in order.
@@ -53,12 +53,12 @@ package final class RedisHalts {
         var fields: [String] = []
         for partition in change.unmarked.sorted() {
             guard let reason = history.reason(partition) else { continue }
-            fields += HaltBook.halt(partition, reason, missing: history.newest(partition))
+            fields += HaltRegistry.halt(partition, reason, missing: history.newest(partition))
         }
         for (partition, reason) in book.marks.sorted(by: { $0.key < $1.key }) {
             guard let marked = book.missing[partition], let known = history.newest(partition), known > marked
             else { continue }
-            fields += HaltBook.halt(partition, reason, missing: known)
+            fields += HaltRegistry.halt(partition, reason, missing: known)
         }
         if !fields.isEmpty, !client.options.onlyLooks { try write(fields, "halt") }
     }
@@ -92,7 +92,7 @@ package final class RedisHalts {
                 partition: partition, at: SystemClock().now(), by: "reel",
                 reason: "nothing is missing any more",
                 halt: book.marks[partition] ?? "")
-            try write(HaltBook.lift(lifting), "mend")
+            try write(HaltRegistry.lift(lifting), "mend")
             mended.append(partition)
         }
         if !mended.isEmpty { try refresh() }
@@ -107,7 +107,7 @@ package final class RedisHalts {
         let inspector = PartitionInspector(client: client)
         for state in try inspector.states(here) where state.findings.isEmpty {
             guard !losses.contains(where: { $0.partition == state.partition }),
-                try inspector.has(newest(state.partition, HaltBook()), in: state, archive) == true
+                try inspector.has(newest(state.partition, HaltRegistry()), in: state, archive) == true
             else { continue }
             history.release(state.partition)
             notify(.partitionLifted(state.partition, "reel: nothing is missing any more"))
@@ -117,7 +117,7 @@ package final class RedisHalts {
     private var archive: Archive? { history.recovery?.archive }
 
     /// The newest place of a partition that anybody knows of, as far as this process and a mark tell.
-    private func newest(_ partition: Int, _ book: HaltBook) -> LogPosition {
+    private func newest(_ partition: Int, _ book: HaltRegistry) -> LogPosition {
         [history.newest(partition), book.missing[partition]].compactMap { $0 }.max()
             ?? .start(of: partition)
     }
@@ -150,7 +150,7 @@ package final class RedisHalts {
             ], [newest(partition, book).entryID])
         let lifting = LiftedHalt(
             partition: partition, at: SystemClock().now(), by: actor, reason: reason, halt: halt)
-        _ = try client.run("lift halt", name, .set, [LogKeys.halted], HaltBook.lift(lifting))
+        _ = try client.run("lift halt", name, .set, [LogKeys.halted], HaltRegistry.lift(lifting))
         return lifting
     }
 

@@ -9,7 +9,7 @@ final class RedisCompetingSubscription: CompetingSubscription {
     let consumer: ConsumerName
     let types: Set<String>
 
-    var book = DeliveryBook()
+    var book = DeliveryRegistry()
     /// Entries to acknowledge with the next command: effects are durable, or the type is not ours.
     var acknowledgements: [LogPosition] = []
     /// Entries that may have a count of failed tries: tried here, or delivered before.

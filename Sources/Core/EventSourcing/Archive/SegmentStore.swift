@@ -1,5 +1,5 @@
 /// One partition's part of an archive. Archives of different logs (epochs) never mix.
-package struct ArchiveShelf: Sendable, Hashable {
+package struct ArchivePart: Sendable, Hashable {
     /// Epoch of the log (`reel:meta`).
     package var epoch: String
     /// Number of the partition.
@@ -121,24 +121,24 @@ package struct SegmentFailure: Error, Sendable, Hashable, CustomStringConvertibl
 /// A store vouches for nothing but that a segment agrees with its own checksums, which whoever writes there
 /// can make: whether it is the one that belongs there, the log's chain of hashes tells.
 package protocol SegmentStore: Sendable {
-    /// Names on a shelf, sorted; none when there is no such shelf.
-    func names(on shelf: ArchiveShelf) throws(SegmentFailure) -> [SegmentName]
+    /// Names in a part, sorted; none when there is no such part.
+    func names(in part: ArchivePart) throws(SegmentFailure) -> [SegmentName]
 
     /// Keeps a segment, durably, and whole or not at all; a segment that has the name already stays.
     func write(
-        header: [UInt8], index: [UInt8], payload: [UInt8], as name: SegmentName, on shelf: ArchiveShelf
+        header: [UInt8], index: [UInt8], payload: [UInt8], as name: SegmentName, in part: ArchivePart
     ) throws(SegmentFailure)
 
     /// A whole segment, verified against its checksum.
-    func read(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> StoredSegment
+    func read(_ name: SegmentName, in part: ArchivePart) throws(SegmentFailure) -> StoredSegment
 
     /// A segment's beginning alone, verified against its own checksum. The entries are not read.
-    func readFront(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> SegmentFront
+    func readFront(_ name: SegmentName, in part: ArchivePart) throws(SegmentFailure) -> SegmentFront
 
     /// A segment's beginning and the checksum over the whole of it, both verified. The entries are read and
     /// not decompressed.
     func readSealed(
-        _ name: SegmentName, on shelf: ArchiveShelf
+        _ name: SegmentName, in part: ArchivePart
     ) throws(SegmentFailure) -> (front: SegmentFront, hash: String)
 
     /// Whether it has a key to vouch for segments, and to tell whether somebody has.
@@ -146,16 +146,16 @@ package protocol SegmentStore: Sendable {
 
     /// Leaves word, which nobody can without a key, that a segment was compared with the log and is what it
     /// held. A store that has no key leaves none.
-    func vouch(for name: SegmentName, hash: String, on shelf: ArchiveShelf) throws(SegmentFailure)
+    func vouch(for name: SegmentName, hash: String, in part: ArchivePart) throws(SegmentFailure)
 
     /// Whether somebody with a key has left word that a segment with this hash is what the log held; nil when
     /// nobody has, or this store has no key to tell.
     func isVouched(
-        _ name: SegmentName, hash: String, on shelf: ArchiveShelf
+        _ name: SegmentName, hash: String, in part: ArchivePart
     ) throws(SegmentFailure) -> Bool?
 
-    /// Takes a segment off its shelf and keeps it beside: it is no part of the log.
-    func setAside(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure)
+    /// Takes a segment out of its part and keeps it beside: it is no part of the log.
+    func setAside(_ name: SegmentName, in part: ArchivePart) throws(SegmentFailure)
 
     /// Epochs of the logs that have segments here.
     func epochs() throws(SegmentFailure) -> [String]

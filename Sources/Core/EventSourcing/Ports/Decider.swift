@@ -14,6 +14,17 @@ package protocol Event: Sendable {
     init(type: String, version: Int, data: JSONValue) throws(MalformedEvent)
 }
 
+extension Event {
+    /// Reads what stands in the log.
+    package init(_ recorded: RecordedEvent) throws(MalformedEvent) {
+        let json: JSONValue
+        do { json = try JSONValue(parsing: recorded.data) } catch {
+            throw MalformedEvent(type: recorded.type, text: "data: \(error)")
+        }
+        try self.init(type: recorded.type, version: recorded.event.version, data: json)
+    }
+}
+
 /// An event in the log that cannot be understood.
 package struct MalformedEvent: Error, Sendable, Hashable, CustomStringConvertible {
     /// The event's type.

@@ -33,7 +33,7 @@ package final class ProjectionFolder {
     }
 
     /// The sums that are kept along, by partition; nil where nobody keeps them.
-    package var totals: TotalsBook? {
+    package var totals: ProjectedTotals? {
         get { keeper.book }
         set { keeper.book = newValue }
     }

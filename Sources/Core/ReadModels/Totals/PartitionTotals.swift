@@ -73,7 +73,7 @@ package struct PartitionTotals: Sendable, Hashable {
 }
 
 /// The sums of all partitions that a projection has to do with.
-package struct TotalsBook: Sendable, Hashable {
+package struct ProjectedTotals: Sendable, Hashable {
     /// Which rebuild they come from; empty for none. Those of another one are not known.
     package var lineage: String
     /// What is known.

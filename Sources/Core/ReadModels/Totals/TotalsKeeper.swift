@@ -3,7 +3,7 @@ internal import EventSourcing
 /// The sums that are kept along while events are folded. One thread.
 package final class TotalsKeeper {
     /// The sums by partition; nil where nobody keeps them.
-    var book: TotalsBook?
+    var book: ProjectedTotals?
     /// Whether the events are those of a history that was held back: what stands up to the counted position
     /// is counted now, and what stands behind it when it comes by itself.
     var isResuming = false

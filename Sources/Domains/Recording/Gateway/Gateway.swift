@@ -28,7 +28,7 @@ package final class Gateway: Sendable {
     package init(_ parts: GatewayParts, _ settings: GatewaySettings = GatewaySettings()) throws(LogFailure) {
         self.settings = settings
         var gate = GateParts(
-            authenticator: parts.authenticator, errors: .recording, clock: parts.clock)
+            authenticator: parts.authenticator, errors: parts.errors, clock: parts.clock)
         gate.limiter = parts.limiter
         gate.rates = settings.rates
         gate.trail = parts.audit.map(AuditedRequests.init)

@@ -38,6 +38,8 @@ package struct GatewayParts: Sendable {
     package var chunks: ChunkStore
     /// Refuses new recordings before a disk is full; nil: nobody looks.
     package var diskGuard: DiskGuard?
+    /// What errors become.
+    package var errors = ErrorAnswers.recording
     /// Counts requests; nil: nobody does.
     package var limiter: (any RateLimiter)?
     /// Where records of who did what go; nil: nowhere.

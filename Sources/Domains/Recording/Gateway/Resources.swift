@@ -3,6 +3,7 @@ internal import EventSourcing
 internal import Intake
 internal import Recording
 internal import Vault
+internal import Engine
 
 /// Every path of the services: each resource with what it needs.
 struct Resources: Sendable {

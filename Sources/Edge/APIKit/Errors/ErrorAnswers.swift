@@ -48,6 +48,8 @@ package struct ErrorAnswers: Sendable {
         case let failure as LogFailure: return Self.unavailable("the event log", failure.isTransient)
         case let failure as QueryFailure where failure.isOfRecord:
             return HTTPError(ErrorInfo(.dependencyUnavailable, "\(failure)", status: 500))
+        case let failure as QueryFailure where failure.violation != nil:
+            return HTTPError(ErrorInfo(failure.violation.map { [$0] } ?? []))
         case let failure as QueryFailure: return Self.unavailable("the read models", failure.isTransient)
         case let failure as any TransientFailure where failure.isTransient:
             return Self.unavailable("a server", true)

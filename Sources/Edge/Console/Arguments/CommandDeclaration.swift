@@ -5,7 +5,7 @@ package struct CommandDeclaration: Sendable {
     let summary: String
     let details: String
     let positionals: [Positional]
-    let options: [OptionDeclaration]
+    private(set) var options: [OptionDeclaration]
     let examples: [String]
     let statuses: [String]
     /// Whether it refuses a bad value of any variable, also of those that it does not use itself.
@@ -25,6 +25,13 @@ package struct CommandDeclaration: Sendable {
         self.examples = examples
         self.statuses = statuses
         self.checksEveryVariable = checksEveryVariable
+    }
+
+    /// The same with more options.
+    package func adding(_ more: [OptionDeclaration]) -> CommandDeclaration {
+        var declaration = self
+        declaration.options += more
+        return declaration
     }
 
     /// Its words with spaces between.

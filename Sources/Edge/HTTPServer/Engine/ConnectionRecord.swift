@@ -192,7 +192,7 @@ final class ConnectionRecord: @unchecked Sendable {
 }
 
 /// All open connections.
-final class ConnectionBook: Sendable {
+final class ConnectionRegistry: Sendable {
     private let records = Lock<[ObjectIdentifier: ConnectionRecord]>([:])
 
     func add(_ record: ConnectionRecord) { records.withLock { $0[ObjectIdentifier(record)] = record } }

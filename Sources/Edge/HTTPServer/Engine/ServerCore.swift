@@ -11,7 +11,7 @@ final class ServerCore: Sendable {
     let router: Router
     let handlers: WorkPool
     let transfers: WorkPool
-    let book = ConnectionBook()
+    let book = ConnectionRegistry()
     private let ids = Lock(IDSource())
     private let stopping = Atomic<Bool>(false)
     private let running = Atomic<Int>(0)

@@ -2,6 +2,7 @@ internal import Base
 internal import EventSourcing
 internal import Intake
 internal import Recording
+internal import Engine
 
 /// Carries out commands on sessions. What it knows of the sessions that were commanded last is kept, so
 /// that a command reads only what is new of a long history.

@@ -2,6 +2,7 @@ internal import Base
 internal import EventSourcing
 internal import Recording
 internal import ReadModels
+internal import Engine
 
 /// The chunks of sessions as the log has them, kept so that each history is read on from where it ended.
 final class ChunkFolds: Sendable {

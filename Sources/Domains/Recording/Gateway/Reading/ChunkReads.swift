@@ -1,6 +1,7 @@
 internal import Base
 internal import EventSourcing
 internal import Recording
+internal import Engine
 
 /// Reads the chunks of sessions: from the read models where these are not behind and whoever asks may see
 /// every session, else from the log.

@@ -2,6 +2,7 @@ internal import Base
 internal import EventSourcing
 internal import Recording
 internal import ReadModels
+internal import Engine
 
 /// Folds of sessions' histories, kept so that each is read on from where it ended.
 final class SessionFolds: Sendable {

@@ -1,4 +1,5 @@
 internal import EventSourcing
+internal import Engine
 
 /// Somebody who follows the whole log and so knows how far each session has come, without asking.
 package protocol LatestVersions: Sendable {

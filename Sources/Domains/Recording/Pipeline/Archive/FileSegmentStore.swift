@@ -22,31 +22,31 @@ package struct FileSegmentStore: SegmentStore {
     /// The archive's folder.
     package var root: String { files.root }
 
-    private func folder(_ shelf: ArchiveShelf) throws(SegmentFailure) -> [String] {
+    private func folder(_ part: ArchivePart) throws(SegmentFailure) -> [String] {
         // The epoch comes from a server: it must not lead out of the folder.
-        let isName = shelf.epoch.utf8.allSatisfy {
+        let isName = part.epoch.utf8.allSatisfy {
             (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45
         }
-        guard isName, !shelf.epoch.isEmpty else {
+        guard isName, !part.epoch.isEmpty else {
             throw SegmentFailure(
-                .storage(transient: false), segment: shelf.epoch,
+                .storage(transient: false), segment: part.epoch,
                 text: "the log's epoch cannot be the name of a folder")
         }
-        return [shelf.epoch, LogPosition.partitionName(shelf.partition)]
+        return [part.epoch, LogPosition.partitionName(part.partition)]
     }
 
-    /// Names in the shelf's folder; files of other names are left out.
-    package func names(on shelf: ArchiveShelf) throws(SegmentFailure) -> [SegmentName] {
-        let folder = try folder(shelf)
+    /// Names in the part's folder; files of other names are left out.
+    package func names(in part: ArchivePart) throws(SegmentFailure) -> [SegmentName] {
+        let folder = try folder(part)
         let names = try wrap(folder) { () throws(ArchiveFailure) in try files.names(in: folder) }
-        return names.compactMap { SegmentName($0, partition: shelf.partition) }.sorted()
+        return names.compactMap { SegmentName($0, partition: part.partition) }.sorted()
     }
 
     /// Writes, synchronizes, and gives the file its name by `link`.
     package func write(
-        header: [UInt8], index: [UInt8], payload: [UInt8], as name: SegmentName, on shelf: ArchiveShelf
+        header: [UInt8], index: [UInt8], payload: [UInt8], as name: SegmentName, in part: ArchivePart
     ) throws(SegmentFailure) {
-        let folder = try folder(shelf)
+        let folder = try folder(part)
         try wrap(folder + [name.description]) { () throws(ArchiveFailure) in
             _ = try files.write(
                 ArchiveFile(header: header, index: index, payload: payload), in: folder,
@@ -55,8 +55,8 @@ package struct FileSegmentStore: SegmentStore {
     }
 
     /// Reads a whole file and verifies it.
-    package func read(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) -> StoredSegment {
-        let folder = try folder(shelf)
+    package func read(_ name: SegmentName, in part: ArchivePart) throws(SegmentFailure) -> StoredSegment {
+        let folder = try folder(part)
         let read = try wrap(folder + [name.description]) { () throws(ArchiveFailure) in
             try files.read(in: folder, name: name.description)
         }
@@ -67,9 +67,9 @@ package struct FileSegmentStore: SegmentStore {
 
     /// Reads a file's beginning and verifies it.
     package func readFront(
-        _ name: SegmentName, on shelf: ArchiveShelf
+        _ name: SegmentName, in part: ArchivePart
     ) throws(SegmentFailure) -> SegmentFront {
-        let folder = try folder(shelf)
+        let folder = try folder(part)
         return try wrap(folder + [name.description]) { () throws(ArchiveFailure) in
             SegmentFront(try files.readFront(in: folder, name: name.description))
         }
@@ -77,9 +77,9 @@ package struct FileSegmentStore: SegmentStore {
 
     /// Reads a whole file and verifies it; decompresses nothing.
     package func readSealed(
-        _ name: SegmentName, on shelf: ArchiveShelf
+        _ name: SegmentName, in part: ArchivePart
     ) throws(SegmentFailure) -> (front: SegmentFront, hash: String) {
-        let folder = try folder(shelf)
+        let folder = try folder(part)
         return try wrap(folder + [name.description]) { () throws(ArchiveFailure) in
             let (front, digest) = try files.readSealed(in: folder, name: name.description)
             return (SegmentFront(front), digest.hex)
@@ -88,8 +88,8 @@ package struct FileSegmentStore: SegmentStore {
 
     /// Removes unfinished files that are older than `age` seconds.
     /// - Returns: how many there were.
-    package func sweep(_ shelf: ArchiveShelf, olderThanSeconds age: Int) throws(SegmentFailure) -> Int {
-        let folder = try folder(shelf)
+    package func sweep(_ part: ArchivePart, olderThanSeconds age: Int) throws(SegmentFailure) -> Int {
+        let folder = try folder(part)
         return try wrap(folder) { () throws(ArchiveFailure) in
             try files.sweepTemporaries(in: folder, olderThanSeconds: age)
         }
@@ -100,12 +100,12 @@ package struct FileSegmentStore: SegmentStore {
 
     /// Writes the voucher's file, which is not part of the segment.
     package func vouch(
-        for name: SegmentName, hash: String, on shelf: ArchiveShelf
+        for name: SegmentName, hash: String, in part: ArchivePart
     ) throws(SegmentFailure) {
         guard let ring else { return }
-        let folder = try folder(shelf)
+        let folder = try folder(part)
         let voucher: ArchiveVoucher
-        do throws(KeyFailure) { voucher = try ring.vouch(for: subject(name, hash, shelf)) } catch {
+        do throws(KeyFailure) { voucher = try ring.vouch(for: subject(name, hash, part)) } catch {
             throw Self.failure(error, folder + ["\(name)"])
         }
         try wrap(folder + ["\(name)\(Self.vouched)"]) { () throws(ArchiveFailure) in
@@ -115,27 +115,27 @@ package struct FileSegmentStore: SegmentStore {
 
     /// Looks at the voucher's file.
     package func isVouched(
-        _ name: SegmentName, hash: String, on shelf: ArchiveShelf
+        _ name: SegmentName, hash: String, in part: ArchivePart
     ) throws(SegmentFailure) -> Bool? {
         guard let ring else { return nil }
-        let folder = try folder(shelf)
+        let folder = try folder(part)
         let line = try wrap(folder + ["\(name)\(Self.vouched)"]) { () throws(ArchiveFailure) in
             try files.readNote(
                 in: folder, name: "\(name)\(Self.vouched)", limit: Self.voucherBytes)
         }
         guard let line else { return nil }
         guard let voucher = ArchiveVoucher(line: line) else { return false }
-        do throws(KeyFailure) { return try ring.isGenuine(voucher, for: subject(name, hash, shelf)) } catch {
+        do throws(KeyFailure) { return try ring.isGenuine(voucher, for: subject(name, hash, part)) } catch {
             if case .unknownKeyEncryptionKey = error { return nil }
             throw Self.failure(error, folder + ["\(name)"])
         }
     }
 
     private func subject(
-        _ name: SegmentName, _ hash: String, _ shelf: ArchiveShelf
+        _ name: SegmentName, _ hash: String, _ part: ArchivePart
     ) -> ArchiveVoucher.Subject {
         ArchiveVoucher.Subject(
-            epoch: shelf.epoch, partition: LogPosition.partitionName(shelf.partition),
+            epoch: part.epoch, partition: LogPosition.partitionName(part.partition),
             segment: "\(name)", hash: hash)
     }
 
@@ -146,8 +146,8 @@ package struct FileSegmentStore: SegmentStore {
     }
 
     /// Gives the file a name that ends in `.lost`.
-    package func setAside(_ name: SegmentName, on shelf: ArchiveShelf) throws(SegmentFailure) {
-        let folder = try folder(shelf)
+    package func setAside(_ name: SegmentName, in part: ArchivePart) throws(SegmentFailure) {
+        let folder = try folder(part)
         try wrap(folder + ["\(name)"]) { () throws(ArchiveFailure) in
             try files.rename("\(name)", to: "\(name)\(Self.aside)", in: folder)
         }

@@ -179,7 +179,8 @@ package final class AuditTrail: Service {
     /// Writes until `stop` is set and what waits then is written, for `ending_ms` at most.
     package func run(stop: StopSignal) throws {
         stop.whenSet { [state] in state.update { _ in } }
-        let pen = AuditPen(log: log, writer: writer, history: limits.history, stop: stop, report: report)
+        let pen = AuditTrailWriter(
+            log: log, writer: writer, history: limits.history, stop: stop, report: report)
         defer { end() }
         while true {
             let items = next(stop)

@@ -22,7 +22,7 @@ package final class RetentionSweep {
     private let member: String
     private let report: RoleLog
     private let tagCounts: () throws -> Bool
-    private let onDeleted: (RetentionDesk.Outcome) throws -> Void
+    private let onDeleted: (RetentionService.Outcome) throws -> Void
     private let context = EventContext(source: "/reel/storage", actor: .system(RetentionSweep.actor))
     private var told: Set<String> = []
 
@@ -35,7 +35,7 @@ package final class RetentionSweep {
         log: any EventLog, candidates: @escaping () throws -> any RetentionCandidates,
         now: @escaping () throws -> Timestamp, clock: any WallClock, member: String, report: RoleLog,
         tagCounts: @escaping () throws -> Bool = { false },
-        onDeleted: @escaping (RetentionDesk.Outcome) throws -> Void
+        onDeleted: @escaping (RetentionService.Outcome) throws -> Void
     ) {
         self.log = log
         self.candidates = candidates
@@ -51,9 +51,9 @@ package final class RetentionSweep {
     package func run(everyMilliseconds: Int, stop: StopSignal) throws {
         try waitingOutFailures(of: "retention", stop: stop, report: report) { succeeded in
             let (leases, source) = (try log.leases(), try candidates())
-            let desk = RetentionDesk(try log.open(), clock: clock, tagCounts: tagCounts)
+            let service = RetentionService(try log.open(), clock: clock, tagCounts: tagCounts)
             while !stop.isSet {
-                try pass(leases, source, desk, stop)
+                try pass(leases, source, service, stop)
                 succeeded()
                 stop.wait(milliseconds: everyMilliseconds)
             }
@@ -63,7 +63,7 @@ package final class RetentionSweep {
     /// One look at everything that may be due; answers how many sessions were deleted.
     @discardableResult
     package func pass(
-        _ leases: any PartitionLeases, _ source: any RetentionCandidates, _ desk: RetentionDesk,
+        _ leases: any PartitionLeases, _ source: any RetentionCandidates, _ service: RetentionService,
         _ stop: StopSignal
     ) throws -> Int {
         func isOwner() throws -> Bool {
@@ -77,7 +77,7 @@ package final class RetentionSweep {
         while !stop.isSet, try isOwner() {
             let found = try source.candidates(before: time, behind: last, limit: Self.batch)
             for candidate in found where !stop.isSet {
-                if try expire(candidate.sessionID, time, desk) { deleted += 1 }
+                if try expire(candidate.sessionID, time, service) { deleted += 1 }
             }
             guard found.count == Self.batch else { break }
             last = found.last
@@ -86,9 +86,9 @@ package final class RetentionSweep {
     }
 
     /// What concerns one session alone keeps nobody from looking after the others.
-    private func expire(_ session: String, _ time: Timestamp, _ desk: RetentionDesk) throws -> Bool {
+    private func expire(_ session: String, _ time: Timestamp, _ service: RetentionService) throws -> Bool {
         do {
-            guard let outcome = try desk.expire(session, now: time, context: context), outcome.isDeleted
+            guard let outcome = try service.expire(session, now: time, context: context), outcome.isDeleted
             else { return false }
             report(.info, "retention: session=\(session) deleted, \(outcome.verdict)")
             try onDeleted(outcome)

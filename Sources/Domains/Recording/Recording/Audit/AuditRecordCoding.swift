@@ -83,15 +83,6 @@ extension AuditRecord {
             caseName: isSecond ? try json.optionalString("case") : nil,
             details: try json.texts("details"))
     }
-
-    /// Reads what stands in the log.
-    package init(_ recorded: RecordedEvent) throws(MalformedEvent) {
-        let json: JSONValue
-        do { json = try JSONValue(parsing: recorded.data) } catch {
-            throw MalformedEvent(type: recorded.type, text: "data: \(error)")
-        }
-        try self.init(type: recorded.type, version: recorded.event.version, data: json)
-    }
 }
 
 extension AuditRange {

@@ -43,15 +43,6 @@ package enum RecordingEvent: Event, Hashable {
         }
     }
 
-    /// Reads what stands in the log.
-    package init(_ recorded: RecordedEvent) throws(MalformedEvent) {
-        let json: JSONValue
-        do { json = try JSONValue(parsing: recorded.data) } catch {
-            throw MalformedEvent(type: recorded.type, text: "data: \(error)")
-        }
-        try self.init(type: recorded.type, version: recorded.event.version, data: json)
-    }
-
     /// The types there are.
     package static let typeNames = SessionEvent.typeNames.union(ChunkEvent.typeNames)
         .union([PipelineStep.typeName])

@@ -1,0 +1,72 @@
+package import APIKit
+package import Access
+package import Base
+package import Console
+package import EventSourcing
+package import ReadModels
+
+/// Everything that one domain brings. The program has a list of them; nothing below knows which.
+package struct Domain: Sendable {
+    /// What its histories' partition keys begin with; events of another are none of its business.
+    package var category: Category
+    /// Its read models.
+    package var views: [any ProjectedCategory] = []
+    /// Its stages.
+    package var stages: [HostedStage] = []
+    /// Who else reads the log for it and goes on where it stopped.
+    package var readers = SubscriptionRegistry([])
+    /// Roles that somebody can have for it.
+    package var roles: [Role] = []
+    /// Kinds of requests that are limited apart.
+    package var rates: [RateClass] = []
+    /// Codes of its errors.
+    package var errors: [ErrorCode] = []
+    /// What is asked of it over HTTP, below the API's prefix.
+    package var endpoints: @Sendable (DomainHost) -> [Endpoint] = { _ in [] }
+    /// What is asked of it on the command line.
+    package var commands: [HostedCommand] = []
+
+    /// A domain that brings nothing yet.
+    package init(_ category: Category) { self.category = category }
+
+    /// All of its readers of the log.
+    package var subscriptions: SubscriptionRegistry {
+        SubscriptionRegistry(stages.map(\.subscription)) + readers
+    }
+}
+
+/// What a domain's code works with, wherever it runs. Calls block; any thread may call.
+package struct DomainHost: Sendable {
+    /// The log.
+    package let log: any EventLog
+    /// A store that threads may share.
+    package let store: any EventStore & Sendable
+    /// The documents of the views.
+    package let documents: any DocumentQueries
+    /// The time.
+    package let clock: any WallClock
+    package init(
+        log: any EventLog, store: any EventStore & Sendable, documents: any DocumentQueries,
+        clock: any WallClock
+    ) {
+        self.log = log
+        self.store = store
+        self.documents = documents
+        self.clock = clock
+    }
+}
+
+/// A command of a domain, on a running system.
+package struct HostedCommand: Sendable {
+    /// What it takes. How the system is found is added to it.
+    package let declaration: CommandDeclaration
+    /// What it does; answers the lines that it prints.
+    package let run: @Sendable (Settings, DomainHost) throws -> [String]
+    package init(
+        _ declaration: CommandDeclaration,
+        run: @escaping @Sendable (Settings, DomainHost) throws -> [String]
+    ) {
+        self.declaration = declaration
+        self.run = run
+    }
+}
