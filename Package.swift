@@ -177,6 +177,7 @@ let package = Package(
                 "MongoViews", "Engine", "Pipeline",
                 "RedisLog", "Simulation", "Supervision", "TestServers",
             ]),
+        tests("HostingTests", ["Base", "Engine", "EventSourcing", "Hosting", "ReadModels", "Simulation"]),
         tests("ConsoleTests", ["Console"]),
         tests("MetricsTests", ["Metrics"]),
         tests("AccessTests", ["Base", "Access"]),

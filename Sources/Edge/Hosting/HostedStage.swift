@@ -8,7 +8,8 @@ package struct HostedStage: Sendable {
     /// The types of events that it takes up.
     package let consumes: Set<String>
     /// Does the work on one event; answers what has happened. Work may come again: its effects have to be the
-    /// same. What it throws is tried again where it may pass, and in the end set aside.
+    /// same. What it throws is waited out where time or an operator can end it; all else is tried again, and
+    /// in the end set aside.
     package let handle: @Sendable (RecordedEvent, DomainHost) throws -> [any Event]
     package init(
         _ name: String, consumes: Set<String>,
@@ -57,7 +58,7 @@ private final class StageOfValue: Stage {
                         fact, id: place == 0 ? id(delivery) : "\(id(delivery))/\(place)", time: now,
                         context: context, at: host.log.level)
                 })
-        } catch let failure as any TransientFailure where failure.isTransient {
+        } catch let failure as any TransientFailure where failure.remedy != .none {
             return .wait(milliseconds: 2000, reason: "\(failure)")
         } catch {
             return .failed(errors: ["\(error)"])

@@ -1,0 +1,106 @@
+import Base
+import Engine
+import EventSourcing
+import Hosting
+import ReadModels
+import Simulation
+import Testing
+
+private struct Painted: Event {
+    var colour: String
+    var typeName: String { "Painted" }
+    var subject: String { "door" }
+
+    init(_ colour: String) { self.colour = colour }
+
+    init(type: String, version: Int, data: JSONValue) throws(MalformedEvent) {
+        guard let colour = data["colour"]?.string else { throw MalformedEvent(type: type, text: "no colour") }
+        self.colour = colour
+    }
+
+    func version(at level: FormatLevel) -> Int? { colour == "tomorrow's" ? nil : 1 }
+
+    func encode(_ version: Int, into writer: inout JSONWriter) {
+        writer.object { $0.member("colour", colour) }
+    }
+}
+
+private struct Broken: TransientFailure {
+    let remedy: Remedy
+}
+
+@Suite("A stage as a value")
+struct HostedStageTests {
+    private let log = InMemoryEventLog(partitions: 1)
+
+    private func stage(
+        _ handle: @escaping @Sendable (RecordedEvent, DomainHost) throws -> [any Event]
+    ) throws -> any Stage {
+        let host = DomainHost(
+            log: log, store: try StorePool(log), documents: InMemoryDocuments(ViewSet([]), [:]),
+            clock: SimulatedClock())
+        return HostedStage("paint", consumes: ["Sampled"], handle: handle).make(host)
+    }
+
+    private func delivery() throws -> Delivery {
+        let store = try log.open()
+        _ = try store.append([AppendBatch(to: "door/1", expecting: .any, [SampleEvents.event("e1")])])
+        let event = try #require(try store.load("door/1", after: 0, limit: 1).first)
+        return Delivery(event: event, attempt: 1)
+    }
+
+    @Test("work that comes again emits the same ids, each of its own, with its cause")
+    func again() throws {
+        let stage = try stage { _, _ in [Painted("red"), Painted("blue")] }
+        let delivery = try delivery()
+        for _ in 0..<2 {
+            guard case .done(let facts) = stage.handle(delivery) else {
+                return #expect(Bool(false), "the work is not done")
+            }
+            #expect(facts.map(\.id) == ["e1/paint", "e1/paint/1"])
+            #expect(facts.map(\.type) == ["Painted", "Painted"])
+            #expect(facts.allSatisfy { $0.context.causationID == "e1" })
+            #expect(stage.resultID(of: delivery) == facts.first?.id)
+        }
+    }
+
+    @Test("nothing to do is done, without an event")
+    func nothing() throws {
+        guard case .done(let facts) = try stage({ _, _ in [] }).handle(try delivery()) else {
+            return #expect(Bool(false), "it is not done")
+        }
+        #expect(facts.isEmpty)
+    }
+
+    @Test(
+        "what time or an operator can end is waited out; all else counts as a try",
+        arguments: [
+            (Remedy.time, true), (.operators, true), (.none, false),
+        ])
+    func failures(_ remedy: Remedy, _ waits: Bool) throws {
+        let outcome = try stage { _, _ in throw Broken(remedy: remedy) }.handle(try delivery())
+        switch outcome {
+        case .wait(let milliseconds, _): #expect(waits && milliseconds > 0)
+        case .failed(let errors): #expect(!waits && !errors.isEmpty)
+        case .done: #expect(Bool(false), "it is not done")
+        }
+    }
+
+    @Test("an event that processes of an earlier version could not read is waited for, or fails: never half")
+    func level() throws {
+        let stage = try stage { _, _ in [Painted("red"), Painted("tomorrow's")] }
+        if case .done = stage.handle(try delivery()) { #expect(Bool(false), "half of it is done") }
+    }
+}
+
+@Suite("A domain as a value")
+struct DomainTests {
+    @Test("its stages and its other readers are its subscriptions, and hold back what leaves the log")
+    func subscriptions() {
+        var domain = Domain(Category("door"))
+        domain.stages = [HostedStage("paint", consumes: ["Sampled"]) { _, _ in [] }]
+        domain.readers = SubscriptionRegistry([Subscription("count", .apart, parks: false, holdsBack: true)])
+        #expect(domain.subscriptions.all.map(\.name) == ["paint", "count"])
+        #expect(domain.subscriptions.parking.map(\.name) == ["paint"])
+    }
+}
