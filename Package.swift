@@ -151,6 +151,15 @@ let package = Package(
             .testing, "TestServers",
             ["Base", "EmbeddedServers", "EventSourcing", "RedisLog", "Simulation", "Supervision"]),
 
+        // A program that hosts a toy domain beside the recorded sessions; Tests/Interop/toy.py runs it.
+        .executableTarget(
+            name: "toyreel",
+            dependencies: [
+                "Access", "APIKit", "Base", "Commands", "Console", "EventSourcing", "Hosting", "HTTPServer",
+                "ReadModels",
+            ],
+            path: "Tests/ToyReel", swiftSettings: strict),
+
         tests("BaseTests", ["Base"]),
         tests("EventSourcingTests", ["Base", "EventSourcing", "Simulation"]),
         tests(
