@@ -4,10 +4,10 @@ internal import EventSourcing
 class KeptStates<Fact: Sendable, State: Sendable>: ViewStates<Fact> {
     let view: View<Fact, State>
     /// Those that the events since the last write concern.
-    private(set) var touched: [Projected<State>] = []
-    private var cache: GenerationCache<Projected<State>>
+    private(set) var touched: [KeptState] = []
+    private var cache: GenerationCache<KeptState>
     // What is used between two writes is held here, however small the cache is.
-    private var batch: [String: Projected<State>] = [:]
+    private var batch: [String: KeptState] = [:]
     /// Keys that have to be loaded, each with its history.
     private var missing: [String: String] = [:]
     /// Keys whose first event is in the batch.
@@ -52,7 +52,10 @@ class KeptStates<Fact: Sendable, State: Sendable>: ViewStates<Fact> {
         }
     }
 
-    func known(_ key: String) -> Projected<State>? { batch[key] }
+    func known(_ key: String) -> Projected<State>? { batch[key] as? Projected<State> }
+
+    /// What is known of a state without looking into it.
+    func kept(_ key: String) -> KeptState? { batch[key] }
 
     @discardableResult
     func keep(_ state: State, _ key: String, of history: String, isNew: Bool) -> Projected<State> {
@@ -65,7 +68,7 @@ class KeptStates<Fact: Sendable, State: Sendable>: ViewStates<Fact> {
         return projected
     }
 
-    func touch(_ state: Projected<State>, by event: RecordedEvent?) {
+    func touch(_ state: KeptState, by event: RecordedEvent?) {
         if let event, state.since == nil { state.since = event.position }
         if state.isTouched { return }
         state.isTouched = true
@@ -81,9 +84,13 @@ class KeptStates<Fact: Sendable, State: Sendable>: ViewStates<Fact> {
 
     override func write() -> (any ViewWrite)? {
         if touched.isEmpty { return nil }
-        let items = touched.map { state in
-            StatesWrite<Fact, State>.Item(
-                state: state.state, isNew: state.isNew, history: state.history, since: state.since)
+        var items: [StatesWrite<Fact, State>.Item] = []
+        items.reserveCapacity(touched.count)
+        for state in touched {
+            guard let state = state as? Projected<State> else { continue }
+            items.append(
+                StatesWrite.Item(
+                    state: state.state, isNew: state.isNew, history: state.history, since: state.since))
         }
         return StatesWrite(view: view, collections: collections, items: items)
     }
@@ -104,14 +111,15 @@ class KeptStates<Fact: Sendable, State: Sendable>: ViewStates<Fact> {
 /// States of parts of histories.
 final class PartStates<Fact: Sendable, State: Sendable>: KeptStates<Fact, State> {
     private let first: String
-    private let types: Set<String>
+    /// Few: comparing short texts takes less time than hashing one.
+    private let types: [String]
 
     init(
         _ view: View<Fact, State>, _ first: String, _ types: Set<String>,
         _ collections: [CollectionDeclaration], _ limit: Int
     ) {
         self.first = first
-        self.types = types
+        self.types = types.sorted()
         super.init(view, collections, limit: limit)
     }
 
@@ -204,15 +212,9 @@ final class HistoryStates<Fact: Sendable, State: Sendable>: KeptStates<Fact, Sta
         if let state = rewound.removeValue(forKey: history) { adopt(state, of: history) }
     }
 
-    private func state(of event: RecordedEvent) -> Projected<State>? {
-        event.sequence == 1 ? nil : known(category.id(of: event.partitionKey))
-    }
-
     override func wants(_ event: RecordedEvent) throws(FoldFailure) -> Bool {
-        guard let state = state(of: event) else {
-            guard event.sequence == 1 else { throw Self.gap(event, after: 0) }
-            return true
-        }
+        if event.sequence == 1 { return true }
+        guard let state = kept(category.id(of: event.partitionKey)) else { throw Self.gap(event, after: 0) }
         if event.sequence <= state.version { return false }
         guard event.sequence == state.version + 1 else { throw Self.gap(event, after: state.version) }
         return true
@@ -224,10 +226,9 @@ final class HistoryStates<Fact: Sendable, State: Sendable>: KeptStates<Fact, Sta
     }
 
     override func take(_ fact: Fact, _ stamp: EventStamp, _ event: RecordedEvent) throws(FoldFailure) {
-        let counted = view.totals.flatMap { totals in
-            keeper.isCounted(event, of: category.id(of: event.partitionKey)) ? totals.share : nil
-        }
-        if let state = state(of: event) {
+        let id = category.id(of: event.partitionKey)
+        let counted = keeper.isCounted(event, of: id) ? view.totals?.share : nil
+        if event.sequence != 1, let state = known(id) {
             if event.sequence <= state.version { return }
             let before = counted.map { $0(state.state) }
             evolve(state, fact, stamp, event)

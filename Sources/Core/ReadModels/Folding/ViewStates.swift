@@ -1,8 +1,8 @@
 internal import EventSourcing
 
-/// A document's state in memory, and what the next write has to know about it.
-final class Projected<State> {
-    var state: State
+/// What the next write has to know about a document's state in memory. Not generic, so that tables of them are
+/// searched by code that the compiler has made for them.
+class KeptState {
     var version: UInt64
     /// Partition key of the history that it belongs to.
     let history: String
@@ -12,8 +12,7 @@ final class Projected<State> {
     var since: LogPosition?
     var isTouched = false
 
-    init(_ state: State, version: UInt64, of history: String, isNew: Bool) {
-        self.state = state
+    init(version: UInt64, of history: String, isNew: Bool) {
         self.version = version
         self.history = history
         self.isNew = isNew
@@ -24,6 +23,16 @@ final class Projected<State> {
         isTouched = false
         isNew = false
         since = nil
+    }
+}
+
+/// A document's state in memory.
+final class Projected<State>: KeptState {
+    var state: State
+
+    init(_ state: State, version: UInt64, of history: String, isNew: Bool) {
+        self.state = state
+        super.init(version: version, of: history, isNew: isNew)
     }
 }
 
@@ -104,11 +113,15 @@ struct StatesWrite<Fact: Sendable, State: Sendable>: ViewWrite {
 
     func documents(in place: Int) -> [DocumentWrite] {
         let document = view.collections[place].document
-        return items.map { item in
-            let identity = view.identity(item.state)
-            return DocumentWrite(
-                key: identity.key, version: identity.version, document: document(item.state),
-                isNew: item.isNew, history: item.history, since: item.since ?? identity.position)
+        // By places in the buffer: a loop over the items would copy each state first.
+        return items.withUnsafeBufferPointer { items in
+            items.indices.map { place in
+                let identity = view.identity(items[place].state)
+                return DocumentWrite(
+                    key: identity.key, version: identity.version, document: document(items[place].state),
+                    isNew: items[place].isNew, history: items[place].history,
+                    since: items[place].since ?? identity.position)
+            }
         }
     }
 }
