@@ -83,6 +83,12 @@ with Workspace("toy") as place:
         checks.equal("it can be discarded", system.reel("parked", "discard", name, "--reason", "it is black").returncode, 0)
         status_text = system.reel("status", "--json").stdout
         checks.check("status tells of the stage", "test-lamp" in str(status_text))
+        # Who made lamps, and who was not let.
+        def made():
+            records = json.loads(system.reel("audit", "--action", "lamp.make", "--json").stdout)["records"]
+            return sorted((record["outcome"], record["status_code"]) for record in records)
+        checks.check("each request to make a lamp has one record", eventually(lambda: made() == [
+            ("allowed", 201), ("allowed", 201), ("denied", 403), ("denied", 409), ("denied", 422)], 60))
         # kill -9 in the midst of work.
         for number in range(60):
             ask(system, "POST", "/api/v1/lamps", keeper, {"lamp_id": f"k{number}", "colour": "blue"})

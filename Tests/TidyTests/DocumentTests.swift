@@ -107,7 +107,7 @@ struct AttackDocumentTests {
             for match in text.matches(of: /`([^`:]+)(?:::(\w+))?`|"([^"]+)"/) {
                 if let path = match.1 {
                     file = Self.sources[String(path)]
-                    let isTest = path.hasPrefix("Tests/") || path.hasPrefix("ops/chaos.d/")
+                    let isTest = path.hasPrefix("Tests/")
                     #expect(file != nil && isTest, "\(entry.number) names \(path), which is no test")
                     guard let function = match.2 else { continue }
                     let isThere = file?.lines.contains { $0.hasPrefix("def \(function)(") } == true

@@ -1,7 +1,7 @@
 internal import EventSourcing
 
-/// What the next write has to know about a document's state in memory. Not generic, so that tables of them are
-/// searched by code that the compiler has made for them.
+/// What the next write has to know about a document's state in memory. Not generic, so that tables of them
+/// are searched by code that the compiler has made for them.
 class KeptState {
     var version: UInt64
     /// Partition key of the history that it belongs to.
