@@ -126,7 +126,9 @@ struct ReplayReport {
         let holes = outcome.unreadableCount - outcome.unreadable.count
         if holes > 0 { try Output.line("… and \(Quantity.grouped(holes)) more entries") }
         for history in outcome.waiting {
-            let text = "\(history.partitionKey) ends before \(history.position): \(history.reason)"
+            let key = history.partitionKey
+            let name = Category.bare.contains(key) ? "session \(key)" : key
+            let text = "\(name) ends before \(history.position): \(history.reason)"
             try Output.line(Table.printable(text))
         }
         let sessions = outcome.waitingCount - outcome.waiting.count
