@@ -39,13 +39,14 @@ struct HostedStageTests {
         let host = DomainHost(
             log: log, store: try StorePool(log), documents: InMemoryDocuments(ViewSet([]), [:]),
             clock: SimulatedClock())
-        return HostedStage("paint", consumes: ["Sampled"], handle: handle).make(host)
+        return HostedStage("paint", consumes: ["Sampled"], handle: handle).make(
+            host, in: Category("door"))
     }
 
-    private func delivery() throws -> Delivery {
+    private func delivery(_ history: String = "door/1") throws -> Delivery {
         let store = try log.open()
-        _ = try store.append([AppendBatch(to: "door/1", expecting: .any, [SampleEvents.event("e1")])])
-        let event = try #require(try store.load("door/1", after: 0, limit: 1).first)
+        _ = try store.append([AppendBatch(to: history, expecting: .any, [SampleEvents.event("e1")])])
+        let event = try #require(try store.load(history, after: 0, limit: 1).first)
         return Delivery(event: event, attempt: 1)
     }
 
@@ -61,6 +62,25 @@ struct HostedStageTests {
             #expect(facts.map(\.type) == ["Painted", "Painted"])
             #expect(facts.allSatisfy { $0.context.causationID == "e1" })
             #expect(stage.resultID(of: delivery) == facts.first?.id)
+        }
+    }
+
+    @Test("events of other categories are passed over, whatever their type", arguments: ["sess-1", "lamp/1"])
+    func foreign(_ history: String) throws {
+        guard case .done(let facts) = try stage({ _, _ in [Painted("red")] }).handle(try delivery(history))
+        else { return #expect(Bool(false), "it is not passed over") }
+        #expect(facts.isEmpty)
+    }
+
+    @Test("results that the log would refuse fail this work alone")
+    func limits() throws {
+        let long = String(repeating: "x", count: LogLimits.bytesPerPayload)
+        let many = (0...LogLimits.eventsPerAppend).map { _ in Painted("red") }
+        for facts in [[Painted(long)], many] {
+            guard case .failed(let errors) = try stage({ _, _ in facts }).handle(try delivery()) else {
+                return #expect(Bool(false), "it is taken")
+            }
+            #expect(!errors.isEmpty)
         }
     }
 
@@ -102,5 +122,21 @@ struct DomainTests {
         domain.readers = SubscriptionRegistry([Subscription("count", .apart, parks: false, holdsBack: true)])
         #expect(domain.subscriptions.all.map(\.name) == ["paint", "count"])
         #expect(domain.subscriptions.parking.map(\.name) == ["paint"])
+    }
+
+    @Test("domains that share a name do not fit together, and what it is is said")
+    func conflicts() {
+        func domain(_ category: String, _ stage: String) -> Domain {
+            var domain = Domain(Category(category))
+            domain.stages = [HostedStage(stage, consumes: []) { _, _ in [] }]
+            return domain
+        }
+        #expect(Domain.conflicts(among: [domain("door", "paint"), domain("lamp", "test")]).isEmpty)
+        #expect(
+            Domain.conflicts(among: [domain("door", "paint"), domain("lamp", "paint")])
+                == ["the subscription 'paint' stands twice"])
+        #expect(
+            Domain.conflicts(among: [domain("door", "paint"), domain("door", "test")])
+                == ["the category 'door' stands twice"])
     }
 }

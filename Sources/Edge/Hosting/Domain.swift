@@ -35,6 +35,26 @@ package struct Domain: Sendable {
     }
 }
 
+extension Domain {
+    /// What cannot stand beside each other: two that share a name would take each other's work unnoticed.
+    /// Empty where all fit.
+    package static func conflicts(among domains: [Domain]) -> [String] {
+        func twice(_ what: String, _ names: [String]) -> [String] {
+            Dictionary(grouping: names) { $0 }.filter { $0.value.count > 1 }.keys.sorted()
+                .map { "\(what) '\($0)' stands twice" }
+        }
+        // A domain may show views of more categories than its own, and has them then.
+        let categories = domains.flatMap { domain in
+            Set([domain.category] + domain.views.map(\.category)).map(\.name)
+        }
+        return twice("the category", categories)
+            + twice("the subscription", domains.flatMap { $0.subscriptions.all.map(\.name) })
+            + twice("the kind of limit", domains.flatMap { $0.rates.map(\.rawValue) })
+            + twice("the error", domains.flatMap { $0.errors.map(\.name) })
+            + twice("the command", domains.flatMap { $0.commands.map(\.declaration.name) })
+    }
+}
+
 /// What a domain's code works with, wherever it runs. Calls block; any thread may call.
 package struct DomainHost: Sendable {
     /// The log.

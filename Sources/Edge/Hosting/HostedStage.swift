@@ -25,8 +25,10 @@ package struct HostedStage: Sendable {
         Subscription(name, .group, parks: true, holdsBack: true)
     }
 
-    /// An instance for one thread.
-    package func make(_ host: DomainHost) -> any Stage { StageOfValue(self, host) }
+    /// An instance for one thread. Events of other categories are none of its business, whatever their type.
+    package func make(_ host: DomainHost, in category: Category) -> any Stage {
+        StageOfValue(self, host, category)
+    }
 }
 
 /// A stage that is described by a value. The id of what it emits follows from its cause, so that work that is
@@ -34,10 +36,12 @@ package struct HostedStage: Sendable {
 private final class StageOfValue: Stage {
     private let stage: HostedStage
     private let host: DomainHost
+    private let category: Category
     private let context: EventContext
 
-    init(_ stage: HostedStage, _ host: DomainHost) {
+    init(_ stage: HostedStage, _ host: DomainHost, _ category: Category) {
         self.stage = stage
+        self.category = category
         self.host = host
         context = EventContext(source: "/reel/\(stage.name)", actor: .system(stage.name))
     }
@@ -48,16 +52,22 @@ private final class StageOfValue: Stage {
     private func id(_ delivery: Delivery) -> String { "\(delivery.event.id)/\(stage.name)" }
 
     func handle(_ delivery: Delivery) -> StageOutcome {
+        let history = delivery.event.partitionKey
+        guard category.contains(history) else { return .done([]) }
         do {
             let facts = try stage.handle(delivery.event, host)
             let context = context.caused(by: delivery.event)
             let now = host.clock.now()
-            return .done(
-                try facts.enumerated().map { place, fact in
-                    try ProposedEvent(
-                        fact, id: place == 0 ? id(delivery) : "\(id(delivery))/\(place)", time: now,
-                        context: context, at: host.log.level)
-                })
+            let events = try facts.enumerated().map { place, fact in
+                try ProposedEvent(
+                    fact, id: place == 0 ? id(delivery) : "\(id(delivery))/\(place)", time: now,
+                    context: context, at: host.log.level)
+            }
+            // What the log refuses for its size is this work's failure, not the worker's.
+            if !events.isEmpty {
+                try AppendBatch(to: history, expecting: .any, events).requireWithinLimits()
+            }
+            return .done(events)
         } catch let failure as any TransientFailure where failure.remedy != .none {
             return .wait(milliseconds: 2000, reason: "\(failure)")
         } catch {

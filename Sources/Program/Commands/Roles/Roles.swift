@@ -61,14 +61,14 @@ enum Roles {
 
     /// The stages of the hosted domains, each with as many members of its group as there are workers.
     private static func hostedStages(_ system: OpenSystem) throws -> [Role] {
-        let stages = Domains.all.flatMap(\.stages)
+        let stages = Domains.all.flatMap { domain in domain.stages.map { (domain.category, $0) } }
         guard !stages.isEmpty else { return [] }
         let host = try Domains.host(on: system.log, system.views)
-        return stages.flatMap { stage in
+        return stages.flatMap { category, stage in
             (0..<system.workers).map { number in
                 Role(name: "\(stage.name)-\(number)") {
                     let worker = StageWorker(
-                        stage: stage.make(host), log: system.log,
+                        stage: stage.make(host, in: category), log: system.log,
                         consumer: ConsumerName(instance: system.instance, number: number),
                         policy: RetryPolicy(), clock: host.clock, report: system.report.roles,
                         parkedEvents: { _, _ in [] })

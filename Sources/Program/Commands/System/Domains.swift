@@ -70,7 +70,11 @@ struct DomainCommand: Runnable {
     func run(_ settings: Settings) throws -> ExitStatus {
         let system = try RunningSystem(settings, for: .changing)
         let host = try Domains.host(on: system.log, MongoReadModels(try system.mongo(), .all))
-        for line in try command.run(settings, host) { try Output.line(line) }
+        do {
+            for line in try command.run(settings, host) { try Output.line(line) }
+        } catch let refusal as ErrorInfo {
+            throw CommandFailure(.no, refusal.message)
+        }
         return .success
     }
 }

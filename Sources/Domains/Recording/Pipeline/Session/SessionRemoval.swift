@@ -51,7 +51,7 @@ package final class SessionRemoval: OrderedHandler {
 
     /// Takes events in and removes what they say is deleted.
     package func handle(_ events: [RecordedEvent], _ store: any EventStore) throws {
-        for event in events {
+        for event in events where Category.bare.contains(event.partitionKey) {
             let session = event.partitionKey
             if event.type == Self.deletedType {
                 try naming(event) { try remove(session, because: event, store) }

@@ -40,6 +40,7 @@ package final class ChunkStage: Stage {
 
     /// Takes one chunk through the chain.
     package func handle(_ delivery: Delivery) -> StageOutcome {
+        guard Category.bare.contains(delivery.event.partitionKey) else { return .done([]) }
         let event: ChunkEvent
         do {
             guard case .chunk(let chunkEvent) = try RecordingEvent(delivery.event) else { return .done([]) }
