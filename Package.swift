@@ -65,13 +65,19 @@ let package = Package(
         room(.core, "ReadModels", ["Base", "EventSourcing"]),
         // Threads, child processes, locks on folders, signals.
         room(.core, "Supervision", ["Base", "CPosix", "CStart"]),
+        // Folders and files that are written whole and durably, without ever leaving the folder.
+        room(.core, "Files", ["Base"]),
         // The runtime of workers and stages, leases, what can't be handled, and the live feed.
         room(.core, "Engine", ["Base", "EventSourcing", "ReadModels", "Supervision"]),
 
         // Adapters: ports of the core over servers and files. They never import each other.
         room(.adapters, "RedisLog", ["Base", "EventSourcing", "CHiredis"]),
         room(.adapters, "MongoViews", ["Base", "EventSourcing", "ReadModels", "CMongo"]),
-        room(.adapters, "Vault", ["Base", "CZstd", "CLZ4", "CZlib", "CSodium", "CCrypto"]),
+        // Bytes under a name, written once: the port, and files as its first adapter.
+        room(.adapters, "Blobs", ["Files"]),
+        // Codecs, keys, sealed files and the archive's, Merkle trees.
+        room(
+            .adapters, "Sealing", ["Base", "CCrypto", "CLZ4", "CSodium", "CZlib", "CZstd", "Files"]),
 
         // Edge: HTTP, tokens, figures, the command line as such. They know no domain.
         room(.edge, "HTTPServer", ["Base", "Metrics", "Supervision", "CMicrohttpd", "CGnuTLS", "CZlib"]),
@@ -94,17 +100,23 @@ let package = Package(
         room(
             .recording, "RecordingMongo",
             ["Access", "Base", "EventSourcing", "MongoViews", "ReadModels", "Recording"]),
+        // The chunks' files: the store of sealed ones, their one reader, and the spool.
+        room(.recording, "ChunkFiles", ["Base", "Blobs", "Files", "Sealing"]),
         // What a session's log says and what its files hold, each checked against the other.
-        room(.recording, "SessionContent", ["Base", "EventSourcing", "Recording", "Vault"]),
+        room(
+            .recording, "SessionContent",
+            ["Base", "EventSourcing", "Recording", "Blobs", "ChunkFiles", "Files", "Sealing"]),
         // How chunks come in, from whatever source: place, spool, digest, admission, decision.
-        room(.recording, "Intake", ["Base", "EventSourcing", "Recording", "Vault", "Supervision"]),
+        room(
+            .recording, "Intake",
+            ["Base", "EventSourcing", "Recording", "ChunkFiles", "Files", "Sealing", "Supervision"]),
         // The runtime of workers and the stages, and the recorder of files and streams.
         room(
             .recording, "Pipeline",
             [
                 "Access", "Base", "Engine", "EventSourcing", "Intake", "ReadModels", "Recording",
                 "SessionContent",
-                "Vault",
+                "Blobs", "ChunkFiles", "Files", "Sealing",
                 "Supervision",
             ]),
         // The HTTP interfaces, over ports.
@@ -112,7 +124,8 @@ let package = Package(
             .recording, "Gateway",
             [
                 "Access", "APIKit", "Base", "Engine", "EventSourcing", "HTTPServer", "Intake", "Metrics",
-                "Pipeline", "ReadModels", "Recording", "SessionContent", "Supervision", "Vault",
+                "Pipeline", "ReadModels", "Recording", "SessionContent", "Supervision", "ChunkFiles", "Files",
+                "Sealing",
             ]),
         // Looks into films, in a process of its own.
         room(
@@ -133,7 +146,7 @@ let package = Package(
                 "APIKit", "Access", "Base", "Console", "EmbeddedServers", "Engine", "EventSourcing",
                 "Gateway", "HTTPLoad", "HTTPServer", "Hosting", "Intake", "MediaProbe", "Metrics",
                 "MongoViews", "Pipeline", "ReadModels", "Recording", "RecordingMongo", "RedisLog",
-                "SessionContent", "Supervision", "Vault",
+                "SessionContent", "Supervision", "ChunkFiles", "Files", "Sealing",
             ]),
         .executableTarget(
             name: "reel", dependencies: ["Commands"],
@@ -145,7 +158,7 @@ let package = Package(
             [
                 "Base", "EventSourcing", "Intake", "ReadModels", "Recording", "Engine", "Pipeline",
                 "SessionContent",
-                "Supervision", "Vault",
+                "Supervision", "Blobs", "ChunkFiles", "Files", "Sealing",
             ]),
         room(
             .testing, "TestServers",
@@ -167,16 +180,18 @@ let package = Package(
         tests(
             "RecordingTests", ["Access", "Base", "EventSourcing", "ReadModels", "Recording", "Simulation"]),
         tests("RedisLogTests", ["Base", "EventSourcing", "RedisLog", "Simulation", "TestServers"]),
-        tests("VaultTests", ["Base", "Simulation", "Vault"]),
+        tests("StorageTests", ["Base", "Simulation", "Blobs", "ChunkFiles", "Files", "Sealing"]),
         tests(
             "IntakeTests",
             [
-                "Base", "EventSourcing", "Intake", "Recording", "Simulation", "Supervision", "Vault",
+                "Base", "EventSourcing", "Intake", "Recording", "Simulation", "Supervision", "Blobs",
+                "ChunkFiles", "Files", "Sealing",
             ]),
         tests(
             "PipelineTests",
             [
-                "Base", "EventSourcing", "Recording", "Engine", "Pipeline", "SessionContent", "Vault",
+                "Base", "EventSourcing", "Recording", "Engine", "Pipeline", "SessionContent", "Blobs",
+                "ChunkFiles", "Files", "Sealing",
                 "Simulation", "RedisLog", "TestServers",
             ]),
         tests(
@@ -197,23 +212,29 @@ let package = Package(
                 "APIKit", "Base", "Access", "EventSourcing", "Gateway", "HTTPServer", "Intake",
                 "Metrics", "Engine", "Pipeline", "ReadModels", "Recording", "SessionContent", "Simulation",
                 "Supervision",
-                "Vault",
+                "Blobs", "ChunkFiles", "Files", "Sealing",
             ]),
         tests(
             "ReelTests",
             [
                 "Base", "Commands", "Console", "EventSourcing", "HTTPServer", "Recording", "RedisLog",
-                "SessionContent", "Simulation", "Supervision", "Engine", "Pipeline", "TestServers", "Vault",
+                "SessionContent", "Simulation", "Supervision", "Engine", "Pipeline", "TestServers", "Blobs",
+                "ChunkFiles", "Files", "Sealing",
             ]),
         tests("MediaProbeTests", ["MediaProbe", "Recording"]),
         tests("SupervisionTests", ["Base", "EmbeddedServers", "Supervision", "TestServers"]),
         tests(
             "SimulationTests",
             [
-                "Base", "EventSourcing", "Intake", "Engine", "Pipeline", "Recording", "Simulation", "Vault",
+                "Base", "EventSourcing", "Intake", "Engine", "Pipeline", "Recording", "Simulation", "Blobs",
+                "ChunkFiles", "Files", "Sealing",
             ]),
         tests(
-            "FuzzTests", ["Base", "EventSourcing", "Engine", "Pipeline", "RedisLog", "Simulation", "Vault"]),
+            "FuzzTests",
+            [
+                "Base", "EventSourcing", "Engine", "Pipeline", "RedisLog", "Simulation", "Blobs",
+                "ChunkFiles", "Files", "Sealing",
+            ]),
         tests("SystemTests", []),
         tests("TidyTests", []),
     ]

@@ -6,7 +6,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # Tests of code that reaches no server, by targets.
 pure='TidyTests|BaseTests|EventSourcingTests|RecordingTests|ConsoleTests|AccessTests|MetricsTests'
-pure+='|EngineTests|HostingTests|HTTPServerTests|VaultTests|IntakeTests|MediaProbeTests|FuzzTests|GatewayTests'
+pure+='|EngineTests|HostingTests|HTTPServerTests|StorageTests|IntakeTests|MediaProbeTests|FuzzTests|GatewayTests'
 
 step() { printf '\n== %s (%d s)\n' "$1" "$SECONDS"; }
 

@@ -4,7 +4,7 @@ import Pipeline
 import Testing
 
 @testable import RedisLog
-@testable import Vault
+@testable import Sealing
 
 /// A partition's archive of three segments, with word that each is genuine.
 private final class Segments {

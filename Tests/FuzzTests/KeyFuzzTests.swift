@@ -2,7 +2,7 @@ import Base
 import Glibc
 import Testing
 
-@testable import Vault
+@testable import Sealing
 
 /// A key folder with an active and a retired key, and sessions' keys wrapped by each.
 private final class Keys {

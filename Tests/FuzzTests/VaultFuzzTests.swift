@@ -1,7 +1,9 @@
 import Base
 import Testing
 
-@testable import Vault
+@testable import ChunkFiles
+@testable import Files
+@testable import Sealing
 
 /// Two sealed files of each codec and cipher, one of which is changed.
 private final class Chunks {

@@ -8,7 +8,8 @@ import SessionContent
 import Simulation
 import Supervision
 import Testing
-import Vault
+import ChunkFiles
+import Sealing
 
 /// Bytes that depend on `seed` alone.
 func sampleBytes(_ count: Int, seed: UInt64 = 1) -> [UInt8] {

@@ -1,3 +1,4 @@
+import ChunkFiles
 import Base
 import EventSourcing
 import Foundation
@@ -7,7 +8,7 @@ import Pipeline
 import Recording
 import Simulation
 import Testing
-import Vault
+import Sealing
 
 @Suite("Content that is not as it was recorded, over HTTP", .timeLimit(.minutes(2)))
 struct DamagedContentTests {

@@ -1,3 +1,4 @@
+import ChunkFiles
 import Base
 import EventSourcing
 import Foundation
@@ -7,7 +8,6 @@ import Pipeline
 import Recording
 import Simulation
 import Testing
-import Vault
 import APIKit
 
 @Suite("Pipeline Manager")

@@ -1,3 +1,4 @@
+import ChunkFiles
 import Base
 import EventSourcing
 import Gateway
@@ -8,7 +9,7 @@ import Recording
 import Simulation
 import Synchronization
 import Testing
-import Vault
+import Sealing
 
 @Suite("Recorder")
 struct RecorderServiceTests {

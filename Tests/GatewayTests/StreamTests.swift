@@ -1,3 +1,4 @@
+import ChunkFiles
 import Base
 import EventSourcing
 import Gateway
@@ -7,7 +8,7 @@ import Recording
 import Simulation
 import Supervision
 import Testing
-import Vault
+import Files
 
 /// Streams of several senders, over several Recorders, and what becomes of them while others act.
 @Suite("Streams over HTTP")

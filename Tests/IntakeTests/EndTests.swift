@@ -1,3 +1,4 @@
+import ChunkFiles
 import Base
 import EventSourcing
 import Foundation
@@ -5,7 +6,8 @@ import Intake
 import Recording
 import Supervision
 import Testing
-import Vault
+import Files
+import Sealing
 
 /// What ends early is never called complete; what is made up for is.
 @Suite("Recordings that lack something", .timeLimit(.minutes(5)))

@@ -1,10 +1,10 @@
+import ChunkFiles
 import Base
 import Foundation
 import Intake
 import Recording
 import Supervision
 import Testing
-import Vault
 
 @Suite("Chunks with numbers", .timeLimit(.minutes(5)))
 struct NumberTests {

@@ -6,7 +6,9 @@ import Recording
 import Simulation
 import Supervision
 import Testing
-import Vault
+import ChunkFiles
+import Files
+import Sealing
 
 /// The log of a process, which can be held up and cut off.
 final class HeldLog: IntakeLog, @unchecked Sendable {

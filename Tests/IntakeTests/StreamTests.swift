@@ -1,3 +1,4 @@
+import ChunkFiles
 import Base
 import EventSourcing
 import Foundation
@@ -6,7 +7,6 @@ import Recording
 import Simulation
 import Supervision
 import Testing
-import Vault
 
 @Suite("Streams", .timeLimit(.minutes(5)))
 struct StreamTests {

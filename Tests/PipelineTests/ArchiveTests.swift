@@ -6,7 +6,7 @@ import RedisLog
 import Simulation
 import TestServers
 import Testing
-import Vault
+import Files
 
 /// Ends the n-th file call of a thread and all after it, as a killed process would.
 private final class Killer: FileWatcher {

@@ -1,3 +1,4 @@
+import ChunkFiles
 import Base
 import EventSourcing
 import Foundation
@@ -7,7 +8,7 @@ import SessionContent
 import Simulation
 import TestServers
 import Testing
-import Vault
+import Sealing
 
 @Suite("Audit")
 struct AuditTests {

@@ -1,3 +1,5 @@
+import Sealing
+import ChunkFiles
 import Base
 import EventSourcing
 import Foundation
@@ -7,7 +9,6 @@ import SessionContent
 import Simulation
 import TestServers
 import Testing
-import Vault
 
 @Suite("Chaining")
 struct ChainingTests {

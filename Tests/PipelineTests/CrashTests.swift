@@ -6,7 +6,6 @@ import Recording
 import SessionContent
 import TestServers
 import Testing
-import Vault
 
 /// A log whose appends fail now and then: before they reach the log, or after it, so that the caller can't
 /// tell. That is what a worker sees that dies, or loses its connection, at that moment.

@@ -4,7 +4,8 @@ import Recording
 import Supervision
 import TestServers
 import Testing
-import Vault
+import ChunkFiles
+import Files
 
 /// A recorder on a disk that fills up.
 @Suite("A disk that gets short")

@@ -10,7 +10,6 @@ import Simulation
 import Supervision
 import TestServers
 import Testing
-import Vault
 
 @Suite("Histories with numbers beyond all reason")
 struct ExtremeHistoryTests {

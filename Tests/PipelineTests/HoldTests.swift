@@ -1,3 +1,4 @@
+import ChunkFiles
 import Engine
 import Base
 import EventSourcing
@@ -8,7 +9,7 @@ import Simulation
 import Supervision
 import TestServers
 import Testing
-import Vault
+import Files
 
 /// A stage that has to wait for long, and can do its work then.
 private final class Patient: Stage, Sendable {

@@ -4,7 +4,7 @@ import Foundation
 import Pipeline
 import Recording
 import Testing
-import Vault
+import Sealing
 
 /// Keys that are gone, replaced or changed are told apart, and nothing else is suspected.
 @Suite("Keys that are missing")

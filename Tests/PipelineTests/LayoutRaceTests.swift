@@ -4,7 +4,6 @@ import Recording
 import SessionContent
 import TestServers
 import Testing
-import Vault
 
 import Pipeline
 

@@ -1,3 +1,4 @@
+import ChunkFiles
 import Engine
 import Base
 import EventSourcing
@@ -8,7 +9,7 @@ import Simulation
 import Supervision
 import TestServers
 import Testing
-import Vault
+import Files
 
 @Suite("What a legal hold keeps")
 struct LegalHoldTests {

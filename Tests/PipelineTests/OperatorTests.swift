@@ -8,7 +8,6 @@ import Simulation
 import Supervision
 import TestServers
 import Testing
-import Vault
 
 /// Lines that roles wrote.
 private final class Lines: Sendable {

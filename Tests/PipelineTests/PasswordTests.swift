@@ -6,7 +6,7 @@ import Pipeline
 import Recording
 import Simulation
 import Testing
-import Vault
+import Sealing
 
 @Suite("RDP passwords")
 struct PasswordTests {

@@ -10,7 +10,8 @@ import Simulation
 import Supervision
 import TestServers
 import Testing
-import Vault
+import ChunkFiles
+import Sealing
 
 /// Everything that records and seals, in a folder of its own that goes with it.
 final class Plant {

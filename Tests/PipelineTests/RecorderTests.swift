@@ -9,7 +9,6 @@ import Simulation
 import Supervision
 import TestServers
 import Testing
-import Vault
 
 @Suite("Recorder")
 struct RecorderTests {

@@ -1,3 +1,4 @@
+import ChunkFiles
 import Engine
 import Base
 import EventSourcing
@@ -9,7 +10,7 @@ import Simulation
 import Supervision
 import TestServers
 import Testing
-import Vault
+import Files
 
 /// Lets the n-th effect fail, as a process sees it that dies there: the calls after it fail too.
 private final class Crash: FileWatcher {

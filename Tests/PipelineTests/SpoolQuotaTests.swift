@@ -4,7 +4,7 @@ import Recording
 import Supervision
 import TestServers
 import Testing
-import Vault
+import Files
 
 /// A quota over what all recorders of a data folder leave in the spool.
 @Suite("Quota of the spool", .timeLimit(.minutes(10)))

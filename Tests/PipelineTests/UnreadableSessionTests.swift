@@ -1,3 +1,4 @@
+import ChunkFiles
 import Engine
 import Base
 import EventSourcing
@@ -9,7 +10,6 @@ import Simulation
 import Supervision
 import TestServers
 import Testing
-import Vault
 
 /// Fails at everything, as a worker does that comes too late.
 private final class Failing: Stage {

@@ -1,3 +1,4 @@
+import ChunkFiles
 import Engine
 import Base
 import EventSourcing
@@ -7,7 +8,6 @@ import SessionContent
 import Simulation
 import Supervision
 import Testing
-import Vault
 
 @testable import Pipeline
 

@@ -1,3 +1,4 @@
+import ChunkFiles
 import Engine
 import Base
 import EventSourcing
@@ -8,7 +9,6 @@ import Recording
 import SessionContent
 import Simulation
 import Testing
-import Vault
 
 /// A completed session `s` of five chunks, and hands that change what is known of it.
 private struct Scene {

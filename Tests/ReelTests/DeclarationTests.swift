@@ -1,8 +1,8 @@
+import Sealing
 import Console
 import Foundation
 import Recording
 import Testing
-import Vault
 
 @testable import Commands
 

@@ -9,7 +9,8 @@ import RedisLog
 import Supervision
 import TestServers
 import Testing
-import Vault
+import ChunkFiles
+import Sealing
 
 @testable import Commands
 

@@ -3,7 +3,6 @@ import Intake
 import Pipeline
 import Recording
 import Simulation
-import Vault
 
 /// A log that hands every call on; broken ones replace a part of it.
 class RelayLog: EventLog, @unchecked Sendable {

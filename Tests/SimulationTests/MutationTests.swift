@@ -1,10 +1,10 @@
+import ChunkFiles
 import Base
 import EventSourcing
 import Pipeline
 import Recording
 import Simulation
 import Testing
-import Vault
 
 /// A part that breaks a promise, and the seeds within which that has to be noticed.
 struct Mutation: CustomTestStringConvertible, Sendable {

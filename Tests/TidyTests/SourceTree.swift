@@ -111,7 +111,7 @@ enum SourceTree {
         for room in (try? folders(in: "Sources/\(floor)")) ?? [] { rooms[room] = floor }
     }
 
-    /// Where a room, or a file of it, is: `Vault/Files.swift` is `Sources/Adapters/Vault/Files.swift`.
+    /// Where a room, or a file of it, is: `Files/Folder.swift` is `Sources/Core/Files/Folder.swift`.
     static func path(_ inRoom: String) -> String {
         let room = String(inRoom.prefix { $0 != "/" })
         return "Sources/\(rooms[room] ?? "no floor")/\(inRoom)"

@@ -20,4 +20,10 @@ package struct DirectoryEntry {
         let name = UnsafeRawBufferPointer(start: entry + nameAt, count: length - nameAt)
         return [UInt8](name.prefix { $0 != 0 })
     }
+
+    /// What it is, as `DT_DIR` and the like; `DT_UNKNOWN` where the file system does not say.
+    package var kind: Int {
+        guard let at = MemoryLayout<dirent>.offset(of: \.d_type) else { return Int(DT_UNKNOWN) }
+        return Int(UnsafeRawPointer(entry).load(fromByteOffset: at, as: UInt8.self))
+    }
 }

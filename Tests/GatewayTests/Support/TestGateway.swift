@@ -12,7 +12,8 @@ import SessionContent
 import Simulation
 import Supervision
 import Testing
-import Vault
+import ChunkFiles
+import Sealing
 import APIKit
 
 /// Tokens that are what they say: the token is the subject's name.

@@ -4,7 +4,8 @@ package import Engine
 package import EventSourcing
 package import Intake
 package import Recording
-package import Vault
+package import ChunkFiles
+package import Sealing
 
 /// The data keys of sessions. Calls block and come from several threads.
 package protocol SessionKeyAccess: Sendable {

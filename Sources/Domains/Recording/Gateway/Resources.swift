@@ -1,8 +1,8 @@
+internal import ChunkFiles
 internal import APIKit
 internal import EventSourcing
 internal import Intake
 internal import Recording
-internal import Vault
 internal import Engine
 
 /// Every path of the services: each resource with what it needs.

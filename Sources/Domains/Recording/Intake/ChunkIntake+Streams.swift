@@ -1,8 +1,10 @@
+internal import ChunkFiles
 internal import Base
 package import EventSourcing
 package import Recording
 internal import Supervision
-package import Vault
+internal import Files
+package import Sealing
 
 /// Streams, and what concerns all streams of a session wherever they are taken.
 extension ChunkIntake {

@@ -2,7 +2,8 @@ package import Base
 internal import EventSourcing
 package import Recording
 package import Supervision
-package import Vault
+package import ChunkFiles
+internal import Files
 
 /// How much a process takes in at once, and for how long it waits.
 package struct IntakeLimits: Sendable {

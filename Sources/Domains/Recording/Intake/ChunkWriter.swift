@@ -1,7 +1,9 @@
 internal import Base
 internal import EventSourcing
 internal import Recording
-internal import Vault
+internal import ChunkFiles
+internal import Files
+internal import Sealing
 
 /// One chunk on its way in: piece by piece into the spool and through the keyed digest. What is not finished
 /// is removed with its last owner. One caller at a time.

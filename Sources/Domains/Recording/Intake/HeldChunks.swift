@@ -1,6 +1,7 @@
 internal import Base
 internal import Recording
-internal import Vault
+internal import ChunkFiles
+internal import Files
 
 /// The chunks of a session that wait in the spool for one that precedes them.
 struct HeldChunks {

@@ -1,8 +1,10 @@
+internal import ChunkFiles
 internal import Base
 package import EventSourcing
 package import Recording
 internal import Supervision
-package import Vault
+internal import Files
+package import Sealing
 
 /// One chunk that comes with its number, piece by piece. One caller at a time, which ends it by `finish` or
 /// `breakOff`.

@@ -1,6 +1,7 @@
 internal import Base
 internal import Supervision
-internal import Vault
+internal import ChunkFiles
+internal import Files
 
 /// A session that is about to be stopped: what that finds, and the note that says so to others meanwhile.
 ///

@@ -1,6 +1,7 @@
 internal import Base
 package import Recording
-package import Vault
+package import ChunkFiles
+package import Files
 
 /// What those who died, or lost, have left in the spool of a session that goes on. It goes when it is old
 /// enough that nobody can be about to record it; what it says of bytes that are missing is noted before.

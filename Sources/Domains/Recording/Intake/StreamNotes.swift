@@ -1,4 +1,5 @@
-internal import Vault
+internal import ChunkFiles
+internal import Files
 
 /// What the writers of a session's streams, wherever they run, let each other know: notes in the session's
 /// folder of the spool, which all of them share.

@@ -1,8 +1,8 @@
+internal import ChunkFiles
 internal import Base
 internal import EventSourcing
 internal import Recording
 internal import Supervision
-internal import Vault
 
 /// How a stream's chunks come into the log. All of it with the turn.
 extension StreamWriter {

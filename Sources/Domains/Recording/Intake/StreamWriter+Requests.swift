@@ -2,7 +2,7 @@ internal import Base
 internal import EventSourcing
 internal import Recording
 internal import Supervision
-internal import Vault
+internal import Files
 
 /// What others want of a stream: the timer, whoever stops or pauses the recording, whoever takes it over.
 extension StreamWriter {

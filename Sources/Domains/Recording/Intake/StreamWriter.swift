@@ -1,8 +1,10 @@
+internal import ChunkFiles
 internal import Base
 internal import Recording
 internal import Supervision
 internal import Synchronization
-internal import Vault
+internal import Files
+internal import Sealing
 
 /// Takes the bytes of one stream, of any length: cuts them into chunks, each of which is in the log when it
 /// is full, or some seconds old. What has arrived is kept, whatever becomes of the source.

@@ -1,7 +1,7 @@
 package import Base
 internal import EventSourcing
 package import Recording
-internal import Vault
+internal import ChunkFiles
 
 /// Something that is wrong with a stored session.
 package struct Finding: Sendable, Hashable, CustomStringConvertible {

@@ -1,6 +1,7 @@
 package import Base
 internal import EventSourcing
-package import Vault
+internal import ChunkFiles
+package import Sealing
 
 /// Why a text is no proof, or a proof does not prove what it says.
 package struct ProofFault: Error, Sendable, Hashable, CustomStringConvertible {

@@ -1,5 +1,5 @@
 package import Recording
-package import Vault
+package import ChunkFiles
 
 // The fields of events become what sealed files are checked against. Nothing is left out where a field is
 // malformed: that is an error of its own.

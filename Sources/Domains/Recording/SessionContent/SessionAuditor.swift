@@ -1,7 +1,10 @@
+internal import Blobs
 internal import Base
 package import EventSourcing
 internal import Recording
-package import Vault
+package import ChunkFiles
+internal import Files
+internal import Sealing
 
 /// Reads a session again, every byte of it: log, files and Merkle tree, and compares each with the others.
 /// `ops/docs/trust.md` says what that proves, and against whom. One thread.

@@ -1,7 +1,9 @@
 package import Base
 package import EventSourcing
 internal import Recording
-package import Vault
+package import ChunkFiles
+internal import Files
+internal import Sealing
 
 /// A stretch of a recording that could not be given out.
 package struct ExportGap: Sendable, Hashable {

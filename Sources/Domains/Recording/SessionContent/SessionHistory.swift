@@ -1,7 +1,8 @@
 internal import Base
 package import EventSourcing
 package import Recording
-package import Vault
+package import ChunkFiles
+internal import Sealing
 
 /// What the log says of one session, read from its beginning, and what in it cannot be.
 package struct SessionHistory: Sendable {

@@ -1,6 +1,6 @@
 package import Base
 package import Recording
-package import Vault
+package import Sealing
 
 /// The data keys of sessions, unwrapped and kept for a while. One thread.
 package final class SessionKeys {

@@ -1,7 +1,7 @@
 internal import Base
 package import EventSourcing
 package import Recording
-internal import Vault
+internal import Sealing
 
 /// Why there is no proof.
 package enum ProofFailure: Error, Sendable, Hashable, CustomStringConvertible {

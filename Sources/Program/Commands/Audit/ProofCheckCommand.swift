@@ -3,7 +3,8 @@ import Console
 import EventSourcing
 import Glibc
 import SessionContent
-import Vault
+import Files
+import Sealing
 
 /// `reel proof check`: checks a proof against a root that is trusted, with nothing else at hand.
 enum ProofCheckCommand: Command {

@@ -3,7 +3,8 @@ import Console
 import EventSourcing
 import Pipeline
 import Supervision
-import Vault
+import ChunkFiles
+import Sealing
 
 /// `reel bench seal`: how fast the sealing path is, against the same C libraries in a bare loop.
 enum BenchSealCommand: Command {

@@ -1,6 +1,7 @@
+internal import Files
 import Base
 import Console
-import Vault
+import ChunkFiles
 
 /// What the guard over the disks allows, as 'reel status' shows it.
 struct DiskGuardFigures {

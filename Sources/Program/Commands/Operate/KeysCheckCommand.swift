@@ -4,7 +4,7 @@ import MongoViews
 import Recording
 import RedisLog
 import Supervision
-import Vault
+import Sealing
 
 /// `reel keys check`: whether every session's key can be had.
 enum KeysCheckCommand: Command {

@@ -6,7 +6,7 @@ import Glibc
 import Pipeline
 import Recording
 import SessionContent
-import Vault
+import Sealing
 
 /// `reel keys export`: takes out a session's data key, and leaves that in the log.
 enum KeysExportCommand: Command {

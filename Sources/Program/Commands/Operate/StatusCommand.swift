@@ -7,7 +7,8 @@ import Pipeline
 import RecordingMongo
 import RedisLog
 import Recording
-import Vault
+import ChunkFiles
+import Files
 
 /// `reel status`: how the running system is.
 enum StatusCommand: Command {
@@ -167,7 +168,7 @@ struct SystemStatus {
             probe.system, probe.views, sessions: totals.sessions.values.reduce(0, +))
         spool = try probe.spool.usage()
         spoolLimit = try Common.spoolLimit(settings)
-        disk = try probe.chunks.diskSpace()
+        disk = try DiskSpace.of(endpoints.chunkStore)
         guarded = try DiskGuardFigures(
             Common.diskGuard(settings, spool: endpoints.spool, chunks: endpoints.chunkStore))
         self.spoiled = spoiled

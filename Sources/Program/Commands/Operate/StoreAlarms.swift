@@ -5,7 +5,6 @@ import EventSourcing
 import MongoViews
 import Recording
 import RedisLog
-import Vault
 
 /// What `reel status` says of the databases: documents that are none of Reel's, and keys that are missing.
 struct StoreAlarms {

@@ -4,7 +4,7 @@ import EventSourcing
 import RedisLog
 import ReadModels
 import Recording
-import Vault
+import ChunkFiles
 
 /// Settings that the commands on parked events share.
 enum ParkedOptions {

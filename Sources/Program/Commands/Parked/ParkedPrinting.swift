@@ -4,7 +4,7 @@ import EventSourcing
 import Foundation
 import Recording
 import RedisLog
-import Vault
+import ChunkFiles
 
 /// Parked events as they are shown.
 enum ParkedPrinting {

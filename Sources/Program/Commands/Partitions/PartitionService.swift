@@ -4,7 +4,7 @@ import Pipeline
 import RecordingMongo
 import RedisLog
 import Recording
-import Vault
+import ChunkFiles
 import Console
 
 /// Lifts the halt of a partition, and puts right what was derived from the events that the log has lost. One

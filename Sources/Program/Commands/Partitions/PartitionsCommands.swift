@@ -4,7 +4,7 @@ import EventSourcing
 import MongoViews
 import Recording
 import RedisLog
-import Vault
+import ChunkFiles
 
 /// `reel partitions list`: which partitions are halted, and which were.
 enum PartitionsListCommand: Command {

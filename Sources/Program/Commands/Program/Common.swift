@@ -1,5 +1,5 @@
 import Console
-import Vault
+import ChunkFiles
 
 /// Settings that more than one command has.
 enum Common {

@@ -7,7 +7,9 @@ import Pipeline
 import Recording
 import SessionContent
 import Supervision
-import Vault
+import ChunkFiles
+import Files
+import Sealing
 import ReadModels
 
 /// A command that ends with a message for whoever called it: what happened, to what, and what to do.

@@ -1,3 +1,4 @@
+internal import ChunkFiles
 import Base
 import Console
 import Glibc
@@ -6,7 +7,6 @@ import Pipeline
 import Recording
 import RedisLog
 import Supervision
-import Vault
 
 /// `reel record`: records a file or standard input as one session.
 enum RecordCommand: Command {

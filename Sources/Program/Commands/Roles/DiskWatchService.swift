@@ -1,6 +1,7 @@
 import Console
 import Supervision
-import Vault
+import ChunkFiles
+import Files
 
 /// Says when a disk gets short and when it has room again. Recorders look for themselves; this is for
 /// whoever reads the log.

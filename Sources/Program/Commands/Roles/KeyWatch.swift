@@ -4,7 +4,7 @@ import MongoViews
 import Pipeline
 import RecordingMongo
 import Recording
-import Vault
+import Sealing
 
 /// What a process knows of keys that cannot be had, for its health and its figures. Any thread.
 final class KeyWatch: Sendable {

@@ -5,7 +5,7 @@ import MongoViews
 import Pipeline
 import RedisLog
 import Supervision
-import Vault
+import ChunkFiles
 
 /// What is to be done where a log is expected and the server has none, or another one.
 enum LogDecision {

@@ -7,7 +7,8 @@ import Pipeline
 import RecordingMongo
 import RedisLog
 import Supervision
-import Vault
+import ChunkFiles
+import Sealing
 
 /// Where the parts of a system are.
 struct Places {

@@ -1,5 +1,5 @@
 import Supervision
-import Vault
+import Sealing
 import EventSourcing
 import Console
 

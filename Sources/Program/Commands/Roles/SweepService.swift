@@ -1,9 +1,9 @@
+internal import ChunkFiles
 import Base
 import Console
 import Glibc
 import Pipeline
 import Supervision
-import Vault
 
 /// Removes from the chunk store, once after every start, what a killed predecessor was writing: a file gets
 /// its name only when it is whole, so whatever still has a temporary one belongs to nobody. Removes from the

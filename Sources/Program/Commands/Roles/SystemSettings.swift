@@ -3,7 +3,8 @@ import Console
 import EventSourcing
 import MongoViews
 import RedisLog
-import Vault
+import Files
+import Sealing
 
 /// What every process that runs roles can be told, however it was started.
 enum SystemSettings {

@@ -4,7 +4,6 @@ import Glibc
 import MongoViews
 import Recording
 import Supervision
-import Vault
 
 /// `reel serve`: some roles in a process of their own, on servers that are there.
 enum ServeCommand: Command {

@@ -6,7 +6,8 @@ import Pipeline
 import RecordingMongo
 import RedisLog
 import Supervision
-import Vault
+import ChunkFiles
+import Sealing
 
 /// A running system as a command sees it: found by its endpoints, opened as far as is needed.
 struct RunningSystem {

@@ -5,7 +5,7 @@ import Pipeline
 import Recording
 import SessionContent
 import Supervision
-import Vault
+import Sealing
 
 /// The sessions' keys for handlers on many threads: each call borrows one thread's view.
 ///

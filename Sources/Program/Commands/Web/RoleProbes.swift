@@ -4,7 +4,7 @@ import Metrics
 import MongoViews
 import Recording
 import RedisLog
-import Vault
+import ChunkFiles
 import APIKit
 
 extension HealthProbe {

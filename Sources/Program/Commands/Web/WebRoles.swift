@@ -14,7 +14,7 @@ import Recording
 import RedisLog
 import SessionContent
 import Supervision
-import Vault
+import Sealing
 import APIKit
 import Hosting
 

@@ -2,7 +2,7 @@ internal import Base
 internal import EventSourcing
 internal import Glibc
 package import Supervision
-package import Vault
+package import Files
 
 /// One life of a process in a simulated world: what its threads share, and what dies with it.
 ///

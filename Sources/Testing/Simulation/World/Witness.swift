@@ -4,7 +4,8 @@ internal import EventSourcing
 internal import Glibc
 internal import Pipeline
 internal import Recording
-internal import Vault
+internal import Files
+internal import Sealing
 
 /// Looks at every append at the moment it takes effect: what an event tells must be on the disk by then.
 ///

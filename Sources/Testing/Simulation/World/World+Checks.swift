@@ -1,10 +1,11 @@
+internal import ChunkFiles
 internal import Base
 internal import EventSourcing
 internal import Foundation
 internal import Pipeline
 internal import Recording
 internal import SessionContent
-internal import Vault
+internal import Sealing
 
 /// What has to hold when faults have stopped and everything has come to rest.
 extension World {

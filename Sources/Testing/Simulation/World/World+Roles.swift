@@ -3,7 +3,6 @@ internal import EventSourcing
 internal import Pipeline
 internal import Recording
 internal import Supervision
-internal import Vault
 
 /// What the world's processes are made of.
 extension World {

@@ -5,7 +5,7 @@ internal import Pipeline
 internal import Recording
 internal import SessionContent
 internal import Supervision
-internal import Vault
+internal import Files
 
 /// A process that takes streams and chunks, as a Recorder's or a gateway's does.
 ///

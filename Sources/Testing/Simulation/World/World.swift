@@ -5,7 +5,8 @@ internal import Glibc
 internal import Pipeline
 internal import Recording
 internal import Supervision
-internal import Vault
+internal import ChunkFiles
+internal import Sealing
 
 /// A whole system in one thread's time: recorders, workers of all stages, completion, recorder watch and
 /// projectors, as processes that live and die, over a log and a database in memory and real files.

@@ -5,7 +5,9 @@ internal import HTTPServer
 internal import Intake
 package import Recording
 internal import SessionContent
-internal import Vault
+internal import ChunkFiles
+internal import Files
+internal import Sealing
 
 // The codes of errors that only services of recorded sessions have (DESIGN 3.7).
 extension ErrorCode {

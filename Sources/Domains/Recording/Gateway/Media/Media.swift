@@ -4,7 +4,9 @@ internal import EventSourcing
 internal import HTTPServer
 internal import Recording
 internal import SessionContent
-internal import Vault
+internal import ChunkFiles
+internal import Files
+internal import Sealing
 
 extension DownloadForm {
     /// Length of a chunk in this form, in bytes.

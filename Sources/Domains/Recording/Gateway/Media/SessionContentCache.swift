@@ -2,7 +2,6 @@ internal import Base
 internal import EventSourcing
 internal import Recording
 internal import SessionContent
-internal import Vault
 internal import Engine
 
 /// What the log says of a session's content: read from its beginning once, and from then on what is new.

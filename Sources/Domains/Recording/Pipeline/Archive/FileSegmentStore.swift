@@ -1,6 +1,7 @@
 internal import Base
+internal import Files
 package import EventSourcing
-package import Vault
+package import Sealing
 
 /// Segments as files: `<root>/<epoch>/p<partition>/<after>_<last>.seg`, each with a `.vouched` file beside it
 /// once it was compared with the log (see `ArchiveVoucher`).

@@ -4,7 +4,7 @@ package import EventSourcing
 internal import Glibc
 internal import Recording
 internal import Supervision
-internal import Vault
+internal import Sealing
 
 /// How fast the sealing path is, from recorded to stored and durable, against the same work done by the C
 /// libraries and the system alone.

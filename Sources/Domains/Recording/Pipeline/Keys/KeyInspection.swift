@@ -1,5 +1,5 @@
 package import Recording
-package import Vault
+package import Sealing
 
 /// Compares what is recorded with the keys that there are to open it with.
 package struct KeyInspection {

@@ -1,6 +1,6 @@
 package import Base
 package import Recording
-package import Vault
+package import Sealing
 
 /// The RDP passwords of sessions: written by the API, read by the recorder alone. Calls block; any thread
 /// may call.

@@ -4,7 +4,8 @@ internal import Intake
 internal import Recording
 internal import SessionContent
 package import Supervision
-internal import Vault
+internal import Files
+internal import Sealing
 
 /// Records a source as one session, by the intake that all sources have in common: a chunk is durable in the
 /// spool before its `ChunkRecorded` is appended, and acknowledged once that is durable in the log. Memory is

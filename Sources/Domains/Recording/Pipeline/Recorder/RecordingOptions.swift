@@ -1,6 +1,6 @@
 package import Intake
 package import Recording
-package import Vault
+package import ChunkFiles
 
 /// What is to be recorded, and in which form.
 package struct RecordingOptions: Sendable {

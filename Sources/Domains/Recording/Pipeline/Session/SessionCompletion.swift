@@ -2,7 +2,8 @@ package import Engine
 package import Base
 package import EventSourcing
 internal import Recording
-package import Vault
+package import ChunkFiles
+internal import Sealing
 internal import ReadModels
 
 /// Closes sessions: when a stopped session's last chunk is stored, computes the Merkle root over the

@@ -1,8 +1,9 @@
+internal import ChunkFiles
 package import Engine
 package import Base
 package import EventSourcing
 package import Recording
-internal import Vault
+internal import Files
 
 /// Removes what there is of deleted sessions: the data key, so that nothing that it sealed can be read
 /// again wherever a copy may be, the RDP password, sealed files and spool. Then it says so of each chunk.

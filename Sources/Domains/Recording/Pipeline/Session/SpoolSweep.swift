@@ -3,7 +3,8 @@ package import EventSourcing
 internal import Intake
 internal import Recording
 package import Supervision
-package import Vault
+package import ChunkFiles
+internal import Files
 
 /// Empties the spool of sessions that need nothing there any more: what completion could not remove, and
 /// what a recorder left behind that woke up, or died, when its session was over already. Of a session that

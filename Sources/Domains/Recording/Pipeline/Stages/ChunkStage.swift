@@ -2,7 +2,9 @@ package import Base
 package import EventSourcing
 internal import Recording
 internal import SessionContent
-package import Vault
+internal import ChunkFiles
+internal import Files
+package import Sealing
 
 /// A chain of chunk stages on one thread: reads a chunk once, hands it on in memory, writes it once.
 ///

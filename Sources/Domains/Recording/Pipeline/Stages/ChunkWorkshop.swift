@@ -1,8 +1,11 @@
+internal import Blobs
 internal import Base
 internal import Recording
 internal import SessionContent
 internal import Supervision
-internal import Vault
+internal import ChunkFiles
+internal import Files
+internal import Sealing
 
 /// What a stage cannot work with; trying again does not help.
 struct ChunkDefect: Error, CustomStringConvertible {

@@ -1,6 +1,7 @@
 package import Recording
 package import SessionContent
-package import Vault
+package import ChunkFiles
+package import Sealing
 
 /// What a role needs to touch content: the folders, the key-encryption keys and the wrapped keys.
 package struct VaultAccess: Sendable {

@@ -4,7 +4,7 @@ package import EventSourcing
 package import Recording
 package import SessionContent
 package import Supervision
-package import Vault
+package import ChunkFiles
 
 /// Verifies sessions and keeps the results in their histories: the same for command line, requests and
 /// background. One thread.

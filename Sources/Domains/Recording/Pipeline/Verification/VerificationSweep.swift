@@ -4,7 +4,7 @@ package import EventSourcing
 internal import Recording
 package import SessionContent
 package import Supervision
-package import Vault
+package import ChunkFiles
 
 /// How sessions are verified in the background.
 package struct VerificationPolicy: Sendable, Hashable {

@@ -1,10 +1,11 @@
+internal import ChunkFiles
+internal import Sealing
 internal import APIKit
 internal import Base
 internal import EventSourcing
 internal import HTTPServer
 internal import Recording
 internal import SessionContent
-internal import Vault
 
 /// `/sessions/{id}/chunks`, and single chunks.
 struct ChunkResource: Sendable {

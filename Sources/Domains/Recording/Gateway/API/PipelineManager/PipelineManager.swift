@@ -3,7 +3,7 @@ internal import Base
 internal import EventSourcing
 internal import HTTPServer
 internal import Recording
-internal import Vault
+internal import ChunkFiles
 
 /// The Pipeline Manager (seed 001): sessions' pipelines, over the same commands and reads as the session API.
 /// A pipeline comes and goes with its session, so it starts and stops with it too.

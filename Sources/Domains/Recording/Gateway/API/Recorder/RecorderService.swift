@@ -4,7 +4,7 @@ internal import EventSourcing
 internal import HTTPServer
 internal import Intake
 internal import Recording
-internal import Vault
+internal import Sealing
 
 /// The Recorder (seed 001): sessions as recordings, over the same commands and reads as the session API, and
 /// the one thing that this cannot do: it takes a stream and cuts it into chunks.

@@ -5,7 +5,6 @@ internal import EventSourcing
 internal import HTTPServer
 internal import Intake
 internal import Recording
-internal import Vault
 
 /// `/sessions`: all of them.
 struct SessionCollection: Sendable {

@@ -3,7 +3,7 @@ internal import Base
 internal import EventSourcing
 internal import HTTPServer
 internal import Recording
-internal import Vault
+internal import Files
 
 /// `/sessions/{id}/statistics`, and `/statistics` of the whole system.
 struct StatisticsResource: Sendable {
