@@ -201,7 +201,12 @@ let package = Package(
                 "MongoViews", "Engine", "Pipeline",
                 "RedisLog", "Simulation", "Supervision", "TestServers",
             ]),
-        tests("HostingTests", ["Base", "Engine", "EventSourcing", "Hosting", "ReadModels", "Simulation"]),
+        tests(
+            "HostingTests",
+            [
+                "APIKit", "Base", "Console", "Engine", "EventSourcing", "HTTPServer", "Hosting", "ReadModels",
+                "Simulation",
+            ]),
         tests("ConsoleTests", ["Console"]),
         tests("MetricsTests", ["Metrics"]),
         tests("AccessTests", ["Base", "Access"]),

@@ -1,6 +1,9 @@
+import APIKit
 import Base
+import Console
 import Engine
 import EventSourcing
+import HTTPServer
 import Hosting
 import ReadModels
 import Simulation
@@ -138,5 +141,37 @@ struct DomainTests {
         #expect(
             Domain.conflicts(among: [domain("door", "paint"), domain("door", "test")])
                 == ["the category 'door' stands twice"])
+    }
+
+    @Test("what a program has already taken fits no domain either")
+    func programNames() {
+        var domain = Domain(Category("door"))
+        let id = Setting("data", "ID", .identifier, help: "Its id")
+        domain.commands = [
+            HostedCommand(
+                CommandDeclaration(
+                    "status", summary: "Look", options: [id.declaration], examples: [], statuses: []),
+                action: nil
+            ) { _, _, _ in [] }
+        ]
+        domain.errors = [.tooLarge]
+        #expect(Domain.conflicts(among: [domain]).count == 1)
+        #expect(
+            Domain.conflicts(among: [domain], in: ProgramNames(commands: ["status"], options: ["data"])) == [
+                "the error '\(ErrorCode.tooLarge.name)' stands twice",
+                "the command 'status' stands twice",
+                "the option of 'status' 'data' stands twice",
+            ])
+    }
+
+    @Test("a failure of the log is one, whoever carries it")
+    func carried() {
+        struct No: Error {}
+        let away = LogFailure(.unreachable, operation: "append", key: "k", text: "gone")
+        let carried = CommandError<No>.failed(away)
+        #expect(carried.remedy == away.remedy && carried.remedy == .time)
+        #expect(CommandError<No>.rejected(No()).remedy == .none)
+        #expect(ErrorAnswers().answer(carried) == ErrorAnswers().answer(away))
+        #expect(ErrorAnswers().answer(carried).status == 503)
     }
 }

@@ -39,6 +39,10 @@ def lamps(system, who, colour):
     return [(lamp["lamp_id"], lamp["works"]) for lamp in answer] if status == 200 else status
 
 
+def told(record):
+    return {detail["name"]: detail["value"] for detail in record["details"]}
+
+
 def parked(system):
     return json.loads(system.reel("parked", "list", "--json").stdout)["parked"]
 
@@ -88,9 +92,31 @@ with Workspace("toy") as place:
         # Who made lamps, and who was not let.
         def made():
             records = json.loads(system.reel("audit", "--action", "lamp.make", "--json").stdout)["records"]
-            return sorted((record["outcome"], record["status_code"]) for record in records)
+            return sorted((record["outcome"], record["status_code"]) for record in records
+                          if "command" not in told(record))
         checks.check("each request to make a lamp has one record", eventually(lambda: made() == [
             ("allowed", 201), ("allowed", 201), ("denied", 403), ("denied", 409), ("denied", 422)], 60))
+        def commands():
+            records = json.loads(system.reel("audit", "--action", "lamp.make", "--json").stdout)["records"]
+            return sorted((record["outcome"], record["actor"]["type"]) for record in records
+                          if told(record).get("command") == "lamps")
+        checks.equal("a command that is refused ends with 1",
+                     system.reel("lamps", "--id", "l2", "--colour", "red").returncode, 1)
+        checks.check("each command to make a lamp has one record, in the name of whoever ran it",
+                     eventually(lambda: commands() == [("allowed", "user"), ("denied", "user")], 60), commands())
+        records = json.loads(system.reel("audit", "--action", "lamp.make", "--json").stdout)["records"]
+        checks.check("records of requests name the kind of thing", all(
+            record["resource_type"] == "other" and record["session_id"] is None
+            and (told(record).get("kind") == "lamp" or told(record).get("command") == "lamps")
+            for record in records), records)
+        # A program that hosts less.
+        kit.REEL, toyreel = str(pathlib.Path(kit.REEL).with_name("reel")), kit.REEL
+        refused = system.reel(
+            "serve", "projector", "--redis-url", system.endpoints["redis_url"],
+            "--mongodb-url", system.endpoints["mongodb_url"])
+        kit.REEL = toyreel
+        checks.check("a program without the domain is not let in, and says why",
+                     refused.returncode == 3 and "category 'lamp'" in str(refused.stderr), refused.stderr)
         # kill -9 in the midst of work.
         for number in range(60):
             ask(system, "POST", "/api/v1/lamps", keeper, {"lamp_id": f"k{number}", "colour": "blue"})

@@ -144,9 +144,9 @@ extension Domain {
             HostedCommand(
                 CommandDeclaration(
                     "lamps", summary: "Make a lamp", options: [id.declaration, colour.declaration],
-                    examples: ["reel lamps --id l1 --colour red"], statuses: [])
-            ) { settings, host in
-                let context = EventContext(source: "/reel/cli", actor: .system("cli"))
+                    examples: ["reel lamps --id l1 --colour red"], statuses: []),
+                action: "lamp.make"
+            ) { settings, host, context in
                 try make(settings[id], settings[colour], context, host)
                 return ["made"]
             }

@@ -10,6 +10,21 @@ package enum CommandError<Rejection: Error>: Error {
     case malformed(MalformedEvent)
 }
 
+/// A failure that may be one of the log, in other words.
+package protocol LogFailureCarrier: Error {
+    /// The log's; nil where it is none.
+    var logFailure: LogFailure? { get }
+}
+
+extension CommandError: LogFailureCarrier, TransientFailure {
+    /// What the log failed with.
+    package var logFailure: LogFailure? { if case .failed(let failure) = self { failure } else { nil } }
+    /// What can end the log's failure; the rules' refusal and damage end by nothing.
+    package var remedy: Remedy { logFailure?.remedy ?? .none }
+    /// Whether a fence did not hold.
+    package var isFenced: Bool { logFailure?.isFenced ?? false }
+}
+
 /// Carries out commands of one partition key on the log, with optimistic concurrency: decide on what is
 /// known, append expecting that version, and on a conflict take in what is new and decide again.
 package final class CommandHandler<D: Decider> {

@@ -21,6 +21,8 @@ package struct Domain: Sendable {
     package var rates: [RateClass] = []
     /// Codes of its errors.
     package var errors: [ErrorCode] = []
+    /// What its own failures are answered with over HTTP and on the command line; nil for those of others.
+    package var answer: @Sendable (any Error) -> ErrorInfo? = { _ in nil }
     /// What is asked of it over HTTP, below the API's prefix.
     package var endpoints: @Sendable (DomainHost) -> [Endpoint] = { _ in [] }
     /// What is asked of it on the command line.
@@ -38,10 +40,19 @@ package struct Domain: Sendable {
 extension Domain {
     /// What cannot stand beside each other: two that share a name would take each other's work unnoticed.
     /// Empty where all fit.
-    package static func conflicts(among domains: [Domain]) -> [String] {
+    /// - Parameter program: what the program that hosts them has itself.
+    package static func conflicts(
+        among domains: [Domain], in program: ProgramNames = ProgramNames()
+    ) -> [String] {
         func twice(_ what: String, _ names: [String]) -> [String] {
             Dictionary(grouping: names) { $0 }.filter { $0.value.count > 1 }.keys.sorted()
                 .map { "\(what) '\($0)' stands twice" }
+        }
+        let commands = domains.flatMap(\.commands)
+        let options = commands.flatMap { command in
+            twice(
+                "the option of '\(command.declaration.name)'",
+                command.declaration.optionNames + program.options)
         }
         // A domain may show views of more categories than its own, and has them then.
         let categories = domains.flatMap { domain in
@@ -50,8 +61,20 @@ extension Domain {
         return twice("the category", categories)
             + twice("the subscription", domains.flatMap { $0.subscriptions.all.map(\.name) })
             + twice("the kind of limit", domains.flatMap { $0.rates.map(\.rawValue) })
-            + twice("the error", domains.flatMap { $0.errors.map(\.name) })
-            + twice("the command", domains.flatMap { $0.commands.map(\.declaration.name) })
+            + twice("the error", domains.flatMap { $0.errors.map(\.name) } + ErrorCode.general.map(\.name))
+            + twice("the command", commands.map(\.declaration.name) + program.commands) + options
+    }
+}
+
+/// Names that a program has taken before any domain comes.
+package struct ProgramNames: Sendable {
+    /// Of its commands.
+    package var commands: [String]
+    /// Of the options that are added to every command of a domain.
+    package var options: [String]
+    package init(commands: [String] = [], options: [String] = []) {
+        self.commands = commands
+        self.options = options
     }
 }
 
@@ -80,13 +103,21 @@ package struct DomainHost: Sendable {
 package struct HostedCommand: Sendable {
     /// What it takes. How the system is found is added to it.
     package let declaration: CommandDeclaration
-    /// What it does; answers the lines that it prints.
-    package let run: @Sendable (Settings, DomainHost) throws -> [String]
+    /// What records call it, in words as those of an endpoint; nil for a command that only looks:
+    /// of it there is no record.
+    package let action: String?
+    /// What it does, in whose name; answers the lines that it prints. What it throws as `ErrorInfo` is a
+    /// refusal.
+    package let run: @Sendable (Settings, DomainHost, EventContext) throws -> [String]
     package init(
-        _ declaration: CommandDeclaration,
-        run: @escaping @Sendable (Settings, DomainHost) throws -> [String]
+        _ declaration: CommandDeclaration, action: String?,
+        run: @escaping @Sendable (Settings, DomainHost, EventContext) throws -> [String]
     ) {
+        precondition(
+            action.map(Endpoint.isAction) ?? true,
+            "\(declaration.name): \(action ?? "") is no action that a record can have")
         self.declaration = declaration
+        self.action = action
         self.run = run
     }
 }

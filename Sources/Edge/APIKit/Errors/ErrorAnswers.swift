@@ -43,6 +43,9 @@ package struct ErrorAnswers: Sendable {
         for answer in answers {
             if let found = answer(error) { return found }
         }
+        if let carrier = error as? any LogFailureCarrier, let failure = carrier.logFailure {
+            return answer(failure)
+        }
         switch error {
         case let failure as LogFailure where failure.isOfRecord: return Self.unreadable(failure)
         case let failure as LogFailure: return Self.unavailable("the event log", failure.isTransient)

@@ -14,7 +14,7 @@ package struct ErrorDetail: Sendable, Hashable {
 }
 
 /// What went wrong with a request, as it is answered: `ErrorInfo` in an `ErrorResponse`.
-package struct ErrorInfo: Error, Sendable, Hashable {
+package struct ErrorInfo: Error, Sendable, Hashable, CustomStringConvertible {
     /// Which kind of error.
     package var code: ErrorCode
     /// The HTTP status.
@@ -50,6 +50,12 @@ package struct ErrorInfo: Error, Sendable, Hashable {
             count == 1
                 ? "a field breaks its rule: \(violations[0])" : "\(count) fields break their rules",
             violations: violations)
+    }
+
+    /// All of it in one line, for people at a terminal.
+    package var description: String {
+        violations.count > 1
+            ? "\(message): \(violations.map(\.description).joined(separator: "; "))" : message
     }
 
     /// Who can do something about it. With status 500 a dependency is not away: what it has is not right, and

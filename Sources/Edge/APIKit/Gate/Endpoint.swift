@@ -33,8 +33,8 @@ package struct Endpoint: Sendable {
         package var kind: String
         /// The parameter in the path that has its id; nil for none.
         package var parameter: String?
-        /// The kind of resource whose id is that of its history; nil for none. A history's id stands in the
-        /// path as `{id}`.
+        /// The kind of resource whose id is that of the history that records name; nil where they name none.
+        /// A history's id stands in the path as `{id}`.
         package var historyKind: String?
         package init(_ kind: String, in parameter: String? = nil, historyKind: String? = nil) {
             self.kind = kind
@@ -57,7 +57,7 @@ package struct Endpoint: Sendable {
 
     /// An endpoint whose body, if it has one, is JSON.
     /// - Parameters:
-    ///   - action: what records call it: words joined by dots.
+    ///   - action: what records call it: at most 64 characters, words of `a` to `z` and `_` between dots.
     ///   - atOnce: what is tried first, on a thread that must not block; for endpoints of which there is a
     ///     record of denials alone.
     package init(
@@ -67,6 +67,7 @@ package struct Endpoint: Sendable {
         answer: @escaping @Sendable (Call) throws -> Response
     ) {
         precondition(atOnce == nil || trace == .denials, "\(path): records may be waited for")
+        precondition(Self.isAction(action), "\(path): \(action) is no action that a record can have")
         self.method = method
         self.path = path
         self.permission = permission
@@ -85,6 +86,7 @@ package struct Endpoint: Sendable {
         on naming: Naming, atMost bodyLimit: UInt64,
         open: @escaping @Sendable (Call) throws -> any BodySink
     ) {
+        precondition(Self.isAction(action), "\(path): \(action) is no action that a record can have")
         method = .post
         self.path = path
         self.permission = permission
@@ -100,8 +102,17 @@ package struct Endpoint: Sendable {
     /// What the paths of the API begin with.
     package static let base = "/api/v1"
 
-    /// Whether the id of a history stands in the path.
-    var namesHistory: Bool { path.contains("{id}") }
+    /// Whether the id of a history that records name stands in the path.
+    var namesHistory: Bool { naming.historyKind != nil && path.contains("{id}") }
+
+    /// Whether records can call something that was done so.
+    package static func isAction(_ text: String) -> Bool {
+        (1...64).contains(text.utf8.count)
+            && text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).allSatisfy {
+                $0.first != nil && $0.first != UInt8(ascii: "_")
+                    && $0.allSatisfy { (0x61...0x7A).contains($0) || $0 == UInt8(ascii: "_") }
+            }
+    }
 
     /// The route, within its gate. Whose thing it is, the handler looks at.
     package func route(_ parts: GateParts, _ mount: Mount) -> Route {

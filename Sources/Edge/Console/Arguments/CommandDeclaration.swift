@@ -34,6 +34,9 @@ package struct CommandDeclaration: Sendable {
         return declaration
     }
 
+    /// The names of its options.
+    package var optionNames: [String] { options.map(\.name) }
+
     /// Its words with spaces between.
     package var name: String { path.joined(separator: " ") }
 }

@@ -43,7 +43,8 @@ package struct Flag: Sendable {
 
 /// One option as the parser and help see it, whatever the type of its value.
 package struct OptionDeclaration: Sendable {
-    let name: String
+    /// Its long form, without the dashes.
+    package let name: String
     let short: Character?
     /// Nil for a flag.
     let placeholder: String?

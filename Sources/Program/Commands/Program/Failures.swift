@@ -29,6 +29,7 @@ enum Failures {
     static func report(_ error: any Error, of command: String) -> ExitStatus {
         // Whoever read our output has seen enough: nothing to say, and nobody to say it to.
         if error is OutputClosed { return .success }
+        let error = (error as? any LogFailureCarrier)?.logFailure ?? error
         let status = status(of: error)
         if let usage = error as? UsageError {
             let command = usage.command.map { "reel \($0)" } ?? "reel"

@@ -43,13 +43,17 @@ package enum Program {
     /// Runs what the process's arguments ask for, on a system that hosts these domains.
     /// - Returns: the status that the process ends with.
     package static func run(domains: [Domain]) -> Int32 {
-        let conflicts = Domain.conflicts(among: domains)
+        // First: what commands declare follows from it.
+        Domains.host(domains)
+        let conflicts = Domain.conflicts(
+            among: domains,
+            in: ProgramNames(
+                commands: own.map { $0.declaration.name }, options: Common.places.map(\.name)))
         guard conflicts.isEmpty else {
             Output.error(
                 "reel: the domains of this program do not fit together: " + conflicts.joined(separator: "; "))
             return ExitStatus.usage.rawValue
         }
-        Domains.host(domains)
         return run(ProcessStart.arguments).rawValue
     }
 

@@ -180,6 +180,15 @@ final class OpenSystem: Sendable {
                 ("redis", "\(log.address)"), ("version", server.version),
                 ("partitions", "\(log.partitioning.count)"), ("durability", server.durability),
             ])
+        let new = try log.hostedCategories.add(Domains.categories, at: SystemClock().now())
+            .filter { $0 != .bare }
+        // Processes that host less end before the first events that they would pass over.
+        if !new.isEmpty, found != nil {
+            report(
+                .info, command, "new domains: waiting for processes that lack them to end",
+                [("domains", new.map(\.name).joined(separator: ", "))])
+            StopSignal().wait(milliseconds: 2 * FormatLevelService.lookMilliseconds + 1_000)
+        }
         if let asked = plan.partitions, log.partitioning.count != asked {
             report(
                 .warning, command, "the log keeps the partitions it was created with",

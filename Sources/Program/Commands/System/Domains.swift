@@ -33,6 +33,14 @@ enum Domains {
 
     static func host(_ domains: [Domain]) { hosted.withLock { $0 = domains } }
 
+    /// What a domain's failure is answered with; nil where no domain knows it.
+    static func answer(_ error: any Error) -> ErrorInfo? {
+        all.lazy.compactMap { $0.answer(error) }.first
+    }
+
+    /// The categories that they are named by.
+    static var categories: [EventSourcing.Category] { all.map(\.category) }
+
     static var roles: [Access.Role] { all.flatMap(\.roles) }
     static var rates: [RateClass] { all.flatMap(\.rates) }
 
@@ -68,13 +76,26 @@ struct DomainCommand: Runnable {
     }
 
     func run(_ settings: Settings) throws -> ExitStatus {
-        let system = try RunningSystem(settings, for: .changing)
+        let action = command.action.flatMap(AuditAction.init)
+        let system = try RunningSystem(settings, for: action == nil ? .looking : .changing)
         let host = try Domains.host(on: system.log, MongoReadModels(try system.mongo(), .all))
-        do {
-            for line in try command.run(settings, host) { try Output.line(line) }
-        } catch let refusal as ErrorInfo {
-            throw CommandFailure(.no, refusal.message)
+        let context = EventContext(source: "/reel/cli", actor: CurrentUser.actor)
+        func keep(_ outcome: AuditOutcome, _ reason: String?) throws {
+            guard let action else { return }
+            try CommandTrail(system.log).keep(
+                action, on: AuditResource(.other), outcome, reason: reason,
+                details: ["command": declaration.name])
         }
+        let lines: [String]
+        do { lines = try command.run(settings, host, context) } catch {
+            let refusal = error as? ErrorInfo ?? Domains.answer(error)
+            // That this cannot be recorded is no news beside it.
+            try? keep(refusal == nil ? .failed : .denied, "\(refusal ?? error)")
+            guard let refusal else { throw error }
+            throw CommandFailure(.no, "\(refusal)")
+        }
+        try keep(.allowed, nil)
+        for line in lines { try Output.line(line) }
         return .success
     }
 }

@@ -60,6 +60,8 @@ final class WebService: Service {
 extension ErrorAnswers {
     /// What failures become, those of all domains among them.
     static var hosted: ErrorAnswers {
-        ErrorAnswers.recording.adding(Domains.all.flatMap(\.errors)) { _ in nil }
+        ErrorAnswers.recording.adding(Domains.all.flatMap(\.errors)) { error in
+            Domains.answer(error).map { HTTPError($0) }
+        }
     }
 }

@@ -46,15 +46,21 @@ extension AuditRecord {
             case .denied: .denied
             case .failed: .failed
             }
-        let kind = AuditResource.Kind(rawValue: record.resource.kind) ?? .other
+        let kind = AuditResource.Kind(rawValue: record.resource.kind)
+        // What another domain has is none of the kinds of the schema, and is named all the same.
+        let details =
+            kind == nil
+            ? record.notes.details.merging(["kind": record.resource.kind]) { told, _ in told }
+            : record.notes.details
         self.init(
             record.action.flatMap(AuditAction.init) ?? .authenticate,
-            on: AuditResource(kind, id: record.resource.id), session: record.history, outcome: outcome,
+            on: AuditResource(kind ?? .other, id: record.resource.id), session: record.history,
+            outcome: outcome,
             statusCode: record.status, reason: record.reason, actor: actor ?? .unauthenticated,
             address: record.address, requestID: record.requestID, userAgent: record.userAgent,
             changed: record.notes.changed, sessionSequence: record.notes.sequence,
             range: record.range.flatMap {
                 AuditRange(first: $0.first, last: $0.last, length: $0.length)
-            }, caseName: record.notes.caseName, details: record.notes.details)
+            }, caseName: record.notes.caseName, details: details)
     }
 }
