@@ -45,6 +45,11 @@ package struct BSONBuilder {
         bytes.append(contentsOf: [0, 0, 0, 0])
     }
 
+    private init(nothing: Void) { bytes = [] }
+
+    /// Stands in the place of a builder that somebody else has for a while; allocates nothing.
+    package static var nothing: BSONBuilder { BSONBuilder(nothing: ()) }
+
     fileprivate mutating func finish() -> [UInt8] {
         close(from: 0)
         return bytes
@@ -58,6 +63,10 @@ package struct BSONBuilder {
     /// Appends text.
     package mutating func append(_ key: String, _ value: String) {
         open(.string, key)
+        put(value)
+    }
+
+    private mutating func put(_ value: String) {
         let at = bytes.count
         bytes.append(contentsOf: [0, 0, 0, 0])
         bytes.append(contentsOf: value.utf8)
@@ -143,6 +152,27 @@ package struct BSONBuilder {
         append(key, array: items) { $0.append($1, $2) }
     }
 
+    /// Appends text, or null, under a name that is known to the compiler.
+    package mutating func append(_ key: StaticString, text value: String?) {
+        guard let value else { return open(.null, key) }
+        open(.string, key)
+        put(value)
+    }
+
+    /// Appends a number that is small by its bounds, or null, under a name that is known to the compiler.
+    package mutating func append(_ key: StaticString, count value: Int?) {
+        guard let value else { return open(.null, key) }
+        open(.int32, key)
+        little(UInt32(bitPattern: Int32(clamping: value)))
+    }
+
+    /// Appends a truth value, or null, under a name that is known to the compiler.
+    package mutating func append(_ key: StaticString, flag value: Bool?) {
+        guard let value else { return open(.null, key) }
+        open(.bool, key)
+        bytes.append(value ? 1 : 0)
+    }
+
     private mutating func nest(_ type: BSONType, _ key: String, _ build: (inout BSONBuilder) -> Void) {
         open(type, key)
         let at = bytes.count
@@ -154,6 +184,12 @@ package struct BSONBuilder {
     private mutating func open(_ type: BSONType, _ key: String) {
         bytes.append(type.rawValue)
         bytes.append(contentsOf: key.utf8)
+        bytes.append(0)
+    }
+
+    private mutating func open(_ type: BSONType, _ key: StaticString) {
+        bytes.append(type.rawValue)
+        key.withUTF8Buffer { bytes.append(contentsOf: $0) }
         bytes.append(0)
     }
 

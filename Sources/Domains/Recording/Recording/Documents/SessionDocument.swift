@@ -67,6 +67,20 @@ extension SessionView {
     }
 }
 
+extension RDPConfig {
+    fileprivate init(_ fields: BSONFields) throws(BSONError) {
+        self.init(host: "", username: "")
+        try read(fields)
+    }
+}
+
+extension RequestSection where Self: Described {
+    fileprivate init(_ fields: BSONFields) throws(BSONError) {
+        self.init()
+        try read(fields)
+    }
+}
+
 extension VerificationView {
     fileprivate func append(to builder: inout BSONBuilder) {
         builder.append("outcome", outcome.rawValue)
@@ -98,49 +112,6 @@ extension LegalHold {
     }
 }
 
-extension RDPConfig {
-    fileprivate func append(to builder: inout BSONBuilder) {
-        builder.append("host", host)
-        builder.append("port", int32: port)
-        builder.append("username", username)
-        builder.append("domain", domain)
-        builder.append("use_tls", useTLS)
-        builder.append("ignore_cert", ignoreCertificate)
-    }
-
-    fileprivate init(_ fields: BSONFields) throws(BSONError) {
-        self.init(host: try fields.string("host"), username: "")
-        username = try fields.optionalString("username")
-        port = try fields.optionalCount("port", NumberBounds.port)
-        domain = try fields.optionalString("domain")
-        useTLS = try fields.optionalBool("use_tls")
-        ignoreCertificate = try fields.optionalBool("ignore_cert")
-    }
-}
-
-extension RecordingConfig {
-    fileprivate func append(to builder: inout BSONBuilder) {
-        builder.append("frame_rate", int32: frameRate)
-        builder.append("resolution", resolution)
-        builder.append("quality", quality)
-        builder.append("compression", compression)
-        builder.append("bitrate", int32: bitrate)
-        builder.append("audio_enabled", audioEnabled)
-        builder.append("cursor_enabled", cursorEnabled)
-    }
-
-    fileprivate init(_ fields: BSONFields) throws(BSONError) {
-        self.init()
-        frameRate = try fields.optionalCount("frame_rate", NumberBounds.frameRate)
-        resolution = try fields.optionalString("resolution")
-        quality = try fields.optionalString("quality")
-        compression = try fields.string("compression")
-        bitrate = try fields.optionalCount("bitrate", NumberBounds.bitrate)
-        audioEnabled = try fields.optionalBool("audio_enabled")
-        cursorEnabled = try fields.optionalBool("cursor_enabled")
-    }
-}
-
 extension MediaFacts {
     fileprivate func append(to builder: inout BSONBuilder) {
         builder.append("container", container)
@@ -162,48 +133,6 @@ extension MediaFacts {
         height = try fields.optionalCount("height", Bounds.pixels)
         frameRate = try fields.optionalAmount("frame_rate", Bounds.frameRate)
         frameCount = try fields.optionalCount("frame_count", NumberBounds.frames)
-    }
-}
-
-extension StorageConfig {
-    fileprivate func append(to builder: inout BSONBuilder) {
-        builder.append("retention_days", int32: Int32(clamping: retentionDays))
-        builder.append("max_size_gb", int32: Int32(clamping: maxSizeGB))
-        builder.append("encryption_enabled", encryptionEnabled)
-        builder.append("compression_enabled", compressionEnabled)
-        builder.append("backup_enabled", backupEnabled)
-        builder.append("archive_enabled", archiveEnabled)
-    }
-
-    fileprivate init(_ fields: BSONFields) throws(BSONError) {
-        self.init()
-        retentionDays = try fields.count("retention_days", NumberBounds.retentionDays)
-        maxSizeGB = try fields.count("max_size_gb", NumberBounds.maxSizeGB)
-        encryptionEnabled = try fields.bool("encryption_enabled")
-        compressionEnabled = try fields.bool("compression_enabled")
-        backupEnabled = try fields.bool("backup_enabled")
-        archiveEnabled = try fields.bool("archive_enabled")
-    }
-}
-
-extension SessionMetadata {
-    fileprivate func append(to builder: inout BSONBuilder) {
-        builder.append("project", project)
-        builder.append("environment", environment)
-        builder.append("tags", array: tags)
-        builder.append("description", description)
-        builder.append("owner", owner)
-        builder.append("priority", priority)
-    }
-
-    fileprivate init(_ fields: BSONFields) throws(BSONError) {
-        self.init()
-        project = try fields.optionalString("project")
-        environment = try fields.optionalString("environment")
-        tags = try fields.strings("tags")
-        description = try fields.optionalString("description")
-        owner = try fields.optionalString("owner")
-        priority = try fields.optionalString("priority")
     }
 }
 

@@ -24,38 +24,37 @@ package struct RDPConfig: Sendable, Hashable {
 
     /// What is known of a desktop that Reel does not connect to: nothing but this.
     package static func stated(host: String, username: String?) -> RDPConfig {
-        var desktop = RDPConfig(host: host, username: "")
+        var desktop = RDPConfig(host: host, username: "").unstated
         desktop.username = username
-        (desktop.port, desktop.useTLS, desktop.ignoreCertificate) = (nil, nil, nil)
         return desktop
     }
 
     /// With the defaults where nothing was stated.
-    var complete: RDPConfig {
-        let defaults = RDPConfig(host: host, username: "unknown")
-        var desktop = self
-        desktop.username = username ?? defaults.username
-        desktop.port = port ?? defaults.port
-        desktop.useTLS = useTLS ?? defaults.useTLS
-        desktop.ignoreCertificate = ignoreCertificate ?? defaults.ignoreCertificate
-        return desktop
-    }
+    var complete: RDPConfig { filled(from: RDPConfig(host: host, username: "unknown")) }
 
     /// Every rule that is broken.
-    package var violations: [Violation] {
-        var rules = Rules("rdp_config")
-        rules.length("host", host, 1...255)
-        let hostBytes = host.utf8.allSatisfy {
+    package var violations: [Violation] { brokenRules(of: "rdp_config") }
+}
+
+extension RDPConfig: Described {
+    mutating func describe<Visitor: FieldVisitor>(_ fields: inout Visitor) throws(Visitor.Failure) {
+        try fields.text("host", &host, .checked(Self.checkHost))
+        try fields.count("port", &port, .unstated, NumberBounds.port)
+        try fields.text("username", &username, .unstated, .line(1...255))
+        try fields.text("domain", &domain, .empty, .line(1...255))
+        try fields.flag("use_tls", &useTLS, .unstated)
+        try fields.flag("ignore_cert", &ignoreCertificate, .unstated)
+    }
+
+    private static func checkHost(_ field: String, _ host: String, _ rules: inout Rules) {
+        rules.length(field, host, 1...255)
+        let isHost = host.utf8.allSatisfy {
             switch $0 {
             case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E: true
             default: false
             }
         }
-        rules.require("host", hostBytes, "must be a host name or an address: letters, digits, '.' and '-'")
-        rules.range("port", port, NumberBounds.port)
-        rules.length("username", username, 1...255)
-        rules.length("domain", domain, 1...255)
-        return rules.violations
+        rules.require(field, isHost, "must be a host name or an address: letters, digits, '.' and '-'")
     }
 }
 
@@ -87,37 +86,30 @@ package struct RecordingConfig: Sendable, Hashable {
 
     /// A configuration of which nothing is stated but how chunks are compressed.
     package static func unstated(compression: String) -> RecordingConfig {
-        var config = RecordingConfig()
-        (config.frameRate, config.resolution, config.quality) = (nil, nil, nil)
-        (config.audioEnabled, config.cursorEnabled) = (nil, nil)
+        var config = RecordingConfig().unstated
         config.compression = compression
         return config
     }
 
     /// With the defaults where nothing was stated.
-    var complete: RecordingConfig {
-        let defaults = RecordingConfig()
-        var config = self
-        config.frameRate = frameRate ?? defaults.frameRate
-        config.resolution = resolution ?? defaults.resolution
-        config.quality = quality ?? defaults.quality
-        config.audioEnabled = audioEnabled ?? defaults.audioEnabled
-        config.cursorEnabled = cursorEnabled ?? defaults.cursorEnabled
-        return config
-    }
+    var complete: RecordingConfig { filled(from: RecordingConfig()) }
 
     /// Every rule that is broken.
-    package var violations: [Violation] {
-        var rules = Rules("recording_config")
-        rules.range("frame_rate", frameRate, NumberBounds.frameRate)
-        if let resolution { Self.check(resolution, &rules) }
-        rules.oneOf("quality", quality, Self.qualities)
-        rules.oneOf("compression", compression, Self.compressions)
-        rules.range("bitrate", bitrate, NumberBounds.bitrate)
-        return rules.violations
+    package var violations: [Violation] { brokenRules(of: "recording_config") }
+}
+
+extension RecordingConfig: Described {
+    mutating func describe<Visitor: FieldVisitor>(_ fields: inout Visitor) throws(Visitor.Failure) {
+        try fields.count("frame_rate", &frameRate, .unstated, NumberBounds.frameRate)
+        try fields.text("resolution", &resolution, .unstated, .checked(Self.checkResolution))
+        try fields.text("quality", &quality, .unstated, .word(Self.qualities))
+        try fields.text("compression", &compression, .word(Self.compressions))
+        try fields.count("bitrate", &bitrate, .empty, NumberBounds.bitrate)
+        try fields.flag("audio_enabled", &audioEnabled, .unstated)
+        try fields.flag("cursor_enabled", &cursorEnabled, .unstated)
     }
 
-    private static func check(_ resolution: String, _ rules: inout Rules) {
+    private static func checkResolution(_ field: String, _ resolution: String, _ rules: inout Rules) {
         let parts = resolution.split(separator: "x", omittingEmptySubsequences: false)
         // One way to write a size: no zeros before it, however many.
         let sizes = parts.compactMap { part in
@@ -125,10 +117,10 @@ package struct RecordingConfig: Sendable, Hashable {
         }
         if parts.count == 2, sizes.count == 2 {
             rules.require(
-                "resolution", (320...7680).contains(sizes[0]) && (240...4320).contains(sizes[1]),
+                field, (320...7680).contains(sizes[0]) && (240...4320).contains(sizes[1]),
                 "must be between 320x240 and 7680x4320")
         } else {
-            rules.require("resolution", false, "must have the form WIDTHxHEIGHT")
+            rules.require(field, false, "must have the form WIDTHxHEIGHT")
         }
     }
 }
@@ -152,12 +144,7 @@ package struct StorageConfig: Sendable, Hashable {
     package init() {}
 
     /// Every rule that is broken.
-    package var violations: [Violation] {
-        var rules = Rules("storage_config")
-        rules.range("retention_days", retentionDays, NumberBounds.retentionDays)
-        rules.range("max_size_gb", maxSizeGB, NumberBounds.maxSizeGB)
-        return rules.violations
-    }
+    package var violations: [Violation] { brokenRules(of: "storage_config") }
 
     /// The most bytes that may be recorded: a gigabyte is 1,073,741,824 of them.
     package var maximumBytes: Int { maxSizeGB *| (1 << 30) }
@@ -167,6 +154,17 @@ package struct StorageConfig: Sendable, Hashable {
         if bytes <= maximumBytes { return nil }
         return Violation(
             "storage_config.max_size_gb", "allows \(maxSizeGB) GB, which is \(maximumBytes) bytes")
+    }
+}
+
+extension StorageConfig: Described {
+    mutating func describe<Visitor: FieldVisitor>(_ fields: inout Visitor) throws(Visitor.Failure) {
+        try fields.count("retention_days", &retentionDays, NumberBounds.retentionDays)
+        try fields.count("max_size_gb", &maxSizeGB, NumberBounds.maxSizeGB)
+        try fields.flag("encryption_enabled", &encryptionEnabled)
+        try fields.flag("compression_enabled", &compressionEnabled)
+        try fields.flag("backup_enabled", &backupEnabled)
+        try fields.flag("archive_enabled", &archiveEnabled)
     }
 }
 
@@ -193,26 +191,32 @@ package struct SessionMetadata: Sendable, Hashable {
 
     /// Whether two are the same, code point by code point.
     func isIdentical(to other: SessionMetadata) -> Bool {
-        let pairs = zip(
-            [project, environment, description, owner, priority] + tags,
-            [other.project, other.environment, other.description, other.owner, other.priority] + other.tags)
-        return tags.count == other.tags.count && pairs.allSatisfy(areIdentical)
+        var (mine, others) = (JSONWriter(), JSONWriter())
+        encode(into: &mine)
+        other.encode(into: &others)
+        return mine.bytes == others.bytes
     }
 
     /// Every rule that is broken.
-    package var violations: [Violation] {
-        var rules = Rules("metadata")
-        rules.length("project", project, 0...100)
-        rules.length("environment", environment, 0...50)
-        rules.require("tags", tags.count <= 10, "must have at most 10 tags")
+    package var violations: [Violation] { brokenRules(of: "metadata") }
+}
+
+extension SessionMetadata: Described {
+    mutating func describe<Visitor: FieldVisitor>(_ fields: inout Visitor) throws(Visitor.Failure) {
+        try fields.text("project", &project, .empty, .line(0...100))
+        try fields.text("environment", &environment, .empty, .line(0...50))
+        try fields.texts("tags", &tags, Self.checkTags)
+        try fields.text("description", &description, .empty, .lines(0...500))
+        try fields.text("owner", &owner, .empty, .line(0...100))
+        try fields.text("priority", &priority, .empty, .word(Self.priorities))
+    }
+
+    private static func checkTags(_ field: String, _ tags: [String], _ rules: inout Rules) {
+        rules.require(field, tags.count <= 10, "must have at most 10 tags")
         rules.require(
-            "tags", tags.allSatisfy { $0.unicodeScalars.count <= 50 },
+            field, tags.allSatisfy { $0.unicodeScalars.count <= 50 },
             "must have tags of at most 50 characters")
-        rules.require("tags", tags.allSatisfy(\.isOneLine), "must have tags without control characters")
-        rules.lines("description", description, 0...500)
-        rules.length("owner", owner, 0...100)
-        rules.oneOf("priority", priority, Self.priorities)
-        return rules.violations
+        rules.require(field, tags.allSatisfy(\.isOneLine), "must have tags without control characters")
     }
 }
 

@@ -23,39 +23,17 @@ extension RequestSection {
 
 extension RecordingConfig: RequestSection {
     /// Takes over what the reader has.
-    package mutating func read(_ reader: inout RequestReader) {
-        reader.read("frame_rate", stating: &frameRate)
-        reader.read("resolution", stating: &resolution)
-        reader.read("quality", stating: &quality)
-        reader.read("compression", into: &compression)
-        reader.read("bitrate", into: &bitrate)
-        reader.read("audio_enabled", stating: &audioEnabled)
-        reader.read("cursor_enabled", stating: &cursorEnabled)
-    }
+    package mutating func read(_ reader: inout RequestReader) { read(request: &reader) }
 }
 
 extension StorageConfig: RequestSection {
     /// Takes over what the reader has.
-    package mutating func read(_ reader: inout RequestReader) {
-        reader.read("retention_days", into: &retentionDays)
-        reader.read("max_size_gb", into: &maxSizeGB)
-        reader.read("encryption_enabled", into: &encryptionEnabled)
-        reader.read("compression_enabled", into: &compressionEnabled)
-        reader.read("backup_enabled", into: &backupEnabled)
-        reader.read("archive_enabled", into: &archiveEnabled)
-    }
+    package mutating func read(_ reader: inout RequestReader) { read(request: &reader) }
 }
 
 extension SessionMetadata: RequestSection {
     /// Takes over what the reader has.
-    package mutating func read(_ reader: inout RequestReader) {
-        reader.read("project", into: &project)
-        reader.read("environment", into: &environment)
-        reader.read("tags", into: &tags)
-        reader.read("description", into: &description)
-        reader.read("owner", into: &owner)
-        reader.read("priority", into: &priority)
-    }
+    package mutating func read(_ reader: inout RequestReader) { read(request: &reader) }
 }
 
 /// Some fields of a section, to be put over those that it has. What was read keeps to the rules; since no

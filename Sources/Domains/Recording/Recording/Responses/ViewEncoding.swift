@@ -170,51 +170,6 @@ extension PipelineMetrics {
     }
 }
 
-extension RDPConfig {
-    fileprivate func encodeShown(_ json: inout JSONWriter) {
-        json.member("host", host)
-        json.nullable("port", port)
-        json.nullable("username", username)
-        json.nullable("domain", domain)
-        json.nullable("use_tls", useTLS)
-        json.nullable("ignore_cert", ignoreCertificate)
-    }
-}
-
-extension RecordingConfig {
-    func encodeShown(_ json: inout JSONWriter) {
-        json.nullable("frame_rate", frameRate)
-        json.nullable("resolution", resolution)
-        json.nullable("quality", quality)
-        json.member("compression", compression)
-        json.nullable("bitrate", bitrate)
-        json.nullable("audio_enabled", audioEnabled)
-        json.nullable("cursor_enabled", cursorEnabled)
-    }
-}
-
-extension StorageConfig {
-    fileprivate func encodeShown(_ json: inout JSONWriter) {
-        json.member("retention_days", retentionDays)
-        json.member("max_size_gb", maxSizeGB)
-        json.member("encryption_enabled", encryptionEnabled)
-        json.member("compression_enabled", compressionEnabled)
-        json.member("backup_enabled", backupEnabled)
-        json.member("archive_enabled", archiveEnabled)
-    }
-}
-
-extension SessionMetadata {
-    fileprivate func encodeShown(_ json: inout JSONWriter) {
-        json.nullable("project", project)
-        json.nullable("environment", environment)
-        json.member("tags", tags)
-        json.nullable("description", description)
-        json.nullable("owner", owner)
-        json.nullable("priority", priority)
-    }
-}
-
 extension SessionStatistics {
     func encodeShown(_ json: inout JSONWriter) {
         json.member("duration_seconds", durationSeconds)
