@@ -139,13 +139,28 @@ let package = Package(
         room(.program, "EmbeddedServers", ["Base", "Supervision", "CMongo"]),
         // A client that measures HTTP servers.
         room(.program, "HTTPLoad", ["CPosix", "Supervision"]),
+        // What an operator looks at and decides: parked events, halted partitions, lag, what is spoiled.
+        room(
+            .program, "Operations",
+            [
+                "Base", "ChunkFiles", "Console", "EventSourcing", "Files", "MongoViews", "Pipeline",
+                "Recording", "RecordingMongo", "RedisLog", "Sealing", "Supervision",
+            ]),
+        // How fast it is, against the bare servers and libraries in the same run.
+        room(
+            .program, "Bench",
+            [
+                "Base", "CCrypto", "CZstd", "Console", "Engine", "EventSourcing",
+                "MongoViews", "Pipeline", "ReadModels", "Recording", "RedisLog", "Sealing", "Supervision",
+            ]),
         // The commands, and where the parts are put together.
         room(
             .program, "Commands",
             [
-                "APIKit", "Access", "Base", "Console", "EmbeddedServers", "Engine", "EventSourcing",
+                "APIKit", "Access", "Base", "Bench", "Console", "EmbeddedServers", "Engine", "EventSourcing",
                 "Gateway", "HTTPLoad", "HTTPServer", "Hosting", "Intake", "MediaProbe", "Metrics",
-                "MongoViews", "Pipeline", "ReadModels", "Recording", "RecordingMongo", "RedisLog",
+                "MongoViews", "Operations", "Pipeline", "ReadModels", "Recording", "RecordingMongo",
+                "RedisLog",
                 "SessionContent", "Supervision", "ChunkFiles", "Files", "Sealing",
             ]),
         .executableTarget(
@@ -226,6 +241,15 @@ let package = Package(
                 "SessionContent", "Simulation", "Supervision", "Engine", "Pipeline", "TestServers", "Blobs",
                 "ChunkFiles", "Files", "Sealing",
             ]),
+        tests(
+            "OperationsTests",
+            [
+                "Base", "ChunkFiles", "Engine", "EventSourcing", "Operations", "Pipeline", "Recording",
+                "RedisLog", "Sealing", "SessionContent", "Simulation", "Supervision", "TestServers",
+            ]),
+        tests(
+            "BenchTests",
+            ["Bench", "EventSourcing", "Pipeline", "Recording", "RedisLog", "Simulation", "TestServers"]),
         tests("MediaProbeTests", ["MediaProbe", "Recording"]),
         tests("SupervisionTests", ["Base", "EmbeddedServers", "Supervision", "TestServers"]),
         tests(

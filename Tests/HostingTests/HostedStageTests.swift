@@ -164,6 +164,41 @@ struct DomainTests {
             ])
     }
 
+    @Test("two domains show nothing in one collection, nor in one that the projection keeps")
+    func collections() {
+        func domain(_ category: String, _ collection: String) -> Domain {
+            var domain = Domain(Category(category))
+            let view = View<String, ViewIdentity>(
+                .history,
+                in: [
+                    ViewCollection(
+                        CollectionDeclaration(
+                            collection, key: "id", history: "id", indexes: [],
+                            check: { (_) throws(BSONError) in })
+                    ) { identity in BSONDocument { $0.append("id", identity.key) } }
+                ],
+                identity: { $0 }, begin: { ViewIdentity($0, version: $1.sequence, position: $1.position) },
+                evolve: { $0.version = $2.sequence },
+                read: { (fields) throws(BSONError) in
+                    ViewIdentity(try fields.string("id"), version: 1, position: .start(of: 0))
+                })
+            domain.views = [
+                CategoryViews(Category(category)) { (event) throws(MalformedEvent) in event.subject }
+                    .showing(view)
+            ]
+            return domain
+        }
+        #expect(Domain.conflicts(among: [domain("door", "doors"), domain("lamp", "lamps")]).isEmpty)
+        #expect(
+            Domain.conflicts(among: [domain("door", "things"), domain("lamp", "things")])
+                == ["the collection 'things' stands twice"])
+        for name in ["checkpoints", "replay_x"] {
+            #expect(
+                Domain.conflicts(among: [domain("door", name)])
+                    == ["the collection '\(name)' is kept for the projection itself"])
+        }
+    }
+
     @Test("a failure of the log is one, whoever carries it")
     func carried() {
         struct No: Error {}

@@ -9,45 +9,70 @@ import Testing
 @Suite("What the processes of a log host")
 struct HostedCategoriesTests {
     private let log: RedisEventLog
-    private let now = Timestamp(milliseconds: 1_700_000_000_000)
     private let lamps = Category("lamp")
+    private let doors = Category("door")
 
     init() throws { log = try freshLog(partitions: 1) }
 
+    private func fields() throws -> [String] {
+        try rawClient(log).raw("HGETALL", LogKeys.meta).elements.compactMap(\.text)
+    }
+
+    private func beat() throws {
+        try rawClient(log).raw("SET", LogKeys.alive("worker/other"), "2 host:1", "PX", "60000")
+    }
+
     @Test("who hosts more than others says so once; who hosts as much or more is let in")
     func more() throws {
-        let hosted = log.hostedCategories
-        #expect(try hosted.add([.bare], at: now) == [.bare])
-        #expect(try hosted.add([.bare], at: now) == [])
-        #expect(try hosted.add([.bare, lamps], at: now) == [lamps])
-        #expect(try hosted.add([.bare, lamps], at: now) == [])
-        #expect(try rawClient(log).raw("HGET", LogKeys.meta, "category:lamp").text == now.rfc3339)
+        let hosted = log.hostedCategories()
+        for own in [[.bare], [.bare], [.bare, lamps], [.bare, lamps], [.bare, doors, lamps]] {
+            #expect(try hosted.add(own) == 0)
+        }
+        #expect(
+            try fields().filter { $0.hasPrefix("category:") }.sorted() == [
+                "category:", "category:door", "category:lamp",
+            ])
+        #expect(try hosted.isHosted(lamps) && !hosted.isHosted(Category("desk")))
     }
 
     @Test("who lacks what others host is refused, is told what, and changes nothing")
     func less() throws {
-        let hosted = log.hostedCategories
-        _ = try hosted.add([.bare, lamps], at: now)
-        let before = try rawClient(log).raw("HGETALL", LogKeys.meta).elements.compactMap(\.text)
-        for (own, lacking) in [
-            ([.bare], "lamp"), ([lamps], "no category"), ([.bare, Category("door")], "lamp"),
+        let hosted = log.hostedCategories()
+        _ = try hosted.add([.bare, lamps])
+        let before = try fields()
+        let cases: [([EventSourcing.Category], String)] = [
+            ([.bare], "category 'lamp'"), ([lamps], "no category"), ([.bare, doors], "category 'lamp'"),
         ]
-            as [([EventSourcing.Category], String)]
-        {
-            let failure = #expect(throws: LogFailure.self) { try hosted.add(own, at: now) }
-            #expect(failure?.kind == .unsuitable)
-            #expect(failure?.text.contains(lacking) ?? false)
-            #expect(throws: LogFailure.self) { try hosted.require(own) }
+        for (own, lacking) in cases {
+            let failure = #expect(throws: LogFailure.self) { try hosted.add(own) }
+            #expect(failure?.kind == .unsuitable && failure?.text.contains(lacking) ?? false)
+            #expect(try !hosted.lacking(own).isEmpty)
         }
-        #expect(try rawClient(log).raw("HGETALL", LogKeys.meta).elements.compactMap(\.text) == before)
+        #expect(try fields() == before)
         // As the error advises.
-        _ = try rawClient(log).raw("HDEL", LogKeys.meta, "category:lamp")
-        #expect(try hosted.require([.bare]) == [])
+        try rawClient(log).raw("HDEL", LogKeys.meta, "category:lamp")
+        #expect(try hosted.lacking([.bare]).isEmpty)
+    }
+
+    @Test("whoever hosts what is new waits while others are at work, whoever said it first")
+    func settling() throws {
+        _ = try log.hostedCategories().add([.bare])
+        try beat()
+        for _ in 0..<2 {
+            let left = try log.hostedCategories().add([.bare, lamps])
+            #expect((9_000...RedisHostedCategories.settlingMilliseconds).contains(left))
+        }
+        // Long ago, by the server's clock.
+        try rawClient(log).raw("HSET", LogKeys.meta, "category:lamp", "2026-01-01T00:00:00.000Z")
+        #expect(try log.hostedCategories().add([.bare, lamps]) == 0)
+        // A time of a clock that is ahead makes nobody wait longer.
+        try rawClient(log).raw("HSET", LogKeys.meta, "category:lamp", "2999-01-01T00:00:00.000Z")
+        #expect(
+            try log.hostedCategories().add([.bare, lamps]) == RedisHostedCategories.settlingMilliseconds)
     }
 
     @Test("a log of an earlier build, which says nothing, takes everybody")
     func earlier() throws {
-        #expect(try log.hostedCategories.require([.bare]) == [.bare])
-        #expect(try log.hostedCategories.require([]) == [])
+        #expect(try log.hostedCategories().lacking([]).isEmpty)
     }
 }

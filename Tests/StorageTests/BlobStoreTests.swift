@@ -36,8 +36,8 @@ struct BlobStoreTests {
         #expect(throws: StorageFailure.notAFile(path: folder.path + "/a/link", .symbolicLink)) {
             try store.read(BlobName("a/link"), from: 0, count: 1, into: ScratchBuffer())
         }
-        #expect(try store.sweepUnfinished(olderThanSeconds: 3600) == 0)
-        #expect(try store.sweepUnfinished(olderThanSeconds: -10) == 1)
+        #expect(try store.sweepUnfinished(["a"], olderThanSeconds: 3600) == 0)
+        #expect(try store.sweepUnfinished(["a"], olderThanSeconds: -10) == 1)
         #expect(try folder.names("a") == ["1", "link", "not a name"])
     }
 

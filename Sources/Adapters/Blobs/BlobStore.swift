@@ -92,7 +92,8 @@ package protocol BlobStore: Sendable {
     /// - Returns: how many blobs there were.
     func removeAll(_ folder: [String]) throws(StorageFailure) -> Int
 
-    /// Removes what writers that have died left unfinished, and that nobody has written to for `age` seconds.
+    /// Removes what writers that have died left unfinished at a place, and nobody has written to for `age`
+    /// seconds.
     /// - Returns: how many there were.
-    func sweepUnfinished(olderThanSeconds age: Int) throws(StorageFailure) -> Int
+    func sweepUnfinished(_ folder: [String], olderThanSeconds age: Int) throws(StorageFailure) -> Int
 }

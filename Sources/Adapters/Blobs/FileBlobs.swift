@@ -120,8 +120,11 @@ package struct FileBlobs: BlobStore {
         return try tree.removeFolder(folder)
     }
 
-    /// Removes old temporary files in all folders.
-    package func sweepUnfinished(olderThanSeconds age: Int) throws(StorageFailure) -> Int {
-        try tree.sweepTemporaries(olderThanSeconds: age)
+    /// Removes old temporary files of one folder.
+    package func sweepUnfinished(
+        _ folder: [String], olderThanSeconds age: Int
+    ) throws(StorageFailure) -> Int {
+        try BlobName.check(folder: folder)
+        return try tree.sweepTemporaries(in: folder, olderThanSeconds: age)
     }
 }

@@ -9,8 +9,6 @@ package import Glibc
 package struct FileTree: Sendable {
     /// What temporary names begin with.
     package static let temporaryPrefix = ".tmp-"
-    /// How deep folders that are swept may lie in each other.
-    private static let maximumDepth = 4
 
     /// The root.
     package let root: Folder
@@ -131,26 +129,7 @@ package struct FileTree: Sendable {
         return removed
     }
 
-    /// Removes temporary files, wherever they lie, that no write has touched for `age` seconds. A folder that
-    /// can't be swept keeps no other from it.
-    /// - Returns: how many there were.
-    package func sweepTemporaries(olderThanSeconds age: Int) throws(StorageFailure) -> Int {
-        try sweepAll(below: [], age)
-    }
-
-    private func sweepAll(below path: [String], _ age: Int) throws(StorageFailure) -> Int {
-        var removed = try sweepTemporaries(in: path, olderThanSeconds: age)
-        guard path.count < Self.maximumDepth else { return removed }
-        let inner: [String]
-        do throws(StorageFailure) { inner = try folders(in: path) } catch {
-            if path.isEmpty { throw error }
-            return removed
-        }
-        for name in inner { removed += try sweepAll(below: path + [name], age) }
-        return removed
-    }
-
-    /// Removes those of one folder.
+    /// Removes temporary files of one folder that no write has touched for `age` seconds.
     /// - Parameter before: called before one is removed, with its name; what it throws keeps the file.
     package func sweepTemporaries(
         in path: [String], olderThanSeconds age: Int,

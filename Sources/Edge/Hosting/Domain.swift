@@ -48,6 +48,12 @@ extension Domain {
             Dictionary(grouping: names) { $0 }.filter { $0.value.count > 1 }.keys.sorted()
                 .map { "\(what) '\($0)' stands twice" }
         }
+        let views = domains.flatMap(\.views).flatMap(\.views).flatMap(\.collections)
+        let reserved = views.map(\.name).filter { $0 == "checkpoints" || $0.hasPrefix("replay_") }
+            .map { "the collection '\($0)' is kept for the projection itself" }
+        let sums =
+            domains.flatMap(\.views).count { $0.totals != nil } > 1
+            ? ["more than one view keeps sums"] : []
         let commands = domains.flatMap(\.commands)
         let options = commands.flatMap { command in
             twice(
@@ -60,6 +66,7 @@ extension Domain {
         }
         return twice("the category", categories)
             + twice("the subscription", domains.flatMap { $0.subscriptions.all.map(\.name) })
+            + twice("the collection", views.map(\.name)) + reserved + sums
             + twice("the kind of limit", domains.flatMap { $0.rates.map(\.rawValue) })
             + twice("the error", domains.flatMap { $0.errors.map(\.name) } + ErrorCode.general.map(\.name))
             + twice("the command", commands.map(\.declaration.name) + program.commands) + options

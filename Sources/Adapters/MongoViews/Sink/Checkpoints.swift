@@ -237,9 +237,12 @@ struct Checkpoints: Sendable {
         }
         if let found {
             if found.format < Int64(Self.format) { return .earlierFormat }
-            if !found.lost.isEmpty {
+            // What other versions show is nothing that building it here could mend.
+            let shown = Set(collections.documents.map(collections.plainName(of:)))
+            let lost = found.lost.filter(shown.contains)
+            if !lost.isEmpty {
                 return .lostCollections(
-                    found.lost.map {
+                    lost.map {
                         MongoNamespace(database: collections.database, collection: $0).description
                     })
             }

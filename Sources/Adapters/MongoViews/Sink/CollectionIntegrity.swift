@@ -90,7 +90,10 @@ struct CollectionIntegrity {
                 damage.append("\(name) had lost its index \(names), which was made again")
             }
         }
-        if !lost.isEmpty || known.uuids == nil { try note(lost, known, client) }
+        // What is not shown any more is not kept up: whoever shows it again finds it new.
+        let shown = collections.documents.map(collections.plainName(of:))
+        let given = Set((known.uuids ?? [:]).keys).subtracting(shown)
+        if !lost.isEmpty || known.uuids == nil || !given.isEmpty { try note(lost, known, client) }
         return damage
     }
 

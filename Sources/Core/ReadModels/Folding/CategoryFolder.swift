@@ -2,6 +2,8 @@ package import EventSourcing
 
 /// Folds the events of one category into the states of its views. One thread.
 package protocol CategoryFolding: AnyObject {
+    /// Whether one of the views keeps sums.
+    var keepsTotals: Bool { get }
     /// An event of the next batch.
     func expect(_ event: RecordedEvent)
     /// What has to be loaded for the events that are expected.
@@ -32,11 +34,13 @@ final class CategoryFolder<Fact: Sendable>: CategoryFolding {
     private let decode: @Sendable (RecordedEvent) throws(MalformedEvent) -> Fact
     /// By rank: whatever a document contains is in those of lower ranks.
     private let states: [ViewStates<Fact>]
+    let keepsTotals: Bool
 
     init(
         _ decode: @escaping @Sendable (RecordedEvent) throws(MalformedEvent) -> Fact,
-        _ states: [ViewStates<Fact>]
+        _ states: [ViewStates<Fact>], keepsTotals: Bool
     ) {
+        self.keepsTotals = keepsTotals
         self.decode = decode
         self.states = states
     }

@@ -242,6 +242,11 @@ final class HistoryStates<Fact: Sendable, State: Sendable>: KeptStates<Fact, Sta
                 position: event.position)
         }
         let key = view.identity(first).key
+        guard key == id else {
+            throw .malformed(
+                MalformedEvent(type: event.type, text: "it names \(key), and stands in \(id)"),
+                history: event.partitionKey, position: event.position)
+        }
         touch(keep(first, key, of: event.partitionKey, isNew: true), by: event)
         if let counted { count(event, from: nil, to: counted(first)) }
     }

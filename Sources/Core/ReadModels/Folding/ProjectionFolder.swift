@@ -80,7 +80,7 @@ package final class ProjectionFolder {
                 guard error.isRepairable else { throw failure(error) }
                 try repair(event, error, folder, history, failure)
                 // What was counted of it is not known, unless it was held back.
-                if !isResuming { keeper.lose(event.position.partition) }
+                if !isResuming, folder.keepsTotals { keeper.lose(event.position.partition) }
                 repairs += 1
             }
         }

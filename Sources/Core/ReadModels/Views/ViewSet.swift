@@ -69,7 +69,9 @@ package struct CategoryViews<Fact: Sendable>: ProjectedCategory {
 
     /// States in memory, which events are folded into.
     package func makeFolder(_ limits: FolderLimits, _ keeper: TotalsKeeper) -> any CategoryFolding {
-        CategoryFolder(decode, makers.map { $0(limits, keeper) }.sorted { $0.rank < $1.rank })
+        CategoryFolder(
+            decode, makers.map { $0(limits, keeper) }.sorted { $0.rank < $1.rank },
+            keepsTotals: totals != nil)
     }
 
     /// Throws where an event can't be understood.
@@ -89,6 +91,9 @@ package struct ViewSet: Sendable {
         let kept = categories.compactMap(\.totals)
         precondition(kept.count <= 1, "sums stand in the checkpoints, which have room for those of one view")
         totals = kept.first
+        precondition(
+            Set(categories.map(\.category)).count == categories.count,
+            "the views of a category stand together")
         let names = collections.map(\.name)
         precondition(Set(names).count == names.count, "no two views are shown in one collection")
     }

@@ -135,6 +135,11 @@ package struct ChunkStore: Sendable {
     /// - Returns: how many there were.
     @discardableResult
     package func sweepTemporaries(olderThanSeconds age: Int) throws(StorageFailure) -> Int {
-        try blobs.sweepUnfinished(olderThanSeconds: age)
+        // A folder that can't be swept keeps no other from it.
+        var removed = 0
+        for session in try sessions() {
+            removed += (try? blobs.sweepUnfinished([session], olderThanSeconds: age)) ?? 0
+        }
+        return removed
     }
 }

@@ -1,3 +1,4 @@
+import Operations
 import Base
 import RedisLog
 import Console

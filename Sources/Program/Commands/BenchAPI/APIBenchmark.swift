@@ -1,3 +1,5 @@
+import Bench
+import Supervision
 import Access
 import RecordingMongo
 import Base
@@ -208,7 +210,7 @@ struct APIBenchmark {
         // The projector of a gateway that is not measured builds what is asked for.
         try withGateway { _ in try settle(sessions: ids.count, with: ids) }
         try setup.tell("the stores alone …")
-        return try StoreCeilings(setup, pool, sessions: ids, milliseconds: min(milliseconds, 3000))
+        return try StoreCeilings(setup.log, pool, sessions: ids, milliseconds: min(milliseconds, 3000))
     }
 
     /// Waits until the read models have everything.

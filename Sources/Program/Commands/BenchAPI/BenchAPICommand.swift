@@ -1,3 +1,4 @@
+internal import Bench
 import Base
 import Console
 import EventSourcing

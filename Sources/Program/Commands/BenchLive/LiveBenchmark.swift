@@ -1,3 +1,4 @@
+import Bench
 import Access
 import Base
 import EventSourcing

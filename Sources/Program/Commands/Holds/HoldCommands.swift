@@ -1,3 +1,4 @@
+import Operations
 import Base
 import Console
 import EventSourcing

@@ -1,3 +1,4 @@
+import Bench
 import Base
 import Console
 import EmbeddedServers

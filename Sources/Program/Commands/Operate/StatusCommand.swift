@@ -1,3 +1,4 @@
+import Operations
 import Base
 import Console
 import EventSourcing
@@ -165,7 +166,8 @@ struct SystemStatus {
         tagCounts = try !log.holdTagTakeover.isDone()
         shortcoming = try probe.views.shortcoming(epoch: log.epoch)
         alarms = try StoreAlarms(
-            probe.system, probe.views, sessions: totals.sessions.values.reduce(0, +))
+            probe.views, sessions: totals.sessions.values.reduce(0, +),
+            report: { try probe.system.vaultDatabase().report() }, sweep: { try probe.system.keySweep() })
         spool = try probe.spool.usage()
         spoolLimit = try Common.spoolLimit(settings)
         disk = try DiskSpace.of(endpoints.chunkStore)
@@ -208,21 +210,19 @@ struct SystemStatus {
         if let worsened = condition.worsened {
             lines += ["          WARNING: \(worsened)", "          what to do: \(Self.worsenedRemedy)"]
         }
+        let short = shortcoming.map { "; read models \($0); a projector mends it" } ?? ""
+        let quota = spoolLimit.map { " of a quota of \(Quantity.bytes($0))" } ?? ""
+        let spooled = "\(Quantity.bytes(spool.bytes))\(quota) in \(Quantity.grouped(spool.files)) files"
+        let room = "\(Quantity.bytes(disk.availableBytes)) of \(Quantity.bytes(disk.totalBytes)) free"
+        let takeover = tagCounts ? "; those with the tag \(HoldTag.name) are being taken over" : ""
+        let recorded = "\(Quantity.bytes(totals.sizeBytes)) in \(Quantity.grouped(totals.chunks)) chunks"
         lines += [
-            "archive   \(archiveText)",
-            "level     \(level)" + levelNote,
-            "mongodb   \(mongodb)" + (shortcoming.map { "; read models \($0); a projector mends it" } ?? ""),
-            "spool     \(Quantity.bytes(spool.bytes))"
-                + (spoolLimit.map { " of a quota of \(Quantity.bytes($0))" } ?? "")
-                + " in \(Quantity.grouped(spool.files)) files, \(endpoints.spool)",
-            "chunks    \(Quantity.bytes(disk.availableBytes)) of \(Quantity.bytes(disk.totalBytes)) free, "
-                + endpoints.chunkStore,
-            "disks     \(guarded.text)",
-            "holds     \(Quantity.grouped(legalHolds)) sessions are held by cases"
-                + (tagCounts ? "; those with the tag \(HoldTag.name) are being taken over" : ""),
-            "recorded  \(Quantity.bytes(totals.sizeBytes)) in \(Quantity.grouped(totals.chunks)) chunks",
-            "verified  \(verified.text)", "",
+            "archive   \(archiveText)", "level     \(level)\(levelNote)", "mongodb   \(mongodb)\(short)",
         ]
+        lines += ["spool     \(spooled), \(endpoints.spool)", "chunks    \(room), \(endpoints.chunkStore)"]
+        lines += ["disks     \(guarded.text)"]
+        lines += ["holds     \(Quantity.grouped(legalHolds)) sessions are held by cases\(takeover)"]
+        lines += ["recorded  \(recorded)", "verified  \(verified.text)", ""]
         lines += spoiled.lines + troubleLines + alarms.lines + held.lines
         lines += LagReport.table(stages + subscriptions).render() + [""]
         if whole {

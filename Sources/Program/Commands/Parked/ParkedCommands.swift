@@ -1,3 +1,4 @@
+import Operations
 import Base
 import Console
 import EventSourcing
@@ -10,7 +11,7 @@ import ChunkFiles
 enum ParkedOptions {
     static let session = Setting("session", "SESSION", .identifier, help: "Only events of this session")
     static let stage = Setting(
-        "stage", "STAGE", .oneOf(ParkedService.stages),
+        "stage", "STAGE", .oneOf(SubscriptionRegistry.all.parking.map(\.name)),
         help: "Only what this stage, or this subscription, has set aside")
     static let olderThan = Setting(
         "older-than", "AGE", .duration, help: "Only what was set aside longer ago: 90s, 15m, 1h, 2d")
@@ -18,7 +19,7 @@ enum ParkedOptions {
     static let yes = Flag("yes", short: "y", help: "Yes, really")
 
     static let id = Rule<String>("must be an id that 'reel parked list' shows, such as store/p003/1763-0") {
-        ParkedID($0) == nil ? nil : $0
+        ParkedID($0, of: .all) == nil ? nil : $0
     }
     static let filters = [session.declaration, stage.declaration, olderThan.declaration]
     static let noneStatus = "1  nothing such is parked, or something was refused"
@@ -31,7 +32,7 @@ enum ParkedOptions {
     }
 
     static func service(_ system: RunningSystem) throws -> ParkedService {
-        try ParkedService(system.log, clock: SystemClock(), actor: CurrentUser.actor)
+        try ParkedService(system.log, .all, clock: SystemClock(), actor: CurrentUser.actor)
     }
 }
 
@@ -107,7 +108,7 @@ enum ParkedShowCommand: Command {
     static func run(_ settings: Settings) throws -> ExitStatus {
         let system = try RunningSystem(settings)
         let text = settings.positional(0) ?? ""
-        guard let id = ParkedID(text), let event = try ParkedOptions.service(system).find(id) else {
+        guard let id = ParkedID(text, of: .all), let event = try ParkedOptions.service(system).find(id) else {
             throw CommandFailure(.no, "\(text) is not parked")
         }
         let bytes = SpoolBytes(of: event, in: try Spool(root: system.endpoints.spool))
@@ -222,7 +223,7 @@ private enum ParkedSettling {
     }
 
     private static func picked(_ settings: Settings, _ command: String) throws -> Picked {
-        let given = settings.positional(0).flatMap(ParkedID.init)
+        let given = settings.positional(0).flatMap { ParkedID($0, of: .all) }
         let hasFilter =
             settings[ParkedOptions.session] != nil || settings[ParkedOptions.stage] != nil
             || settings[ParkedOptions.olderThan] != nil

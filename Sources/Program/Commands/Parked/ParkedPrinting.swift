@@ -1,7 +1,7 @@
+import Operations
 import Base
 import Console
 import EventSourcing
-import Foundation
 import Recording
 import RedisLog
 import ChunkFiles
@@ -73,22 +73,5 @@ enum ParkedPrinting {
 
     private static func age(_ event: ParkedEvent, _ now: Timestamp) -> Int {
         Int(clamping: max(0, now.milliseconds(since: event.reason.time)))
-    }
-}
-
-/// Where the bytes of a parked chunk lie: they stay in the spool until the chunk is stored.
-struct SpoolBytes {
-    let path: String
-    /// Nil when there is no such file.
-    let count: Int?
-
-    /// Nil for events that name no file.
-    init?(of event: ParkedEvent, in spool: Spool) {
-        guard let data = try? JSONValue(parsing: event.data), let relative = data["spool_path"]?.string,
-            let path = try? spool.path(relative: relative)
-        else { return nil }
-        self.path = path
-        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-        count = (attributes?[.size] as? NSNumber)?.intValue
     }
 }

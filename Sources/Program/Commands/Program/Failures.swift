@@ -12,17 +12,6 @@ import Files
 import Sealing
 import ReadModels
 
-/// A command that ends with a message for whoever called it: what happened, to what, and what to do.
-struct CommandFailure: Error {
-    let status: ExitStatus
-    let message: String
-
-    init(_ status: ExitStatus, _ message: String) {
-        self.status = status
-        self.message = message
-    }
-}
-
 /// Turns errors into messages on stderr and exit statuses.
 enum Failures {
     /// - Parameter command: the command that failed; empty before there is one.

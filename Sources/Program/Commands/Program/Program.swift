@@ -28,7 +28,10 @@ package enum Program {
 
     /// All commands: the program's own, and those of the domains that it hosts.
     static var commands: [any Runnable] {
-        own.map { OwnCommand(type: $0) } + Domains.all.flatMap(\.commands).map(DomainCommand.init)
+        own.map { OwnCommand(type: $0) }
+            + Domains.all.flatMap { domain in
+                domain.commands.map { DomainCommand(command: $0, category: domain.category) }
+            }
     }
 
     static var declaration: ProgramDeclaration {
@@ -45,10 +48,14 @@ package enum Program {
     package static func run(domains: [Domain]) -> Int32 {
         // First: what commands declare follows from it.
         Domains.host(domains)
-        let conflicts = Domain.conflicts(
-            among: domains,
-            in: ProgramNames(
-                commands: own.map { $0.declaration.name }, options: Common.places.map(\.name)))
+        var conflicts = Domain.conflicts(among: domains)
+        // Only where they fit: what commands declare is made from all views.
+        if conflicts.isEmpty {
+            conflicts = Domain.conflicts(
+                among: domains,
+                in: ProgramNames(
+                    commands: own.map { $0.declaration.name }, options: Common.places.map(\.name)))
+        }
         guard conflicts.isEmpty else {
             Output.error(
                 "reel: the domains of this program do not fit together: " + conflicts.joined(separator: "; "))

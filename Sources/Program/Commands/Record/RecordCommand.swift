@@ -1,3 +1,4 @@
+import Operations
 internal import ChunkFiles
 import Base
 import Console

@@ -1,3 +1,4 @@
+import Bench
 import Base
 import Console
 import EventSourcing
@@ -22,7 +23,7 @@ enum BenchProjectCommand: Command {
         var result = ProjectBenchmark.Result()
         try BenchSetup.run(settings) { setup in
             try setup.withMongo { pool, _ in
-                let benchmark = ProjectBenchmark(log: setup.log, pool: pool, events: events)
+                let benchmark = ProjectBenchmark(log: setup.log, pool: pool, views: .all, events: events)
                 result = try benchmark.run(setup.tell)
             }
         }

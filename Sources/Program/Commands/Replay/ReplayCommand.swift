@@ -1,3 +1,4 @@
+import Operations
 import Console
 import Engine
 import EventSourcing

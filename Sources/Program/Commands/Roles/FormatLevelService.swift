@@ -5,13 +5,11 @@ import RedisLog
 import Supervision
 
 /// Raises the log's format level once every live process reads more, and ends this process where it does
-/// not read what others write by now, or does not host what others host.
+/// not read what others write by now.
 struct FormatLevelService: Service {
     let name = "format-level"
     private let system: OpenSystem
     private let beats: LivenessService
-    /// How often it is looked whether somebody hosts more by now.
-    static let lookMilliseconds = 5_000
 
     init(_ system: OpenSystem, after beats: LivenessService) {
         self.system = system
@@ -53,13 +51,6 @@ struct FormatLevelService: Service {
             attempt += isAdmitted ? 1 : 0
             stop.wait(milliseconds: isAdmitted ? backoff.milliseconds(attempt: attempt) : 200)
         }
-        while !stop.wait(milliseconds: Self.lookMilliseconds) {
-            do throws(LogFailure) {
-                try system.log.hostedCategories.require(Domains.categories)
-            } catch {
-                guard error.mayEnd, error.kind != .unsuitable else { throw error }
-                system.report(.debug, name, "\(error)")
-            }
-        }
+        stop.wait()
     }
 }

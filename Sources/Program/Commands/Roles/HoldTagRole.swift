@@ -1,3 +1,4 @@
+import Operations
 import Base
 import EventSourcing
 import Pipeline

@@ -79,6 +79,8 @@ final class OpenSystem: Sendable {
     let instance: String
     let startedAt: Timestamp
     let report: Log
+    /// How long nothing may run here yet, because somebody who lacks one of the domains may be at work.
+    private let settlingMilliseconds: Int64
     /// Over the disks of spool and chunk store, as far as they were opened.
     let diskGuard: DiskGuard
     private let openedVault: VaultAccess?
@@ -111,6 +113,7 @@ final class OpenSystem: Sendable {
         let expectation = try LogExpectation(
             data: plan.data, archive: archive, chunks: places.chunks, views)
         log = try Self.openLog(plan, archive, places, expectation, views, command)
+        settlingMilliseconds = try log.hostedCategories().add(Domains.categories)
         try expectation.setAsideReadModels(of: log.epoch, views, report, command)
         Self.remember(log, in: plan.data, report, command)
         // Not before: whoever waits for the vault or the log comes by here every second.
@@ -133,6 +136,15 @@ final class OpenSystem: Sendable {
         )
         startedAt = SystemClock().now()
         instance = ULID.make(at: startedAt)
+    }
+
+    /// Waits until nobody is at work who would pass over what is written here.
+    func settle(_ stop: StopSignal) {
+        guard settlingMilliseconds > 0 else { return }
+        report(
+            .info, "domains", "new to this log: waiting for processes that lack them to end",
+            [("milliseconds", "\(settlingMilliseconds)")])
+        stop.wait(milliseconds: Int(settlingMilliseconds))
     }
 
     /// Everything that touching content needs.
@@ -180,15 +192,6 @@ final class OpenSystem: Sendable {
                 ("redis", "\(log.address)"), ("version", server.version),
                 ("partitions", "\(log.partitioning.count)"), ("durability", server.durability),
             ])
-        let new = try log.hostedCategories.add(Domains.categories, at: SystemClock().now())
-            .filter { $0 != .bare }
-        // Processes that host less end before the first events that they would pass over.
-        if !new.isEmpty, found != nil {
-            report(
-                .info, command, "new domains: waiting for processes that lack them to end",
-                [("domains", new.map(\.name).joined(separator: ", "))])
-            StopSignal().wait(milliseconds: 2 * FormatLevelService.lookMilliseconds + 1_000)
-        }
         if let asked = plan.partitions, log.partitioning.count != asked {
             report(
                 .warning, command, "the log keeps the partitions it was created with",

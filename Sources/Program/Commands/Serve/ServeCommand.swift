@@ -61,9 +61,11 @@ enum ServeCommand: Command {
             }
         // Never freed, see UpCommand.
         _ = Unmanaged.passRetained(system)
+        system.settle(stop)
         let beats = LivenessService(system)
         var services: [any Service] = [
-            beats, FormatLevelService(system, after: beats), LogWatchService(system),
+            beats, FormatLevelService(system, after: beats), HostedDomainsService(system),
+            LogWatchService(system),
         ]
         if plan.choice.needsVault {
             services += [

@@ -73,15 +73,6 @@ enum SessionsListCommand: Command {
     }
 }
 
-/// A time in tables: UTC, whole seconds.
-enum ShortTime {
-    static func text(_ time: Timestamp) -> String {
-        String(time.rfc3339.prefix(19)).replacing("T", with: " ")
-    }
-
-    static func text(_ time: Timestamp?) -> String { time.map(text) ?? "" }
-}
-
 /// A ratio in tables: three digits behind the point.
 enum Ratio {
     static func text(_ ratio: Double?) -> String {

@@ -1,3 +1,5 @@
+internal import RedisLog
+import Operations
 import APIKit
 import Access
 import Base
@@ -70,6 +72,7 @@ extension ViewSet {
 /// A domain's command, on the running system that the settings name.
 struct DomainCommand: Runnable {
     let command: HostedCommand
+    let category: EventSourcing.Category
 
     var declaration: CommandDeclaration {
         command.declaration.adding(Common.places)
@@ -78,6 +81,12 @@ struct DomainCommand: Runnable {
     func run(_ settings: Settings) throws -> ExitStatus {
         let action = command.action.flatMap(AuditAction.init)
         let system = try RunningSystem(settings, for: action == nil ? .looking : .changing)
+        if action != nil, category != .bare, try !system.log.hostedCategories().isHosted(category) {
+            throw CommandFailure(
+                .dependency,
+                "no process of this log has hosted '\(category.name)' yet, and those that run would pass over "
+                    + "what this command writes: start this program's 'up' or 'serve' first")
+        }
         let host = try Domains.host(on: system.log, MongoReadModels(try system.mongo(), .all))
         let context = EventContext(source: "/reel/cli", actor: CurrentUser.actor)
         func keep(_ outcome: AuditOutcome, _ reason: String?) throws {
@@ -94,8 +103,10 @@ struct DomainCommand: Runnable {
             guard let refusal else { throw error }
             throw CommandFailure(.no, "\(refusal)")
         }
+        // It is done: what it says of it is said, whatever becomes of the record.
+        let said = Result { for line in lines { try Output.line(line) } }
         try keep(.allowed, nil)
-        for line in lines { try Output.line(line) }
+        try said.get()
         return .success
     }
 }

@@ -61,6 +61,7 @@ enum UpCommand: Command {
         // Never freed: the driver's connections say goodbye to the server when they are, and wait 5 s for
         // one that has been stopped. The process ends then anyway.
         _ = Unmanaged.passRetained(system)
+        system.settle(stop)
         let token = try AdminToken(folder, plan.web)
         var webPlan = plan.web
         webPlan.tokenKeys = webPlan.tokenKeys ?? folder.tokenKeys
@@ -75,7 +76,8 @@ enum UpCommand: Command {
         let beats = LivenessService(system)
         let group = ServiceGroup(
             servers.services + [
-                beats, FormatLevelService(system, after: beats), LogWatchService(system),
+                beats, FormatLevelService(system, after: beats), HostedDomainsService(system),
+                LogWatchService(system),
                 SweepService(system, ownsChunkStore: plan.system.chunkStore == nil),
                 DiskWatchService(system), ReadModelWatchService(system), KeyWatchService(system),
             ] + roles + web.services + [

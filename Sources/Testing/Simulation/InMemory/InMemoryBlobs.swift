@@ -99,5 +99,6 @@ package final class InMemoryBlobs: BlobStore {
     }
 
     /// Nothing is ever unfinished here.
-    package func sweepUnfinished(olderThanSeconds age: Int) throws(StorageFailure) -> Int { 0 }
+    package func sweepUnfinished(_ folder: [String], olderThanSeconds age: Int) throws(StorageFailure) -> Int
+    { 0 }
 }

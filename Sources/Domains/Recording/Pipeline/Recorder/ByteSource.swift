@@ -11,6 +11,12 @@ package struct SourceFailure: Error, Sendable, CustomStringConvertible {
     package var text: String
     /// Whether the caller named something that can't be recorded (no such file, a folder, an empty file).
     package var isBadInput: Bool
+    package init(operation: String, source: String, text: String, isBadInput: Bool) {
+        self.operation = operation
+        self.source = source
+        self.text = text
+        self.isBadInput = isBadInput
+    }
 
     /// Operation, source and text on one line.
     package var description: String { "\(operation) \(source): \(text)" }

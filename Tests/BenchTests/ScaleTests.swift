@@ -1,3 +1,4 @@
+import Bench
 import Pipeline
 import RedisLog
 import TestServers

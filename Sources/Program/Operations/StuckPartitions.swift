@@ -1,14 +1,14 @@
-import RedisLog
+package import RedisLog
 
 /// Partitions in which the archiver can't go on, by what keeps it from that: what concerns many of them at
 /// once is said once.
-struct StuckPartitions {
+package struct StuckPartitions {
     /// Names of partitions, and since when and why it can't go on there.
-    private(set) var groups: [(names: String, since: String)] = []
+    package private(set) var groups: [(names: String, since: String)] = []
 
     /// - Parameters:
     ///   - stuck: partitions, each with since when and why; empty where it can go on.
-    init(_ stuck: [(partition: Int, since: String)]) {
+    package init(_ stuck: [(partition: Int, since: String)]) {
         let concerned = stuck.filter { !$0.since.isEmpty }.sorted { $0.partition < $1.partition }
         var order: [String] = []
         var partitions: [String: [Int]] = [:]
@@ -21,12 +21,12 @@ struct StuckPartitions {
         }
     }
 
-    init(_ condition: LogCondition) {
+    package init(_ condition: LogCondition) {
         self.init(condition.unarchived.map { (partition: $0.partition, since: $0.stuck) })
     }
 
     /// `partition 3`, `partitions 3, 5` or `all partitions`.
-    static func names(_ partitions: [Int], among count: Int) -> String {
+    package static func names(_ partitions: [Int], among count: Int) -> String {
         if partitions.count == 1, let only = partitions.first { return "partition \(only)" }
         if partitions.count == count { return "all partitions" }
         return "partitions \(partitions.map(String.init).joined(separator: ", "))"

@@ -1,15 +1,15 @@
-import Base
-import Console
-import EventSourcing
-import RedisLog
+package import Base
+package import Console
+internal import EventSourcing
+package import RedisLog
 
 /// How far one stage or subscription is behind, as it is shown.
-struct LagReport {
+package struct LagReport {
     let name: String
     /// By partition; nil while no worker has ever joined the stage: all is ahead of it.
     let lags: [PartitionLag]?
 
-    init(_ name: String, _ lags: [PartitionLag]?) {
+    package init(_ name: String, _ lags: [PartitionLag]?) {
         self.name = name
         self.lags = lags
     }
@@ -32,7 +32,8 @@ struct LagReport {
         return (Set(names.filter { !$0.isEmpty }).count, names.count(where: \.isEmpty))
     }
 
-    static func table(_ reports: [LagReport]) -> Table {
+    /// For people: a line for each stage.
+    package static func table(_ reports: [LagReport]) -> Table {
         var table = Table("STAGE", ">BEHIND", ">LAG", ">PENDING", ">OLDEST", ">PARKED", "OWNERS")
         for report in reports {
             guard report.lags != nil else {
@@ -53,7 +54,7 @@ struct LagReport {
     }
 
     /// The partitions in which something is behind, pending or parked.
-    static func partitionTable(_ reports: [LagReport]) -> Table {
+    package static func partitionTable(_ reports: [LagReport]) -> Table {
         var table = Table(
             "STAGE", "PARTITION", ">BEHIND", ">LAG", ">PENDING", ">OLDEST", ">PARKED", "OWNER",
             ">GENERATION")
@@ -74,7 +75,7 @@ struct LagReport {
     }
 
     /// Seconds are 0 where nothing is unfinished.
-    func write(into list: inout JSONWriter) {
+    package func write(into list: inout JSONWriter) {
         list.object { json in
             json.member("name", name)
             json.member("has_workers", lags != nil)

@@ -1,3 +1,4 @@
+package import Pipeline
 internal import Engine
 internal import Base
 package import EventSourcing

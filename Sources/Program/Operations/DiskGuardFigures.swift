@@ -1,16 +1,16 @@
 internal import Files
-import Base
-import Console
-import ChunkFiles
+package import Base
+internal import Console
+package import ChunkFiles
 
 /// What the guard over the disks allows, as 'reel status' shows it.
-struct DiskGuardFigures {
+package struct DiskGuardFigures {
     private let rooms: [DiskGuard.Room]
 
-    init(_ diskGuard: DiskGuard) throws { rooms = try diskGuard.look() }
+    package init(_ diskGuard: DiskGuard) throws { rooms = try diskGuard.look() }
 
     /// One line: what is allowed, and which disk is the reason.
-    var text: String {
+    package var text: String {
         guard let tightest = rooms.max(by: { $0.state < $1.state }) else { return "nothing is guarded" }
         let reserve = "\(Quantity.bytes(tightest.refuseBelowBytes)) are kept free"
         return switch tightest.state {
@@ -21,7 +21,7 @@ struct DiskGuardFigures {
     }
 
     /// One object for each folder.
-    func write(into list: inout JSONWriter) {
+    package func write(into list: inout JSONWriter) {
         for room in rooms {
             list.object { json in
                 json.member("path", room.path)

@@ -1,13 +1,13 @@
-import Base
-import Console
-import Pipeline
+package import Base
+internal import Console
+package import Pipeline
 
 /// What `reel status` says of verifications, by what the log says of each session.
-struct VerifiedReport {
+package struct VerifiedReport {
     private let summary: VerificationSummary
     private let now: Timestamp
 
-    init(_ summary: VerificationSummary, at now: Timestamp) {
+    package init(_ summary: VerificationSummary, at now: Timestamp) {
         self.summary = summary
         self.now = now
     }
@@ -16,14 +16,16 @@ struct VerifiedReport {
         summary.oldest.map { max(0, Int(clamping: now.milliseconds(since: $0))) }
     }
 
-    var text: String {
+    /// One line for people.
+    package var text: String {
         guard summary.over > 0 else { return "no session is over yet" }
         let age = oldestMilliseconds.map { ", the longest ago \(Quantity.age(milliseconds: $0))" } ?? ""
         return "\(Quantity.grouped(summary.verified)) of \(Quantity.grouped(summary.over)) sessions that are "
             + "over\(age); \(Quantity.grouped(summary.faulty)) failed"
     }
 
-    func write(into json: inout JSONWriter) {
+    /// Writes the member `verified`.
+    package func write(into json: inout JSONWriter) {
         json.member("verified") { json in
             json.member("sessions_over", summary.over)
             json.member("sessions", summary.verified)

@@ -12,7 +12,7 @@ import Testing
 import ChunkFiles
 import Sealing
 
-@testable import Commands
+@testable import Operations
 
 /// Records and seals in a folder of its own, over a real log.
 private final class Site {
@@ -32,7 +32,8 @@ private final class Site {
         vault = VaultAccess(
             spool: try Spool(root: "\(folder)/spool"), chunks: try ChunkStore(root: "\(folder)/chunks"),
             ring: try KeyRing.open(folder: "\(folder)/keys"), archive: InMemoryKeyArchive())
-        service = try ParkedService(log, clock: SystemClock(), actor: Actor(type: "user", id: "anna"))
+        service = try ParkedService(
+            log, .recording, clock: SystemClock(), actor: Actor(type: "user", id: "anna"))
     }
 
     deinit {
@@ -135,7 +136,7 @@ struct ParkedServiceTests {
         #expect(event.reason.errors.contains { $0.contains("00000002.raw") })
         #expect(SpoolBytes(of: event, in: site.vault.spool)?.count == 3)
         #expect(try site.service.find(ParkedID(event)) == event)
-        #expect(ParkedID(ParkedID(event).description) == ParkedID(event))
+        #expect(ParkedID(ParkedID(event).description, of: .recording) == ParkedID(event))
         #expect(try site.parked(ParkedSelection(session: "good")).isEmpty)
         #expect(try site.parked(ParkedSelection(stage: "store")).isEmpty)
         let before = Timestamp(milliseconds: SystemClock().now().milliseconds - 3_600_000)

@@ -1,10 +1,10 @@
-import Base
-import EventSourcing
-import Recording
-import Console
+internal import Base
+package import EventSourcing
+internal import Recording
+internal import Console
 
 /// Sessions as recorders and chained stages write them, many at a time: what benchmarks fill a log with.
-struct SessionWorkload {
+package struct SessionWorkload {
     private static let chunksPerSession = 20
     private static let chunkBytes = 1 << 20
     /// Sessions that record at the same time.
@@ -19,18 +19,18 @@ struct SessionWorkload {
     private let context = EventContext(source: "/reel/bench", actor: .system("bench"))
     private var running: [Session] = []
     /// Events that were made so far.
-    private(set) var made = 0
+    package private(set) var made = 0
     /// Sessions that were begun so far.
     private(set) var sessions = 0
 
     /// - Parameter events: how many to make; rounded up to whole sessions.
-    init(events: Int) { self.events = events }
+    package init(events: Int) { self.events = events }
 
     /// - Parameter count: sessions to make.
-    init(sessions count: Int) { events = count * (6 + 5 * Self.chunksPerSession) }
+    package init(sessions count: Int) { events = count * (6 + 5 * Self.chunksPerSession) }
 
     /// What all running sessions do next, a batch each; nil when there is nothing more.
-    mutating func next() -> [AppendBatch]? {
+    package mutating func next() -> [AppendBatch]? {
         while running.count < Self.together, made < events {
             let id = "bench-\(sessions)"
             running.append(Session(id: id, batches: Self.history(of: id)[...]))
@@ -55,7 +55,7 @@ struct SessionWorkload {
     }
 
     /// Appends what `next` answered.
-    static func append(_ batches: [AppendBatch], to store: any EventStore) throws {
+    package static func append(_ batches: [AppendBatch], to store: any EventStore) throws {
         for outcome in try store.append(batches) {
             guard case .appended = outcome else {
                 throw CommandFailure(.dependency, "the log for the benchmark could not be written")
@@ -69,10 +69,10 @@ struct SessionWorkload {
     }
 
     /// What a session begins with: three events, in one batch.
-    static func opening(of id: String) -> AppendBatch { batch(begin(id), to: id, "opening") }
+    package static func opening(of id: String) -> AppendBatch { batch(begin(id), to: id, "opening") }
 
     /// One more event of it: a chunk was recorded.
-    static func recording(_ number: Int, of id: String) -> AppendBatch {
+    package static func recording(_ number: Int, of id: String) -> AppendBatch {
         batch([recorded(number, of: id)], to: id, "\(number)")
     }
 

@@ -1,22 +1,22 @@
-import Base
-import EventSourcing
-import MongoViews
-import Recording
-import RedisLog
-import Supervision
-import Console
+internal import Base
+internal import EventSourcing
+package import MongoViews
+internal import Recording
+package import RedisLog
+internal import Supervision
+internal import Console
 
 /// What the stores allow, without anything of ours around them.
-struct StoreCeilings {
+package struct StoreCeilings {
     /// As many as the gateway has threads for what blocks.
     static let threads = 32
 
     /// `find_one` of a session by libmongoc, nothing decoded, in a second.
-    var finds = 0.0
+    package var finds = 0.0
     /// XADD of a session's first event, one a round trip, synced before it is answered, in a second.
-    var appends = 0.0
+    package var appends = 0.0
 
-    init(_ setup: BenchSetup, _ pool: MongoPool, sessions: [String], milliseconds: Int) throws {
+    package init(_ log: RedisEventLog, _ pool: MongoPool, sessions: [String], milliseconds: Int) throws {
         let reads = ReadCeiling(pool, RecordingViews.sessions, by: "session_id")
         finds = try Self.rate(milliseconds) { thread in
             var next = thread
@@ -27,7 +27,6 @@ struct StoreCeilings {
                 }
             }
         }
-        let log = setup.log
         appends = try Self.rate(milliseconds) { thread in
             let plain = log.plainAppend(name: "api-\(thread)")
             let event = Self.event()

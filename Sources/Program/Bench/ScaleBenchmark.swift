@@ -1,3 +1,4 @@
+internal import Pipeline
 internal import Engine
 internal import Base
 package import EventSourcing

@@ -1,8 +1,8 @@
-import EventSourcing
-import Glibc
+package import EventSourcing
+internal import Glibc
 
 /// Who runs this command.
-enum CurrentUser {
+package enum CurrentUser {
     /// The login name of the process's user; its number when it has none.
     static let name: String = {
         var entry = passwd()
@@ -16,5 +16,5 @@ enum CurrentUser {
     }()
 
     /// As the actor of what the command causes.
-    static let actor = Actor(type: "user", id: name)
+    package static let actor = Actor(type: "user", id: name)
 }

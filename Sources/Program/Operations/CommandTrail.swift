@@ -1,14 +1,14 @@
-import Base
-import EventSourcing
-import Pipeline
-import Recording
-import RedisLog
-import Supervision
+package import Base
+internal import EventSourcing
+internal import Pipeline
+package import Recording
+package import RedisLog
+package import Supervision
 
 /// Leaves records of what a command does, in the name of whoever runs it, or of what the system does by
 /// itself. There is no request, no address and no role: whoever can run commands on the data folder may do
 /// everything.
-struct CommandTrail {
+package struct CommandTrail {
     private let log: RedisEventLog
     private let actor: AuditActor
     private let source: String
@@ -16,7 +16,7 @@ struct CommandTrail {
     private var stop = StopSignal()
 
     /// - Parameter stop: once it is set, a log that is away is not waited for.
-    init(
+    package init(
         _ log: RedisEventLog, user: String = CurrentUser.name, clock: any WallClock = SystemClock(),
         stop: StopSignal = StopSignal()
     ) {
@@ -28,7 +28,7 @@ struct CommandTrail {
     }
 
     /// - Parameter service: the part of the system that does it without being asked.
-    init(_ log: RedisEventLog, service: String) {
+    package init(_ log: RedisEventLog, service: String) {
         self.log = log
         self.actor = AuditActor(type: .system, subject: service)
         self.source = "/reel/\(service)"
@@ -39,7 +39,7 @@ struct CommandTrail {
     private static let patience = 10_000
 
     /// Writes a record; it is durable when this returns.
-    func keep(
+    package func keep(
         _ action: AuditAction, on resource: AuditResource, session: String? = nil,
         _ outcome: AuditOutcome = .allowed, reason: String? = nil, sessionSequence: UInt64? = nil,
         caseName: String? = nil, details: [String: String] = [:]
@@ -79,7 +79,7 @@ struct CommandTrail {
     }
 
     /// Does something whose failure is recorded. That this cannot be recorded is no news beside it.
-    func recordingFailure<Answer>(
+    package func recordingFailure<Answer>(
         of action: AuditAction, on resource: AuditResource, session: String? = nil,
         for purpose: Purpose = Purpose(), _ body: () throws -> Answer
     ) throws -> Answer {

@@ -1,16 +1,16 @@
-import Engine
-import Base
-import EventSourcing
-import Foundation
-import Pipeline
-import RedisLog
-import Supervision
-import Console
+internal import Engine
+internal import Base
+internal import EventSourcing
+internal import Foundation
+internal import Pipeline
+package import RedisLog
+package import Supervision
+internal import Console
 
 /// A log that grows while its older part is archived: what the server, the archive and readers make of it.
-struct GrowthBenchmark {
+package struct GrowthBenchmark {
     /// One look at everything while events are appended.
-    struct Sample {
+    package struct Sample {
         /// Milliseconds since the beginning.
         var at_ms: Int
         var appended: Int
@@ -20,39 +20,45 @@ struct GrowthBenchmark {
     }
 
     /// What one tenth of the events did.
-    struct Tenth {
+    package struct Tenth {
         /// Events that were appended when it ended.
-        var appended: Int
+        package var appended: Int
         /// Events that were archived then.
-        var archived: Int
+        package var archived: Int
         /// Events a second.
-        var appendRate: Double
+        package var appendRate: Double
         /// Least and most memory that the server used.
-        var redisBytes: ClosedRange<Int>
+        package var redisBytes: ClosedRange<Int>
     }
 
     /// All rates in events a second.
-    struct Result {
-        var events = 0
-        var sessions = 0
-        var tenths: [Tenth] = []
-        var appendRate = 0.0
+    package struct Result {
+        /// Events that were appended.
+        package var events = 0
+        /// Histories that they stand in.
+        package var sessions = 0
+        /// How it went, tenth by tenth.
+        package var tenths: [Tenth] = []
+        /// While archiving was at work beside it.
+        package var appendRate = 0.0
         /// While archiving was at work, beside the appends.
-        var archiveRate = 0.0
+        package var archiveRate = 0.0
         /// Memory that the server used when everything was archived but the newest event of each partition.
-        var redisBytesAtRest = 0
-        var archiveBytes = 0
-        var segments = 0
+        package var redisBytesAtRest = 0
+        /// Bytes of the archive's files.
+        package var archiveBytes = 0
+        /// Number of them.
+        package var segments = 0
         /// Everything read in order, by the threads that a replay has.
-        var readRate = 0.0
+        package var readRate = 0.0
         /// The whole chain of hashes.
-        var verifyRate = 0.0
+        package var verifyRate = 0.0
         /// Loading one archived session.
-        var load_ms = 0.0
+        package var load_ms = 0.0
         /// The most memory that was resident while it was appended and archived.
-        var growingRSS: Int?
+        package var growingRSS: Int?
         /// The most memory that was resident while everything was read.
-        var readingRSS: Int?
+        package var readingRSS: Int?
     }
 
     private static let loads = 200
@@ -66,8 +72,20 @@ struct GrowthBenchmark {
     let events: Int
     let stop: StopSignal
 
+    /// A benchmark on a log of its own.
+    /// - Parameters:
+    ///   - archive: folder of the log's archive.
+    ///   - pause_ms: milliseconds between two looks at what may be archived.
+    package init(
+        log: RedisEventLog, archive: String, policy: ArchivePolicy, pause_ms: Int, events: Int,
+        stop: StopSignal
+    ) {
+        (self.log, self.archive, self.policy, self.pause_ms) = (log, archive, policy, pause_ms)
+        (self.events, self.stop) = (events, stop)
+    }
+
     /// - Parameter tell: told of every step.
-    func run(_ tell: (String) -> Void) throws -> Result {
+    package func run(_ tell: (String) -> Void) throws -> Result {
         var result = Result()
         tell("appending \(events) events and archiving them …")
         PeakMemory.reset()

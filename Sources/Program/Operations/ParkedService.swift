@@ -1,17 +1,23 @@
-import Base
-import EventSourcing
-import MongoViews
-import Pipeline
-import Recording
-import RedisLog
+package import Base
+package import EventSourcing
+internal import MongoViews
+internal import Pipeline
+internal import Recording
+package import RedisLog
 
 /// Which parked events are meant.
-struct ParkedSelection {
+package struct ParkedSelection {
     var session: String?
     /// A stage, or an ordered subscription.
     var stage: String?
     /// Only what was parked before this time.
     var parkedBefore: Timestamp?
+
+    package init(session: String? = nil, stage: String? = nil, parkedBefore: Timestamp? = nil) {
+        self.session = session
+        self.stage = stage
+        self.parkedBefore = parkedBefore
+    }
 
     func contains(_ event: ParkedEvent) -> Bool {
         if let session, event.partitionKey != session { return false }
@@ -21,33 +27,35 @@ struct ParkedSelection {
 }
 
 /// The name of a parked event: who parked it, and where it stands in the log. `store/p003/1763687-0`.
-struct ParkedID: Hashable, CustomStringConvertible {
+package struct ParkedID: Hashable, CustomStringConvertible {
     let stage: String
     let position: LogPosition
 
-    init(_ event: ParkedEvent) {
+    package init(_ event: ParkedEvent) {
         stage = event.group
         position = event.position
     }
 
-    init?(_ text: String) {
+    /// Reads a name; nil for what is none of an event that these subscriptions can have parked.
+    package init?(_ text: String, of subscriptions: SubscriptionRegistry) {
         let parts = text.split(separator: "/", maxSplits: 1)
-        guard parts.count == 2, ParkedService.stages.contains(String(parts[0])),
+        guard parts.count == 2, subscriptions.parking.contains(where: { $0.name == parts[0] }),
             let position = LogPosition(String(parts[1]))
         else { return nil }
         stage = String(parts[0])
         self.position = position
     }
 
-    var description: String { "\(stage)/\(position)" }
+    /// Stage and place, with a slash between.
+    package var description: String { "\(stage)/\(position)" }
 }
 
 /// Looks at what was set aside, and decides what becomes of it, in the name of whoever asks. One thread.
 ///
 /// The log learns of a decision before it takes effect: repeating a command that was cut off finishes it.
-final class ParkedService {
+package final class ParkedService {
     /// What became of one parked event.
-    enum Verdict: Equatable {
+    package enum Verdict: Equatable {
         case done
         /// Somebody else has dealt with it already.
         case gone
@@ -55,15 +63,17 @@ final class ParkedService {
         case refused(String)
     }
 
-    /// Everything that parks: the stages, and the subscriptions that need order.
-    static let stages = SubscriptionRegistry.all.parking.map(\.name)
-
+    /// Everybody who reads the log, of whom some park.
+    private let subscriptions: SubscriptionRegistry
     private let shelf: RedisParkedEvents
     private let store: any EventStore
     private let decisions: ParkedDecisions
     private let trail: CommandTrail
 
-    init(_ log: RedisEventLog, clock: any WallClock, actor: Actor) throws {
+    package init(
+        _ log: RedisEventLog, _ subscriptions: SubscriptionRegistry, clock: any WallClock, actor: Actor
+    ) throws {
+        self.subscriptions = subscriptions
         shelf = log.parkedEvents()
         store = try log.open()
         decisions = ParkedDecisions(store: store, clock: clock, actor: actor, source: "/reel/cli")
@@ -88,11 +98,12 @@ final class ParkedService {
 
     /// Calls `body` with the parked events that are meant, oldest first within stage and partition.
     /// - Parameter unreadable: told of a key that holds something else, which is passed over then.
-    func forEach(
+    package func forEach(
         _ selection: ParkedSelection, unreadable: ((LogFailure) -> Void)? = nil,
         _ body: (ParkedEvent) throws -> Void
     ) throws {
-        for stage in Self.stages where selection.stage == nil || selection.stage == stage {
+        for stage in subscriptions.parking.map(\.name)
+        where selection.stage == nil || selection.stage == stage {
             let partitioning = store.partitioning
             let partitions = selection.session.map { [partitioning.partition(of: $0)] }
             for partition in partitions ?? Array(0..<partitioning.count) {
@@ -107,12 +118,13 @@ final class ParkedService {
         }
     }
 
-    func find(_ id: ParkedID) throws -> ParkedEvent? {
+    /// A parked event by its name; nil when it is not parked any more.
+    package func find(_ id: ParkedID) throws -> ParkedEvent? {
         try shelf.find(group: id.stage, id.position)
     }
 
     /// Brings an event back to where it failed, its tries counted anew.
-    func retry(_ event: ParkedEvent) throws -> Verdict {
+    package func retry(_ event: ParkedEvent) throws -> Verdict {
         let verdict = try retried(event)
         try note(.parkedRetry, event, verdict, reason: nil)
         return verdict
@@ -128,7 +140,7 @@ final class ParkedService {
             return .refused(refusal)
         }
         let outcome =
-            Self.isOrdered(event)
+            isOrdered(event)
             ? try shelf.retry(subscription: event.group, event.position)
             : try shelf.retry(group: event.group, event.position)
         switch outcome {
@@ -139,14 +151,14 @@ final class ParkedService {
     }
 
     /// Lets an event go for good: its session fails, whatever it still lacked.
-    func discard(_ event: ParkedEvent, reason: String?) throws -> Verdict {
+    package func discard(_ event: ParkedEvent, reason: String?) throws -> Verdict {
         let verdict = try discarded(event, reason: reason)
         try note(.parkedDiscard, event, verdict, reason: reason)
         return verdict
     }
 
-    private static func isOrdered(_ event: ParkedEvent) -> Bool {
-        SubscriptionRegistry.all.ordered.contains { $0.name == event.group }
+    private func isOrdered(_ event: ParkedEvent) -> Bool {
+        subscriptions.ordered.contains { $0.name == event.group }
     }
 
     private func discarded(_ event: ParkedEvent, reason: String?) throws -> Verdict {
@@ -155,7 +167,7 @@ final class ParkedService {
             session: session(of: event), eventID: event.eventID, causes: [cause] + event.reason.errors)
         if let refusal { return .refused(refusal) }
         let outcome =
-            Self.isOrdered(event)
+            isOrdered(event)
             ? try shelf.discard(
                 subscription: event.group, event.position, partitionKey: event.partitionKey)
             : try shelf.discard(group: event.group, event.position)

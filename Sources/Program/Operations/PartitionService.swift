@@ -1,39 +1,42 @@
-import EventSourcing
-import MongoViews
-import Pipeline
-import RecordingMongo
-import RedisLog
-import Recording
-import ChunkFiles
-import Console
+package import EventSourcing
+package import MongoViews
+internal import Pipeline
+internal import RecordingMongo
+package import RedisLog
+internal import Recording
+package import ChunkFiles
+internal import Console
 
 /// Lifts the halt of a partition, and puts right what was derived from the events that the log has lost. One
 /// thread.
 ///
 /// The halt goes last: a command that was cut off before can simply be given again.
-final class PartitionService {
+package final class PartitionService {
     /// A session of which events were lost.
-    struct LostSession {
-        var sessionID: String
+    package struct LostSession {
+        /// Its id.
+        package var sessionID: String
         /// Events that the read models had seen; nil when they had seen none that is lost.
-        var shownEvents: UInt64?
+        package var shownEvents: UInt64?
         /// Events that the log has.
-        var loggedEvents: UInt64
+        package var loggedEvents: UInt64
         /// Events in the midst of its history that are gone: what is left of it can be looked at, and no
         /// more.
-        var gaps = 0
+        package var gaps = 0
         /// Numbers of the chunks whose sealed files no event describes any more; they were set aside.
-        var chunks: [Int]
+        package var chunks: [Int]
         /// Cases that held it as far as the read models had seen, and that the log knows nothing of.
-        var lostHolds: [String] = []
+        package var lostHolds: [String] = []
     }
 
     /// What came of it.
-    struct Outcome {
-        var lifting: LiftedHalt
-        var sessions: [LostSession]
+    package struct Outcome {
+        /// What the log notes of it.
+        package var lifting: LiftedHalt
+        /// Those that lack events, and what became of them.
+        package var sessions: [LostSession]
         /// Records of who did what that the log has lost, and that are shown no more.
-        var auditRecords: Int
+        package var auditRecords: Int
     }
 
     private let halts: RedisHalts
@@ -42,7 +45,7 @@ final class PartitionService {
     private let views: MongoReadModels
     private let chunks: ChunkStore
 
-    init(_ log: RedisEventLog, _ views: MongoReadModels, _ chunks: ChunkStore) throws {
+    package init(_ log: RedisEventLog, _ views: MongoReadModels, _ chunks: ChunkStore) throws {
         halts = log.halts()
         store = try log.open()
         facts = try log.index(SessionFacts.indexName)
@@ -54,7 +57,7 @@ final class PartitionService {
     /// - Returns: the lifting, which the log made because nothing is missing any more; nil when the partition
     ///   is not halted.
     /// - Throws: `CommandFailure`, when it is still missing something.
-    func takeBack(_ partition: Int) throws -> Outcome? {
+    package func takeBack(_ partition: Int) throws -> Outcome? {
         guard try halts.list().contains(where: { $0.partition == partition }) else { return nil }
         if let text = try halts.takeBack(partition) {
             throw CommandFailure(.no, "partition \(LogPosition.partitionName(partition)): \(text)")
@@ -74,7 +77,7 @@ final class PartitionService {
     }
 
     /// - Returns: nil when the partition is not halted.
-    func lift(_ partition: Int, by actor: Actor, because reason: String) throws -> Outcome? {
+    package func lift(_ partition: Int, by actor: Actor, because reason: String) throws -> Outcome? {
         guard try halts.list().contains(where: { $0.partition == partition }) else { return nil }
         // Nothing is given up that the archive has, or that is there again.
         if let outcome = try mended(partition) { return outcome }

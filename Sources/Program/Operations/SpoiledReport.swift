@@ -1,14 +1,14 @@
-import Base
-import Console
-import EventSourcing
-import MongoViews
-import Pipeline
-import Recording
-import RedisLog
+package import Base
+internal import Console
+package import EventSourcing
+internal import MongoViews
+internal import Pipeline
+internal import Recording
+package import RedisLog
 
 /// What `reel status` says of keys in Redis that hold something else than Reel wrote. What depends on one of
 /// them is left out, and everything else is shown.
-struct SpoiledReport {
+package struct SpoiledReport {
     /// Keys of histories that are looked at on the spot; where there are more, verifying finds the rest.
     private static let onTheSpot = 20_000
     /// Lines that are shown to people.
@@ -16,13 +16,13 @@ struct SpoiledReport {
 
     private(set) var keys: [SpoiledKey] = []
     /// Partitions of which no figures are shown.
-    private(set) var partitions: Set<Int> = []
+    package private(set) var partitions: Set<Int> = []
     /// Whether the keys of every history were looked at.
     private var isComplete = true
     /// Why keys cannot be looked at; nil when they can.
     private var failure: String?
 
-    init(of log: RedisEventLog) throws(LogFailure) {
+    package init(of log: RedisEventLog) throws(LogFailure) {
         do throws(LogFailure) {
             let found = try log.spoiledKeys(keysAtMost: Self.onTheSpot)
             keys = found.keys
@@ -35,10 +35,11 @@ struct SpoiledReport {
         }
     }
 
-    var isEmpty: Bool { keys.isEmpty }
+    /// Whether no spoiled key was found.
+    package var isEmpty: Bool { keys.isEmpty }
 
     /// Does what cannot be done where a key is spoiled, and notes that key then.
-    mutating func without<Answer>(_ fallback: Answer, _ body: () throws -> Answer) throws -> Answer {
+    package mutating func without<Answer>(_ fallback: Answer, _ body: () throws -> Answer) throws -> Answer {
         do { return try body() } catch let error as LogFailure where error.isOfRecord {
             if !keys.contains(where: { $0.key == error.key }) {
                 keys.append(SpoiledKey(key: error.key, text: error.text))
@@ -48,7 +49,7 @@ struct SpoiledReport {
     }
 
     /// Lines for people, with an empty one behind them; none when all is well.
-    var lines: [String] {
+    package var lines: [String] {
         var lines = failure.map { ["SPOILED   keys cannot be looked at: \($0)"] } ?? []
         lines += keys.prefix(Self.shown).map { key in
             let place = key.partition.map { "partition \($0), " } ?? ""
@@ -72,7 +73,8 @@ struct SpoiledReport {
         return lines.isEmpty ? [] : lines + [""]
     }
 
-    func write(into json: inout JSONWriter) {
+    /// Writes the members that tell of them.
+    package func write(into json: inout JSONWriter) {
         json.key("spoiled_keys")
         json.array { list in
             for key in keys {

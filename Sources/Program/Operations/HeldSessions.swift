@@ -1,20 +1,20 @@
-import Base
-import Console
-import EventSourcing
-import Pipeline
-import Recording
+package import Base
+internal import Console
+package import EventSourcing
+internal import Pipeline
+internal import Recording
 
 /// The sessions that `reel status` shows as held.
-struct HeldSessions {
+package struct HeldSessions {
     /// The most sessions that are looked up: each costs reading its history.
-    static let limit = 100
+    package static let limit = 100
 
     private let holds: [ProcessingHold]
     private let hasMore: Bool
 
     /// - Parameter sessions: those whose pipelines the read model shows as paused; the log says which of them
     ///   only rest with their recording.
-    init(among sessions: [String], in store: any EventStore) throws {
+    package init(among sessions: [String], in store: any EventStore) throws {
         holds = try sessions.prefix(Self.limit).compactMap { try Self.hold(of: $0, in: store) }
         hasMore = sessions.count > Self.limit
     }
@@ -29,7 +29,7 @@ struct HeldSessions {
     }
 
     /// Lines for people, with an empty one behind them; none when nothing is held.
-    var lines: [String] {
+    package var lines: [String] {
         if holds.isEmpty { return [] }
         var lines = holds.map { hold in
             "HELD      session \(hold.sessionID): processing is paused since "
@@ -41,7 +41,8 @@ struct HeldSessions {
         return lines + [""]
     }
 
-    func write(into json: inout JSONWriter) {
+    /// Writes an array of them.
+    package func write(into json: inout JSONWriter) {
         json.array { list in
             for hold in holds {
                 list.object { json in

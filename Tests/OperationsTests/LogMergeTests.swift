@@ -4,7 +4,7 @@ import Simulation
 import Synchronization
 import Testing
 
-@testable import Commands
+@testable import Operations
 
 @Suite struct LogMergeTests {
     /// A clock that moves a millisecond at every look.

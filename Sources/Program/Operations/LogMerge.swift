@@ -1,9 +1,9 @@
-import RedisLog
-import EventSourcing
+internal import RedisLog
+package import EventSourcing
 
 /// The events of all partitions, and what of them cannot be read, from the log's start, by the time of their
 /// append. Memory is one page for each partition.
-struct LogMerge {
+package struct LogMerge {
     private static let pageSize = 500
 
     private struct Lane {
@@ -18,16 +18,16 @@ struct LogMerge {
     private let store: any EventStore
     private var lanes: [Lane]
 
-    init(_ store: any EventStore) {
+    package init(_ store: any EventStore) {
         self.store = store
         lanes = (0..<store.partitioning.count).map { Lane(read: .start(of: $0), given: .start(of: $0)) }
     }
 
     /// How far each partition was handed out.
-    var positions: [LogPosition] { lanes.map(\.given) }
+    package var positions: [LogPosition] { lanes.map(\.given) }
 
     /// The next entry; nil at the log's end.
-    mutating func next() throws(LogFailure) -> LogEntry? {
+    package mutating func next() throws(LogFailure) -> LogEntry? {
         var best: (lane: Int, time: (UInt64, UInt64))?
         for index in lanes.indices {
             if lanes[index].page.isEmpty, !lanes[index].isExhausted { try fill(index) }

@@ -1,26 +1,27 @@
-import Base
-import EventSourcing
-import RedisLog
-import Recording
-import Console
+internal import Base
+internal import EventSourcing
+package import RedisLog
+internal import Recording
+internal import Console
 
 /// How fast events are appended with version check and idempotency, against plain pipelined XADD of the
 /// same bytes in the same run.
-struct AppendBenchmark {
+package struct AppendBenchmark {
     /// The figures for one number of events a call.
-    struct Result {
-        var eventsPerCall: Int
+    package struct Result {
+        /// Events that were appended at once.
+        package var eventsPerCall: Int
         /// Events that were appended in each of the two ways.
-        var events: Int
+        package var events: Int
         /// Events a second.
-        var rate: Double
+        package var rate: Double
         /// Events a second of plain pipelined XADD.
-        var ceiling: Double
+        package var ceiling: Double
         /// Bytes of an event's fields and values, on average.
-        var bytesPerEvent: Int
+        package var bytesPerEvent: Int
 
         /// Rate against ceiling.
-        var ratio: Double { rate / ceiling }
+        package var ratio: Double { rate / ceiling }
     }
 
     /// Events in one round trip, of either way.
@@ -32,9 +33,12 @@ struct AppendBenchmark {
     /// Events in each run; rounded to whole turns and round trips.
     var events: Int
 
+    /// A benchmark of so many events in each run.
+    package init(events: Int) { self.events = events }
+
     /// Measures one number of events a call. Blocks until it is done.
     /// - Parameter log: a log of the benchmark's own; the events stay in it.
-    func run(eventsPerCall: Int, log: RedisEventLog) throws -> Result {
+    package func run(eventsPerCall: Int, log: RedisEventLog) throws -> Result {
         let store = try log.open()
         let plain = log.plainAppend(name: "append-\(eventsPerCall)")
         defer { try? plain.remove() }

@@ -1,13 +1,13 @@
-import Base
-import RecordingMongo
-import Console
-import EventSourcing
-import MongoViews
-import Recording
-import RedisLog
+package import Base
+package import RecordingMongo
+internal import Console
+internal import EventSourcing
+package import MongoViews
+internal import Recording
+internal import RedisLog
 
 /// What `reel status` says of the databases: documents that are none of Reel's, and keys that are missing.
-struct StoreAlarms {
+package struct StoreAlarms {
     /// Sessions whose keys and folds are looked at on the spot; where there are more, the last look of the
     /// system counts.
     private static let onTheSpot = 5_000
@@ -19,12 +19,18 @@ struct StoreAlarms {
     /// Why keys cannot be looked at; nil when they can.
     private let failure: String?
 
-    init(_ system: RunningSystem, _ views: MongoReadModels, sessions: Int) throws {
+    /// - Parameters:
+    ///   - report: what the system's last look at the keys found.
+    ///   - sweep: a look at all keys, for few sessions.
+    package init(
+        _ views: MongoReadModels, sessions: Int, report: () throws -> MongoVault.Report?,
+        sweep: () throws -> KeySweep
+    ) throws {
         try views.reviewForeign(isKeeping: false)
         try views.reviewStates(atMost: Self.onTheSpot)
         foreign = views.foreign.current
         do {
-            keys = try Self.look(system, sessions: sessions)
+            keys = sessions > Self.onTheSpot ? try report() : try Self.look(try sweep())
             failure = nil
         } catch {
             // The rest of the status is worth seeing.
@@ -33,11 +39,8 @@ struct StoreAlarms {
         }
     }
 
-    private static func look(
-        _ system: RunningSystem, sessions: Int
-    ) throws -> MongoVault.Report? {
-        guard sessions <= onTheSpot else { return try system.vaultDatabase().report() }
-        var sweep = try system.keySweep()
+    private static func look(_ sweep: KeySweep) throws -> MongoVault.Report {
+        var sweep = sweep
         while try sweep.next() {}
         return MongoVault.Report(
             time: SystemClock().now(), count: sweep.findings.count,
@@ -45,7 +48,7 @@ struct StoreAlarms {
     }
 
     /// Lines for people, with an empty one behind them; none when all is well.
-    var lines: [String] {
+    package var lines: [String] {
         var lines = failure.map { ["KEYS      cannot be looked at: \($0)"] } ?? []
         if let keys, keys.count > 0 {
             lines += keys.named.prefix(Self.shown).map { "KEYS      \($0)" }
@@ -64,7 +67,8 @@ struct StoreAlarms {
         return lines.isEmpty ? [] : lines + [""]
     }
 
-    func write(into json: inout JSONWriter) {
+    /// Writes the members that tell of them.
+    package func write(into json: inout JSONWriter) {
         json.member("missing_keys") { json in
             json.member("count", keys?.count ?? 0)
             json.key("checked_at")
