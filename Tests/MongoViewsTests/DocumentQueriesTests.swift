@@ -1,6 +1,7 @@
 import Engine
 import EventSourcing
 import ReadModels
+import Recording
 import RedisLog
 import Simulation
 import TestServers
@@ -55,5 +56,35 @@ struct AddedViewTests {
         #expect(try fixture.replay().isSwapped)
         #expect(try fixture.models.shortcoming(epoch: fixture.log.epoch) == nil)
         try fixture.expectShown()
+    }
+
+    /// A program that shows less than today's.
+    private func earlier(_ fixture: ReplayFixture) -> MongoReadModels {
+        let less = RecordingViews.all.categories.filter { $0.category == .bare }
+        return MongoReadModels(fixture.pool, ViewSet(less), database: fixture.collections.database)
+    }
+
+    @Test("is nothing that a program without it has to build, again and again")
+    func rolledBack() throws {
+        let fixture = try ReplayFixture()
+        let earlier = earlier(fixture)
+        _ = try earlier.projection(epoch: fixture.log.epoch, log: fixture.store).checkpoints()
+        #expect(throws: ProjectionFailure.self) { try fixture.projection().checkpoints() }
+        #expect(try fixture.models.shortcoming(epoch: fixture.log.epoch) != nil)
+        #expect(try earlier.shortcoming(epoch: fixture.log.epoch) == nil)
+    }
+
+    @Test("and that was given up for a while is short, and is built again")
+    func takenUpAgain() throws {
+        let fixture = try ReplayFixture()
+        _ = try fixture.projection().checkpoints()
+        #expect(try fixture.models.shortcoming(epoch: fixture.log.epoch) == nil)
+        // What comes now is passed over for it.
+        _ = try earlier(fixture).projection(epoch: fixture.log.epoch, log: fixture.store).checkpoints()
+        let failure = #expect(throws: ProjectionFailure.self) { try fixture.projection().checkpoints() }
+        #expect(failure?.description.contains("is new; it is built from the log") == true)
+        #expect(try fixture.replay().isSwapped)
+        #expect(try fixture.models.shortcoming(epoch: fixture.log.epoch) == nil)
+        _ = try fixture.projection().checkpoints()
     }
 }
