@@ -55,9 +55,10 @@ def slowed(pid):
         with contextlib.suppress(ProcessLookupError):
             while not over.is_set():
                 os.kill(pid, signal.SIGSTOP)
-                over.wait(0.3)
+                over.wait(0.25)
                 os.kill(pid, signal.SIGCONT)
-                over.wait(0.02)
+                # Enough for what it says every few seconds, also on a machine of half the speed.
+                over.wait(0.05)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

@@ -216,10 +216,7 @@ struct BannedCallTests {
         try find(
             #"\bO_[A-Z]+\b|\b(fopen|creat|lstat|unlink|rmdir|opendir|symlink)\("#,
             in: ["Files", "Blobs", "Sealing", "ChunkFiles"].flatMap(SourceTree.swift(ofRoom:)),
-            unless: named(
-                "Files/Files.swift", "Files/Folder.swift",
-                // Measures what the bare libraries do.
-                "Sealing/BareSealing.swift"))
+            unless: named("Files/Files.swift", "Files/Folder.swift"))
     }
 
     @Test("Archived segments are read along the chain of hashes alone")

@@ -64,8 +64,11 @@ extension Domain {
         let categories = domains.flatMap { domain in
             Set([domain.category] + domain.views.map(\.category)).map(\.name)
         }
-        return twice("the category", categories)
-            + twice("the subscription", domains.flatMap { $0.subscriptions.all.map(\.name) })
+        let split = domains.flatMap { twice("the views of the category", $0.views.map(\.category.name)) }
+        return split + twice("the category", categories)
+            + twice(
+                "the subscription",
+                domains.flatMap { $0.subscriptions.all.map(\.name) } + program.subscriptions)
             + twice("the collection", views.map(\.name)) + reserved + sums
             + twice("the kind of limit", domains.flatMap { $0.rates.map(\.rawValue) })
             + twice("the error", domains.flatMap { $0.errors.map(\.name) } + ErrorCode.general.map(\.name))
@@ -79,9 +82,12 @@ package struct ProgramNames: Sendable {
     package var commands: [String]
     /// Of the options that are added to every command of a domain.
     package var options: [String]
-    package init(commands: [String] = [], options: [String] = []) {
+    /// Of its own readers of the log.
+    package var subscriptions: [String]
+    package init(commands: [String] = [], options: [String] = [], subscriptions: [String] = []) {
         self.commands = commands
         self.options = options
+        self.subscriptions = subscriptions
     }
 }
 

@@ -22,16 +22,24 @@ package final class RedisHostedCategories {
         Self.lacking(own, try known())
     }
 
+    /// Those of this process that the log does not know, or not any more.
+    package func unsaid(_ own: [Category]) throws(LogFailure) -> [Category] {
+        let known = try known()
+        return own.filter { known[$0.name] == nil }
+    }
+
     /// Whether a process of this log has ever hosted a category.
     package func isHosted(_ category: Category) throws(LogFailure) -> Bool {
         try known()[category.name] != nil
     }
 
-    /// Says what this process hosts, for those that host less.
+    /// Says what this process hosts, for those that host less. May be said again, for a server that has lost
+    /// it.
+    /// - Parameter isFresh: whether this process has made the log: then nobody else is at work.
     /// - Returns: milliseconds to wait before the first event of any of them: until then somebody who lacks
-    ///   one may still be at work. 0 where nobody else is.
+    ///   one may still be at work.
     /// - Throws: `unsuitable`, naming what it lacks, where others host more. Then nothing has changed.
-    package func add(_ own: [Category]) throws(LogFailure) -> Int64 {
+    package func add(_ own: [Category], isFresh: Bool = false) throws(LogFailure) -> Int64 {
         let before = try known()
         try Self.require(own, before)
         let now = try time()
@@ -56,7 +64,7 @@ package final class RedisHostedCategories {
         let since = own.filter { $0 != .bare }.compactMap { all[$0.name] ?? now }.max()
         guard let since else { return 0 }
         let left = Self.settlingMilliseconds - now.milliseconds(since: since)
-        guard left > 0, try hasOthers() else { return 0 }
+        guard left > 0, !isFresh else { return 0 }
         return min(left, Self.settlingMilliseconds)
     }
 
@@ -102,12 +110,6 @@ package final class RedisHostedCategories {
                 .corrupt, operation: "read hosted domains", key: LogKeys.meta, text: "TIME answers no time")
         }
         return Timestamp(milliseconds: seconds *| 1000)
-    }
-
-    private func hasOthers() throws(LogFailure) -> Bool {
-        var marks = 0
-        try client.forEachPage(ofKeys: LogKeys.alive("*"), "find processes") { marks += $0.count }
-        return marks > 0
     }
 }
 

@@ -1,7 +1,9 @@
 import Console
+import EventSourcing
 import Glibc
 package import Hosting
 import MediaProbe
+import MongoViews
 import Supervision
 
 /// The commands there are, and how one of them is run.
@@ -54,7 +56,8 @@ package enum Program {
             conflicts = Domain.conflicts(
                 among: domains,
                 in: ProgramNames(
-                    commands: own.map { $0.declaration.name }, options: Common.places.map(\.name)))
+                    commands: own.map { $0.declaration.name }, options: Common.places.map(\.name),
+                    subscriptions: [MongoReadModels.subscription.name]))
         }
         guard conflicts.isEmpty else {
             Output.error(

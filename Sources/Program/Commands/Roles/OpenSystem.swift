@@ -112,8 +112,9 @@ final class OpenSystem: Sendable {
         archive = FileSegmentStore(root: places.archive, ring: ring)
         let expectation = try LogExpectation(
             data: plan.data, archive: archive, chunks: places.chunks, views)
-        log = try Self.openLog(plan, archive, places, expectation, views, command)
-        settlingMilliseconds = try log.hostedCategories().add(Domains.categories)
+        let isFresh: Bool
+        (log, isFresh) = try Self.openLog(plan, archive, places, expectation, views, command)
+        settlingMilliseconds = try log.hostedCategories().add(Domains.categories, isFresh: isFresh)
         try expectation.setAsideReadModels(of: log.epoch, views, report, command)
         Self.remember(log, in: plan.data, report, command)
         // Not before: whoever waits for the vault or the log comes by here every second.
@@ -162,7 +163,7 @@ final class OpenSystem: Sendable {
     private static func openLog(
         _ plan: SystemPlan, _ archive: FileSegmentStore, _ places: Places, _ expectation: LogExpectation,
         _ views: MongoReadModels, _ command: String
-    ) throws -> RedisEventLog {
+    ) throws -> (log: RedisEventLog, isFresh: Bool) {
         let report = plan.log
         var options = RedisEventLog.Options()
         options.subscriptions = .all
@@ -197,7 +198,7 @@ final class OpenSystem: Sendable {
                 .warning, command, "the log keeps the partitions it was created with",
                 [("partitions", "\(log.partitioning.count)"), ("asked", "\(asked)")])
         }
-        return log
+        return (log, found == nil)
     }
 }
 

@@ -23,6 +23,9 @@ struct RebuilderRole {
     func run(stop: StopSignal) {
         var told = ""
         var turn = 0
+        var pacing = RebuildPacing()
+        let began = ContinuousClock.now
+        func now() -> Int64 { Int64((ContinuousClock.now - began) / .milliseconds(1)) }
         while !stop.wait(milliseconds: Self.lookMilliseconds) {
             turn += 1
             // The projector has made the read models by then, where there were none.
@@ -32,7 +35,17 @@ struct RebuilderRole {
                     let shortcoming = try system.views.shortcoming(
                         epoch: system.log.epoch, isQuick: isQuick)
                 else { continue }
+                let left = pacing.left(before: "\(shortcoming)", at: now())
+                if left > 0 {
+                    let text =
+                        "\(shortcoming), again and again: a program that shows other read models may run "
+                        + "beside this one; they are built when it has ended, or in a while"
+                    if told != text { system.report(.warning, "rebuilder", text) }
+                    told = text
+                    continue
+                }
                 try rebuild(shortcoming, stop)
+                pacing.note("\(shortcoming)", at: now())
                 told = ""
             } catch {
                 // Another process is at it.
