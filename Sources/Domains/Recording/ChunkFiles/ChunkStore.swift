@@ -135,11 +135,15 @@ package struct ChunkStore: Sendable {
     /// - Returns: how many there were.
     @discardableResult
     package func sweepTemporaries(olderThanSeconds age: Int) throws(StorageFailure) -> Int {
-        // A folder that can't be swept keeps no other from it.
         var removed = 0
+        var first: StorageFailure?
         for session in try sessions() {
-            removed += (try? blobs.sweepUnfinished([session], olderThanSeconds: age)) ?? 0
+            // A folder that can't be swept keeps no other from it, and is told of in the end.
+            do throws(StorageFailure) {
+                removed += try blobs.sweepUnfinished([session], olderThanSeconds: age)
+            } catch { first = first ?? error }
         }
+        if let first { throw first }
         return removed
     }
 }

@@ -52,18 +52,20 @@ protocol FieldVisitor {
     mutating func flag(_ name: StaticString, _ value: inout Bool?, _ absence: Absence) throws(Failure)
 }
 
-// MARK: Events
+// MARK: Events and responses
 
-/// Writes members of an event: what has no value is left out.
-private struct EventWriter: FieldVisitor {
+/// Writes members of an event or of a response.
+private struct MemberWriter: FieldVisitor {
     var json: JSONWriter
+    /// Whether what has no value is there, and null; else it is left out.
+    let showsNull: Bool
 
     mutating func text(_ name: StaticString, _ value: inout String, _: @autoclosure () -> TextRule) {
         json.member(name, value)
     }
     mutating func text(
         _ name: StaticString, _ value: inout String?, _: Absence, _: @autoclosure () -> TextRule
-    ) { json.member(name, value) }
+    ) { if showsNull { json.nullable(name, value) } else { json.member(name, value) } }
     mutating func texts(
         _ name: StaticString, _ value: inout [String], _: (String, [String], inout Rules) -> Void
     ) { json.member(name, value) }
@@ -71,10 +73,12 @@ private struct EventWriter: FieldVisitor {
         json.member(name, value)
     }
     mutating func count(_ name: StaticString, _ value: inout Int?, _: Absence, _: ClosedRange<Int>) {
-        json.member(name, value)
+        if showsNull { json.nullable(name, value) } else { json.member(name, value) }
     }
     mutating func flag(_ name: StaticString, _ value: inout Bool) { json.member(name, value) }
-    mutating func flag(_ name: StaticString, _ value: inout Bool?, _: Absence) { json.member(name, value) }
+    mutating func flag(_ name: StaticString, _ value: inout Bool?, _: Absence) {
+        if showsNull { json.nullable(name, value) } else { json.member(name, value) }
+    }
 }
 
 /// Reads members of an event.
@@ -119,7 +123,7 @@ private struct EventFields: FieldVisitor {
     }
 }
 
-// MARK: Documents and responses
+// MARK: Documents
 
 /// Writes fields of a document: what has no value is there, and null.
 private struct DocumentWriter: FieldVisitor {
@@ -171,29 +175,6 @@ private struct DocumentFields: FieldVisitor {
     mutating func flag(_ name: StaticString, _ value: inout Bool?, _: Absence) throws(BSONError) {
         value = try fields.optionalBool("\(name)")
     }
-}
-
-/// Writes members of a response: what has no value is there, and null.
-private struct ResponseWriter: FieldVisitor {
-    var json: JSONWriter
-
-    mutating func text(_ name: StaticString, _ value: inout String, _: @autoclosure () -> TextRule) {
-        json.member(name, value)
-    }
-    mutating func text(
-        _ name: StaticString, _ value: inout String?, _: Absence, _: @autoclosure () -> TextRule
-    ) { json.nullable(name, value) }
-    mutating func texts(
-        _ name: StaticString, _ value: inout [String], _: (String, [String], inout Rules) -> Void
-    ) { json.member(name, value) }
-    mutating func count(_ name: StaticString, _ value: inout Int, _: ClosedRange<Int>) {
-        json.member(name, value)
-    }
-    mutating func count(_ name: StaticString, _ value: inout Int?, _: Absence, _: ClosedRange<Int>) {
-        json.nullable(name, value)
-    }
-    mutating func flag(_ name: StaticString, _ value: inout Bool) { json.member(name, value) }
-    mutating func flag(_ name: StaticString, _ value: inout Bool?, _: Absence) { json.nullable(name, value) }
 }
 
 // MARK: Requests
@@ -330,16 +311,13 @@ private struct Unstating: FieldVisitor {
 
 extension Described {
     /// Writes the members of an event.
-    func encodeStated(_ json: inout JSONWriter) {
-        var (copy, writer) = (self, EventWriter(json: json))
-        json = JSONWriter(reserving: 0)
-        copy.describe(&writer)
-        json = writer.json
-    }
+    func encodeStated(_ json: inout JSONWriter) { encode(&json, showsNull: false) }
 
     /// Writes the members of a response.
-    func encodeShown(_ json: inout JSONWriter) {
-        var (copy, writer) = (self, ResponseWriter(json: json))
+    func encodeShown(_ json: inout JSONWriter) { encode(&json, showsNull: true) }
+
+    private func encode(_ json: inout JSONWriter, showsNull: Bool) {
+        var (copy, writer) = (self, MemberWriter(json: json, showsNull: showsNull))
         json = JSONWriter(reserving: 0)
         copy.describe(&writer)
         json = writer.json
